@@ -1,0 +1,113 @@
+"""A workspace: the folder that holds datasets, runs, models and services. Its layout is `docs/workspace.md`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
+from trainstack.store.atomic import read_json, write_json
+from trainstack.store.blobs import BlobStore
+from trainstack.store.digest import DigestCache
+
+LAYOUT = 1
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+
+
+def checked_name(name: str, what: str) -> str:
+    """Return `name` when it can be a folder and an address part, else say what is wrong with it.
+
+    Raises:
+        InvalidInputError: It is empty, too long, or has other characters than letters, digits, `.`, `_`, `-`.
+    """
+    if not _NAME.fullmatch(name):
+        raise InvalidInputError(
+            f"{what} name {name!r} is not usable: take up to 63 letters, digits, '.', '_' or '-', "
+            "the first a letter or digit",
+            field="name",
+        )
+    return name
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """An open workspace.
+
+    Attributes:
+        root: Its folder.
+        name: The name it was created with.
+    """
+
+    root: Path
+    name: str
+
+    @classmethod
+    def create(cls, root: Path, name: str) -> Workspace:
+        """Open the workspace at `root`, making it first when there is none.
+
+        Raises:
+            TrainstackError: The folder holds a workspace of another name or a newer layout, or is not writable.
+        """
+        checked_name(name, "workspace")
+        marker = root / "workspace.json"
+        if marker.is_file():
+            found = cls.open(root)
+            if found.name != name:
+                raise TrainstackError(
+                    f"{root} is the workspace {found.name!r}, not {name!r}: choose another root or that name"
+                )
+            return found
+        write_json(marker, {"layout": LAYOUT, "name": name})
+        return cls(root, name)
+
+    @classmethod
+    def open(cls, root: Path) -> Workspace:
+        """Open an existing workspace.
+
+        Raises:
+            NotFoundError: There is no workspace at `root`.
+            TrainstackError: It was made by a newer Trainstack.
+        """
+        try:
+            marker = read_json(root / "workspace.json")
+        except FileNotFoundError as exc:
+            raise NotFoundError(f"no workspace at {root}: run `pulumi up`, or name one with --workspace") from exc
+        if marker["layout"] != LAYOUT:
+            raise TrainstackError(f"{root} has layout {marker['layout']}, this Trainstack knows {LAYOUT}: upgrade it")
+        return cls(root, marker["name"])
+
+    @property
+    def blobs(self) -> BlobStore:
+        """The content-addressed files of all datasets and models."""
+        return BlobStore(self.root / "blobs")
+
+    @property
+    def digest_cache(self) -> DigestCache:
+        """Digests of local files, remembered between calls."""
+        return DigestCache(self.root / "cache" / "digests.json")
+
+    def dataset(self, name: str) -> Path:
+        """Folder with one `VERSION.json` a registered version."""
+        return self.root / "datasets" / name
+
+    @property
+    def runs(self) -> Path:
+        """Folder with one run directory a run, named by the run's id."""
+        return self.root / "runs"
+
+    def run(self, run_id: str) -> Path:
+        """A run's directory."""
+        return self.runs / run_id
+
+    def model(self, name: str) -> Path:
+        """Folder with one folder a registered version."""
+        return self.root / "models" / name
+
+    def service(self, name: str) -> Path:
+        """Folder of a web service: its record and log."""
+        return self.root / "services" / name
+
+    def compute(self, name: str) -> Path:
+        """Folder of a compute: its record and slots."""
+        return self.root / "computes" / name

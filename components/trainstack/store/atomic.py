@@ -1,0 +1,77 @@
+"""Write a file whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from trainstack.errors import TrainstackError
+
+
+@contextlib.contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn the file system's refusals into one clear line.
+
+    Args:
+        path: What was being written.
+
+    Raises:
+        TrainstackError: The disk is full, a quota is spent, or the folder is not writable.
+    """
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise TrainstackError(f"disk full while writing {path}: free some space and run again") from exc
+        if exc.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise TrainstackError(f"cannot write {path}: {exc.strerror}; check the folder's owner and mode") from exc
+        raise
+
+
+def write_bytes(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Replace `path` by `data`: written aside, fsynced, renamed, so that a reader sees the old or the new.
+
+    Args:
+        path: The file to replace; its folder is made when missing.
+        data: The whole content.
+        mode: Permission bits of the new file.
+
+    Raises:
+        TrainstackError: The disk is full or the folder not writable.
+    """
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+        try:
+            with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(path)
+        except BaseException:
+            aside.unlink(missing_ok=True)
+            raise
+
+
+def write_json(path: Path, value: Any, *, mode: int = 0o644) -> None:
+    """Replace `path` by `value` as indented JSON, as `write_bytes` does."""
+    write_bytes(path, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode(), mode=mode)
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON.
+
+    Raises:
+        TrainstackError: The file is not whole JSON.
+        FileNotFoundError: There is no such file.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as exc:
+        raise TrainstackError(f"{path} is damaged ({exc}); move it away and run again") from exc
