@@ -1,0 +1,297 @@
+"""A run's directory: its record (`run.json`), its events, and the lock that says whether somebody drives it.
+
+The run directory is the truth about a run. One process at a time writes it, the supervisor, which holds `lock` for as
+long as it lives: the kernel lets go of the lock when the process dies, however it dies, so "is it still driven?" never
+rests on a process id. `docs/runs.md` draws the state machine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
+from trainstack.lifecycle.fingerprint import RunSpec
+from trainstack.lifecycle.workspace import Workspace
+from trainstack.store.atomic import disk_errors, read_json, write_json
+
+
+class Status(enum.StrEnum):
+    """Where a run is. The first four are its stages, the others are ends."""
+
+    PREPARING = "preparing"
+    SCALING = "scaling"
+    RUNNING = "running"
+    FINALIZING = "finalizing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    INTERRUPTED = "interrupted"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more happens by itself."""
+        return self in (Status.COMPLETED, Status.FAILED, Status.CANCELED, Status.INTERRUPTED)
+
+
+class Stage(BaseModel):
+    """One stage of one attempt.
+
+    Attributes:
+        name: The stage.
+        reason: What it is doing or waited for, in a few words.
+        started: Seconds since the epoch.
+        ended: Seconds since the epoch; none while it lasts.
+    """
+
+    name: Status
+    reason: str = ""
+    started: float
+    ended: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasted, or has lasted."""
+        return (self.ended or time.time()) - self.started
+
+
+class Failure(BaseModel):
+    """Why an attempt ended badly.
+
+    Attributes:
+        rank: The first rank that failed, where one did.
+        exit_code: Its exit code, where it had one.
+        signal: The signal that ended it, where one did.
+        tail: Its last lines.
+        log: The log to read on.
+    """
+
+    rank: int | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    tail: list[str] = []
+    log: str = ""
+
+
+class RunRecord(BaseModel):
+    """What `run.json` says.
+
+    Attributes:
+        id: The run's id, the start of its fingerprint.
+        name: The name its author gave.
+        status: Where it is.
+        reason: Why it is there, in one line.
+        attempt: How often it was started, from 1; 0 before the first start.
+        stages: The stages of the current attempt.
+        created: Seconds since the epoch of its submission.
+        updated: Seconds since the epoch of the last change.
+        duration: Seconds that the successful attempt took, all stages together.
+        metrics: Last value of each metric.
+        outputs: Digest of each file below `outputs/` (relative path to SHA-256), known once completed.
+        failure: How it failed.
+        supervisor: Process id of the supervisor of the current attempt.
+        groups: Process groups of the current attempt's nodes, for cleaning up after a killed supervisor.
+        tags: Who submitted it, from which stack and commit.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    id: str
+    name: str
+    status: Status
+    reason: str = ""
+    attempt: int = 0
+    stages: list[Stage] = []
+    created: float
+    updated: float
+    duration: float | None = None
+    metrics: dict[str, float] = {}
+    outputs: dict[str, str] = {}
+    failure: Failure | None = None
+    supervisor: int | None = None
+    groups: list[int] = []
+    tags: dict[str, str] = {}
+
+
+class RunRequest(BaseModel):
+    """What a submission adds to the spec: how and where to run it. No part of the fingerprint, holds no secret.
+
+    Attributes:
+        name: The name its author gave.
+        spec: What the run is.
+        environment: The environment's spec and lock, as `trainstack.lifecycle.environment` dumps them.
+        datasets: Dataset name, as arguments refer to it, to registered name, version and mode.
+        compute: The compute, as `trainstack.lifecycle.compute` dumps it.
+        timeout: Seconds that the running stage may last; none for no limit.
+        grace: Seconds between SIGTERM and SIGKILL.
+        tags: Who submitted it, from which stack and commit.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    spec: RunSpec
+    environment: dict[str, Any]
+    datasets: dict[str, dict[str, Any]] = {}
+    compute: dict[str, Any]
+    timeout: float | None = None
+    grace: float = 10.0
+    tags: dict[str, str] = {}
+
+
+class RunDirectory:
+    """The files of one run."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.id = root.name
+
+    @property
+    def code(self) -> Path:
+        """Working directory of the script: its code, and links to `outputs` and `logs`."""
+        return self.root / "code"
+
+    @property
+    def data(self) -> Path:
+        """One folder a dataset."""
+        return self.root / "data"
+
+    @property
+    def logs(self) -> Path:
+        """`rank-N.txt` a rank, `run.txt` merged, and whatever the script writes to `./logs`."""
+        return self.root / "logs"
+
+    @property
+    def outputs(self) -> Path:
+        """What the script writes to `./outputs`; kept."""
+        return self.root / "outputs"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where the script resumes from; emptied on success."""
+        return self.root / "checkpoints"
+
+    @property
+    def tracking(self) -> Path:
+        """What the script logs through MLflow."""
+        return self.root / "tracking"
+
+    @property
+    def reports(self) -> Path:
+        """How each node ended."""
+        return self.root / "nodes"
+
+    @property
+    def merged_log(self) -> Path:
+        """Everything that all ranks print."""
+        return self.logs / "run.txt"
+
+    def exists(self) -> bool:
+        """Whether the run was ever submitted."""
+        return (self.root / "run.json").is_file()
+
+    def read(self) -> RunRecord:
+        """Read the record; a run that nobody drives any more but that never ended reads as interrupted.
+
+        Raises:
+            NotFoundError: There is no such run.
+            TrainstackError: The record is damaged.
+        """
+        try:
+            record = RunRecord.model_validate(read_json(self.root / "run.json"))
+        except FileNotFoundError as exc:
+            raise NotFoundError(f"no run {self.id} in {self.root.parent}") from exc
+        except ValidationError as exc:
+            raise TrainstackError(f"{self.root / 'run.json'} is damaged: move it away and run again") from exc
+        if not record.status.ended and record.attempt > 0 and not self.driven():
+            # Read again: it may have ended between the two looks.
+            record = RunRecord.model_validate(read_json(self.root / "run.json"))
+            if not record.status.ended:
+                record.reason = f"its supervisor was killed while {record.status.value}"
+                record.status = Status.INTERRUPTED
+        return record
+
+    def write(self, record: RunRecord) -> None:
+        """Replace the record whole. Only the holder of the lock writes."""
+        record.updated = time.time()
+        write_json(self.root / "run.json", record.model_dump(mode="json"))
+
+    def request(self) -> RunRequest:
+        """Read what was submitted."""
+        return RunRequest.model_validate(read_json(self.root / "spec.json"))
+
+    def event(self, kind: str, **facts: Any) -> None:
+        """Append one line to the run's history."""
+        line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "kind": kind, **facts})
+        path = self.root / "events.jsonl"
+        with disk_errors(path), path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[bool]:
+        """Try to become the one that drives the run; gives whether that succeeded.
+
+        The lock belongs to the process and to nothing that it starts, and ends with it.
+        """
+        descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+        finally:
+            os.close(descriptor)
+
+    def driven(self) -> bool:
+        """Whether a live supervisor holds the run."""
+        with contextlib.suppress(FileNotFoundError):
+            descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CLOEXEC)
+            try:
+                # A shared lock is refused only while somebody holds the exclusive one.
+                fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+            finally:
+                os.close(descriptor)
+        return False
+
+
+def history(workspace: Workspace) -> list[RunRecord]:
+    """All runs of a workspace, newest first; a damaged record is left out."""
+    found: list[RunRecord] = []
+    for record in workspace.runs.glob("*/run.json"):
+        with contextlib.suppress(TrainstackError):
+            found.append(RunDirectory(record.parent).read())
+    return sorted(found, key=lambda record: record.created, reverse=True)
+
+
+def resolve(workspace: Workspace, reference: str) -> RunDirectory:
+    """Find a run by id, by the start of an id, or by name (then the newest).
+
+    Raises:
+        InvalidInputError: The start fits several runs.
+        NotFoundError: Nothing fits.
+    """
+    exact = workspace.run(reference)
+    if "/" not in reference and (exact / "run.json").is_file():
+        return RunDirectory(exact)
+    records = history(workspace)
+    fitting = [record.id for record in records if record.id.startswith(reference)]
+    if len(fitting) > 1:
+        raise InvalidInputError(f"{reference!r} fits {len(fitting)} runs ({', '.join(fitting[:4])}): give more digits")
+    fitting += [record.id for record in records if record.name == reference]
+    if not fitting:
+        raise NotFoundError(f"no run {reference!r} in workspace {workspace.name}: see `trainstack runs list`")
+    return RunDirectory(workspace.run(fitting[0]))

@@ -1,0 +1,155 @@
+"""The code of a run: which files of a source folder belong to it, and their digests."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
+from trainstack.store import digest as digests
+from trainstack.store.blobs import BlobStore
+from trainstack.store.cache import cache_folder
+from trainstack.store.digest import DigestCache
+
+# Never part of a run's code: version control, caches, and the folders that a run itself writes.
+ALWAYS_IGNORED = (
+    ".git/",
+    ".hg/",
+    ".svn/",
+    "__pycache__/",
+    "*.pyc",
+    ".DS_Store",
+    ".venv/",
+    ".trainstack/",
+    ".pulumi-state/",
+    ".ipynb_checkpoints/",
+    "/outputs",
+    "/logs",
+)
+DEFAULT_LIMIT_BYTES = 300 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a source folder held at one moment.
+
+    Attributes:
+        files: Relative POSIX path to hex SHA-256, sorted by path.
+        size: Bytes in all.
+    """
+
+    files: dict[str, str]
+    size: int
+
+    def __str__(self) -> str:
+        noun = "file" if len(self.files) == 1 else "files"
+        return f"{len(self.files)} {noun}, {self.size:,} bytes"
+
+
+def take(source: Path, *, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> Snapshot:
+    """Digest the files of a source folder, less what its ignore file names.
+
+    `.trainstackignore` is read, and where there is none `.gitignore`; both in git's syntax.
+
+    Args:
+        source: The folder.
+        limit_bytes: The largest sum of file sizes to accept.
+
+    Raises:
+        InvalidInputError: The folder is missing, holds no file, has a link that leaves it, or is too large.
+    """
+    if not source.is_dir():
+        raise InvalidInputError(
+            f"source_directory {str(source)!r} is not a folder: name the folder that holds the script",
+            field="source_directory",
+        )
+    names, size = _listing(source)
+    if size > limit_bytes:
+        largest = max(names, key=lambda name: (source / name).stat().st_size)
+        raise InvalidInputError(
+            f"source_directory {str(source)!r} holds {size:,} bytes in {len(names)} files, over the limit of "
+            f"{limit_bytes:,} (largest: {largest}): list data in .trainstackignore or raise source_limit_bytes",
+            field="source_directory",
+        )
+    cache = DigestCache(cache_folder() / "digests" / f"{digests.of_bytes(os.fsencode(source))[:16]}.json")
+    return Snapshot(cache.digests(source, names), size)
+
+
+def store(source: Path, files: dict[str, str], blobs: BlobStore) -> None:
+    """Copy a snapshot's files into the blob store, so that the run no longer depends on the source folder.
+
+    Raises:
+        TrainstackError: A file is no longer what the snapshot says.
+    """
+    for name, digest in files.items():
+        if blobs.has(digest):
+            continue
+        try:
+            blobs.add(source / name, expected=digest)
+        except (FileNotFoundError, TrainstackError) as exc:
+            raise TrainstackError(f"{name} changed while it was being submitted: run `pulumi up` again") from exc
+
+
+def link(files: dict[str, str], blobs: BlobStore, folder: Path) -> None:
+    """Lay a stored snapshot out as read-only files in `folder`.
+
+    Raises:
+        NotFoundError: The store no longer holds one of them.
+    """
+    for name, digest in files.items():
+        try:
+            blobs.link(digest, folder / name)
+        except NotFoundError as exc:
+            raise NotFoundError(f"the stored copy of {name} is gone: run `pulumi up` from its source again") from exc
+
+
+def _listing(source: Path) -> tuple[list[str], int]:
+    """Sorted relative paths of the files that count, and the sum of their sizes."""
+    ignored = _ignore_rules(source)
+    root = os.path.realpath(source)
+    names: list[str] = []
+    size = 0
+    pending = [""]
+    while pending:
+        folder = pending.pop()
+        with os.scandir(source / folder) as entries:
+            for entry in entries:
+                name = f"{folder}{entry.name}"
+                if entry.is_symlink() and not _inside(root, entry.path):
+                    if ignored(name):
+                        continue
+                    raise InvalidInputError(
+                        f"{name} in {str(source)!r} is a link that leaves the folder: copy it in or ignore it",
+                        field="source_directory",
+                    )
+                if entry.is_dir(follow_symlinks=False):
+                    if not ignored(f"{name}/"):
+                        pending.append(f"{name}/")
+                elif entry.is_file() and not ignored(name):
+                    names.append(name)
+                    size += entry.stat().st_size
+    if not names:
+        raise InvalidInputError(
+            f"source_directory {str(source)!r} holds no file that is not ignored", field="source_directory"
+        )
+    return sorted(names), size
+
+
+def _ignore_rules(source: Path):  # noqa: ANN202 (a closure over pathspec's compiled rules)
+    from pathspec import GitIgnoreSpec
+
+    lines = list(ALWAYS_IGNORED)
+    for name in (".trainstackignore", ".gitignore"):
+        rules = source / name
+        if rules.is_file():
+            lines += rules.read_text(encoding="utf-8", errors="replace").splitlines()
+            break
+    spec = GitIgnoreSpec.from_lines(lines)
+    # The ignore file says what is code; it is not code itself, so a comment in it retrains nothing.
+    return lambda name: name in (".trainstackignore", ".gitignore") or spec.match_file(name)
+
+
+def _inside(root: str, path: str) -> bool:
+    real = os.path.realpath(path)
+    return real == root or real.startswith(root + os.sep)

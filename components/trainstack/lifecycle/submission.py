@@ -1,0 +1,219 @@
+"""Submit a run: adopt it when it is done, attach to it when it is under way, else start an attempt; and follow it.
+
+Because a run is named by what it is, asking for it again is always safe: nothing that is done is done twice.
+"""
+
+from __future__ import annotations
+
+import enum
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainstack.errors import RunFailedError, TrainstackError
+from trainstack.lifecycle import snapshot
+from trainstack.lifecycle.run import RunDirectory, RunRecord, RunRequest, Status
+from trainstack.lifecycle.workspace import Workspace
+from trainstack.store.atomic import disk_errors, write_json
+from trainstack.tracking import files as tracking
+
+TICK = 0.1
+TAIL = 20
+
+
+class Outcome(enum.StrEnum):
+    """What submitting came to."""
+
+    ADOPTED = "adopted"
+    ATTACHED = "attached"
+    STARTED = "started"
+    RESUMED = "resumed"
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """A submitted run and what submitting it came to."""
+
+    directory: RunDirectory
+    outcome: Outcome
+
+
+def submit(workspace: Workspace, request: RunRequest, source: Path, secrets: dict[str, str]) -> Submitted:
+    """Make sure that the run is done or under way.
+
+    Args:
+        workspace: Where the run is kept.
+        request: What to run and how.
+        source: The folder that the snapshot in `request` was taken of.
+        secrets: Values of the secret variables; handed to the supervisor through a pipe, never written.
+
+    Returns:
+        The run and whether it was adopted, attached to, started or resumed.
+
+    Raises:
+        TrainstackError: The code changed meanwhile, or the disk is full.
+    """
+    directory = RunDirectory(workspace.run(request.spec.run_id))
+    with disk_errors(directory.root):
+        directory.root.mkdir(parents=True, exist_ok=True)
+    # Two submissions of one run take turns, so that one starts it and the other attaches.
+    turn = os.open(directory.root / "submit.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        record = directory.read() if directory.exists() else None
+        if record is not None and record.status is Status.COMPLETED and directory.outputs.is_dir():
+            return Submitted(directory, Outcome.ADOPTED)
+        if record is not None and directory.driven():
+            return Submitted(directory, Outcome.ATTACHED)
+        snapshot.store(source, request.spec.files, workspace.blobs)
+        write_json(directory.root / "spec.json", request.model_dump(mode="json"))
+        if record is None:
+            now = time.time()
+            record = RunRecord(
+                id=directory.id,
+                name=request.name,
+                status=Status.PREPARING,
+                created=now,
+                updated=now,
+                tags=request.tags,
+            )
+            directory.event("submitted", name=request.name, fingerprint=request.spec.fingerprint, tags=request.tags)
+        attempts = record.attempt
+        record.status, record.reason = Status.PREPARING, "starting"
+        directory.write(record)
+        _start_supervisor(directory, secrets, attempts)
+        return Submitted(directory, Outcome.RESUMED if attempts else Outcome.STARTED)
+    finally:
+        os.close(turn)
+
+
+def follow(directory: RunDirectory, progress: Callable[[str], None] = lambda _: None) -> RunRecord:
+    """Wait for a run to end, telling its progress in one line at a time.
+
+    Returns:
+        The record of the completed run.
+
+    Raises:
+        RunFailedError: It failed, was canceled or interrupted; says how, with the last lines and the log's path.
+    """
+    told = ""
+    while True:
+        record = directory.read()
+        if record.status is Status.COMPLETED:
+            return record
+        if record.status.ended:
+            raise RunFailedError(failure_text(record))
+        line = progress_line(directory, record)
+        if line != told:
+            progress(told := line)
+        time.sleep(TICK)
+
+
+def progress_line(directory: RunDirectory, record: RunRecord) -> str:
+    """The run's state in one line: stage, seconds, reason, the last metrics, else the last thing printed."""
+    stage = record.stages[-1] if record.stages else None
+    words = [f"{record.status.value} {int(stage.seconds)} s" if stage else record.status.value]
+    if record.reason:
+        words.append(record.reason)
+    if record.status is Status.RUNNING:
+        points = tracking.read(directory.tracking)
+        if points:
+            step = max(series[-1].step for series in points.values())
+            values = ", ".join(f"{name} {series[-1].value:.4g}" for name, series in list(points.items())[:4])
+            words.append(f"step {step}: {values}")
+        elif last := last_lines(directory.merged_log, 1):
+            words.append(last[0][:80])
+    return " · ".join(words)
+
+
+def failure_text(record: RunRecord) -> str:
+    """Why a run ended, the last lines it printed, and how to go on."""
+    text = f"run {record.name} ({record.id}) {record.status.value}: {record.reason}"
+    if record.failure and record.failure.tail:
+        text += "\n" + "\n".join(f"  | {line}" for line in record.failure.tail[-TAIL:])
+    return text
+
+
+def stop(directory: RunDirectory, reason: str, *, wait: float | None = None) -> RunRecord:
+    """Ask a run's supervisor to end it: SIGTERM, the grace period for a checkpoint, then SIGKILL.
+
+    Args:
+        directory: The run.
+        reason: Kept as the run's reason.
+        wait: Seconds to wait for the end; by default the grace period and ten more.
+
+    Raises:
+        TrainstackError: Nobody drives the run, or it did not end in time.
+    """
+    if not directory.driven():
+        raise TrainstackError(f"run {directory.id} is {directory.read().status.value}: there is nothing to stop")
+    (directory.root / "stop").write_text(reason, encoding="utf-8")
+    patience = directory.request().grace + 10 if wait is None else wait
+    deadline = time.monotonic() + patience
+    while directory.driven():
+        if time.monotonic() > deadline:
+            raise TrainstackError(
+                f"run {directory.id} did not end within {patience:g} s; see {directory.root / 'supervisor.txt'}"
+            )
+        time.sleep(TICK)
+    return directory.read()
+
+
+def last_lines(log: Path, count: int = TAIL) -> list[str]:
+    """The last non-empty lines of a log, read from its end."""
+    try:
+        with log.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 64 * 1024))
+            text = file.read().decode("utf-8", errors="replace")
+    except OSError:
+        return []
+    # A progress bar redraws its line with carriage returns: what it showed last counts.
+    lines = [line.rstrip("\r").rsplit("\r", 1)[-1].rstrip() for line in text.split("\n")]
+    return [line for line in lines if line][-count:]
+
+
+def _start_supervisor(directory: RunDirectory, secrets: dict[str, str], attempts: int) -> None:
+    """Start the supervisor as nobody's child, and wait until it holds the run."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")}
+    log = directory.root / "supervisor.txt"
+    with disk_errors(log), log.open("ab") as output:
+        # The child forks the supervisor and leaves, so that it belongs to init and not to `pulumi up`.
+        child = subprocess.Popen(
+            [sys.executable, "-c", _DAEMON, str(directory.root)],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            env=environment,
+            cwd=directory.root,
+            start_new_session=True,
+        )
+    child.communicate(json.dumps(secrets).encode())
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        record = directory.read()
+        if directory.driven() or record.attempt > attempts:
+            return
+        time.sleep(0.01)
+    raise TrainstackError(f"the supervisor of run {directory.id} did not start: {_last(log)}; see {log}")
+
+
+def _last(log: Path) -> str:
+    lines = last_lines(log, 1)
+    return lines[0] if lines else "it wrote nothing"
+
+
+_DAEMON = """
+import os, sys
+if os.fork():
+    os._exit(0)
+os.setsid()
+from trainstack.lifecycle.supervisor import main
+main(sys.argv[1])
+"""
