@@ -52,8 +52,8 @@ class LaunchPlan:
         reports: Folder that gets `node-N.json`.
         nodes: Address of each node; on one machine the same address several times.
         ports: Free TCP ports, `ports_needed` of them: first the one where node 0's agent meets the others,
-            then that of Horovod's rendezvous on node 0; TensorFlow: then one for each task (rank). All differ, so
-            that all nodes can be on one machine.
+            then that of Horovod's rendezvous on node 0; TensorFlow: then one for each task (rank). All
+            differ, so that all nodes can be on one machine.
         cores: CPU cores that belong to one node; its ranks share them.
         grace_seconds: Time between SIGTERM and SIGKILL when the run is stopped, for a last checkpoint.
         join_seconds: How long the nodes wait for each other before anything starts.

@@ -1,0 +1,111 @@
+"""Keep what ranks print: each in `rank-N.txt` byte for byte, all together by line on the agent's output."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from pathlib import Path
+
+from .lines import LineSplitter, plain
+
+TAIL_LINES = 20
+_CHUNK = 64 * 1024
+
+
+class MergedOutput:
+    """The agent's own standard output, where each line of each rank arrives whole."""
+
+    def __init__(self, descriptor: int, prefixed: bool) -> None:
+        """Write to `descriptor`; name the rank before each line when `prefixed`."""
+        self._descriptor = descriptor
+        self._prefixed = prefixed
+        self._lock = threading.Lock()
+        self.error = ""
+
+    def say(self, text: str) -> None:
+        """Print a line of the agent's own."""
+        self._write(f"trainstack: {text}\n")
+
+    def lines(self, rank: int, lines: list[str]) -> None:
+        """Print lines of a rank."""
+        if lines:
+            prefix = f"[{rank}] " if self._prefixed else ""
+            self._write("".join(f"{prefix}{line}\n" for line in lines))
+
+    def _write(self, text: str) -> None:
+        data = memoryview(text.encode("utf-8", errors="replace"))
+        with self._lock:
+            try:
+                while data and not self.error:
+                    data = data[os.write(self._descriptor, data) :]
+            except OSError as exc:
+                # Nobody reads any more, or the disk is full. Training is worth more than its merged log.
+                self.error = f"merged log is cut short: {exc.strerror}"
+
+
+class RankLog:
+    """One rank's output, read by a thread of its own: a flood from one rank never holds up another."""
+
+    def __init__(self, rank: int, path: Path, merged: MergedOutput) -> None:
+        """Append the output of `rank` to the file `path`, and pass its lines to `merged`."""
+        self.error = ""
+        self._rank = rank
+        self._path = path
+        self._merged = merged
+        self._tail: deque[str] = deque(maxlen=TAIL_LINES)
+        self._thread: threading.Thread | None = None
+
+    @property
+    def tail(self) -> tuple[str, ...]:
+        """The last lines, without colours and control characters."""
+        return tuple(self._tail.copy())
+
+    def follow(self, descriptor: int) -> None:
+        """Read `descriptor` until its end, in the background."""
+        self._thread = threading.Thread(
+            target=self._follow, args=(descriptor,), daemon=True, name=self._path.name
+        )
+        self._thread.start()
+
+    def finish(self, seconds: float) -> None:
+        """Wait for the end of the output, but not longer than `seconds`: a stray process may hold it open."""
+        if self._thread:
+            self._thread.join(seconds)
+
+    def _follow(self, descriptor: int) -> None:
+        splitter = LineSplitter()
+        try:
+            file = self._open()
+            while chunk := os.read(descriptor, _CHUNK):
+                self._keep(file, chunk)
+                self._pass_on(splitter.feed(chunk))
+            self._pass_on(splitter.finish())
+            if file is not None:
+                os.close(file)
+        finally:
+            os.close(descriptor)
+
+    def _open(self) -> int | None:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            return os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        except OSError as exc:
+            self._complain(exc)
+            return None
+
+    def _keep(self, file: int | None, chunk: bytes) -> None:
+        """Write all of `chunk`; on a full disk go on reading, or the rank would stop in its next print."""
+        data = memoryview(chunk)
+        try:
+            while file is not None and data:
+                data = data[os.write(file, data) :]
+        except OSError as exc:
+            self._complain(exc)
+
+    def _complain(self, exc: OSError) -> None:
+        self.error = f"{self._path.name} is not complete: {exc.strerror}"
+
+    def _pass_on(self, lines: list[str]) -> None:
+        self._tail.extend(plain(line) for line in lines[-TAIL_LINES:])
+        self._merged.lines(self._rank, lines)

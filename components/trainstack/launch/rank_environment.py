@@ -1,0 +1,53 @@
+"""The environment variables that every rank gets, whatever the distribution."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from .tasks import Task
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+AGENT_ROOT = Path(__file__).absolute().parents[2].resolve()
+"""The folder that PYTHONPATH names so that the agent can be imported."""
+
+
+def rank_environment(task: Task, cores: int, inherited: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of one rank.
+
+    Args:
+        task: The rank.
+        cores: CPU cores of its node, which its ranks share evenly: more threads than cores thrash.
+        inherited: The agent's own environment. What it says of threads stays.
+    """
+    variables = dict(inherited)
+    share = str(max(1, cores // task.local_size))
+    for name in THREAD_VARIABLES:
+        variables.setdefault(name, share)
+    if task.runs_script:
+        _leave_out_agent(variables)
+    variables.update(
+        PYTHONUNBUFFERED="1",
+        TRAINSTACK_RANK=str(task.rank),
+        TRAINSTACK_SIZE=str(task.size),
+        TRAINSTACK_LOCAL_RANK=str(task.local_rank),
+        TRAINSTACK_LOCAL_SIZE=str(task.local_size),
+        TRAINSTACK_NODE=str(task.node),
+        TRAINSTACK_NODE_COUNT=str(task.node_count),
+        TRAINSTACK_ROLE=task.role,
+    )
+    return variables
+
+
+def _leave_out_agent(variables: dict[str, str]) -> None:
+    """Hide the agent's package: a script that imports an installed `trainstack` must get that one."""
+    kept = [
+        entry
+        for entry in variables.get("PYTHONPATH", "").split(os.pathsep)
+        if entry and Path(entry).resolve() != AGENT_ROOT
+    ]
+    if kept:
+        variables["PYTHONPATH"] = os.pathsep.join(kept)
+    else:
+        variables.pop("PYTHONPATH", None)
