@@ -1,0 +1,78 @@
+"""Trainstack: TensorFlow training as infrastructure.
+
+```python
+import trainstack as ts
+```
+
+Names are loaded when they are first used, so that the command line and the supervisor do not pay for Pulumi.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from trainstack.components.compute import Compute, ComputeArgs
+    from trainstack.components.dataset import Dataset, DatasetArgs, DatasetReference
+    from trainstack.components.distribution import Horovod, MpiConfiguration, TensorFlow, TensorflowConfiguration
+    from trainstack.components.environment import Environment, EnvironmentArgs
+    from trainstack.components.model import Model, ModelArgs, ResourceConfiguration
+    from trainstack.components.training_run import TrainingRun, TrainingRunArgs
+    from trainstack.components.web_service import WebService, WebServiceArgs
+    from trainstack.components.workspace import Workspace, WorkspaceArgs
+    from trainstack.errors import TrainstackError
+
+__all__ = [
+    "Compute",
+    "ComputeArgs",
+    "Dataset",
+    "DatasetArgs",
+    "DatasetReference",
+    "Environment",
+    "EnvironmentArgs",
+    "Horovod",
+    "Model",
+    "ModelArgs",
+    "MpiConfiguration",
+    "ResourceConfiguration",
+    "TensorFlow",
+    "TensorflowConfiguration",
+    "TrainingRun",
+    "TrainingRunArgs",
+    "TrainstackError",
+    "WebService",
+    "WebServiceArgs",
+    "Workspace",
+    "WorkspaceArgs",
+]
+
+_HOMES = {
+    "Compute": "components.compute",
+    "ComputeArgs": "components.compute",
+    "Dataset": "components.dataset",
+    "DatasetArgs": "components.dataset",
+    "DatasetReference": "components.dataset",
+    "Environment": "components.environment",
+    "EnvironmentArgs": "components.environment",
+    "Horovod": "components.distribution",
+    "Model": "components.model",
+    "ModelArgs": "components.model",
+    "MpiConfiguration": "components.distribution",
+    "ResourceConfiguration": "components.model",
+    "TensorFlow": "components.distribution",
+    "TensorflowConfiguration": "components.distribution",
+    "TrainingRun": "components.training_run",
+    "TrainingRunArgs": "components.training_run",
+    "TrainstackError": "errors",
+    "WebService": "components.web_service",
+    "WebServiceArgs": "components.web_service",
+    "Workspace": "components.workspace",
+    "WorkspaceArgs": "components.workspace",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'trainstack' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"trainstack.{_HOMES[name]}"), name)

@@ -1,0 +1,77 @@
+"""Compute: the nodes that runs get."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+
+from trainstack.components.base import Component, LifecycleResource
+from trainstack.components.workspace import Workspace
+from trainstack.provider.compute import ComputeProvider
+
+
+@dataclass(kw_only=True)
+class ComputeArgs:
+    """Arguments of a compute.
+
+    Attributes:
+        workspace: The workspace that it belongs to.
+        target: Where its nodes are: `local`, this machine.
+        vm_size: A size that says what one node holds (`STANDARD_NC6`, …); none shares the machine evenly.
+        min_nodes: Nodes that stay up when idle.
+        max_nodes: Nodes that may be busy at once; runs wait in line for them.
+        priority: `dedicated`, or `low` for nodes that may be taken away.
+        idle_seconds_before_scaledown: Seconds until an idle node goes.
+    """
+
+    workspace: Workspace
+    target: pulumi.Input[str] = "local"
+    vm_size: pulumi.Input[str] | None = None
+    min_nodes: pulumi.Input[int] = 0
+    max_nodes: pulumi.Input[int] = 1
+    priority: pulumi.Input[str] = "dedicated"
+    idle_seconds_before_scaledown: pulumi.Input[int] = 1800
+
+
+class _Resource(LifecycleResource, module="trainstack", name="Compute"):
+    outputs = ("node",)
+    node: pulumi.Output[dict[str, Any]]
+
+
+class Compute(Component):
+    """Nodes to run on, found by name or created.
+
+    Attributes:
+        workspace: The workspace that it belongs to.
+        name: Its name.
+        spec: What it is asked to be.
+        node: What one node holds: `cpus`, `memory_gib`, `gpus`.
+
+    Example:
+        ```python
+        cluster = ts.Compute("cpu-cluster", ts.ComputeArgs(workspace=workspace, max_nodes=2))
+        ```
+    """
+
+    kind = "Compute"
+
+    def __init__(self, name: str, args: ComputeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(name, opts)
+        self.workspace = args.workspace
+        self.name = name
+        self.spec: dict[str, pulumi.Input[Any]] = {
+            "name": name,
+            "target": args.target,
+            "vm_size": args.vm_size,
+            "min_nodes": args.min_nodes,
+            "max_nodes": args.max_nodes,
+            "priority": args.priority,
+            "idle_seconds_before_scaledown": args.idle_seconds_before_scaledown,
+        }
+        self._resource = _Resource(
+            ComputeProvider(), name, {**self.spec, "workspace": args.workspace.root}, self._child_options()
+        )
+        self.node = self._resource.node
+        self.register_outputs({"name": name, "node": self.node})

@@ -1,0 +1,122 @@
+"""Dataset: files from web addresses or local folders, registered once and handed to runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pulumi
+
+from trainstack.components.base import Component, LifecycleResource, portable_path
+from trainstack.components.workspace import Workspace
+from trainstack.provider.dataset import DatasetProvider
+
+
+@dataclass(kw_only=True)
+class DatasetArgs:
+    """Arguments of a dataset.
+
+    Attributes:
+        workspace: The workspace that it belongs to.
+        urls: One entry a file: its address, or the addresses of several mirrors, tried in order.
+        paths: Local files, folders or globs, relative to the program's folder.
+        sha256: Promised digests (hex) by file name; other bytes are refused.
+        description: What it is.
+        tags: Anything to find it by.
+        create_new_version: Whether changed content becomes a new version; if not, it is an error.
+    """
+
+    workspace: Workspace
+    urls: Sequence[pulumi.Input[str | Sequence[str]]] = ()
+    paths: Sequence[pulumi.Input[str]] = ()
+    sha256: Mapping[str, pulumi.Input[str]] = field(default_factory=dict[str, pulumi.Input[str]])
+    description: pulumi.Input[str] = ""
+    tags: Mapping[str, pulumi.Input[str]] = field(default_factory=dict[str, pulumi.Input[str]])
+    create_new_version: pulumi.Input[bool] = True
+
+
+@dataclass(frozen=True)
+class DatasetReference:
+    """A dataset in a script's arguments: the script gets the folder with its files.
+
+    Attributes:
+        dataset: The dataset.
+        mode: `mount` or `download`; on this machine both are read-only links into the workspace.
+    """
+
+    dataset: Dataset
+    mode: Literal["mount", "download"]
+
+
+class _Resource(LifecycleResource, module="trainstack", name="Dataset"):
+    outputs = ("version", "digest", "files", "file_count", "size", "contents")
+    name: pulumi.Output[str]
+    version: pulumi.Output[int]
+    digest: pulumi.Output[str]
+    files: pulumi.Output[dict[str, str]]
+    size: pulumi.Output[int]
+
+
+class Dataset(Component):
+    """Files that runs train on, with a digest each, under a name and a version.
+
+    The same sources again: nothing is fetched and the version stays. Content that changed at its source is seen by
+    `pulumi refresh` and becomes the next version.
+
+    Attributes:
+        workspace: The workspace that it belongs to.
+        name: Its name.
+        version: The version that its content has, from 1.
+        digest: SHA-256 over its paths and contents.
+        files: SHA-256 by path (left out above 200 files).
+        size: Bytes in all.
+
+    Example:
+        ```python
+        mnist = ts.Dataset("mnist", ts.DatasetArgs(workspace=workspace, urls=["https://…/train-images.gz"]))
+        ```
+    """
+
+    kind = "Dataset"
+
+    def __init__(self, name: str, args: DatasetArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(name, opts)
+        self.workspace = args.workspace
+        self.name = name
+        self._resource = _Resource(
+            DatasetProvider(),
+            name,
+            {
+                "workspace": args.workspace.root,
+                "name": name,
+                "urls": list(args.urls),
+                "paths": [portable_path(path) for path in args.paths],
+                "sha256": dict(args.sha256),
+                "description": args.description,
+                "tags": dict(args.tags),
+                "create_new_version": args.create_new_version,
+            },
+            self._child_options(),
+        )
+        self.version = self._resource.version
+        self.digest = self._resource.digest
+        self.files = self._resource.files
+        self.size = self._resource.size
+        self.register_outputs({"name": name, "version": self.version, "digest": self.digest})
+
+    def as_mount(self) -> DatasetReference:
+        """Stand for the folder in which a run finds the files, read-only."""
+        return DatasetReference(self, "mount")
+
+    def as_download(self) -> DatasetReference:
+        """Stand for a folder on the run's node with a copy of the files."""
+        return DatasetReference(self, "download")
+
+    def to_path(self) -> pulumi.Output[list[str]]:
+        """The files' paths in the dataset, sorted."""
+        return self.files.apply(lambda files: sorted(files))
+
+    def reference(self, mode: str) -> dict[str, pulumi.Input[Any]]:
+        """What a run's inputs hold of it."""
+        return {"name": self.name, "version": self.version, "digest": self.digest, "mode": mode}

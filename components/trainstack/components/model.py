@@ -1,0 +1,115 @@
+"""Model: files of a run, registered under a name and a version."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import pulumi
+
+from trainstack.components.base import Component, LifecycleResource, absolute_path, portable_path, program_errors
+from trainstack.components.training_run import TrainingRun
+from trainstack.components.workspace import Workspace
+from trainstack.errors import InvalidInputError
+from trainstack.provider.model import ModelProvider
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResourceConfiguration:
+    """What serving the model takes: CPUs, and memory in GB."""
+
+    cpu: float = 1.0
+    memory_in_gb: float = 0.5
+
+
+@dataclass(kw_only=True)
+class ModelArgs:
+    """Arguments of a model.
+
+    Attributes:
+        run: The run that made it.
+        path: Its path in the run's directory (`outputs/model`); without a run a folder, relative to the program's.
+        workspace: The workspace, where there is no run.
+        framework: What made it.
+        framework_version: That framework's version; names the server that can serve it.
+        sample_input: An input in the serving protocol's form; warms the service up.
+        resource_configuration: What serving it takes.
+        description: What it is.
+        tags: Anything to find it by.
+    """
+
+    path: pulumi.Input[str]
+    run: TrainingRun | None = None
+    workspace: Workspace | None = None
+    framework: pulumi.Input[str] = "TensorFlow"
+    framework_version: pulumi.Input[str] | None = None
+    sample_input: Any = None
+    resource_configuration: ResourceConfiguration | None = None
+    description: pulumi.Input[str] = ""
+    tags: Mapping[str, pulumi.Input[str]] = field(default_factory=dict[str, pulumi.Input[str]])
+
+
+class _Resource(LifecycleResource, module="trainstack", name="Model"):
+    outputs = ("version", "digest", "files", "directory")
+    version: pulumi.Output[int]
+    digest: pulumi.Output[str]
+    files: pulumi.Output[dict[str, str]]
+    directory: pulumi.Output[str]
+
+
+class Model(Component):
+    """A registered model. Versions are immutable; unchanged files make no new one.
+
+    Attributes:
+        workspace: The workspace that keeps it.
+        name: Its name.
+        version: Its version, from 1.
+        digest: SHA-256 over its files.
+        files: SHA-256 by path.
+        path: The folder of the version's files, absolute.
+        summary: Name, version, digest and path, for a stack's outputs.
+
+    Example:
+        ```python
+        model = ts.Model("tf-dnn-mnist", ts.ModelArgs(run=run, path="outputs/model"))
+        ```
+    """
+
+    kind = "Model"
+
+    def __init__(self, name: str, args: ModelArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        workspace = args.run.workspace if args.run else args.workspace
+        with program_errors(f"model {name}"):
+            if workspace is None:
+                raise InvalidInputError("give the run that made it, or a workspace for a folder of your own")
+        super().__init__(name, opts)
+        self.workspace = workspace
+        self.name = name
+        configuration = asdict(args.resource_configuration) if args.resource_configuration else None
+        self._resource = _Resource(
+            ModelProvider(),
+            name,
+            {
+                "workspace": workspace.root,
+                "name": name,
+                "source": args.run.directory if args.run else portable_path(args.path),
+                "path": args.path if args.run else None,
+                "run_id": args.run.run_id if args.run else None,
+                "framework": args.framework,
+                "framework_version": args.framework_version,
+                "sample_input": args.sample_input,
+                "resource_configuration": configuration,
+                "description": args.description,
+                "tags": dict(args.tags),
+            },
+            self._child_options(),
+        )
+        self.version = self._resource.version
+        self.digest = self._resource.digest
+        self.files = self._resource.files
+        self.path = absolute_path(self._resource.directory)
+        self.summary = pulumi.Output.all(
+            name=name, version=self.version, digest=self.digest, path=self.path
+        )
+        self.register_outputs({"name": name, "version": self.version, "digest": self.digest})

@@ -1,0 +1,179 @@
+"""TrainingRun: a script, run once for what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pulumi
+
+from trainstack.components.base import Component, LifecycleResource, absolute_path, portable_path
+from trainstack.components.compute import Compute
+from trainstack.components.dataset import DatasetReference
+from trainstack.components.distribution import Horovod, TensorFlow
+from trainstack.components.environment import Environment
+from trainstack.lifecycle import artifacts
+from trainstack.provider.training_run import TrainingRunProvider
+
+Argument = pulumi.Input[str | int | float | bool | None] | DatasetReference
+Value = Argument | Sequence[Argument]
+
+
+@dataclass(kw_only=True)
+class TrainingRunArgs:
+    """Arguments of a training run.
+
+    Attributes:
+        source_directory: Folder of the code, relative to the program's; all its files but ignored ones are the run's.
+        script: The script in it.
+        compute: Where to run.
+        environment: What the script's Python has.
+        arguments: The script's arguments by name (no order), or as a list. A dataset's `as_mount()` is a value.
+        distribution: How to spread it; one process when left out.
+        environment_variables: Variables for the script; part of what the run is.
+        secret_variables: Variables whose values are secret; their names are part of what the run is.
+        timeout: Seconds after which it is ended.
+        grace: Seconds between asking it to end and ending it.
+        trigger: Another text trains the same again.
+        source_limit_bytes: The largest source folder to accept, in bytes.
+    """
+
+    source_directory: pulumi.Input[str]
+    script: pulumi.Input[str]
+    compute: Compute
+    environment: Environment
+    arguments: Mapping[str, Value] | Sequence[Argument] = field(default_factory=dict[str, Value])
+    distribution: Horovod | TensorFlow | None = None
+    environment_variables: Mapping[str, pulumi.Input[Any]] = field(default_factory=dict[str, pulumi.Input[Any]])
+    secret_variables: Mapping[str, pulumi.Input[str]] = field(default_factory=dict[str, pulumi.Input[str]])
+    timeout: pulumi.Input[float] | None = None
+    grace: pulumi.Input[float] = 10
+    trigger: pulumi.Input[str] = ""
+    source_limit_bytes: pulumi.Input[int] | None = None
+
+
+class _Resource(LifecycleResource, module="trainstack", name="TrainingRun"):
+    outputs = (
+        "run_id",
+        "fingerprint",
+        "status",
+        "outcome",
+        "attempt",
+        "stages",
+        "duration",
+        "metrics",
+        "directory",
+        "outputs",
+        "files",
+        "snapshot",
+    )
+    run_id: pulumi.Output[str]
+    fingerprint: pulumi.Output[str]
+    status: pulumi.Output[str]
+    stages: pulumi.Output[list[dict[str, Any]]]
+    duration: pulumi.Output[float]
+    metrics: pulumi.Output[dict[str, float]]
+    directory: pulumi.Output[str]
+
+
+class TrainingRun(Component):
+    """A script run to its end on a compute, in an environment, on datasets.
+
+    It is named by what it is: the same code, arguments, data, environment and distribution is the same run, and a
+    finished run is not run again. Its row shows the stage and the metrics while it runs; `pulumi preview` names what
+    would train it anew.
+
+    Attributes:
+        workspace: The workspace that keeps it.
+        run_id: Its id.
+        fingerprint: SHA-256 over what it is.
+        status: `completed`, once there is a resource.
+        stages: Name, seconds and reason of preparing, scaling, running and finalizing.
+        duration: Seconds that it took.
+        metrics: Last value of each metric that the script logged with MLflow.
+        directory: Its folder, relative to the project when inside it.
+        path: Its folder, absolute.
+        logs: Its log of all ranks, a file.
+
+    Example:
+        ```python
+        run = ts.TrainingRun("mnist-mlp", ts.TrainingRunArgs(
+            source_directory="scripts", script="train.py", arguments={"--data-folder": mnist.as_mount()},
+            compute=cluster, environment=tf))
+        ```
+    """
+
+    kind = "TrainingRun"
+
+    def __init__(self, name: str, args: TrainingRunArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(name, opts)
+        self.workspace = args.compute.workspace
+        self.name = name
+        datasets: dict[str, DatasetReference] = {}
+        self._resource = _Resource(
+            TrainingRunProvider(),
+            name,
+            {
+                "workspace": self.workspace.root,
+                "name": name,
+                "source_directory": portable_path(args.source_directory),
+                "source_limit_bytes": args.source_limit_bytes,
+                "script": args.script,
+                "arguments": _arguments(args.arguments, datasets),
+                "datasets": {key: it.dataset.reference(it.mode) for key, it in datasets.items()},
+                "environment_spec": args.environment.spec,
+                # Known in preview whenever the lock can be resolved then; the provider fills it in.
+                "environment": {},
+                "environment_variables": dict(args.environment_variables),
+                "secret_variables": {key: pulumi.Output.secret(it) for key, it in args.secret_variables.items()},
+                "distribution": args.distribution.spec() if args.distribution else {"kind": "single"},
+                "compute": args.compute.spec,
+                "timeout": args.timeout,
+                "grace": args.grace,
+                "trigger": args.trigger,
+            },
+            self._child_options([args.environment, args.compute]),
+        )
+        self.run_id = self._resource.run_id
+        self.fingerprint = self._resource.fingerprint
+        self.status = self._resource.status
+        self.stages = self._resource.stages
+        self.duration = self._resource.duration
+        self.metrics = self._resource.metrics
+        self.directory = self._resource.directory
+        self.path = absolute_path(self.directory)
+        self.logs = self.path.apply(lambda path: f"{path}/logs/run.txt")
+        self.register_outputs({"run_id": self.run_id, "metrics": self.metrics, "duration": self.duration})
+
+    def download_files(self, prefix: str = "", output_directory: str = ".") -> pulumi.Output[list[str]]:
+        """Copy the run's files below `prefix` (`outputs/model`, `logs`, …) into a folder, once it has completed.
+
+        Args:
+            prefix: The start of the files' paths in the run's directory.
+            output_directory: Where to, relative to the program's folder.
+
+        Returns:
+            The paths of the copies.
+        """
+        to = Path.cwd() / output_directory
+        return self.path.apply(lambda path: artifacts.download(Path(path), prefix, to))
+
+
+def _arguments(
+    given: Mapping[str, Value] | Sequence[Argument], datasets: dict[str, DatasetReference]
+) -> Any:
+    """Put a placeholder where a dataset stands, and collect the datasets."""
+
+    def placed(value: Any) -> Any:
+        if isinstance(value, DatasetReference):
+            datasets[value.dataset.name] = value
+            return f"${{dataset:{value.dataset.name}}}"
+        if isinstance(value, list | tuple):
+            return [placed(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+        return value
+
+    if isinstance(given, Mapping):
+        return {name: placed(value) for name, value in given.items()}
+    return [placed(value) for value in given]

@@ -1,0 +1,66 @@
+"""WebService: a registered model behind an HTTP address."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+
+from trainstack.components.base import Component, LifecycleResource
+from trainstack.components.model import Model
+from trainstack.provider.web_service import WebServiceProvider
+
+
+@dataclass(kw_only=True)
+class WebServiceArgs:
+    """Arguments of a web service.
+
+    Attributes:
+        model: The model to serve.
+        port: The port on 127.0.0.1; a free one is chosen, and kept, when left out.
+    """
+
+    model: Model
+    port: pulumi.Input[int] = 0
+
+
+class _Resource(LifecycleResource, module="trainstack", name="WebService"):
+    outputs = ("scoring_uri", "served_port")
+    scoring_uri: pulumi.Output[str]
+
+
+class WebService(Component):
+    """A model served with TensorFlow Serving's REST paths, without any code.
+
+    Healthy, and serving this very model, before `pulumi up` returns; stopped by `pulumi destroy`.
+
+    Attributes:
+        name: Its name.
+        scoring_uri: The address to post instances to.
+
+    Example:
+        ```python
+        service = ts.WebService("mnist", ts.WebServiceArgs(model=model))
+        ```
+    """
+
+    kind = "WebService"
+
+    def __init__(self, name: str, args: WebServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(name, opts)
+        self.name = name
+        self._resource = _Resource(
+            WebServiceProvider(),
+            name,
+            {
+                "workspace": args.model.workspace.root,
+                "name": name,
+                "model_name": args.model.name,
+                "model_version": args.model.version,
+                "model_digest": args.model.digest,
+                "port": args.port,
+            },
+            self._child_options(),
+        )
+        self.scoring_uri = self._resource.scoring_uri
+        self.register_outputs({"scoring_uri": self.scoring_uri})

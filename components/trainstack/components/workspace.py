@@ -1,0 +1,77 @@
+"""Workspace: where datasets, runs, models and services are kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pulumi
+
+from trainstack.components.base import Component, LifecycleResource, absolute_path, portable_path, program_errors
+from trainstack.lifecycle import workspace_config
+from trainstack.lifecycle.project import project_root
+from trainstack.provider.workspace import WorkspaceProvider
+
+
+@dataclass(kw_only=True)
+class WorkspaceArgs:
+    """Arguments of a workspace.
+
+    Attributes:
+        root: Its folder, relative to the program's; `.trainstack/NAME` in the project when left out.
+    """
+
+    root: pulumi.Input[str] | None = None
+
+
+class _Resource(LifecycleResource, module="trainstack", name="Workspace"):
+    root: pulumi.Output[str]
+
+
+class Workspace(Component):
+    """A folder that keeps datasets, runs, models and services; found, or made.
+
+    Destroying it keeps the folder.
+
+    Attributes:
+        name: Its name.
+        root: Its folder, relative to the project when inside it.
+        path: Its folder, absolute.
+
+    Example:
+        ```python
+        workspace = ts.Workspace("mnist")
+        ```
+    """
+
+    kind = "Workspace"
+
+    def __init__(
+        self, name: str, args: WorkspaceArgs | None = None, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__(name, opts)
+        given = args.root if args else None
+        root = portable_path(given if given is not None else str(project_root() / workspace_config.FOLDER / name))
+        self._resource = _Resource(
+            WorkspaceProvider(), name, {"name": name, "root": root}, self._child_options()
+        )
+        self.name = name
+        # The resource's, not the argument's: what uses the root then waits for the folder.
+        self.root = self._resource.root
+        self.path = absolute_path(self.root)
+        self.register_outputs({"name": name, "root": self.root})
+
+    @classmethod
+    def from_config(cls, path: str | None = None, opts: pulumi.ResourceOptions | None = None) -> Workspace:
+        """Declare the workspace that a `config.json` names.
+
+        Args:
+            path: The folder to look from, in it, its `.trainstack` folder and its parents; the program's when left out.
+            opts: Pulumi's options.
+
+        Raises:
+            pulumi.RunError: There is no such file, or it does not name a workspace.
+        """
+        with program_errors("Workspace.from_config"):
+            root, config = workspace_config.find(Path(path) if path else Path.cwd())
+        return cls(config.name, WorkspaceArgs(root=str(root)), opts)

@@ -1,0 +1,30 @@
+"""Where a project is, and how its paths are written down so that a checkout can move."""
+
+from __future__ import annotations
+
+import functools
+import os
+from pathlib import Path
+
+
+@functools.cache
+def project_root(start: Path | None = None) -> Path:
+    """The folder of the nearest `Pulumi.yaml` at or above `start`; `start` itself where there is none.
+
+    Args:
+        start: Where to look from; the working directory when left out.
+    """
+    here = (start or Path.cwd()).absolute()
+    for folder in (here, *here.parents):
+        if (folder / "Pulumi.yaml").is_file() or (folder / "Pulumi.yml").is_file():
+            return folder
+    return here
+
+
+def portable(path: Path, root: Path) -> str:
+    """`path` relative to `root` where it lies inside, else absolute."""
+    absolute = Path(os.path.abspath(root / path.expanduser()))  # noqa: PTH100 (links are kept as they are)
+    try:
+        return absolute.relative_to(root).as_posix()
+    except ValueError:
+        return str(absolute)

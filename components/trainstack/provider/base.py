@@ -1,0 +1,142 @@
+"""What all our providers share: inputs checked by pydantic, unknown values, paths, and a delete that keeps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pulumi.dynamic import CheckFailure, CheckResult, ReadResult, ResourceProvider
+from pulumi.runtime.rpc import UNKNOWN
+from pydantic import BaseModel, ValidationError
+
+from trainstack.errors import InvalidInputError, NotFoundError
+from trainstack.lifecycle.project import project_root
+from trainstack.lifecycle.workspace import Workspace
+from trainstack.provider.engine import Row, one_line_errors
+
+one_line_errors()
+
+Properties = dict[str, Any]
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class LifecycleProvider(ResourceProvider):
+    """Pulumi's verbs over the lifecycle.
+
+    Subclasses give `accept`, which validates and completes the inputs, and the verbs.
+    """
+
+    # Pickled by name into every resource's state; nothing secret is in it.
+    serialize_as_secret_always = False
+
+    def accept(self, news: Properties) -> Properties:
+        """Validate inputs and return them completed; unknown values are `UNKNOWN`.
+
+        Raises:
+            InvalidInputError: Something is wrong with them.
+        """
+        return news
+
+    def check(self, _olds: Properties, news: Properties) -> CheckResult:
+        """Validate and complete the inputs; what is wrong fails here, in preview too."""
+        inputs = own(news)
+        try:
+            return CheckResult(self.accept(inputs), [])
+        except InvalidInputError as exc:
+            # Without a property the engine does not print the whole value before the reason.
+            return CheckResult(inputs, [CheckFailure("", str(exc))])
+
+    def delete(self, _id: str, _props: Properties) -> None:
+        """Keep everything: history is deleted by `trainstack purge` alone."""
+
+
+def own(properties: Mapping[str, Any]) -> Properties:
+    """The properties that are ours, without the provider's serialized self."""
+    return {name: value for name, value in properties.items() if name != "__provider"}
+
+
+def known(value: Any) -> bool:
+    """Whether preview knows the whole of a value."""
+    if isinstance(value, Mapping):
+        return all(known(item) for item in value.values())  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    if isinstance(value, list | tuple):
+        return all(known(item) for item in value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    return value != UNKNOWN
+
+
+def validated(model: type[Model], inputs: Mapping[str, Any], what: str) -> Model | None:
+    """Build a spec from inputs.
+
+    Args:
+        model: The spec's class; only its fields are taken from the inputs.
+        inputs: The inputs; None counts as left out.
+        what: What is being described, for the error.
+
+    Returns:
+        The spec; None when it depends on something that preview does not know.
+
+    Raises:
+        InvalidInputError: A value is of a wrong type or out of range; names the first.
+    """
+    values = {name: integral(inputs[name]) for name in model.model_fields if inputs.get(name) is not None}
+    try:
+        spec = model.model_validate(values)
+    except ValidationError as exc:
+        for problem in exc.errors():
+            if problem["input"] != UNKNOWN:
+                field = ".".join(str(part) for part in problem["loc"])
+                reason = problem["msg"].removeprefix("Value error, ")
+                shown = "" if problem["type"] in ("missing", "value_error") else f", not {problem['input']!r}"
+                raise InvalidInputError(f"{what}: {field}: {reason}{shown}", field=field) from exc
+        return None
+    return spec if known(values) else None
+
+
+def integral(value: Any) -> Any:
+    """Pulumi hands every number over as a float: give whole ones back as what they were."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, Mapping):
+        return {name: integral(item) for name, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, list | tuple):
+        return [integral(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+    return value
+
+
+def finite(values: Mapping[str, float]) -> dict[str, float]:
+    """The values that state can hold: JSON has neither NaN nor infinity."""
+    return {name: value for name, value in values.items() if math.isfinite(value)}
+
+
+def workspace_of(properties: Mapping[str, Any]) -> Workspace:
+    """Open the workspace that a resource lives in.
+
+    Raises:
+        NotFoundError: It is gone.
+    """
+    return Workspace.open(absolute(properties["workspace"]))
+
+
+def absolute(path: str) -> Path:
+    """A path as inputs hold it (relative to the project when inside it, so that checkouts can move) made absolute."""
+    return project_root() / Path(path).expanduser()
+
+
+def row(properties: Mapping[str, Any]) -> Row:
+    """The resource's row in Pulumi's display."""
+    return Row(str(properties.get("urn", "")))
+
+
+def changed(names: tuple[str, ...], olds: Properties, news: Properties) -> list[str]:
+    """Those of the named properties that differ."""
+    return [name for name in names if integral(olds.get(name)) != integral(news.get(name))]
+
+
+def gone_or(read: Callable[[], Properties], id_: str) -> ReadResult:
+    """Read a resource; what is gone reads as nothing, which makes the engine create it again."""
+    try:
+        return ReadResult(id_, read())
+    except NotFoundError:
+        return ReadResult("", {})

@@ -1,0 +1,56 @@
+"""Compute: found or created in the workspace."""
+
+from __future__ import annotations
+
+from pulumi.dynamic import CreateResult, DiffResult, ReadResult, UpdateResult
+
+from trainstack.errors import InvalidInputError
+from trainstack.lifecycle import compute
+from trainstack.provider.base import LifecycleProvider, Properties, changed, own, row, validated, workspace_of
+from trainstack.store.atomic import read_json
+
+_FIELDS = tuple(compute.ComputeSpec.model_fields)
+
+
+class ComputeProvider(LifecycleProvider):
+    """A named compute."""
+
+    def accept(self, news: Properties) -> Properties:
+        """Check the size against the machine."""
+        spec = validated(compute.ComputeSpec, news, "compute")
+        if spec is not None:
+            compute.node_capacity(spec)
+        return news
+
+    def diff(self, _id: str, _olds: Properties, _news: Properties) -> DiffResult:
+        """Another name is another compute; anything else is changed in place and retrains nothing."""
+        different = changed((*_FIELDS, "workspace"), _olds, _news)
+        replaces = [name for name in different if name in ("name", "workspace")]
+        return DiffResult(changes=bool(different or _olds.get("drift")), replaces=replaces)
+
+    def create(self, props: Properties) -> CreateResult:
+        """Find it, else create it, and say which."""
+        return CreateResult(props["name"], self._ensure(props))
+
+    def update(self, _id: str, _olds: Properties, _news: Properties) -> UpdateResult:
+        """Keep what it is now asked to be."""
+        return UpdateResult(self._ensure(_news))
+
+    def read(self, id_: str, props: Properties) -> ReadResult:
+        """Say where the workspace's record differs from the state."""
+        inputs = own(props)
+        path = workspace_of(props).compute(props["name"]) / "compute.json"
+        if not path.is_file():
+            return ReadResult("", {})
+        record = read_json(path)
+        drift = [f"{name} is {record.get(name)}" for name in changed(_FIELDS, inputs, record) if inputs.get(name)]
+        return ReadResult(id_, {**inputs, "drift": drift})
+
+    def _ensure(self, props: Properties) -> Properties:
+        spec = validated(compute.ComputeSpec, props, "compute")
+        if spec is None:
+            raise InvalidInputError("compute: an input is not known")
+        found = compute.ensure(workspace_of(props), spec)
+        capacity = compute.node_capacity(spec)
+        row(props).info(f"{'found' if found else 'created'}: {spec.max_nodes} × {capacity.cpus} CPUs")
+        return {**own(props), "node": capacity.model_dump(), "drift": []}

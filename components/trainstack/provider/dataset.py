@@ -1,0 +1,93 @@
+"""Datasets: registered in the workspace, versioned by content."""
+
+from __future__ import annotations
+
+from pulumi.dynamic import CreateResult, DiffResult, ReadResult, UpdateResult
+
+from trainstack.errors import InvalidInputError, NotFoundError
+from trainstack.lifecycle import dataset
+from trainstack.lifecycle.workspace import Workspace
+from trainstack.provider.base import (
+    LifecycleProvider,
+    Properties,
+    absolute,
+    changed,
+    own,
+    row,
+    validated,
+    workspace_of,
+)
+
+_FIELDS = ("urls", "paths", "contents", "sha256", "description", "tags")
+# State lists each file up to this many; a larger dataset is named by its digest alone.
+LISTED = 200
+
+
+class DatasetProvider(LifecycleProvider):
+    """A registered dataset."""
+
+    def accept(self, news: Properties) -> Properties:
+        """Check the sources, and digest local ones, so that preview sees when they change."""
+        inputs = dict(news)
+        spec = self._spec(inputs)
+        if spec is not None:
+            dataset.validate(spec)
+            if spec.paths:
+                inputs["contents"] = dataset.local_digest(spec)
+        return inputs
+
+    def diff(self, _id: str, _olds: Properties, _news: Properties) -> DiffResult:
+        """A new name is a new dataset; changed sources or content become a new version of this one."""
+        if drift := _olds.get("drift"):
+            row(_news).info(f"drifted: {'; '.join(drift)}")
+            return DiffResult(changes=True)
+        replaces = changed(("name", "workspace"), _olds, _news)
+        return DiffResult(changes=bool(replaces or changed(_FIELDS, _olds, _news)), replaces=replaces)
+
+    def create(self, props: Properties) -> CreateResult:
+        """Register it: files that the workspace does not have are fetched."""
+        outs = self._register(own(props), check_remote=False)
+        return CreateResult(props["name"], outs)
+
+    def update(self, _id: str, _olds: Properties, _news: Properties) -> UpdateResult:
+        """Register it again; what did not change at its source is not fetched."""
+        return UpdateResult(self._register(own(_news), check_remote=True))
+
+    def read(self, id_: str, props: Properties) -> ReadResult:
+        """Ask the sources whether their files are still those that were registered."""
+        try:
+            workspace = workspace_of(props)
+            record = dataset.find(workspace, props["name"], int(props["version"]))
+        except NotFoundError:
+            return ReadResult("", {})
+        shown = row(props)
+        found = dataset.drift(workspace, record)
+        for warning in found.warnings:
+            shown.warn(warning)
+        return ReadResult(id_, {**own(props), "drift": list(found.differences)})
+
+    def _spec(self, props: Properties) -> dataset.DatasetSpec | None:
+        located = dict(props)
+        paths = located.get("paths")
+        if isinstance(paths, list):
+            located["paths"] = [str(absolute(path)) if isinstance(path, str) else path for path in paths]  # pyright: ignore[reportUnknownVariableType]
+        return validated(dataset.DatasetSpec, located, "dataset")
+
+    def _register(self, inputs: Properties, *, check_remote: bool) -> Properties:
+        spec = self._spec(inputs)
+        if spec is None:
+            raise InvalidInputError(f"dataset {inputs['name']}: an input is not known")
+        workspace: Workspace = workspace_of(inputs)
+        shown = row(inputs)
+        record = dataset.register(workspace, spec, shown.progress, check_remote=check_remote)
+        size = sum(file.size for file in record.files)
+        shown.info(f"version {record.version}: {len(record.files)} files, {size:,} bytes")
+        return {
+            **inputs,
+            "version": record.version,
+            "digest": record.digest,
+            "files": {file.path: file.sha256 for file in record.files} if len(record.files) <= LISTED else {},
+            "file_count": len(record.files),
+            "size": size,
+            "drift": [],
+        }

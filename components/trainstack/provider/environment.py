@@ -1,0 +1,57 @@
+"""Training environments: locked in check, built once a machine, named by the lock's digest."""
+
+from __future__ import annotations
+
+from pulumi.dynamic import CreateResult, DiffResult, ReadResult, UpdateResult
+from pulumi.runtime.rpc import UNKNOWN
+
+from trainstack.lifecycle import environment
+from trainstack.provider.base import LifecycleProvider, Properties, changed, integral, known, own, row
+
+
+class EnvironmentProvider(LifecycleProvider):
+    """A locked and built environment."""
+
+    def accept(self, news: Properties) -> Properties:
+        """Resolve the lock, so that preview names each package that would change and each that does not exist."""
+        inputs = dict(news)
+        if not known(inputs["spec"]):
+            return inputs
+        spec = environment.EnvironmentSpec.model_validate(integral(inputs["spec"]))
+        try:
+            lock = environment.lock(spec, progress=row(inputs).progress)
+        except environment.IndexUnreachableError as exc:
+            row(inputs).warn(str(exc))
+            inputs |= {"digest": UNKNOWN, "packages": UNKNOWN}
+        else:
+            inputs |= {"digest": lock.digest, "packages": lock.packages}
+        return inputs
+
+    def diff(self, _id: str, _olds: Properties, _news: Properties) -> DiffResult:
+        """A changed lock is another environment under the same name."""
+        if drift := _olds.get("drift"):
+            row(_news).info(f"drifted: {'; '.join(drift)}")
+            return DiffResult(changes=True)
+        return DiffResult(changes=bool(changed(("spec", "digest", "packages"), _olds, _news)))
+
+    def create(self, props: Properties) -> CreateResult:
+        """Build it, unless this machine has it."""
+        return CreateResult(props["spec"]["name"], self._build(own(props)))
+
+    def update(self, _id: str, _olds: Properties, _news: Properties) -> UpdateResult:
+        """Build the changed one beside the old, which other runs may still use."""
+        return UpdateResult(self._build(own(_news)))
+
+    def read(self, id_: str, props: Properties) -> ReadResult:
+        """Look whether it is still whole on this machine."""
+        spec = environment.EnvironmentSpec.model_validate(integral(props["spec"]))
+        reason = environment.broken(environment.locate(environment.lock(spec)))
+        return ReadResult(id_, {**own(props), "drift": [reason] if reason else []})
+
+    def _build(self, inputs: Properties) -> Properties:
+        shown = row(inputs)
+        spec = environment.EnvironmentSpec.model_validate(integral(inputs["spec"]))
+        lock = environment.lock(spec, progress=shown.progress)
+        built = environment.build(spec, lock, shown.progress)
+        shown.info(f"{len(lock.packages)} packages, {built.digest[:12]}")
+        return {**inputs, "digest": lock.digest, "packages": lock.packages, "drift": []}

@@ -1,0 +1,93 @@
+"""Models: immutable versions of a run's files, registered under a name."""
+
+from __future__ import annotations
+
+from pulumi.dynamic import CreateResult, DiffResult, ReadResult, UpdateResult
+
+from trainstack.errors import InvalidInputError, NotFoundError
+from trainstack.lifecycle import model
+from trainstack.lifecycle.project import portable, project_root
+from trainstack.provider.base import (
+    LifecycleProvider,
+    Properties,
+    absolute,
+    changed,
+    known,
+    own,
+    row,
+    validated,
+    workspace_of,
+)
+
+_FIELDS = (
+    "source",
+    "path",
+    "framework",
+    "framework_version",
+    "description",
+    "tags",
+    "sample_input",
+    "resource_configuration",
+    "run_id",
+)
+
+
+class ModelProvider(LifecycleProvider):
+    """A registered model; the resource is the name, its version grows."""
+
+    def accept(self, news: Properties) -> Properties:
+        """Check the name and the path's form; whether a run leaves something there shows when it has run."""
+        validated(model.ModelSpec, news, "model")
+        path = news.get("path")
+        if path is not None and known(path):
+            model.check_path(path)
+        if news.get("run_id") is None and known(news.get("source")) and not absolute(news["source"]).exists():
+            raise InvalidInputError(f"model {news.get('name')}: there is nothing at {news['source']}")
+        return news
+
+    def diff(self, _id: str, _olds: Properties, _news: Properties) -> DiffResult:
+        """Another run or path may bring other files: then there is a new version."""
+        if drift := _olds.get("drift"):
+            row(_news).info(f"drifted: {'; '.join(drift)}")
+            return DiffResult(changes=True)
+        replaces = changed(("name", "workspace"), _olds, _news)
+        return DiffResult(changes=bool(replaces or changed(_FIELDS, _olds, _news)), replaces=replaces)
+
+    def create(self, props: Properties) -> CreateResult:
+        """Register it; files that are those of the latest version make no new one."""
+        return CreateResult(props["name"], self._register(own(props)))
+
+    def update(self, _id: str, _olds: Properties, _news: Properties) -> UpdateResult:
+        """Repair what drifted, and register what changed."""
+        if _olds.get("drift"):
+            workspace = workspace_of(_news)
+            model.restore(workspace, model.find(workspace, _olds["name"], int(_olds["version"])))
+        return UpdateResult(self._register(own(_news)))
+
+    def read(self, id_: str, props: Properties) -> ReadResult:
+        """Compare the version's files with their digests."""
+        try:
+            workspace = workspace_of(props)
+            record = model.find(workspace, props["name"], int(props["version"]))
+        except NotFoundError:
+            return ReadResult("", {})
+        return ReadResult(id_, {**own(props), "drift": model.drift(workspace, record)})
+
+    def _register(self, inputs: Properties) -> Properties:
+        spec = validated(model.ModelSpec, inputs, "model")
+        if spec is None:
+            raise InvalidInputError(f"model {inputs['name']}: an input is not known")
+        shown = row(inputs)
+        source = absolute(inputs["source"])
+        if inputs.get("path"):
+            source = model.output_path(source, inputs["path"])
+        record = model.register(workspace_of(inputs), spec, source, inputs.get("run_id"), shown.progress)
+        shown.info(f"version {record.version}, {record.digest[:12]}")
+        return {
+            **inputs,
+            "version": record.version,
+            "digest": record.digest,
+            "files": record.files if len(record.files) <= 200 else {},
+            "directory": portable(record.path, project_root()),
+            "drift": [],
+        }
