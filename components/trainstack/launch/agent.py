@@ -86,7 +86,7 @@ class Agent:
             raise message
         if isinstance(message, Go) and self._report.state == STARTING:
             self._start()
-        if isinstance(message, End):
+        if isinstance(message, End) and self._end is None:
             self._end = message
             if message.failure and message.failure.node != self._node and self._report.state == RUNNING:
                 self._merged.say(f"node {message.failure.node}: {message.failure.reason}; ending this node")
@@ -121,7 +121,7 @@ class Agent:
         self._recipe.ready()
         self._report.state = RUNNING
         for task in self._tasks:
-            variables = rank_environment(task, self._plan.cores, os.environ)
+            variables = rank_environment(self._plan, task, os.environ)
             variables.update(self._recipe.variables(task))
             rank: Rank = self._gang.start(task, self._recipe.command(task), variables, self._plan.code)
             self._report.ranks.append(rank.report)

@@ -70,7 +70,7 @@ def build(cls: type[Built], values: dict[str, Any]) -> Built:
     if unknown:
         raise LaunchError(f"launch plan: unknown key {unknown[0]!r}")
     converted = {name: _convert(name, str(known[name].type), value) for name, value in values.items()}
-    required = [name for name, field in known.items() if field.default is MISSING]
+    required = [name for name, field in known.items() if field.default is field.default_factory is MISSING]
     missing = [name for name in required if name not in values]
     if missing:
         raise LaunchError(f"launch plan: {missing[0]} is missing")
@@ -81,6 +81,8 @@ def _convert(name: str, wanted: str, value: Any) -> Any:
     """Check `value` against an annotation, whose text is all that Python 3.9 can make of `X | None`."""
     if wanted.endswith(" | None"):
         return value if value is None else _convert(name, wanted[: -len(" | None")], value)
+    if wanted == "dict[str, str]":
+        return {key: _convert(name, "str", each) for key, each in mapping(value, name).items()}
     if wanted.startswith("tuple[") and isinstance(value, list):
         item = wanted[len("tuple[") :].split(",")[0]
         return tuple(_convert(name, item, each) for each in value)  # pyright: ignore[reportUnknownVariableType]

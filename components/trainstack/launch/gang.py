@@ -97,7 +97,7 @@ class Rank:
             rank=report.rank,
             exit_code=report.exit_code,
             signal=report.signal,
-            lines=self.log.tail,
+            tail=self.log.tail,
         )
 
     @property

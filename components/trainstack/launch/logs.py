@@ -8,8 +8,8 @@ from collections import deque
 from pathlib import Path
 
 from .lines import LineSplitter, plain
+from .report import TAIL_LINES
 
-TAIL_LINES = 20
 _CHUNK = 64 * 1024
 
 

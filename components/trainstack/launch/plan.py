@@ -5,9 +5,11 @@ A plan holds no secrets: those reach the agent in its own environment, and from 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from dataclasses import asdict, dataclass, fields
+import socket
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ __all__ = [
     "LaunchPlan",
     "Single",
     "TensorFlow",
+    "free_ports",
     "plan_from_json",
     "ports_needed",
     "read_plan",
@@ -56,6 +59,7 @@ class LaunchPlan:
             differ, so that all nodes can be on one machine.
         cores: CPU cores that belong to one node; its ranks share them.
         grace_seconds: Time between SIGTERM and SIGKILL when the run is stopped, for a last checkpoint.
+        rank_variables: Environment variables for every rank; `{rank}` in their values is filled in.
         join_seconds: How long the nodes wait for each other before anything starts.
     """
 
@@ -71,6 +75,7 @@ class LaunchPlan:
     cores: int = 1
     grace_seconds: float = 10.0
     join_seconds: float = 120.0
+    rank_variables: dict[str, str] = field(default_factory=dict[str, str])
 
     @property
     def task_count(self) -> int:
@@ -100,9 +105,9 @@ class LaunchPlan:
     def to_json(self) -> dict[str, Any]:
         """Return the plan as it stands in `launch.json`."""
         document: dict[str, Any] = {"version": VERSION}
-        for field in fields(self):
-            value: Any = getattr(self, field.name)
-            document[field.name] = [*value] if isinstance(value, tuple) else value
+        for each in fields(self):
+            value: Any = getattr(self, each.name)
+            document[each.name] = [*value] if isinstance(value, tuple) else value
         document["distribution"] = {"kind": self.distribution.kind, **asdict(self.distribution)}
         return document
 
@@ -128,6 +133,22 @@ def ports_needed(distribution: Distribution, node_count: int) -> int:
         return 0
     listening = distribution.task_count(node_count) if isinstance(distribution, TensorFlow) else 0
     return FIRST_TASK_PORT + listening
+
+
+def free_ports(distribution: Distribution, node_count: int, host: str = "127.0.0.1") -> tuple[int, ...]:
+    """Return as many free ports of this machine as a plan needs; nothing keeps others from taking them.
+
+    Args:
+        distribution: How the processes share the work.
+        node_count: Number of nodes, all on this machine.
+        host: The address on which they must be free.
+    """
+    with contextlib.ExitStack() as held:
+        # All are held until the last is found, so that they differ.
+        sockets = [held.enter_context(socket.socket()) for _ in range(ports_needed(distribution, node_count))]
+        for each in sockets:
+            each.bind((host, 0))
+        return tuple(each.getsockname()[1] for each in sockets)
 
 
 def read_plan(path: str | os.PathLike[str]) -> LaunchPlan:

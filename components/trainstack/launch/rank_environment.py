@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from .link import KEY_VARIABLE
+from .plan import LaunchPlan
 from .tasks import Task
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
@@ -13,20 +15,24 @@ AGENT_ROOT = Path(__file__).absolute().parents[2].resolve()
 """The folder that PYTHONPATH names so that the agent can be imported."""
 
 
-def rank_environment(task: Task, cores: int, inherited: Mapping[str, str]) -> dict[str, str]:
+def rank_environment(plan: LaunchPlan, task: Task, inherited: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of one rank.
 
     Args:
+        plan: Its `cores` are shared evenly by the ranks of a node, because more threads than cores thrash.
         task: The rank.
-        cores: CPU cores of its node, which its ranks share evenly: more threads than cores thrash.
         inherited: The agent's own environment. What it says of threads stays.
     """
     variables = dict(inherited)
-    share = str(max(1, cores // task.local_size))
+    variables.pop(KEY_VARIABLE, None)
+    share = str(max(1, plan.cores // task.local_size))
     for name in THREAD_VARIABLES:
         variables.setdefault(name, share)
     if task.runs_script:
         _leave_out_agent(variables)
+    variables.update(
+        {name: value.replace("{rank}", str(task.rank)) for name, value in plan.rank_variables.items()}
+    )
     variables.update(
         PYTHONUNBUFFERED="1",
         TRAINSTACK_RANK=str(task.rank),

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Sequence
 
 from .coordination import Coordination
+from .follower import Follower
+from .leader import Leader
 from .plan import LaunchPlan
 from .tasks import Task
 from .wakeup import Wakeup
@@ -21,7 +23,11 @@ class Recipe:
 
     def coordination(self, wakeup: Wakeup) -> Coordination:
         """Return what this node agrees with the others through."""
-        return Coordination(wakeup)
+        if len(self._plan.nodes) == 1:
+            return Coordination(wakeup)
+        if self._node == 0:
+            return Leader(wakeup, self._plan)
+        return Follower(wakeup, self._plan, self._node)
 
     def prepare(self) -> None:
         """Do what must be done before the nodes meet.

@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from .document import LaunchError, build, mapping, write_json
+from .lines import LineSplitter, plain
 
+TAIL_LINES = 20
+_LOG_END = 64 * 1024
 STARTING, RUNNING, SUCCEEDED, FAILED, TERMINATED = "starting", "running", "succeeded", "failed", "terminated"
 
 
@@ -53,7 +56,7 @@ class Failure:
         signal: Number of the signal that ended it.
         at: Unix time, seconds.
         reason: One line, such as `rank 1 exited with code 3`.
-        lines: The last lines that the rank printed, at most 20.
+        tail: The last lines that the rank printed, at most 20, without colours.
     """
 
     node: int
@@ -62,7 +65,7 @@ class Failure:
     rank: int | None = None
     exit_code: int | None = None
     signal: int | None = None
-    lines: tuple[str, ...] = ()
+    tail: tuple[str, ...] = ()
 
 
 @dataclass
@@ -137,6 +140,24 @@ def read_report(folder: str | os.PathLike[str], node: int) -> NodeReport | None:
     values["first_failure"] = failure and failure_from_json(failure)
     values["log_errors"] = tuple(values["log_errors"])
     return NodeReport(**values)
+
+
+def last_lines(path: str | os.PathLike[str], count: int = TAIL_LINES) -> list[str]:
+    """Return the last lines of a log, without colours and control characters.
+
+    Args:
+        path: The log; when there is none, there are no lines.
+        count: How many lines at most.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _LOG_END))
+            data = file.read()
+    except OSError:
+        return []
+    splitter = LineSplitter()
+    lines = splitter.feed(data) + splitter.finish()
+    return [plain(line) for line in lines[-count:]]
 
 
 def failure_from_json(document: Any) -> Failure:
