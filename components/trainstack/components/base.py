@@ -69,9 +69,7 @@ def absolute_path(path: pulumi.Output[str]) -> pulumi.Output[str]:
     return path.apply(lambda given: str(project_root() / given))
 
 
-def _quiet_interrupt(
-    kind: type[BaseException], error: BaseException, trace: TracebackType | None, /
-) -> None:
+def _quiet_interrupt(kind: type[BaseException], error: BaseException, trace: TracebackType | None, /) -> None:
     """Say nothing when the engine interrupts the program: it has shown already what went wrong."""
     if not issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, trace)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pulumi
 
 from trainstack.components.base import Component, LifecycleResource, program_errors
-from trainstack.lifecycle import environment as lifecycle
+from trainstack.errors import InvalidInputError
+from trainstack.lifecycle.environment import EnvironmentSpec, get_curated
 from trainstack.provider.environment import EnvironmentProvider
 
 
@@ -43,8 +43,8 @@ class EnvironmentArgs:
         """Take a curated environment; `trainstack environments list` names them."""
         return cls(curated_name=name)
 
-    def spec(self, name: str) -> lifecycle.EnvironmentSpec:
-        """The environment's specification.
+    def spec(self, name: str) -> dict[str, Any]:
+        """What the environment's inputs hold; a curated one is named, its packages come with Trainstack.
 
         Args:
             name: The environment's name.
@@ -52,16 +52,38 @@ class EnvironmentArgs:
         Raises:
             InvalidInputError: No source or several are given, or what is given is wrong.
         """
-        return lifecycle.declare(
-            name,
-            packages=tuple(self.packages),
-            requirements_file=Path(self.requirements_file) if self.requirements_file else None,
-            conda_file=Path(self.conda_file) if self.conda_file else None,
-            conda=dict(self.conda) if self.conda is not None else None,
-            curated=self.curated_name,
-            python=self.python,
-            variables=dict(self.variables),
-            lock=self.lock,
+        sources = {
+            "packages": list(self.packages) or None,
+            "requirements_file": self.requirements_file,
+            "conda_file": self.conda_file,
+            "conda": self.conda,
+            "curated_name": self.curated_name,
+        }
+        given = [source for source, value in sources.items() if value is not None]
+        if len(given) != 1:
+            raise InvalidInputError(
+                f"give one of {', '.join(sources)}; {' and '.join(given) if given else 'none'} given"
+            )
+        return self._spec(name).model_dump(mode="json", exclude_defaults=True)
+
+    def _spec(self, name: str) -> EnvironmentSpec:
+        variables = dict(self.variables)
+        if self.curated_name is not None:
+            if variables or self.lock:
+                raise InvalidInputError(
+                    "a curated environment takes no variables or lock: clone it under a name of yours"
+                )
+            return get_curated(self.curated_name).model_copy(update={"name": name, "lock": None, "packages": ()})
+        if self.requirements_file is not None:
+            return EnvironmentSpec.from_requirements_file(
+                self.requirements_file, name=name, python=self.python, variables=variables
+            )
+        if self.conda_file is not None:
+            return EnvironmentSpec.from_conda_file(self.conda_file, name=name, variables=variables)
+        if self.conda is not None:
+            return EnvironmentSpec.from_conda(self.conda, name=name, variables=variables)
+        return EnvironmentSpec(
+            name=name, python=self.python, packages=tuple(self.packages), variables=variables, lock=self.lock
         )
 
 
@@ -90,7 +112,7 @@ class Environment(Component):
 
     def __init__(self, name: str, args: EnvironmentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         with program_errors(f"environment {name}"):
-            self.spec = args.spec(name).model_dump(mode="json", exclude_defaults=True)
+            self.spec = args.spec(name)
         super().__init__(name, opts)
         self.name = name
         self._resource = _Resource(EnvironmentProvider(), name, {"spec": self.spec}, self._child_options())

@@ -109,7 +109,5 @@ class Model(Component):
         self.digest = self._resource.digest
         self.files = self._resource.files
         self.path = absolute_path(self._resource.directory)
-        self.summary = pulumi.Output.all(
-            name=name, version=self.version, digest=self.digest, path=self.path
-        )
+        self.summary = pulumi.Output.all(name=name, version=self.version, digest=self.digest, path=self.path)
         self.register_outputs({"name": name, "version": self.version, "digest": self.digest})

@@ -65,7 +65,7 @@ class _Resource(LifecycleResource, module="trainstack", name="TrainingRun"):
         "duration",
         "metrics",
         "directory",
-        "outputs",
+        "output_files",
         "files",
         "snapshot",
     )
@@ -161,9 +161,7 @@ class TrainingRun(Component):
         return self.path.apply(lambda path: artifacts.download(Path(path), prefix, to))
 
 
-def _arguments(
-    given: Mapping[str, Value] | Sequence[Argument], datasets: dict[str, DatasetReference]
-) -> Any:
+def _arguments(given: Mapping[str, Value] | Sequence[Argument], datasets: dict[str, DatasetReference]) -> Any:
     """Put a placeholder where a dataset stands, and collect the datasets."""
 
     def placed(value: Any) -> Any:

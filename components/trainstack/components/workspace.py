@@ -52,9 +52,7 @@ class Workspace(Component):
         super().__init__(name, opts)
         given = args.root if args else None
         root = portable_path(given if given is not None else str(project_root() / workspace_config.FOLDER / name))
-        self._resource = _Resource(
-            WorkspaceProvider(), name, {"name": name, "root": root}, self._child_options()
-        )
+        self._resource = _Resource(WorkspaceProvider(), name, {"name": name, "root": root}, self._child_options())
         self.name = name
         # The resource's, not the argument's: what uses the root then waits for the folder.
         self.root = self._resource.root

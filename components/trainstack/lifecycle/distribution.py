@@ -36,7 +36,9 @@ def parse(described: Mapping[str, Any]) -> tuple[Distribution, int]:
     try:
         return build(KINDS[kind], options), node_count
     except LaunchError as exc:
-        raise InvalidInputError(f"distribution: {str(exc).removeprefix('launch plan: ')}", field="distribution") from exc
+        raise InvalidInputError(
+            f"distribution: {str(exc).removeprefix('launch plan: ')}", field="distribution"
+        ) from exc
 
 
 def checked(

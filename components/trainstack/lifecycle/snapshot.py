@@ -136,7 +136,7 @@ def _listing(source: Path) -> tuple[list[str], int]:
     return sorted(names), size
 
 
-def _ignore_rules(source: Path):  # noqa: ANN202 (a closure over pathspec's compiled rules)
+def _ignore_rules(source: Path):
     from pathspec import GitIgnoreSpec
 
     lines = list(ALWAYS_IGNORED)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainstack.errors import RunFailedError, TrainstackError
+from trainstack.launch.report import last_lines
 from trainstack.lifecycle import snapshot
 from trainstack.lifecycle.run import RunDirectory, RunRecord, RunRequest, Status
 from trainstack.lifecycle.workspace import Workspace
@@ -24,7 +25,6 @@ from trainstack.store.atomic import disk_errors, write_json
 from trainstack.tracking import files as tracking
 
 TICK = 0.1
-TAIL = 20
 
 
 class Outcome(enum.StrEnum):
@@ -136,7 +136,7 @@ def failure_text(record: RunRecord) -> str:
     """Why a run ended, the last lines it printed, and how to go on."""
     text = f"run {record.name} ({record.id}) {record.status.value}: {record.reason}"
     if record.failure and record.failure.tail:
-        text += "\n" + "\n".join(f"  | {line}" for line in record.failure.tail[-TAIL:])
+        text += "\n" + "\n".join(f"  | {line}" for line in record.failure.tail)
     return text
 
 
@@ -165,20 +165,6 @@ def stop(directory: RunDirectory, reason: str, *, wait: float | None = None) -> 
     return directory.read()
 
 
-def last_lines(log: Path, count: int = TAIL) -> list[str]:
-    """The last non-empty lines of a log, read from its end."""
-    try:
-        with log.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - 64 * 1024))
-            text = file.read().decode("utf-8", errors="replace")
-    except OSError:
-        return []
-    # A progress bar redraws its line with carriage returns: what it showed last counts.
-    lines = [line.rstrip("\r").rsplit("\r", 1)[-1].rstrip() for line in text.split("\n")]
-    return [line for line in lines if line][-count:]
-
-
 def _start_supervisor(directory: RunDirectory, secrets: dict[str, str], attempts: int) -> None:
     """Start the supervisor as nobody's child, and wait until it holds the run."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")}
@@ -195,7 +181,7 @@ def _start_supervisor(directory: RunDirectory, secrets: dict[str, str], attempts
             start_new_session=True,
         )
     child.communicate(json.dumps(secrets).encode())
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         record = directory.read()
         if directory.driven() or record.attempt > attempts:

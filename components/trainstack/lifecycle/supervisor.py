@@ -12,15 +12,20 @@ import json
 import os
 import shutil
 import signal
+import socket
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from secrets import token_hex
 from types import FrameType
 
 import trainstack.launch
 from trainstack.errors import TrainstackError
-from trainstack.lifecycle import arguments, compute, dataset, environment, snapshot
+from trainstack.launch.link import KEY_VARIABLE
+from trainstack.launch.plan import LaunchPlan, ports_needed
+from trainstack.launch.report import last_lines, read_report
+from trainstack.lifecycle import arguments, compute, dataset, distribution, environment, snapshot
 from trainstack.lifecycle.run import Failure, RunDirectory, RunRecord, RunRequest, Stage, Status
 from trainstack.lifecycle.workspace import Workspace
 from trainstack.store.atomic import disk_errors
@@ -33,7 +38,7 @@ TICK = 0.05
 HEARTBEAT = 1.0
 
 
-class Stopped(Exception):  # noqa: N818 (a request, not an error)
+class Stopped(Exception):
     """Somebody asked for the end of the run."""
 
 
@@ -173,27 +178,23 @@ class Supervisor:
 
     def _scale(self, held: contextlib.ExitStack) -> None:
         spec = compute.ComputeSpec.model_validate(self._request.compute)
-        nodes = held.enter_context(
-            compute.slots(self._workspace, spec, self._node_count, self._because, self._stopped)
-        )
+        _, count = distribution.parse(self._request.spec.distribution)
+        nodes = held.enter_context(compute.slots(self._workspace, spec, count, self._because, self._stopped))
         self._check_stop()
         self._because(f"{len(nodes)} of {spec.max_nodes} nodes of {spec.name}")
-
-    @property
-    def _node_count(self) -> int:
-        return trainstack.launch.plan.node_count(self._request.spec.distribution)
 
     def _train(self, python: Path) -> None:
         directory, request = self._directory, self._request
         spec = compute.ComputeSpec.model_validate(request.compute)
         folders = {name: str(directory.data / name) for name in request.datasets}
         launch_file = directory.root / "launch.json"
-        plan = trainstack.launch.plan.Plan(
-            distribution=request.spec.distribution,
-            nodes=["127.0.0.1"] * self._node_count,
-            ports=trainstack.launch.plan.free_ports(request.spec.distribution),
+        spread, count = distribution.parse(request.spec.distribution)
+        plan = LaunchPlan(
+            distribution=spread,
+            nodes=("127.0.0.1",) * count,
+            ports=free_ports(ports_needed(spread, count)),
             script=request.spec.script,
-            argv=arguments.argv(request.spec.arguments, folders),
+            argv=tuple(arguments.argv(request.spec.arguments, folders)),
             code=str(directory.code),
             logs=str(directory.logs),
             outputs=str(directory.outputs),
@@ -211,6 +212,8 @@ class Supervisor:
             **self._secrets,
             "TRAINSTACK_RUN_ID": directory.id,
             "TRAINSTACK_CHECKPOINT_DIR": str(directory.checkpoints),
+            # Agents of one run know each other by this; it lives in their environment and nowhere else.
+            KEY_VARIABLE: token_hex(32),
         }
         nodes = [
             self._target.start(
@@ -224,7 +227,7 @@ class Supervisor:
                     environment=variables,
                 )
             )
-            for index in range(self._node_count)
+            for index in range(count)
         ]
         self._watch(nodes)
 
@@ -263,32 +266,25 @@ class Supervisor:
 
     def _failure(self, codes: list[int | None]) -> TrainingFailed:
         """Name the rank that failed first, how, and where to read on."""
-        for index, code in enumerate(codes):
-            report = trainstack.launch.plan.read_report(self._directory.reports, index) if code else None
-            first = report["first_failure"] if report else None
-            if first is None:
+        log = self._directory.merged_log
+        for index in range(len(codes)):
+            report = read_report(self._directory.reports, index)
+            first = report.first_failure if report else None
+            if report is None or first is None:
                 continue
-            log = self._directory.logs / f"rank-{first['rank']}.txt"
+            if report.error:
+                return TrainingFailed(report.error, Failure(tail=last_lines(log), log=str(log)))
+            if first.rank is not None:
+                log = self._directory.logs / f"rank-{first.rank}.txt"
             failure = Failure(
-                rank=first["rank"],
-                exit_code=first.get("exit_code"),
-                signal=first.get("signal"),
-                tail=first.get("tail", []),
-                log=str(log),
+                rank=first.rank, exit_code=first.exit_code, signal=first.signal, tail=list(first.tail), log=str(log)
             )
-            how = (
-                f"exit code {failure.exit_code}"
-                if failure.signal is None
-                else f"signal {failure.signal} ({signal.Signals(failure.signal).name})"
-            )
-            who = "" if len(codes) == 1 and failure.rank == 0 else f" on rank {failure.rank}"
-            return TrainingFailed(f"{self._request.spec.script} ended with {how}{who}; its log is {log}", failure)
+            return TrainingFailed(f"{self._request.spec.script}: {first.reason}; its log is {log}", failure)
         index, code = next((index, code) for index, code in enumerate(codes) if code)
-        tail = trainstack.launch.plan.last_lines(self._directory.merged_log)
+        how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
         return TrainingFailed(
-            f"node {index}'s agent ended with {'signal' if code < 0 else 'exit code'} {abs(code)}; "
-            f"the log is {self._directory.merged_log}",
-            Failure(signal=-code if code < 0 else None, exit_code=code if code > 0 else None, tail=tail),
+            f"the agent of node {index} ended {how}; the log is {log}",
+            Failure(signal=-code if code < 0 else None, exit_code=code if code > 0 else None, tail=last_lines(log)),
         )
 
     def _finalize(self) -> None:
@@ -298,6 +294,15 @@ class Supervisor:
             path.relative_to(outputs).as_posix(): of_file(path) for path in sorted(outputs.rglob("*")) if path.is_file()
         }
         shutil.rmtree(self._directory.checkpoints, ignore_errors=True)
+
+
+def free_ports(count: int) -> tuple[int, ...]:
+    """Ports of 127.0.0.1 that nobody listens on; all are held until the last is found, so that they differ."""
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return tuple(one.getsockname()[1] for one in sockets)
 
 
 def main(path: str) -> None:

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, UpdateResult
 from pulumi.runtime.rpc import UNKNOWN
 
 from trainstack.lifecycle import environment
 from trainstack.provider.base import LifecycleProvider, Properties, changed, integral, known, own, row
+
+
+def declared(described: Mapping[str, Any]) -> environment.EnvironmentSpec:
+    """The environment that inputs describe; a curated one by its name alone, so that state stays small.
+
+    Raises:
+        InvalidInputError: The description is wrong, or there is no curated environment of that name.
+    """
+    if described.get("curated"):
+        return environment.get_curated(described["curated"])
+    return environment.EnvironmentSpec.model_validate(integral(described))
 
 
 class EnvironmentProvider(LifecycleProvider):
@@ -17,7 +31,7 @@ class EnvironmentProvider(LifecycleProvider):
         inputs = dict(news)
         if not known(inputs["spec"]):
             return inputs
-        spec = environment.EnvironmentSpec.model_validate(integral(inputs["spec"]))
+        spec = declared(inputs["spec"])
         try:
             lock = environment.lock(spec, progress=row(inputs).progress)
         except environment.IndexUnreachableError as exc:
@@ -44,13 +58,13 @@ class EnvironmentProvider(LifecycleProvider):
 
     def read(self, id_: str, props: Properties) -> ReadResult:
         """Look whether it is still whole on this machine."""
-        spec = environment.EnvironmentSpec.model_validate(integral(props["spec"]))
-        reason = environment.broken(environment.locate(environment.lock(spec)))
+        spec = declared(props["spec"])
+        reason = environment.broken(environment.location(environment.lock(spec)))
         return ReadResult(id_, {**own(props), "drift": [reason] if reason else []})
 
     def _build(self, inputs: Properties) -> Properties:
         shown = row(inputs)
-        spec = environment.EnvironmentSpec.model_validate(integral(inputs["spec"]))
+        spec = declared(inputs["spec"])
         lock = environment.lock(spec, progress=shown.progress)
         built = environment.build(spec, lock, shown.progress)
         shown.info(f"{len(lock.packages)} packages, {built.digest[:12]}")

@@ -27,6 +27,7 @@ from trainstack.provider.base import (
     validated,
     workspace_of,
 )
+from trainstack.provider.environment import declared
 
 
 class TrainingRunProvider(LifecycleProvider):
@@ -80,7 +81,9 @@ class TrainingRunProvider(LifecycleProvider):
         try:
             record = submission.follow(run, shown.progress)
         except KeyboardInterrupt as exc:
-            raise RunFailedError(f"detached from run {run.id}, which goes on: `pulumi up` attaches to it again") from exc
+            raise RunFailedError(
+                f"detached from run {run.id}, which goes on: `pulumi up` attaches to it again"
+            ) from exc
         if submitted.outcome is submission.Outcome.ADOPTED:
             shown.info(f"adopted finished run {run.id}: nothing trains")
         else:
@@ -137,8 +140,8 @@ class TrainingRunProvider(LifecycleProvider):
             if group == "environment_variables":
                 inputs[group] = {name: arguments.scalar(value, name) for name, value in sorted(variables.items())}
 
-    def _environment(self, declared: Properties) -> Properties:
-        spec = environment.EnvironmentSpec.model_validate(integral(declared))
+    def _environment(self, described: Properties) -> Properties:
+        spec = declared(described)
         try:
             lock = environment.lock(spec)
         except environment.IndexUnreachableError:
@@ -151,7 +154,7 @@ class TrainingRunProvider(LifecycleProvider):
         }
 
     def _request(self, inputs: Properties, source: Path) -> RunRequest:
-        spec = environment.EnvironmentSpec.model_validate(integral(inputs["environment_spec"]))
+        spec = declared(inputs["environment_spec"])
         lock = environment.lock(spec)
         return RunRequest(
             name=inputs["name"],
@@ -194,7 +197,7 @@ def outputs(inputs: Properties, run: RunDirectory, record: RunRecord, outcome: s
         "duration": round(record.duration or 0.0, 3),
         "metrics": finite(record.metrics),
         "directory": portable(run.root, project_root()),
-        "outputs": record.outputs if len(record.outputs) <= 1000 else {},
+        "output_files": record.outputs if len(record.outputs) <= 1000 else {},
         "drift": [],
     }
 
@@ -220,5 +223,3 @@ def _tags(urn: str, source: Path) -> dict[str, str]:
     if found.returncode == 0:
         tags["commit"] = found.stdout.strip()
     return tags
-
-

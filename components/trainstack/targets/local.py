@@ -104,7 +104,7 @@ class LocalTarget:
                     stderr=subprocess.STDOUT,
                     env=environment,
                     start_new_session=True,
-                    preexec_fn=die_with_parent,  # noqa: PLW1509 (the supervisor has one thread)
+                    preexec_fn=die_with_parent,
                 )
         except OSError as exc:
             raise TrainstackError(f"node {node.index} could not be started with {node.python}: {exc.strerror}") from exc
