@@ -1,0 +1,48 @@
+# Every target starts by making the checkout ready (tools/setup.py), which takes under a second once it is.
+# Variables: STACK, the stack to work on; PYTHON, the Python 3.11 or newer to start with.
+
+STACK ?= local
+BIN := .venv/bin
+PYTHON ?= $(shell for python in $(BIN)/python python3.11 python3 python3.12 python3.13; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && exit; done; echo python3)
+SETUP := $(PYTHON) tools/setup.py
+PULUMI := $(BIN)/pulumi
+
+.DEFAULT_GOAL := help
+.PHONY: help setup up preview down test lint format bench lock
+
+help: ## Say what there is
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
+		printf '%-14s %s\n' "$$name" "$$what"; done
+
+setup: ## Make the checkout ready: environment, Pulumi engine, state folder, stack
+	@$(SETUP) ready --stack $(STACK)
+
+up: setup ## Train, register and serve: pulumi up, then the stack's outputs
+	@$(PULUMI) up --yes --stack $(STACK)
+	@$(PULUMI) stack output --stack $(STACK)
+
+preview: setup ## Say what `make up` would change, and why
+	@$(PULUMI) preview --stack $(STACK)
+
+down: setup ## Stop and remove what the stack holds; finished runs and models stay in the workspace
+	@$(PULUMI) destroy --yes --stack $(STACK)
+
+lint: setup ## Ruff, pyright, import-linter
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/pyright
+	@$(BIN)/lint-imports
+
+format: setup ## Let ruff mend what it can
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+test: lint ## Lint, then all tests
+	@$(BIN)/pytest
+
+bench: setup ## Measure beside what a user would pick instead
+	@$(BIN)/python -m benchmarks
+
+lock: ## Write the locks anew from pyproject.toml (UPGRADE=1: newest versions)
+	@$(SETUP) lock $(if $(UPGRADE),--upgrade)
