@@ -28,8 +28,15 @@ class LifecycleResource(Resource):
     def __init__(
         self, provider: ResourceProvider, name: str, props: Mapping[str, Any], opts: pulumi.ResourceOptions
     ) -> None:
-        urn = pulumi.create_urn(name, f"pulumi-python:{self._resource_type_name}", opts.parent)
+        urn = pulumi.create_urn(name, f"pulumi-python:{self._resource_type_name}", _urn_alone(opts.parent))
         super().__init__(provider, name, {**props, "urn": urn, **dict.fromkeys(self.outputs)}, opts)
+
+
+def _urn_alone(parent: pulumi.Resource | None) -> pulumi.Output[str] | None:
+    """A parent's URN without depending on the parent, which waits for its children."""
+    if parent is None:
+        return None
+    return pulumi.Output(set(), parent.urn.future(), parent.urn.is_known())  # pyright: ignore[reportArgumentType]
 
 
 class Component(pulumi.ComponentResource):

@@ -71,7 +71,7 @@ class EnvironmentArgs:
         if self.curated_name is not None:
             if variables or self.lock:
                 raise InvalidInputError(
-                    "a curated environment takes no variables or lock: clone it under a name of yours"
+                    "a curated environment takes no variables or lock: clone it under your own name"
                 )
             return get_curated(self.curated_name).model_copy(update={"name": name, "lock": None, "packages": ()})
         if self.requirements_file is not None:

@@ -1,8 +1,8 @@
 """What a run is, and the name that follows from it.
 
-The fingerprint covers the code, the arguments, the data's content, the environment's lock and the distribution. It never
-covers where the run happens: paths, compute, host names, priorities and timeouts differ from machine to machine while
-the result is the same. `docs/fingerprint.md` explains it for people.
+The fingerprint covers the code, the arguments, the data's content, the environment's lock and the distribution. It
+never covers where the run happens: paths, compute, host names, priorities and timeouts differ from machine to machine
+while the result is the same. `docs/fingerprint.md` explains it for people.
 """
 
 from __future__ import annotations

@@ -52,5 +52,5 @@ class ComputeProvider(LifecycleProvider):
             raise InvalidInputError("compute: an input is not known")
         found = compute.ensure(workspace_of(props), spec)
         capacity = compute.node_capacity(spec)
-        row(props).info(f"{'found' if found else 'created'}: {spec.max_nodes} × {capacity.cpus} CPUs")
+        row(props).info(f"{'found' if found else 'created'}: up to {spec.max_nodes} nodes of {capacity.cpus} CPUs")
         return {**own(props), "node": capacity.model_dump(), "drift": []}

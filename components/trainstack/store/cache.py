@@ -1,16 +1,28 @@
-"""Where this machine keeps what can be made again: built environments, wheels, remembered digests."""
+"""Where this machine keeps what all workspaces share: locks, built environments, built wheels."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
+from trainstack.errors import InvalidInputError
+
 
 def cache_folder() -> Path:
-    """The machine-wide cache: `TRAINSTACK_CACHE`, else the user's cache folder. Safe to delete when nothing runs."""
-    override = os.environ.get("TRAINSTACK_CACHE")
-    if override:
-        return Path(override).expanduser().absolute()
+    """Return the machine-wide cache folder; it may not exist yet and may be deleted at any time.
+
+    Returns:
+        `TRAINSTACK_CACHE` where that is set, else the platform's cache folder of this user.
+
+    Raises:
+        InvalidInputError: `TRAINSTACK_CACHE` is a relative path, which would mean another folder in each process.
+    """
+    named = os.environ.get("TRAINSTACK_CACHE")
+    if named:
+        path = Path(named).expanduser()
+        if not path.is_absolute():
+            raise InvalidInputError(f"TRAINSTACK_CACHE={named} is a relative path: give an absolute one")
+        return path
     import platformdirs
 
-    return Path(platformdirs.user_cache_dir("trainstack"))
+    return Path(platformdirs.user_cache_dir("trainstack", appauthor=False))
