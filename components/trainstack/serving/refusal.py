@@ -1,0 +1,15 @@
+"""A request that is answered with an error, in TensorFlow Serving's form."""
+
+from __future__ import annotations
+
+
+class Refusal(Exception):
+    """What the client is told, and with which HTTP status. Its text never holds a stack trace.
+
+    The statuses are those that TensorFlow Serving gives to the canonical codes: 400 for INVALID_ARGUMENT,
+    404 for NOT_FOUND, 501 for UNIMPLEMENTED, 500 for INTERNAL.
+    """
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
