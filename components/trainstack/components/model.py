@@ -93,8 +93,7 @@ class Model(Component):
             {
                 "workspace": workspace.root,
                 "name": name,
-                "source": args.run.directory if args.run else portable_path(args.path),
-                "path": args.path if args.run else None,
+                "path": args.path if args.run else portable_path(args.path),
                 "run_id": args.run.run_id if args.run else None,
                 "framework": args.framework,
                 "framework_version": args.framework_version,

@@ -61,7 +61,7 @@ class DatasetProvider(LifecycleProvider):
         except NotFoundError:
             return ReadResult("", {})
         shown = row(props)
-        found = dataset.drift(workspace, record)
+        found = dataset.drift(workspace, record, self._spec(own(props)))
         for warning in found.warnings:
             shown.warn(warning)
         return ReadResult(id_, {**own(props), "drift": list(found.differences)})

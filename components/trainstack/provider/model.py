@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, UpdateResult
 
 from trainstack.errors import InvalidInputError, NotFoundError
 from trainstack.lifecycle import model
 from trainstack.lifecycle.project import portable, project_root
+from trainstack.lifecycle.workspace import checked_name
 from trainstack.provider.base import (
     LifecycleProvider,
     Properties,
@@ -20,7 +23,6 @@ from trainstack.provider.base import (
 )
 
 _FIELDS = (
-    "source",
     "path",
     "framework",
     "framework_version",
@@ -37,12 +39,14 @@ class ModelProvider(LifecycleProvider):
 
     def accept(self, news: Properties) -> Properties:
         """Check the name and the path's form; whether a run leaves something there shows when it has run."""
-        validated(model.ModelSpec, news, "model")
-        path = news.get("path")
-        if path is not None and known(path):
-            model.check_path(path)
-        if news.get("run_id") is None and known(news.get("source")) and not absolute(news["source"]).exists():
-            raise InvalidInputError(f"model {news.get('name')}: there is nothing at {news['source']}")
+        spec = validated(model.ModelSpec, news, "model")
+        if spec is not None:
+            checked_name(spec.name, "model")
+        path = news["path"]
+        if known(path) and "run_id" not in news and not absolute(path).exists():
+            raise InvalidInputError(f"model {news['name']}: there is nothing at {path}")
+        if known(path) and "run_id" in news and (".." in Path(path).parts or Path(path).is_absolute()):
+            raise InvalidInputError(f"model {news['name']}: path {path!r} must lead into the run, like outputs/model")
         return news
 
     def diff(self, _id: str, _olds: Properties, _news: Properties) -> DiffResult:
@@ -78,16 +82,15 @@ class ModelProvider(LifecycleProvider):
         if spec is None:
             raise InvalidInputError(f"model {inputs['name']}: an input is not known")
         shown = row(inputs)
-        source = absolute(inputs["source"])
-        if inputs.get("path"):
-            source = model.output_path(source, inputs["path"])
-        record = model.register(workspace_of(inputs), spec, source, inputs.get("run_id"), shown.progress)
+        run_id = inputs.get("run_id")
+        source = Path(inputs["path"]) if run_id else absolute(inputs["path"])
+        record = model.register(workspace_of(inputs), spec, source, run_id, shown.progress)
         shown.info(f"version {record.version}, {record.digest[:12]}")
         return {
             **inputs,
             "version": record.version,
             "digest": record.digest,
             "files": record.files if len(record.files) <= 200 else {},
-            "directory": portable(record.path, project_root()),
+            "directory": portable(Path(record.path), project_root()),
             "drift": [],
         }

@@ -1,0 +1,155 @@
+"""The graph that a program declares, under Pulumi's mocks."""
+
+import pulumi
+import pytest
+from pulumi.runtime import mocks
+
+
+class Recorder(mocks.Mocks):
+    def __init__(self):
+        self.resources = {}
+
+    def new_resource(self, args):
+        self.resources[args.typ, args.name] = dict(args.inputs)
+        computed = {"version": 1, "digest": "d" * 64, "directory": ".trainstack/ws/runs/r1", "run_id": "r1"}
+        return f"{args.name}-id", {**args.inputs, **computed, "metrics": {"accuracy": 0.98}}
+
+    def call(self, args):
+        return {}
+
+
+@pytest.fixture
+def recorder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "Pulumi.yaml").write_text("name: graph\nruntime: python\n")
+    recorder = Recorder()
+    mocks.set_mocks(recorder, project="graph", stack="test")
+    return recorder
+
+
+def deploy(program):
+    """Run a program as `pulumi.runtime.test` does, to the end of all its resources."""
+
+    @pulumi.runtime.test
+    def run():
+        return program()
+
+    run()
+
+
+def kind(name):
+    return f"pulumi-python:dynamic/trainstack:{name}"
+
+
+def test_the_whole_walk_is_one_graph(recorder):
+    import trainstack as ts
+
+    seen = {}
+
+    def program():
+        workspace = ts.Workspace("ws")
+        cluster = ts.Compute("cpu", ts.ComputeArgs(workspace=workspace, max_nodes=2))
+        data = ts.Dataset("mnist", ts.DatasetArgs(workspace=workspace, urls=["http://localhost/a.gz"]))
+        tf = ts.Environment("tf", ts.EnvironmentArgs(packages=["six==1.17.0"]))
+        run = ts.TrainingRun(
+            "mlp",
+            ts.TrainingRunArgs(
+                source_directory="scripts",
+                script="train.py",
+                arguments={"--data": data.as_mount(), "--lr": 0.1},
+                compute=cluster,
+                environment=tf,
+                distribution=ts.Horovod(node_count=2),
+                secret_variables={"TOKEN": "sesame"},
+            ),
+        )
+        model = ts.Model("dnn", ts.ModelArgs(run=run, path="outputs/model"))
+        service = ts.WebService("svc", ts.WebServiceArgs(model=model))
+        return pulumi.Output.all(run.metrics["accuracy"], model.summary, service.scoring_uri, run.logs).apply(
+            lambda values: seen.update(accuracy=values[0], model=values[1], logs=values[3])
+        )
+
+    deploy(program)
+    run = recorder.resources[kind("TrainingRun"), "mlp"]
+    assert run["arguments"] == {"--data": "${dataset:mnist}", "--lr": 0.1}
+    assert run["datasets"]["mnist"] == {"name": "mnist", "version": 1, "digest": "d" * 64, "mode": "mount"}
+    assert run["source_directory"] == "scripts"
+    assert run["distribution"]["node_count"] == 2
+    assert run["workspace"] == ".trainstack/ws"
+    assert recorder.resources[kind("Model"), "dnn"]["run_id"] == "r1"
+    assert recorder.resources[kind("WebService"), "svc"]["model_version"] == 1
+    assert seen["accuracy"] == 0.98
+    assert seen["model"]["version"] == 1
+    assert seen["logs"].endswith(".trainstack/ws/runs/r1/logs/run.txt")
+
+
+def test_each_component_has_one_child_whose_urn_is_its_own(recorder):
+    import trainstack as ts
+
+    deploy(lambda: ts.Workspace("ws").root)
+    child = recorder.resources[kind("Workspace"), "ws"]
+    assert child["urn"] == (
+        "urn:pulumi:test::graph::trainstack:index:Workspace$pulumi-python:dynamic/trainstack:Workspace::ws"
+    )
+
+
+def test_a_workspace_is_found_by_its_config_in_a_parent(recorder, tmp_path, monkeypatch):
+    import trainstack as ts
+
+    (tmp_path / "config.json").write_text('{"name": "shared", "root": "store"}')
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "deep" / "er")
+    deploy(lambda: ts.Workspace.from_config().root)
+    assert recorder.resources[kind("Workspace"), "shared"]["name"] == "shared"
+
+
+def test_no_config_is_one_clear_line(recorder, tmp_path):
+    import trainstack as ts
+
+    with pytest.raises(pulumi.RunError, match=r"Workspace\.from_config: no config\.json in"):
+        ts.Workspace.from_config(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({}, "none given"),
+        ({"packages": ["six"], "curated_name": "tensorflow-2.15"}, "packages and curated_name given"),
+        ({"curated_name": "nothing-1.0"}, "nothing-1.0"),
+        ({"packages": ["not a requirement !"]}, "not a requirement"),
+    ],
+)
+def test_a_wrong_environment_is_one_clear_line(recorder, arguments, words):
+    import trainstack as ts
+
+    with pytest.raises(pulumi.RunError, match=words):
+        ts.Environment("e", ts.EnvironmentArgs(**arguments))
+
+
+def test_a_model_needs_a_run_or_a_workspace(recorder):
+    import trainstack as ts
+
+    with pytest.raises(pulumi.RunError, match="give the run"):
+        ts.Model("m", ts.ModelArgs(path="folder"))
+
+
+def test_secrets_are_marked_secret(recorder):
+    import trainstack as ts
+
+
+    def program():
+        workspace = ts.Workspace("ws")
+        run = ts.TrainingRun(
+            "r",
+            ts.TrainingRunArgs(
+                source_directory=".",
+                script="t.py",
+                compute=ts.Compute("c", ts.ComputeArgs(workspace=workspace)),
+                environment=ts.Environment("e", ts.EnvironmentArgs(packages=["six"])),
+                secret_variables={"TOKEN": "sesame"},
+            ),
+        )
+        return run.run_id
+
+    deploy(program)
+    assert recorder.resources[kind("TrainingRun"), "r"]["secret_variables"]

@@ -1,0 +1,42 @@
+"""The row in Pulumi's display, and errors of one line."""
+
+import types
+
+from trainstack.errors import TrainstackError
+from trainstack.provider import engine
+
+
+def host():
+    module = types.ModuleType("host")
+    module.DynamicResourceProviderServicer = object
+    engine.one_line_errors(module)
+    return module
+
+
+def test_our_errors_are_their_text_alone():
+    try:
+        raise TrainstackError("disk full: free some space")
+    except TrainstackError:
+        assert host().traceback.format_exc() == "disk full: free some space"
+
+
+def test_other_errors_keep_their_trace():
+    try:
+        raise KeyError("oops")
+    except KeyError:
+        assert "Traceback" in host().traceback.format_exc()
+
+
+def test_another_program_is_left_alone():
+    module = types.ModuleType("other")
+    engine.one_line_errors(module)
+    assert not hasattr(module, "traceback")
+
+
+def test_progress_is_not_repeated_within_two_seconds_unless_the_stage_changes(monkeypatch):
+    said = []
+    monkeypatch.setattr(engine, "_log", lambda urn, text, **_: said.append(text))
+    row = engine.Row("urn")
+    for text in ("running 1 s", "running 2 s", "finalizing 0 s"):
+        row.progress(text)
+    assert said == ["running 1 s", "finalizing 0 s"]
