@@ -1,0 +1,55 @@
+"""How far a registration is, in one line a few times a second."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+INTERVAL_SECONDS = 0.25
+
+
+class Progress:
+    """Tells the progress of many files that are worked on at once.
+
+    A line names the file that has been under way longest: `train.gz 4.1/9.9 MB · 3 of 4 files`.
+    """
+
+    def __init__(self, tell: Callable[[str], None], files: int) -> None:
+        self._tell = tell
+        self._files = files
+        self._finished = 0
+        self._active: dict[str, tuple[int, int | None]] = {}
+        self._lock = threading.Lock()
+        self._next = 0.0
+
+    def at(self, name: str, done: int, size: int | None) -> None:
+        """Say that a file has come so far, in bytes."""
+        with self._lock:
+            self._active[name] = (done, size)
+            now = time.monotonic()
+            if now < self._next:
+                return
+            self._next = now + INTERVAL_SECONDS
+            oldest, (done, size) = next(iter(self._active.items()))
+            line = f"{oldest} {amount(done, size)} · {self._finished} of {self._files} files"
+        self._tell(line)
+
+    def finish(self, name: str) -> None:
+        """Say that a file is done."""
+        with self._lock:
+            self._active.pop(name, None)
+            self._finished += 1
+            if self._finished < self._files:
+                return
+        self._tell(f"{self._files} of {self._files} files")
+
+
+def amount(done: int, size: int | None) -> str:
+    """Bytes done, of bytes in all where that is known, in the unit that suits."""
+    largest = max(done, size or 0)
+    for factor, unit in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
+        if largest >= factor:
+            whole = f"/{size / factor:.1f}" if size is not None else ""
+            return f"{done / factor:.1f}{whole} {unit}"
+    return f"{done}/{size} bytes" if size is not None else f"{done} bytes"
