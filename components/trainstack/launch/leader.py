@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hmac
+import os
 import socket
 import threading
 import time
@@ -160,7 +161,9 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), backlog=128)
     except OSError as exc:
-        raise LaunchError(f"cannot listen on {host}:{port}: {exc.strerror or exc}") from exc
+        # The error's own text names the address a second time.
+        reason = os.strerror(exc.errno) if exc.errno and exc.errno > 0 else str(exc)
+        raise LaunchError(f"cannot listen on {host}:{port}: {reason}") from exc
 
 
 def _end_message(end: End) -> dict[str, object]:

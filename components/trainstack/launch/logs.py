@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import threading
 from collections import deque
 from pathlib import Path
@@ -11,6 +12,7 @@ from .lines import LineSplitter, plain
 from .report import TAIL_LINES
 
 _CHUNK = 64 * 1024
+_PATIENCE_SECONDS = 0.2
 
 
 class MergedOutput:
@@ -24,24 +26,30 @@ class MergedOutput:
         self.error = ""
 
     def say(self, text: str) -> None:
-        """Print a line of the agent's own."""
-        self._write(f"trainstack: {text}\n")
+        """Print a line of the agent's own, unless nobody reads: the agent itself must never stand still."""
+        if not self._lock.acquire(timeout=_PATIENCE_SECONDS):
+            return
+        try:
+            if select.select([], [self._descriptor], [], _PATIENCE_SECONDS)[1]:
+                self._write(f"trainstack: {text}\n")
+        finally:
+            self._lock.release()
 
     def lines(self, rank: int, lines: list[str]) -> None:
         """Print lines of a rank."""
         if lines:
             prefix = f"[{rank}] " if self._prefixed else ""
-            self._write("".join(f"{prefix}{line}\n" for line in lines))
+            with self._lock:
+                self._write("".join(f"{prefix}{line}\n" for line in lines))
 
     def _write(self, text: str) -> None:
         data = memoryview(text.encode("utf-8", errors="replace"))
-        with self._lock:
-            try:
-                while data and not self.error:
-                    data = data[os.write(self._descriptor, data) :]
-            except OSError as exc:
-                # Nobody reads any more, or the disk is full. Training is worth more than its merged log.
-                self.error = f"merged log is cut short: {exc.strerror}"
+        try:
+            while data and not self.error:
+                data = data[os.write(self._descriptor, data) :]
+        except OSError as exc:
+            # Nobody reads any more, or the disk is full. Training is worth more than its merged log.
+            self.error = f"merged log is cut short: {exc.strerror}"
 
 
 class RankLog:
@@ -63,9 +71,7 @@ class RankLog:
 
     def follow(self, descriptor: int) -> None:
         """Read `descriptor` until its end, in the background."""
-        self._thread = threading.Thread(
-            target=self._follow, args=(descriptor,), daemon=True, name=self._path.name
-        )
+        self._thread = threading.Thread(target=self._follow, args=(descriptor,), daemon=True, name=self._path.name)
         self._thread.start()
 
     def finish(self, seconds: float) -> None:

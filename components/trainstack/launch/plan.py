@@ -5,16 +5,15 @@ A plan holds no secrets: those reach the agent in its own environment, and from 
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import socket
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from .distribution import KINDS, Distribution, Horovod, Single, TensorFlow
 from .document import LaunchError, build, mapping, write_json
+from .ports import find_free_ports
 
 __all__ = [
     "COORDINATION_PORT",
@@ -135,20 +134,17 @@ def ports_needed(distribution: Distribution, node_count: int) -> int:
     return FIRST_TASK_PORT + listening
 
 
-def free_ports(distribution: Distribution, node_count: int, host: str = "127.0.0.1") -> tuple[int, ...]:
-    """Return as many free ports of this machine as a plan needs; nothing keeps others from taking them.
+def free_ports(distribution: Distribution, node_count: int) -> tuple[int, ...]:
+    """Return as many free ports of this machine as a plan needs.
 
     Args:
         distribution: How the processes share the work.
         node_count: Number of nodes, all on this machine.
-        host: The address on which they must be free.
+
+    Raises:
+        LaunchError: There are not as many.
     """
-    with contextlib.ExitStack() as held:
-        # All are held until the last is found, so that they differ.
-        sockets = [held.enter_context(socket.socket()) for _ in range(ports_needed(distribution, node_count))]
-        for each in sockets:
-            each.bind((host, 0))
-        return tuple(each.getsockname()[1] for each in sockets)
+    return find_free_ports(ports_needed(distribution, node_count))
 
 
 def read_plan(path: str | os.PathLike[str]) -> LaunchPlan:

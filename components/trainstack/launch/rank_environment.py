@@ -30,9 +30,7 @@ def rank_environment(plan: LaunchPlan, task: Task, inherited: Mapping[str, str])
         variables.setdefault(name, share)
     if task.runs_script:
         _leave_out_agent(variables)
-    variables.update(
-        {name: value.replace("{rank}", str(task.rank)) for name, value in plan.rank_variables.items()}
-    )
+    variables.update({name: value.replace("{rank}", str(task.rank)) for name, value in plan.rank_variables.items()})
     variables.update(
         PYTHONUNBUFFERED="1",
         TRAINSTACK_RANK=str(task.rank),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .coordination import Coordination
 from .follower import Follower
 from .leader import Leader
-from .plan import LaunchPlan
+from .plan import Horovod, LaunchPlan, TensorFlow
 from .tasks import Task
 from .wakeup import Wakeup
 
@@ -62,4 +62,12 @@ def recipe_for(plan: LaunchPlan, node: int) -> Recipe:
         plan: What is launched.
         node: The node's number.
     """
+    if isinstance(plan.distribution, Horovod):
+        from .horovod import HorovodRecipe
+
+        return HorovodRecipe(plan, node, plan.distribution)
+    if isinstance(plan.distribution, TensorFlow):
+        from .tensorflow import TensorFlowRecipe
+
+        return TensorFlowRecipe(plan, node)
     return Recipe(plan, node)
