@@ -4,8 +4,8 @@
 STACK ?= local
 BIN := .venv/bin
 PYTHON ?= $(shell for python in $(BIN)/python python3.11 python3 python3.12 python3.13; do \
-	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && exit; done; echo python3)
-SETUP := $(PYTHON) tools/setup.py
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && exit; done)
+SETUP = $(or $(PYTHON),$(error Trainstack needs Python 3.11 or newer on PATH, or named: make PYTHON=/path/to/python3.11)) tools/setup.py
 PULUMI := $(BIN)/pulumi
 
 .DEFAULT_GOAL := help

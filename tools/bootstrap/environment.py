@@ -89,9 +89,9 @@ class Environment:
         return [str(self.root), platform.python_version(), sys.base_prefix]
 
     def _make_venv(self) -> None:
+        python = Path(sys.executable).resolve()  # we may run by the link in the .venv that goes now
         if self.folder.exists():
             shutil.rmtree(self.folder)
-        python = Path(sys.executable).resolve()  # not the link in the .venv that was just removed
         advice = f"cannot make a virtual environment with {python} (on Debian and Ubuntu it needs python3-venv)"
         run([python, "-m", "venv", self.folder], self.log, failure=advice)
 
