@@ -1,0 +1,41 @@
+"""Lock the curated environments anew, with the newest versions that their `environment.json` allows.
+
+Usage: python -m trainstack.lifecycle.curated [NAME …]
+"""
+
+from __future__ import annotations
+
+import sys
+
+from trainstack.errors import TrainstackError
+from trainstack.lifecycle.curated import FOLDER, asked, curated_names
+from trainstack.lifecycle.environment_spec import CURATED_PREFIX, EnvironmentSpec
+from trainstack.lifecycle.lock import resolve
+from trainstack.lifecycle.requirements import read_lock
+from trainstack.store.atomic import write_bytes
+
+# What Horovod's own build needs beside TensorFlow: no environment, only a lock.
+_HOROVOD_BUILD = "horovod-build"
+_HOROVOD_BUILD_PACKAGES = ("cmake==3.31.10", "packaging", "setuptools", "wheel")
+
+
+def main(names: list[str]) -> None:
+    """Write the lock of each named environment, of all when none is named."""
+    for name in names or [*curated_names(), _HOROVOD_BUILD]:
+        short = name.removeprefix(CURATED_PREFIX)
+        if short == _HOROVOD_BUILD:
+            spec = EnvironmentSpec.from_packages(short, _HOROVOD_BUILD_PACKAGES)
+            target = FOLDER / f"{short}.lock"
+        else:
+            spec = EnvironmentSpec.model_validate(asked(short))
+            target = FOLDER / short / "requirements.lock"
+        text = resolve(spec)
+        write_bytes(target, text.encode())
+        print(f"{spec.name}: {len(read_lock(text))} packages locked")
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except TrainstackError as exc:
+        sys.exit(str(exc))

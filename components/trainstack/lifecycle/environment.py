@@ -1,0 +1,107 @@
+"""Training environments: the one module that others import for them.
+
+An `EnvironmentSpec` says what is wanted, `lock` pins it, `build` makes it on this machine, `broken` looks after it.
+`docs/environments.md` tells the whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from trainstack.errors import InvalidInputError
+from trainstack.lifecycle.conda import specification_text
+from trainstack.lifecycle.curated import curated_names, get_curated
+from trainstack.lifecycle.environment_spec import CURATED_PREFIX, DEFAULT_PYTHON, EnvironmentSpec
+from trainstack.lifecycle.lock import Lock, cached_lock, lock
+from trainstack.lifecycle.uv_command import IndexUnreachableError, Progress
+from trainstack.lifecycle.venv import Built, broken, build, location
+from trainstack.store.atomic import read_json, write_bytes, write_json
+
+__all__ = [
+    "CURATED_PREFIX",
+    "DEFAULT_PYTHON",
+    "Built",
+    "EnvironmentSpec",
+    "IndexUnreachableError",
+    "Lock",
+    "Progress",
+    "broken",
+    "build",
+    "cached_lock",
+    "clone",
+    "curated_names",
+    "get_curated",
+    "load_from_directory",
+    "location",
+    "lock",
+    "save_to_directory",
+]
+
+_LOCK = "requirements.lock"
+_SPEC = "environment.json"
+
+
+def clone(spec: EnvironmentSpec, new_name: str, *, add: Iterable[str] = ()) -> EnvironmentSpec:
+    """Return the same environment under another name, where wanted with packages besides.
+
+    Args:
+        spec: A curated environment or one's own.
+        new_name: Its new name.
+        add: PEP 508 lines to add. With any, the lock that `spec` brings along is dropped and made anew.
+
+    Raises:
+        InvalidInputError: The name is not usable, or packages are added to a conda specification.
+    """
+    added = tuple(add)
+    if added and spec.conda is not None:
+        raise InvalidInputError("add packages to the pip list of the conda specification instead", field="packages")
+    return EnvironmentSpec(
+        name=new_name,
+        python=spec.python,
+        packages=(*spec.packages, *added),
+        conda=spec.conda,
+        variables=spec.variables,
+        lock=None if added else spec.lock,
+    )
+
+
+def save_to_directory(spec: EnvironmentSpec, folder: Path | str) -> None:
+    """Write an environment into a folder from which it can be rebuilt anywhere, to the same digest.
+
+    The folder gets `environment.json` (the whole), `requirements.in` or `conda.yaml` (what was asked for) and
+    `requirements.lock` (what that came to). Files of the same names are replaced.
+
+    Args:
+        spec: The environment; it is locked when it is not yet.
+        folder: The folder; made when missing.
+
+    Raises:
+        TrainstackError: It cannot be locked, or the folder cannot be written.
+    """
+    folder = Path(folder)
+    locked = lock(spec)
+    if spec.conda is not None:
+        write_bytes(folder / "conda.yaml", specification_text({"name": spec.name, **spec.conda}).encode())
+    else:
+        write_bytes(folder / "requirements.in", "".join(f"{line}\n" for line in spec.packages).encode())
+    write_bytes(folder / _LOCK, locked.text.encode())
+    write_json(folder / _SPEC, {**spec.model_dump(mode="json", exclude={"lock"}), "lock": _LOCK})
+
+
+def load_from_directory(folder: Path | str) -> EnvironmentSpec:
+    """Read an environment that `save_to_directory` wrote; it brings its lock along.
+
+    Raises:
+        InvalidInputError: The folder does not hold one.
+    """
+    folder = Path(folder)
+    try:
+        found: dict[str, Any] = read_json(folder / _SPEC)
+        text = (folder / str(found["lock"])).read_text("utf-8")
+    except (OSError, KeyError, TypeError) as exc:
+        raise InvalidInputError(
+            f"{folder} holds no saved environment ({_SPEC} and {_LOCK}): save one there with save_to_directory"
+        ) from exc
+    return EnvironmentSpec.model_validate({**found, "lock": text})

@@ -1,0 +1,40 @@
+"""Let one process at a time work on a folder, and its children with it, whatever kills whom."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+from trainstack.store.atomic import disk_errors
+
+
+@contextlib.contextmanager
+def alone(path: Path, waiting: Callable[[], None]) -> Generator[int]:
+    """Hold a lock file for the time of the block.
+
+    The kernel frees it when the last process that has it open ends. A child that gets the descriptor
+    (`subprocess`'s `pass_fds`) holds it too, so that an installer which outlives its killed parent still keeps
+    others away from the folder that it is writing.
+
+    Args:
+        path: The lock file; made when missing, never removed.
+        waiting: Is called once if another process holds it, before waiting for that one.
+
+    Yields:
+        The descriptor.
+    """
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting()
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
+    finally:
+        os.close(descriptor)

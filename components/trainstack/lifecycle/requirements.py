@@ -1,0 +1,192 @@
+"""Read what people write about packages: PEP 508 lines, requirements files, hashed locks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainstack.errors import InvalidInputError
+
+_HASH = re.compile(r"\s--hash[= ](sha256:[0-9a-f]{64}|\S+)")
+_COMMENT = re.compile(r"(^|\s)#.*$")
+_INCLUDE = re.compile(r"(?:-r|--requirement)[ =]*(.+)")
+
+
+@dataclass(frozen=True)
+class Pin:
+    """One package of a lock.
+
+    Attributes:
+        name: Normalised name.
+        version: Exact version, or the address of its archive.
+        marker: When it applies, as PEP 508 says it; empty for always.
+        text: The requirement and its hashes as the installer reads them.
+    """
+
+    name: str
+    version: str
+    marker: str
+    text: str
+
+    @property
+    def line(self) -> str:
+        """What names the package: never its hashes."""
+        named = f"{self.name}=={self.version}"
+        return f"{named} ; {self.marker}" if self.marker else named
+
+    def applies(self, python: str) -> bool:
+        """Whether the package belongs on this machine under that Python version."""
+        if not self.marker:
+            return True
+        from packaging.markers import Marker
+
+        return Marker(self.marker).evaluate(_marker_environment(python))
+
+
+def checked_requirement(line: str) -> str:
+    """Return a PEP 508 line in one canonical spelling, or say what is wrong with it.
+
+    Args:
+        line: For example `numpy>=1.26,<2`.
+
+    Raises:
+        InvalidInputError: It is not a requirement, or one that no other machine could install by hash.
+    """
+    from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.utils import canonicalize_name
+
+    text = line.strip()
+    if text.startswith("-"):
+        raise InvalidInputError(
+            f"package line {line!r} is an installer's option, not a package: drop it "
+            "(an index is chosen with uv's own settings, such as UV_DEFAULT_INDEX)",
+            field="packages",
+        )
+    try:
+        requirement = Requirement(text)
+    except InvalidRequirement as exc:
+        reason = str(exc).partition("\n")[0]
+        raise InvalidInputError(
+            f"package line {line!r} is not a requirement ({reason}): write it like 'numpy==1.26.4'", field="packages"
+        ) from exc
+    if requirement.url is not None and not requirement.url.startswith(("https://", "http://")):
+        raise InvalidInputError(
+            f"package {requirement.name} comes from {requirement.url}, which cannot be locked by hash for other "
+            "machines: publish a wheel and name its https address",
+            field="packages",
+        )
+    requirement.name = canonicalize_name(requirement.name)
+    return str(requirement)
+
+
+def read_requirements_file(path: Path) -> tuple[list[str], str | None]:
+    """Read a requirements file, with the files it includes.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its requirement lines, and the text of the whole as a lock when its lines carry hashes.
+
+    Raises:
+        InvalidInputError: It is missing, or holds something that is not a package.
+    """
+    lines = list(_file_lines(path, ()))
+    hashed = any(_HASH.search(f" {line}") for line in lines)
+    return [_HASH.sub("", line).strip() for line in lines], "\n".join(lines) + "\n" if hashed else None
+
+
+def read_lock(text: str) -> list[Pin]:
+    """Take a lock apart.
+
+    Args:
+        text: Lines such as `six==1.17.0 --hash=sha256:…`, continued by backslashes or not.
+
+    Returns:
+        Its packages, in the order of the text.
+
+    Raises:
+        InvalidInputError: A line is not pinned to one version, or has no hash.
+    """
+    from packaging.requirements import Requirement
+
+    pins: list[Pin] = []
+    for line in _logical_lines(text):
+        canonical = checked_requirement(_HASH.sub("", f" {line}"))
+        requirement = Requirement(canonical)
+        marker = str(requirement.marker) if requirement.marker else ""
+        versions = [spec.version for spec in requirement.specifier if spec.operator in ("==", "===")]
+        if requirement.url is None and (len(versions) != 1 or len(requirement.specifier) != 1 or "*" in versions[0]):
+            raise InvalidInputError(f"lock line {canonical!r} does not pin one version: lock it again", field="lock")
+        hashes = [found for found in _HASH.findall(f" {line}") if found.startswith("sha256:")]
+        if not hashes:
+            raise InvalidInputError(f"lock line {canonical!r} has no sha256 hash: lock it with hashes", field="lock")
+        source = f" @ {requirement.url}" if requirement.url else f"=={versions[0]}"
+        parts = [f"{requirement.name}{source}" + (f" ; {marker}" if marker else "")]
+        parts += [f"    --hash={found}" for found in sorted(set(hashes))]
+        pins.append(Pin(requirement.name, requirement.url or versions[0], marker, " \\\n".join(parts) + "\n"))
+    return pins
+
+
+def check_lock_covers(pins: Iterable[Pin], packages: Iterable[str], python: str) -> None:
+    """Check that a lock that someone brought holds what the environment asks for.
+
+    Raises:
+        InvalidInputError: A package is missing from it or pinned to a version that was not asked for.
+    """
+    from packaging.requirements import Requirement
+
+    held = {pin.name: pin.version for pin in pins if pin.applies(python)}
+    for line in packages:
+        requirement = Requirement(line)
+        if requirement.marker is not None and not requirement.marker.evaluate(_marker_environment(python)):
+            continue
+        version = held.get(requirement.name)
+        fits = version is not None and (
+            version == requirement.url or requirement.specifier.contains(version, prereleases=True)
+        )
+        if not fits:
+            holds = f"holds {requirement.name} {version}" if version else f"does not hold {requirement.name}"
+            raise InvalidInputError(f"the lock {holds}, but {line!r} is asked for: lock it again", field="lock")
+
+
+def _marker_environment(python: str) -> dict[str, str]:
+    parts = python.split(".")
+    return {
+        "python_version": ".".join(parts[:2]),
+        "python_full_version": python if len(parts) > 2 else f"{python}.0",
+        "implementation_name": "cpython",
+        "platform_python_implementation": "CPython",
+    }
+
+
+def _file_lines(path: Path, above: tuple[Path, ...]) -> Iterator[str]:
+    if path in above:
+        raise InvalidInputError(f"requirements file {path} includes itself: remove that -r line", field="packages")
+    try:
+        text = path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise InvalidInputError(
+            f"requirements file {path} cannot be read ({exc}): check its path", field="packages"
+        ) from exc
+    for line in _logical_lines(text):
+        included = _INCLUDE.fullmatch(line)
+        if included:
+            yield from _file_lines((path.parent / included[1].strip()), (*above, path))
+        elif line.startswith(("-e", "--editable", ".", "/")):
+            raise InvalidInputError(
+                f"{path}: {line!r} is a folder on this machine, which a run elsewhere cannot have: "
+                "put the code into the run's source directory or publish a wheel",
+                field="packages",
+            )
+        else:
+            yield line
+
+
+def _logical_lines(text: str) -> Iterator[str]:
+    for line in re.sub(r"\\\r?\n", " ", text).splitlines():
+        bare = _COMMENT.sub("", line).strip()
+        if bare:
+            yield re.sub(r"\s+", " ", bare)
