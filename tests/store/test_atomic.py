@@ -76,7 +76,7 @@ def test_a_writer_killed_at_any_point_leaves_a_whole_file(tmp_path):
 def test_damaged_json_is_one_line_that_names_the_file(tmp_path):
     path = tmp_path / "value.json"
     path.write_text('{"half": ')
-    with pytest.raises(TrainstackError, match="value.json is damaged") as caught:
+    with pytest.raises(TrainstackError, match=r"value\.json is damaged") as caught:
         read_json(path)
     assert "\n" not in str(caught.value)
 
@@ -102,7 +102,7 @@ def test_a_full_disk_is_one_line_and_keeps_the_old_content(small_disk):
 def test_a_folder_that_may_not_be_written_is_one_line(tmp_path):
     tmp_path.chmod(0o555)
     try:
-        with pytest.raises(TrainstackError, match="cannot write .*check the folder's owner and mode"):
+        with pytest.raises(TrainstackError, match=r"cannot write .*check the folder's owner and mode"):
             write_bytes(tmp_path / "value", b"x")
     finally:
         tmp_path.chmod(0o755)

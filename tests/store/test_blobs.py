@@ -167,7 +167,7 @@ def test_a_full_disk_is_one_line_and_leaves_no_half_blob(small_disk, tmp_path):
     store = BlobStore(small_disk / "blobs")
     (tmp_path / "large").write_bytes(os.urandom(3_000_000))
     (tmp_path / "small").write_bytes(CONTENT)
-    with pytest.raises(TrainstackError, match="disk full while writing .*free some space") as caught:
+    with pytest.raises(TrainstackError, match=r"disk full while writing .*free some space") as caught:
         store.add(tmp_path / "large")
     assert "\n" not in str(caught.value)
     assert list(store) == []
@@ -179,9 +179,7 @@ def test_an_adder_killed_at_any_point_leaves_whole_blobs_only(store, tmp_path):
     source = tmp_path / "large.bin"
     source.write_bytes(os.urandom(30_000_000))
     for delay in (0.0, 0.01, 0.02, 0.04, 0.08):
-        process = subprocess.Popen(
-            [sys.executable, "-c", ADDER, str(store.root), str(source)], stdout=subprocess.PIPE
-        )
+        process = subprocess.Popen([sys.executable, "-c", ADDER, str(store.root), str(source)], stdout=subprocess.PIPE)
         assert process.stdout is not None
         process.stdout.readline()
         time.sleep(delay)

@@ -1,5 +1,6 @@
 """Digests are those of sha256sum, and a file that did not change is not read again."""
 
+import contextlib
 import hashlib
 import os
 import subprocess
@@ -49,9 +50,7 @@ def files_read(monkeypatch):
 
 def test_digests_are_those_of_sha256sum(tmp_path, folder):
     names = names_in(folder)
-    printed = subprocess.run(
-        ["sha256sum", *names], cwd=folder, capture_output=True, text=True, check=True
-    ).stdout
+    printed = subprocess.run(["sha256sum", *names], cwd=folder, capture_output=True, text=True, check=True).stdout
     expected = {line[66:]: line[:64] for line in printed.splitlines()}
     assert DigestCache(tmp_path / "cache.json").digests(folder, names) == expected
     assert {name: digests.of_file(folder / name) for name in names} == expected
@@ -90,9 +89,7 @@ def test_a_change_of_same_size_with_its_mtime_put_back_is_seen(tmp_path, folder,
     other = os.urandom(3_000_000)
     path.write_bytes(other)
     os.utime(path, ns=(LONG_AGO, LONG_AGO))
-    assert DigestCache(cache).digests(folder, ["large.bin"]) == {
-        "large.bin": hashlib.sha256(other).hexdigest()
-    }
+    assert DigestCache(cache).digests(folder, ["large.bin"]) == {"large.bin": hashlib.sha256(other).hexdigest()}
 
 
 def test_a_file_changed_a_moment_ago_is_not_remembered(tmp_path, folder, files_read):
@@ -126,20 +123,15 @@ def test_files_that_are_gone_are_forgotten(tmp_path, folder, no_fresh_files):
     assert f"{folder}/{names[0]}" in text
 
 
-@pytest.mark.parametrize("damage", [b"", b"{half", b"\xff\xfe"])
+@pytest.mark.parametrize("damage", [b"", b"{half", b"\xff\xfe", b"[]"])
 def test_a_damaged_cache_is_started_afresh(tmp_path, folder, damage):
     cache = tmp_path / "cache.json"
     cache.write_bytes(damage)
-    assert DigestCache(cache).digests(folder, ["large.bin"]) == {
-        "large.bin": digests.of_file(folder / "large.bin")
-    }
+    assert DigestCache(cache).digests(folder, ["large.bin"]) == {"large.bin": digests.of_file(folder / "large.bin")}
 
 
 def test_a_cache_that_cannot_be_kept_costs_nothing_but_time(folder, small_disk):
-    with (
-        pytest.raises(OSError, match="No space left"),
-        (small_disk / "filler").open("wb", buffering=0) as file,
-    ):
+    with (small_disk / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
             file.write(b"x" * 4096)
     names = names_in(folder)

@@ -53,10 +53,9 @@ class DigestCache:
     def __init__(self, path: Path, *, workers: int | None = None) -> None:
         self._path = path
         self._workers = workers or min(8, os.cpu_count() or 1)
-        try:
-            self._known: dict[str, list[Any]] = json.loads(path.read_bytes())
-        except (OSError, ValueError):
-            self._known = {}
+        self._known: dict[str, list[Any]] = {}
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            self._known = dict(json.loads(path.read_bytes()))
 
     def digests(self, root: Path, names: Iterable[str]) -> dict[str, str]:
         """Digest files below `root`.
