@@ -6,13 +6,13 @@ they get one clear line instead of a syntax error.
 
 import sys
 
-if sys.version_info < (3, 11):
+if sys.version_info < (3, 11):  # noqa: UP036 (whoever starts this has not been checked by any installer)
     sys.exit(
-        "error: Trainstack needs Python 3.11 or newer, and %s is %d.%d; install one, or name it: make PYTHON=/path/to/python3.11"
-        % (sys.executable, sys.version_info[0], sys.version_info[1])
+        "error: Trainstack needs Python 3.11 or newer, and {} is {}.{}; install one, "
+        "or name it: make PYTHON=/path/to/python3.11".format(sys.executable, *sys.version_info)
     )
 
-from bootstrap.main import main  # noqa: E402 (only once the version is known to do)
+from bootstrap.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -7,6 +7,7 @@ import platform
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -113,18 +114,21 @@ class EngineChoice:
             if (go / "pulumi").exists():
                 return Engine(str(go), go_version, "go")
             try:
-                python = self._root / ".venv/bin/python"
-                _whole_or_not(vendor, lambda aside: engine_from_vendor.install(python, aside, self._sdk_version, self.log))
+                _whole_or_not(vendor, self._install)
                 return Engine(str(vendor / "bin"), self._sdk_version, "vendor")
             except SetupError as no_vendor:
                 try:
                     _whole_or_not(go, lambda aside: engine_from_go.build(self._root, aside, self.log))
                 except SetupError as no_go:
                     raise SetupError(
-                        f"no Pulumi engine: none on PATH at {'.'.join(map(str, MINIMUM))} or newer; {no_vendor}; {no_go}. "
+                        f"no Pulumi engine: none on PATH at {'.'.join(map(str, MINIMUM))} or newer; "
+                        f"{no_vendor}; {no_go}. "
                         "Install Pulumi (https://www.pulumi.com/docs/install/), or Go 1.26 to build it, and run again"
                     ) from no_go
                 return Engine(str(go), go_version, "go")
+
+    def _install(self, folder: Path) -> None:
+        engine_from_vendor.install(self._root / ".venv/bin/python", folder, self._sdk_version, self.log)
 
     def _facts(self, folder: Path) -> list[Any]:
         """What the choice rests on, told by file stamps, which cost no start of a CLI."""
@@ -138,7 +142,7 @@ def cache_folder() -> Path:
     return Path(cache).expanduser() / "engine"
 
 
-def _whole_or_not(target: Path, make: Any) -> None:
+def _whole_or_not(target: Path, make: Callable[[Path], None]) -> None:
     """Make a folder aside and rename it, so that a killed build leaves nothing that looks finished."""
     aside = target.with_name(f".{target.name}.part")
     shutil.rmtree(aside, ignore_errors=True)

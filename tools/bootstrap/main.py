@@ -74,7 +74,7 @@ def choose_engine() -> tuple[Engine, bool]:
     choice = EngineChoice(ROOT, locked_version((ROOT / LOCK).read_text(), "pulumi"))
     if engine := choice.current():
         return engine, False
-    with step("engine", "the Pulumi CLI (on PATH, else by its installer, else built: minutes, once a machine)") as notes:
+    with step("engine", "the Pulumi CLI (on PATH, else its installer, else a build: minutes, once a machine)") as notes:
         engine = choice.choose()
         notes.append(engine.describe())
     return engine, True

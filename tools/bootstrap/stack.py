@@ -88,7 +88,8 @@ def advice(stack: str, *, own: bool) -> str:
     """
     if own:
         return (
-            f"the passphrase in the environment does not open stack {stack}: unset {' and '.join(PASSPHRASES)}; to give "
-            f"the stack your own, run `pulumi stack change-secrets-provider passphrase --stack {stack}` after that"
+            f"the passphrase in the environment does not open stack {stack}: unset {' and '.join(PASSPHRASES)}; "
+            "to give the stack your own, run after that "
+            f"`pulumi stack change-secrets-provider passphrase --stack {stack}`"
         )
     return f"the empty passphrase does not open stack {stack}: set {' or '.join(PASSPHRASES)} to its own"

@@ -41,8 +41,8 @@ def text(venv_bin: Path, engine: Path, *, downloads: bool) -> str:
     ]
     if not downloads:
         lines += [
-            "# Pulumi's downloads were out of reach when this engine was made, so it does not try, each time and in vain,",
-            "# to fetch the plugins of installed packages. Set it to false where they are in reach.",
+            "# Pulumi's downloads were out of reach when this engine was made, so it does not try, each time and in",
+            "# vain, to fetch the plugins of installed packages. Set it to false where they are in reach.",
             'export PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION="${PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION:-true}"',
         ]
     folders = shlex.quote(f"{venv_bin}{os.pathsep}{engine}")
