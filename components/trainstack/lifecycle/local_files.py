@@ -94,14 +94,15 @@ def _matching(pattern: str) -> tuple[str, set[str]]:
     folders: set[str] = set()
     for name in glob.iglob("/".join(parts[fixed:]), root_dir=base, recursive=True):  # noqa: PTH207 (as above)
         path = f"{base}/{name}"
-        if not os.path.isfile(path):  # noqa: PTH113 (a Path object a file costs more than the question)
+        is_file = os.path.isfile(path)  # noqa: PTH113 (a Path object a file costs more than the question)
+        if os.path.islink(path) and (is_file or not os.path.exists(path)):  # noqa: PTH110, PTH114
+            _checked_link(root, base, name)
+        if not is_file:
             continue
         folder = name.rpartition("/")[0]
         if folder not in folders:
             folders.add(folder)
             _checked_link(root, base, folder)
-        if os.path.islink(path):  # noqa: PTH114
-            _checked_link(root, base, name)
         names.add(name)
     return base, names
 
