@@ -1,28 +1,37 @@
 """Fixtures for tests all over the tree."""
 
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from trainstack.lifecycle.environment import build, get_curated, lock
+from trainstack.lifecycle.service import serving_environment
 
-
-def interpreter(curated: str) -> Path:
-    """The interpreter of a curated environment, built on first use and kept in this machine's cache."""
-    spec = get_curated(curated)
-    return build(spec, lock(spec)).python
+SAVE_ZOO = Path(__file__).with_name("serving") / "save_zoo.py"
 
 
 @pytest.fixture(scope="session")
-def serving_python() -> Path:
+def serving_interpreter() -> Callable[[str], Path]:
+    """Gives the interpreter that serves models of a TensorFlow version; built once, kept in this machine's cache."""
+
+    def interpreter(version: str) -> Path:
+        spec = get_curated(serving_environment(version))
+        return build(spec, lock(spec)).python
+
+    return interpreter
+
+
+@pytest.fixture(scope="session")
+def serving_python(serving_interpreter: Callable[[str], Path]) -> Path:
     """The interpreter of the environment that serves models of TensorFlow 2.15."""
-    return interpreter("trainstack-serving-2.15")
+    return serving_interpreter("2.15")
 
 
 @pytest.fixture(scope="session")
-def horovod_python():
-    """Interpreter of the curated environment with TensorFlow 2.15 and Horovod; built when this machine has none."""
-    from trainstack.lifecycle import environment
-
-    spec = environment.get_curated("trainstack-tensorflow-2.15-horovod")
-    return environment.build(spec, environment.lock(spec)).python
+def zoo(serving_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SavedModel of TensorFlow 2.15 with many signatures; `tests/serving/save_zoo.py` says which."""
+    folder = tmp_path_factory.mktemp("zoo") / "model"
+    subprocess.run([serving_python, SAVE_ZOO, folder], check=True, capture_output=True)
+    return folder

@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from trainstack.errors import NotFoundError, TrainstackError
 from trainstack.lifecycle.exclusion import alone
+from trainstack.lifecycle.model_record import ModelRecord, ModelSpec, ResourceConfiguration
 from trainstack.lifecycle.model_source import file_digests, resolve_source, source_digest, source_files
 from trainstack.lifecycle.workspace import Workspace, checked_name
 from trainstack.store import digest as digests
@@ -36,72 +37,6 @@ Progress = Callable[[str], None]
 
 _RECORD = "model.json"
 _FILES = "files"
-
-
-class ResourceConfiguration(BaseModel):
-    """What a service of the model asks of its machine.
-
-    Attributes:
-        cpu: CPU cores.
-        memory_in_gb: Memory, in GB.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    cpu: float = Field(default=1.0, gt=0)
-    memory_in_gb: float = Field(default=1.0, gt=0)
-
-
-class _About(BaseModel):
-    """What describes a model. It may change while its files and so its version stay."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
-
-    framework: str = "TensorFlow"
-    framework_version: str | None = None
-    description: str = ""
-    tags: dict[str, str] = {}
-    sample_input: Any | None = None
-    resource_configuration: ResourceConfiguration | None = None
-
-
-class ModelSpec(_About):
-    """What a model is registered as.
-
-    Attributes:
-        name: Its name; versions are counted under it.
-        framework: What it was made with.
-        framework_version: Which version of that; chooses the environment that serves it.
-        description: What it is.
-        tags: Anything to find it by.
-        sample_input: JSON that the model takes: a predict body (`{"instances": …}`, `{"inputs": …}`) or the rows
-            alone. A service warms up with it.
-        resource_configuration: What a service of it asks for.
-    """
-
-    name: str
-
-
-class ModelRecord(_About):
-    """One registered version.
-
-    Attributes:
-        name: The model's name.
-        version: From 1; never given twice.
-        digest: SHA-256 over its files' relative paths and digests.
-        run_id: The run that first made these files, if one did.
-        created: When it was registered, ISO 8601, UTC.
-        files: Relative path to hex SHA-256.
-        path: The folder with the files.
-    """
-
-    name: str
-    version: int
-    digest: str
-    run_id: str | None = None
-    created: str
-    files: dict[str, str]
-    path: str = Field(exclude=True)
 
 
 def _silent(_: str) -> None:

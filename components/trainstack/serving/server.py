@@ -50,6 +50,8 @@ def main(arguments: Sequence[str]) -> int:
         os.setsid()
     if lock is not None:
         _say_who(lock, settings)
+    if settings.release is not None:
+        os.close(settings.release)
     try:
         if not settings.shared:
             check_free(settings.host, settings.port)

@@ -22,6 +22,7 @@ class Settings:
         shared: Whether another server of the same user may be listening on the port already.
         lock: File that the process holds locked while it lives, and in which it says who it is.
         detach: Whether to leave the starting process for a session of its own, once the lock is held.
+        release: A descriptor that came along, to close once the lock is held.
         threads: Threads for TensorFlow, and requests computed side by side.
         sample_input: File with JSON to warm up with; None for zeros.
         max_body: Largest request body, in bytes, as sent and after decompression.
@@ -38,6 +39,7 @@ class Settings:
     shared: bool
     lock: Path | None
     detach: bool
+    release: int | None
     threads: int
     sample_input: Path | None
     max_body: int
@@ -60,6 +62,7 @@ def parse(arguments: Sequence[str]) -> Settings:
     add("--shared", action="store_true", help="join a server that listens on the port already")
     add("--lock", type=Path, help="file to hold locked while the server lives")
     add("--detach", action="store_true", help="go on in a session of its own")
+    add("--release", type=int, help="descriptor to close once the lock is held")
     add("--threads", type=int, default=2, help="threads for TensorFlow, and requests computed side by side")
     add("--sample-input", type=Path, help="file with JSON to warm up with")
     add("--max-body", type=int, default=64 * 2**20, help="largest request body, in bytes")

@@ -1,0 +1,329 @@
+"""Web services on this machine: a registered SavedModel, served by a process that outlives `pulumi up`.
+
+`start` is also how a service gets a new model, a new port or a new interpreter: it makes what runs be what is asked
+for, and does nothing where it already is. `docs/serving.md` tells the whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from trainstack.errors import InvalidInputError, TrainstackError
+from trainstack.lifecycle import service_process as process
+from trainstack.lifecycle.exclusion import alone
+from trainstack.lifecycle.model import ModelRecord, drift
+from trainstack.lifecycle.service_record import (
+    ServiceRecord,
+    ServiceSpec,
+    ServiceStatus,
+    list_services,
+    read_record,
+    write_record,
+)
+from trainstack.lifecycle.workspace import Workspace, checked_name
+from trainstack.serving.listening import PortTakenError, check_free
+
+__all__ = [
+    "ServiceRecord",
+    "ServiceSpec",
+    "ServiceStatus",
+    "list_services",
+    "read_record",
+    "replace",
+    "serving_environment",
+    "start",
+    "status",
+    "stop",
+    "validate_port",
+]
+
+Progress = Callable[[str], None]
+
+# TensorFlow reads SavedModels of older versions, not of newer ones.
+_ENVIRONMENTS = {(2, 15): "trainstack-serving-2.15", (2, 21): "trainstack-serving-2.21"}
+# From TensorFlow Serving's own REST port on, and below the ports that systems hand out to outgoing connections.
+_PORTS = range(8501, 9500)
+_SAVED_MODEL = "saved_model.pb"
+
+
+def _silent(_: str) -> None:
+    return
+
+
+def serving_environment(framework_version: str | None) -> str:
+    """Name the curated environment that serves a model.
+
+    Args:
+        framework_version: The TensorFlow version that it was saved with, such as `2.15.1`; None when unknown.
+
+    Returns:
+        The oldest serving environment that is not older than the model; for an unknown version, the newest.
+
+    Raises:
+        InvalidInputError: The version is not one, or newer than all serving environments.
+    """
+    if framework_version is None:
+        return max(_ENVIRONMENTS.items())[1]
+    match = re.match(r"(\d+)\.(\d+)(?:[.\D]|$)", framework_version)
+    if match is None:
+        raise InvalidInputError(
+            f"framework version {framework_version!r} is not a TensorFlow version: write it like 2.15.1",
+            field="framework_version",
+        )
+    wanted = (int(match[1]), int(match[2]))
+    fitting = [name for version, name in sorted(_ENVIRONMENTS.items()) if version >= wanted]
+    if not fitting:
+        newest = ".".join(map(str, max(_ENVIRONMENTS)))
+        raise InvalidInputError(
+            f"no serving environment reads a model of TensorFlow {framework_version}: the newest is for {newest}",
+            field="framework_version",
+        )
+    return fitting[0]
+
+
+def validate_port(spec: ServiceSpec, record: ServiceRecord | None = None) -> None:
+    """Check, without changing anything, that a service could listen where it is asked to.
+
+    Args:
+        spec: How the service is asked for.
+        record: What is known of it; its own server may hold the port.
+
+    Raises:
+        InvalidInputError: The port is out of range, or somebody else listens on it.
+    """
+    checked_name(spec.name, "service")
+    if spec.port == 0:
+        return
+    if not 1 <= spec.port <= 65535:
+        raise InvalidInputError(f"port {spec.port} is not a port: take 1 to 65535, or 0 for a free one", field="port")
+    if record and any(instance.port == spec.port for instance in process.living(Path(record.folder))):
+        return
+    _check_free(spec.host, spec.port)
+
+
+def start(
+    workspace: Workspace, spec: ServiceSpec, model: ModelRecord, python: Path, progress: Progress = _silent
+) -> ServiceRecord:
+    """Make a service serve a model, and return when it does.
+
+    A server that serves it already is left alone. Else a new one is started, beside the old one where there is one;
+    when it answers with the model's digest, the old one is ended. When it does not come up, the old one stays.
+
+    Args:
+        workspace: The workspace.
+        spec: How the service is asked for.
+        model: The registered version to serve.
+        python: The interpreter of a serving environment.
+        progress: Is told what happens, in a few words.
+
+    Returns:
+        The service's record, with its scoring address.
+
+    Raises:
+        InvalidInputError: The port is taken, or the model is none that can be served.
+        TrainstackError: The server did not come up; its last lines and its log's path are in the message.
+    """
+    checked_name(spec.name, "service")
+    _check_servable(workspace, model)
+    folder = workspace.service(spec.name)
+    python = python.absolute()
+    with alone(folder / "lock", lambda: progress("waiting for another change of this service")) as held:
+        process.sweep(folder)
+        old = read_record(workspace, spec.name)
+        servers = process.living(folder)
+        # One service at a time chooses a port and notes it.
+        with alone(workspace.root / "services" / ".ports.lock", lambda: None):
+            port = _port(workspace, spec, old, servers, progress)
+            record = _record(spec, model, python, port, folder)
+            if not servers:
+                write_record(record)
+        found = [server for server in servers if server.port == port and server.serves(model, python)]
+        begun = record.log.stat().st_size if record.log.exists() else 0
+        try:
+            if found:
+                server = found[-1]
+            else:
+                shared = any(server.port == port for server in servers)
+                if shared and sys.platform != "linux":
+                    # Only Linux deals connections out to all who listen on one port.
+                    process.terminate(servers, drain=spec.drain_timeout)
+                    shared = False
+                progress(f"starting a server for {model.name} version {model.version} on port {port}")
+                server = process.launch(
+                    folder,
+                    model,
+                    python,
+                    port=port,
+                    host=spec.host,
+                    shared=shared,
+                    drain=spec.drain_timeout,
+                    held=held,
+                )
+            _await_healthy(server, spec, progress)
+        except TrainstackError as exc:
+            # What was there before stays, unless it is what failed to answer.
+            failed = [one for one in process.living(folder) if one not in servers or one in found]
+            process.terminate(failed, drain=1)
+            if not process.living(folder):
+                write_record(record.model_copy(update={"status": "failed"}))
+            lines = process.tail(record.log, begun)
+            shown = "".join(f"\n  {line}" for line in lines)
+            raise TrainstackError(f"service {spec.name}: {exc}; its log is {record.log}{shown}") from exc
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        unchanged = old is not None and old.pid == server.pid and old.status == "running"
+        started = old.started if old is not None and unchanged else now
+        record = record.model_copy(update={"status": "running", "pid": server.pid, "started": started})
+        write_record(record)
+        others = [one for one in process.living(folder) if one.pid != server.pid]
+        if others:
+            progress("ending the old server")
+            process.terminate(others, drain=spec.drain_timeout)
+        progress(f"serving at {record.scoring_uri}")
+        return record
+
+
+def replace(
+    workspace: Workspace, spec: ServiceSpec, model: ModelRecord, python: Path, progress: Progress = _silent
+) -> ServiceRecord:
+    """Make a service serve another model version on the same port; the same as `start`."""
+    return start(workspace, spec, model, python, progress)
+
+
+def stop(workspace: Workspace, name: str) -> None:
+    """End a service's servers: requests in flight may finish. Its record, port and log stay; none running is fine.
+
+    Raises:
+        TrainstackError: A server does not go away.
+    """
+    record = read_record(workspace, name)
+    folder = workspace.service(name)
+    if not folder.is_dir():
+        return
+    with alone(folder / "lock", lambda: None):
+        process.terminate(process.living(folder), drain=ServiceSpec(name=name).drain_timeout)
+        process.sweep(folder)
+        if record is not None:
+            write_record(record.model_copy(update={"status": "stopped", "pid": None}))
+
+
+def status(workspace: Workspace, name: str) -> ServiceStatus:
+    """Ask a service how it does."""
+    record = read_record(workspace, name)
+    if record is None:
+        return ServiceStatus(state="down", detail=f"there is no service {name}")
+    servers = process.living(Path(record.folder))
+    if not servers:
+        return ServiceStatus(state="down", detail=f"service {name} is not running; its log is {record.log}")
+    said = process.answer(record.host, record.port)
+    if said is None or said.get("server") not in {server.pid for server in servers}:
+        return ServiceStatus(state="starting", detail=f"service {name} does not answer yet on port {record.port}")
+    digest = str(said["digest"])
+    if digest != record.model_digest:
+        return ServiceStatus(
+            state="other",
+            digest=digest,
+            detail=f"service {name} serves {digest[:12]}, not {record.model_digest[:12]} of "
+            f"{record.model_name} version {record.model_version}",
+        )
+    return ServiceStatus(
+        state="healthy",
+        digest=digest,
+        detail=f"service {name} serves {record.model_name} version {record.model_version} at {record.scoring_uri}",
+    )
+
+
+def _check_servable(workspace: Workspace, model: ModelRecord) -> None:
+    if _SAVED_MODEL not in model.files:
+        there = ", ".join(sorted(model.files)[:5])
+        raise InvalidInputError(
+            f"model {model.name} version {model.version} is no SavedModel: a service needs {_SAVED_MODEL} at the "
+            f"top of its files, which are {there}; register the folder that tf.saved_model.save wrote",
+            field="model",
+        )
+    changed = ", ".join(drift(workspace, model)[:5])
+    if changed:
+        raise TrainstackError(
+            f"the files of model {model.name} version {model.version} are not as registered ({changed}): "
+            "`pulumi refresh` and `pulumi up` restore them"
+        )
+
+
+def _check_free(host: str, port: int) -> None:
+    try:
+        check_free(host, port)
+    except PortTakenError as exc:
+        raise InvalidInputError(f"{exc}: end that one, or choose another port", field="port") from exc
+
+
+def _port(
+    workspace: Workspace,
+    spec: ServiceSpec,
+    old: ServiceRecord | None,
+    servers: list[process.Instance],
+    progress: Progress,
+) -> int:
+    """The port to listen on: the one asked for, else the one it had, else a free one."""
+    own = {server.port for server in servers}
+    if spec.port:
+        if spec.port not in own:
+            validate_port(spec)
+        return spec.port
+    if old is not None:
+        if old.port in own:
+            return old.port
+        try:
+            check_free(spec.host, old.port)
+        except PortTakenError:
+            progress(f"port {old.port} is taken by another process: choosing another")
+        else:
+            return old.port
+    return _free_port(workspace, spec)
+
+
+def _free_port(workspace: Workspace, spec: ServiceSpec) -> int:
+    """A port that nobody listens on and no other service of the workspace has."""
+    kept = {record.port for record in list_services(workspace) if record.name != spec.name}
+    for port in _PORTS:
+        if port not in kept:
+            with contextlib.suppress(PortTakenError):
+                check_free(spec.host, port)
+                return port
+    raise TrainstackError(f"no free port from {_PORTS[0]} to {_PORTS[-1]}: choose one with port")
+
+
+def _record(spec: ServiceSpec, model: ModelRecord, python: Path, port: int, folder: Path) -> ServiceRecord:
+    return ServiceRecord(
+        name=spec.name,
+        model_name=model.name,
+        model_version=model.version,
+        model_digest=model.digest,
+        host=spec.host,
+        port=port,
+        scoring_uri=f"http://{spec.host}:{port}/v1/models/{model.name}:predict",
+        status="starting",
+        python=str(python),
+        folder=str(folder),
+    )
+
+
+def _await_healthy(server: process.Instance, spec: ServiceSpec, progress: Progress) -> None:
+    begun = time.monotonic()
+    told = 0
+    while (waited := time.monotonic() - begun) < spec.start_timeout:
+        if not server.alive:
+            raise TrainstackError("its server ended before it answered")
+        # While two servers share the port, the old one may be asked: then ask again.
+        said = process.answer(spec.host, server.port)
+        if said is not None and said.get("server") == server.pid and said["digest"] == server.digest:
+            return
+        if waited - told >= 1:
+            told = int(waited)
+            progress(f"loading the model, {told} s")
+        time.sleep(0.1)
+    raise TrainstackError(f"its server did not answer within {spec.start_timeout:g} s")

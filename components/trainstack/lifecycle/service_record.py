@@ -1,0 +1,115 @@
+"""What a workspace knows of a web service: how it is asked for, its record, and how it does."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from trainstack.errors import TrainstackError
+from trainstack.lifecycle.workspace import Workspace
+from trainstack.store.atomic import read_json, write_json
+
+_RECORD = "service.json"
+
+
+class ServiceSpec(BaseModel):
+    """How a service is asked for.
+
+    Attributes:
+        name: Its name.
+        port: Port on the loopback address; 0 for a free one, which is then kept.
+        host: The address; only this machine's own.
+        start_timeout: Seconds that the model has to load and answer.
+        drain_timeout: Seconds that requests in flight have to finish when the service stops.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    port: int = 0
+    host: Literal["127.0.0.1"] = "127.0.0.1"
+    start_timeout: float = Field(default=180.0, gt=0)
+    drain_timeout: int = Field(default=20, gt=0)
+
+
+class ServiceRecord(BaseModel):
+    """What is known of a service.
+
+    Attributes:
+        name: Its name.
+        model_name: The model that it serves.
+        model_version: The model's version.
+        model_digest: The digest of that version's files.
+        host: The address that it listens on.
+        port: The port; kept when the service stops, for when it starts again.
+        scoring_uri: Where predictions are posted to.
+        pid: The server's process, while it runs.
+        status: What was last done: `starting`, `running`, `stopped` or `failed`.
+        started: When it last became healthy, ISO 8601, UTC.
+        python: The interpreter that runs the server.
+        folder: The service's folder.
+    """
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+    name: str
+    model_name: str
+    model_version: int
+    model_digest: str
+    host: str
+    port: int
+    scoring_uri: str
+    pid: int | None = None
+    status: Literal["starting", "running", "stopped", "failed"]
+    started: str | None = None
+    python: str
+    folder: str = Field(exclude=True)
+
+    @property
+    def log(self) -> Path:
+        """What the server wrote."""
+        return Path(self.folder) / "log.txt"
+
+
+class ServiceStatus(BaseModel):
+    """How a service does, as asked of the service itself.
+
+    Attributes:
+        state: `healthy`: it answers and serves the recorded model. `other`: it serves another digest.
+            `starting`: a server is there and does not answer yet. `down`: none is there.
+        digest: The digest that it says it serves, where it answers.
+        detail: The same for people, in one line.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    state: Literal["healthy", "other", "starting", "down"]
+    digest: str | None = None
+    detail: str
+
+
+def read_record(workspace: Workspace, name: str) -> ServiceRecord | None:
+    """Read a service's record; None where there never was one."""
+    folder = workspace.service(name)
+    try:
+        return ServiceRecord(**read_json(folder / _RECORD), folder=str(folder))
+    except FileNotFoundError:
+        return None
+    except (ValidationError, TypeError) as exc:
+        raise TrainstackError(f"{folder / _RECORD} is damaged: move it away and run again") from exc
+
+
+def write_record(record: ServiceRecord) -> None:
+    """Write a service's record, whole or not at all."""
+    write_json(Path(record.folder) / _RECORD, record.model_dump(mode="json"))
+
+
+def list_services(workspace: Workspace) -> list[ServiceRecord]:
+    """The records of all services, by name."""
+    names: list[str] = []
+    with contextlib.suppress(FileNotFoundError):
+        names = sorted(path.name for path in (workspace.root / "services").iterdir() if path.is_dir())
+    return [record for name in names if (record := read_record(workspace, name)) is not None]

@@ -1,0 +1,84 @@
+"""Save one SavedModel with a signature for each thing that the protocol must carry: `save_zoo.py FOLDER`.
+
+Runs in a TensorFlow environment, as a script.
+"""
+# pyright: reportMissingImports=false, reportMissingModuleSource=false, reportOptionalOperand=false
+
+import sys
+
+import tensorflow as tf
+
+
+def spec(shape, dtype, name):
+    return tf.TensorSpec(shape, dtype, name=name)
+
+
+class Zoo(tf.Module):
+    def __init__(self):
+        super().__init__()
+        self.weights = tf.Variable(tf.reshape(tf.range(8, dtype=tf.float32), (4, 2)))
+        self.bias = tf.Variable(tf.constant([0.5, -1.0]))
+
+    @tf.function(input_signature=[spec([None, 4], tf.float32, "x")])
+    def dense(self, x):
+        return {"scores": x @ self.weights + self.bias}
+
+    @tf.function(input_signature=[spec([None], tf.string, "text"), spec([None, None], tf.int32, "numbers")])
+    def pair(self, text, numbers):
+        return {"length": tf.strings.length(text), "text": tf.strings.upper(text), "sum": tf.reduce_sum(numbers, 1)}
+
+    @tf.function(input_signature=[spec(None, tf.float32, "x")])
+    def any_rank(self, x):
+        return {"y": x / 2.0 + 2.0}
+
+    @tf.function(input_signature=[spec([None], tf.string, "image")])
+    def binary(self, image):
+        return {"image_bytes": image}
+
+    @tf.function(input_signature=[spec([None], tf.string, "text")])
+    def echo(self, text):
+        return {"text": text}
+
+    @tf.function(input_signature=[spec([None], tf.float32, "x")])
+    def quotient(self, x):
+        return {"y": 1.0 / x}
+
+    @tf.function(input_signature=[spec([None], tf.float32, "x")])
+    def total(self, x):
+        return {"y": tf.reduce_sum(x)}
+
+    @tf.function(input_signature=[spec([None], tf.float32, "x")])
+    def uneven(self, x):
+        return {"a": x, "b": tf.concat([x, x], 0)}
+
+    @tf.function(input_signature=[spec([None], tf.float32, "x")])
+    def narrow(self, x):
+        return {"y": tf.cast(x, tf.float16)}
+
+    @tf.function(input_signature=[spec([None], tf.int32, "index")])
+    def pick(self, index):
+        return {"y": tf.gather(tf.constant([10, 20, 30]), index)}
+
+    @tf.function(
+        input_signature=[
+            spec([None], getattr(tf, name), f"of_{name}")
+            for name in ("bool", "double", "int8", "int16", "int64", "uint8", "uint32", "uint64")
+        ]
+    )
+    def types(self, *values):
+        return {f"out{number}": value for number, value in enumerate(values)}
+
+    @tf.function(input_signature=[spec([], tf.int64, "turns")])
+    def spin(self, turns):
+        (done,) = tf.while_loop(lambda turn: turn < turns, lambda turn: (turn + 1,), (tf.constant(0, tf.int64),))
+        return {"done": done}
+
+
+zoo = Zoo()
+names = [
+    name
+    for name in vars(Zoo)
+    if name in ("pair", "any_rank", "binary", "echo", "quotient", "total", "uneven", "narrow", "pick", "types", "spin")
+]
+signatures = {"serving_default": zoo.dense, **{name: getattr(zoo, name) for name in names}}
+tf.saved_model.save(zoo, sys.argv[1], signatures=signatures)
