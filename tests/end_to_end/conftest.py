@@ -36,7 +36,8 @@ class Project:
 
     def pulumi(self, *arguments: str, expect: int | None = 0) -> Result:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")}
-        environment |= {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "NO_COLOR": "1"} | self.variables
+        environment |= {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "NO_COLOR": "1"}
+        environment |= {"PULUMI_CONFIG_PASSPHRASE": "", "PULUMI_SKIP_UPDATE_CHECK": "true"} | self.variables
         done = subprocess.run(
             ["pulumi", *arguments, "--non-interactive"],
             cwd=self.root,

@@ -10,7 +10,7 @@ import pytest
 
 from trainstack.lifecycle.run import RunDirectory, history
 from trainstack.lifecycle.workspace import Workspace
-from tests.end_to_end.conftest import Project
+from conftest import Project
 
 pytestmark = pytest.mark.end_to_end
 
@@ -82,7 +82,9 @@ def test_another_checkout_path_shows_no_change(tiny, tmp_path):
     tiny.up()
     moved = tmp_path / "elsewhere"
     shutil.copytree(tiny.root, moved, symlinks=True)
-    Project(moved).unchanged()
+    copy = Project(moved)
+    copy.pulumi("stack", "select", "test")
+    copy.unchanged()
 
 
 @pytest.mark.parametrize(
@@ -110,7 +112,8 @@ def test_changed_remote_data_is_found_by_refresh_and_retrains(tiny, website):
     time.sleep(1.1)  # the server tells times in whole seconds
     (website[0] / "numbers.txt").write_text("4 5 6 7")
     tiny.pulumi("refresh", "--yes", "--skip-preview")
-    assert tiny.preview().lines("will retrain: dataset numbers may change")
+    shown = tiny.preview()
+    assert shown.lines("will retrain: dataset numbers may change"), shown.text
     tiny.up()
     outputs = tiny.outputs()
     assert outputs["run_id"] != first

@@ -1,11 +1,12 @@
 """What all providers share: checked inputs, unknown values, errors of one line."""
 
 import pytest
+from pulumi.output import Unknown
 from pulumi.runtime.rpc import UNKNOWN
 
 from trainstack.errors import InvalidInputError
 from trainstack.lifecycle.compute import ComputeSpec
-from trainstack.provider.base import LifecycleProvider, finite, integral, known, validated
+from trainstack.provider.base import LifecycleProvider, finite, integral, known, own, validated
 
 
 class Picky(LifecycleProvider):
@@ -31,6 +32,10 @@ def test_delete_keeps_everything(tmp_path):
     (tmp_path / "kept").write_text("x")
     Picky().delete("id", {"workspace": str(tmp_path)})
     assert (tmp_path / "kept").exists()
+
+
+def test_unknown_values_have_one_form_for_us_and_another_for_pulumi():
+    assert own({"a": [Unknown()], "b": {"c": Unknown()}, "__provider": "p"}) == {"a": [UNKNOWN], "b": {"c": UNKNOWN}}
 
 
 @pytest.mark.parametrize("value", [UNKNOWN, [1, UNKNOWN], {"a": {"b": UNKNOWN}}])

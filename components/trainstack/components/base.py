@@ -82,5 +82,5 @@ def _quiet_interrupt(kind: type[BaseException], error: BaseException, trace: Tra
         sys.__excepthook__(kind, error, trace)
 
 
-if Path(sys.argv[0]).name == "pulumi-language-python-exec":
+if any(Path(word).name == "pulumi-language-python-exec" for word in sys.orig_argv):
     sys.excepthook = _quiet_interrupt

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pulumi.dynamic import CheckFailure, CheckResult, ReadResult, ResourceProvider
+from pulumi.dynamic import CheckFailure, CheckResult, DiffResult, ReadResult, ResourceProvider
+from pulumi.output import Unknown
 from pulumi.runtime.rpc import UNKNOWN
 from pydantic import BaseModel, ValidationError
 
@@ -48,13 +49,31 @@ class LifecycleProvider(ResourceProvider):
             # Without a property the engine does not print the whole value before the reason.
             return CheckResult(inputs, [CheckFailure("", str(exc))])
 
+    def compare(self, olds: Properties, news: Properties) -> DiffResult:
+        """Say what a change from the old outputs to the new inputs would do; does no I/O."""
+        return DiffResult(changes=bool(changed(tuple(news), olds, news)))
+
+    def diff(self, _id: str, _olds: Properties, _news: Properties) -> DiffResult:
+        """Compare, with unknown values in one form."""
+        return self.compare(own(_olds), own(_news))
+
     def delete(self, _id: str, _props: Properties) -> None:
         """Keep everything: history is deleted by `trainstack purge` alone."""
 
 
 def own(properties: Mapping[str, Any]) -> Properties:
-    """The properties that are ours, without the provider's serialized self."""
-    return {name: value for name, value in properties.items() if name != "__provider"}
+    """The properties that are ours: without the provider's serialized self, unknown values as `UNKNOWN`."""
+    return {name: _marked(value) for name, value in properties.items() if name != "__provider"}
+
+
+def _marked(value: Any) -> Any:
+    if isinstance(value, Unknown):
+        return UNKNOWN
+    if isinstance(value, Mapping):
+        return {name: _marked(item) for name, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, list | tuple):
+        return [_marked(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+    return value
 
 
 def known(value: Any) -> bool:

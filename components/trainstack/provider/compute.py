@@ -22,11 +22,11 @@ class ComputeProvider(LifecycleProvider):
             compute.node_capacity(spec)
         return news
 
-    def diff(self, _id: str, _olds: Properties, _news: Properties) -> DiffResult:
+    def compare(self, olds: Properties, news: Properties) -> DiffResult:
         """Another name is another compute; anything else is changed in place and retrains nothing."""
-        different = changed((*_FIELDS, "workspace"), _olds, _news)
+        different = changed((*_FIELDS, "workspace"), olds, news)
         replaces = [name for name in different if name in ("name", "workspace")]
-        return DiffResult(changes=bool(different or _olds.get("drift")), replaces=replaces)
+        return DiffResult(changes=bool(different or olds.get("drift")), replaces=replaces)
 
     def create(self, props: Properties) -> CreateResult:
         """Find it, else create it, and say which."""

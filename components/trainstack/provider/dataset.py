@@ -36,13 +36,13 @@ class DatasetProvider(LifecycleProvider):
                 inputs["contents"] = dataset.local_digest(spec)
         return inputs
 
-    def diff(self, _id: str, _olds: Properties, _news: Properties) -> DiffResult:
+    def compare(self, olds: Properties, news: Properties) -> DiffResult:
         """A new name is a new dataset; changed sources or content become a new version of this one."""
-        if drift := _olds.get("drift"):
-            row(_news).info(f"drifted: {'; '.join(drift)}")
+        if drift := olds.get("drift"):
+            row(news).info(f"drifted: {'; '.join(drift)}")
             return DiffResult(changes=True)
-        replaces = changed(("name", "workspace"), _olds, _news)
-        return DiffResult(changes=bool(replaces or changed(_FIELDS, _olds, _news)), replaces=replaces)
+        replaces = changed(("name", "workspace"), olds, news)
+        return DiffResult(changes=bool(replaces or changed(_FIELDS, olds, news)), replaces=replaces)
 
     def create(self, props: Properties) -> CreateResult:
         """Register it: files that the workspace does not have are fetched."""

@@ -41,12 +41,12 @@ class EnvironmentProvider(LifecycleProvider):
             inputs |= {"digest": lock.digest, "packages": lock.packages}
         return inputs
 
-    def diff(self, _id: str, _olds: Properties, _news: Properties) -> DiffResult:
+    def compare(self, olds: Properties, news: Properties) -> DiffResult:
         """A changed lock is another environment under the same name."""
-        if drift := _olds.get("drift"):
-            row(_news).info(f"drifted: {'; '.join(drift)}")
+        if drift := olds.get("drift"):
+            row(news).info(f"drifted: {'; '.join(drift)}")
             return DiffResult(changes=True)
-        return DiffResult(changes=bool(changed(("spec", "digest", "packages"), _olds, _news)))
+        return DiffResult(changes=bool(changed(("spec", "digest", "packages"), olds, news)))
 
     def create(self, props: Properties) -> CreateResult:
         """Build it, unless this machine has it."""

@@ -49,13 +49,13 @@ class ModelProvider(LifecycleProvider):
             raise InvalidInputError(f"model {news['name']}: path {path!r} must lead into the run, like outputs/model")
         return news
 
-    def diff(self, _id: str, _olds: Properties, _news: Properties) -> DiffResult:
+    def compare(self, olds: Properties, news: Properties) -> DiffResult:
         """Another run or path may bring other files: then there is a new version."""
-        if drift := _olds.get("drift"):
-            row(_news).info(f"drifted: {'; '.join(drift)}")
+        if drift := olds.get("drift"):
+            row(news).info(f"drifted: {'; '.join(drift)}")
             return DiffResult(changes=True)
-        replaces = changed(("name", "workspace"), _olds, _news)
-        return DiffResult(changes=bool(replaces or changed(_FIELDS, _olds, _news)), replaces=replaces)
+        replaces = changed(("name", "workspace"), olds, news)
+        return DiffResult(changes=bool(replaces or changed(_FIELDS, olds, news)), replaces=replaces)
 
     def create(self, props: Properties) -> CreateResult:
         """Register it; files that are those of the latest version make no new one."""

@@ -55,17 +55,17 @@ class TrainingRunProvider(LifecycleProvider):
                 raise InvalidInputError(f"{name} must be a number of seconds, at least {least:g}, not {value!r}")
         return inputs
 
-    def diff(self, _id: str, _olds: Properties, _news: Properties) -> DiffResult:
+    def compare(self, olds: Properties, news: Properties) -> DiffResult:
         """Replace when what the run computes changes, and say why in one line; anything else changes in place."""
-        found = plan.changes(plan.parts(_olds, UNKNOWN), plan.parts(_news, UNKNOWN))
+        found = plan.changes(plan.parts(olds, UNKNOWN), plan.parts(news, UNKNOWN))
         if found:
-            row(_news).info(plan.sentence(found, _olds.get("duration")))
+            row(news).info(plan.sentence(found, olds.get("duration")))
             return DiffResult(changes=None, replaces=list(found))
-        if drift := _olds.get("drift"):
-            row(_news).info(f"drifted: {'; '.join(drift)}")
+        if drift := olds.get("drift"):
+            row(news).info(f"drifted: {'; '.join(drift)}")
             return DiffResult(changes=True)
         # Where it runs may differ: paths, compute, limits. The engine shows what does; nothing trains.
-        moved = [name for name in ("name", "compute", "timeout", "grace") if _plain(_olds, name) != _plain(_news, name)]
+        moved = [name for name in ("name", "compute", "timeout", "grace") if _plain(olds, name) != _plain(news, name)]
         return DiffResult(changes=bool(moved))
 
     def create(self, props: Properties) -> CreateResult:

@@ -32,13 +32,13 @@ class WebServiceProvider(LifecycleProvider):
             service.validate_port(spec, record)
         return news
 
-    def diff(self, _id: str, _olds: Properties, _news: Properties) -> DiffResult:
+    def compare(self, olds: Properties, news: Properties) -> DiffResult:
         """Another model is served in place; another name is another service."""
-        if drift := _olds.get("drift"):
-            row(_news).info(f"drifted: {'; '.join(drift)}")
+        if drift := olds.get("drift"):
+            row(news).info(f"drifted: {'; '.join(drift)}")
             return DiffResult(changes=True)
-        replaces = changed(("name", "workspace"), _olds, _news)
-        different = changed(("model_name", "model_version", "model_digest", "port"), _olds, _news)
+        replaces = changed(("name", "workspace"), olds, news)
+        different = changed(("model_name", "model_version", "model_digest", "port"), olds, news)
         return DiffResult(changes=bool(replaces or different), replaces=replaces)
 
     def create(self, props: Properties) -> CreateResult:

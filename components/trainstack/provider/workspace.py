@@ -19,9 +19,9 @@ class WorkspaceProvider(LifecycleProvider):
             checked_name(news["name"], "workspace")
         return news
 
-    def diff(self, _id: str, _olds: Properties, _news: Properties) -> DiffResult:
+    def compare(self, olds: Properties, news: Properties) -> DiffResult:
         """Another name or root is another workspace."""
-        replaces = changed(("name", "root"), _olds, _news)
+        replaces = changed(("name", "root"), olds, news)
         return DiffResult(changes=bool(replaces), replaces=replaces)
 
     def create(self, props: Properties) -> CreateResult:
