@@ -207,7 +207,7 @@ class FileServer:
                     sent += len(chunk)
                     self.noted.sent = sent
                     self.wfile.write(chunk)
-                    if served.seconds_between:
+                    if served.seconds_between and sent < len(body):
                         time.sleep(served.seconds_between)
                 if end < len(body):
                     self.wfile.flush()

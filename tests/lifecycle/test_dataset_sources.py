@@ -193,7 +193,7 @@ def outside(tmp_path):
 @pytest.mark.parametrize("pattern", ["", "*", "**/*", "**"])
 def test_a_link_to_a_file_outside_the_folder_is_refused(folder, outside, pattern):
     (folder / "out").symlink_to(outside / "secret")
-    with pytest.raises(InvalidInputError, match="out in .* is a link that leaves the folder"):
+    with pytest.raises(InvalidInputError, match=r"out in .* is a link that leaves the folder"):
         names(folder / pattern)
 
 
@@ -216,24 +216,26 @@ def test_a_link_to_nothing_is_refused(folder, pattern):
         names(folder / pattern)
 
 
-def test_links_in_a_circle_are_refused(folder):
+@pytest.mark.parametrize("pattern", ["", "**/*"])
+def test_links_in_a_circle_are_refused(folder, pattern):
     (folder / "deep" / "up").symlink_to("..")
     with pytest.raises(InvalidInputError, match="leads back into itself"):
-        names(folder)
+        names(folder / pattern)
 
 
-def test_links_to_each_other_are_refused(folder):
+@pytest.mark.parametrize("pattern", ["", "**/*"])
+def test_links_to_each_other_are_refused(folder, pattern):
     (folder / "deep" / "other").symlink_to("../with space")
     (folder / "with space" / "other").symlink_to("../deep")
     with pytest.raises(InvalidInputError, match="leads back into itself"):
-        names(folder)
+        names(folder / pattern)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_folder_that_may_not_be_read_is_one_line(folder):
     (folder / "deep").chmod(0)
     try:
-        with pytest.raises(InvalidInputError, match="cannot read .*deep: Permission denied"):
+        with pytest.raises(InvalidInputError, match=r"cannot read .*deep: Permission denied"):
             names(folder)
     finally:
         (folder / "deep").chmod(0o755)

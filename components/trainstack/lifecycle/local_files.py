@@ -79,7 +79,7 @@ def _below(base: str) -> list[str]:
                     names.append(name)
                 elif entry.is_dir():
                     if link is not None and link in passed:
-                        raise InvalidInputError(f"the link {name} in {base!r} leads back into itself", field="paths")
+                        raise _circle(base, name)
                     pending.append((f"{name}/", (*passed, link) if link else passed))
     return names
 
@@ -91,7 +91,7 @@ def _matching(pattern: str) -> tuple[str, set[str]]:
     base = "/".join(parts[:fixed]) or "/"
     root = os.path.realpath(base)
     names: set[str] = set()
-    folders: set[str] = set()
+    folders: dict[str, tuple[str, ...]] = {"": (root,)}
     for name in glob.iglob("/".join(parts[fixed:]), root_dir=base, recursive=True):  # noqa: PTH207 (as above)
         path = f"{base}/{name}"
         is_file = os.path.isfile(path)  # noqa: PTH113 (a Path object a file costs more than the question)
@@ -99,12 +99,25 @@ def _matching(pattern: str) -> tuple[str, set[str]]:
             _checked_link(root, base, name)
         if not is_file:
             continue
-        folder = name.rpartition("/")[0]
-        if folder not in folders:
-            folders.add(folder)
-            _checked_link(root, base, folder)
+        _check_folder(root, base, name.rpartition("/")[0], folders)
         names.add(name)
     return base, names
+
+
+def _check_folder(root: str, base: str, folder: str, passed: dict[str, tuple[str, ...]]) -> None:
+    """Check the folder of a file that matched, once; `passed` keeps the real folders on the way to each."""
+    if folder in passed:
+        return
+    above = folder.rpartition("/")[0]
+    _check_folder(root, base, above, passed)
+    real = _checked_link(root, base, folder)
+    if real in passed[above]:
+        raise _circle(base, folder)
+    passed[folder] = (*passed[above], real)
+
+
+def _circle(base: str, name: str) -> InvalidInputError:
+    return InvalidInputError(f"the link {name} in {base!r} leads back into itself: remove it", field="paths")
 
 
 def _checked_link(root: str, base: str, name: str) -> str:
