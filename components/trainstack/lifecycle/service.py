@@ -14,7 +14,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from trainstack.errors import InvalidInputError, TrainstackError
+from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
 from trainstack.lifecycle import service_process as process
 from trainstack.lifecycle.exclusion import alone
 from trainstack.lifecycle.model import ModelRecord, drift
@@ -33,8 +33,8 @@ __all__ = [
     "ServiceRecord",
     "ServiceSpec",
     "ServiceStatus",
+    "find",
     "list_services",
-    "read_record",
     "replace",
     "serving_environment",
     "start",
@@ -188,6 +188,19 @@ def start(
         return record
 
 
+def find(workspace: Workspace, name: str) -> ServiceRecord:
+    """Find a service's record.
+
+    Raises:
+        NotFoundError: There never was a service of that name.
+    """
+    record = read_record(workspace, name)
+    if record is None:
+        names = ", ".join(found.name for found in list_services(workspace)) or "none"
+        raise NotFoundError(f"no service {name!r} in {workspace.root}: there is {names}")
+    return record
+
+
 def replace(
     workspace: Workspace, spec: ServiceSpec, model: ModelRecord, python: Path, progress: Progress = _silent
 ) -> ServiceRecord:
@@ -213,10 +226,12 @@ def stop(workspace: Workspace, name: str) -> None:
 
 
 def status(workspace: Workspace, name: str) -> ServiceStatus:
-    """Ask a service how it does."""
-    record = read_record(workspace, name)
-    if record is None:
-        return ServiceStatus(state="down", detail=f"there is no service {name}")
+    """Ask a service how it does.
+
+    Raises:
+        NotFoundError: There never was a service of that name.
+    """
+    record = find(workspace, name)
     servers = process.living(Path(record.folder))
     if not servers:
         return ServiceStatus(state="down", detail=f"service {name} is not running; its log is {record.log}")

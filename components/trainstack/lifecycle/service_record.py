@@ -90,6 +90,10 @@ class ServiceStatus(BaseModel):
     digest: str | None = None
     detail: str
 
+    def drift(self, digest: str) -> str:
+        """Why the service is not what it should be: one that serves the model of this digest; empty when it is."""
+        return "" if self.state == "healthy" and self.digest == digest else self.detail
+
 
 def read_record(workspace: Workspace, name: str) -> ServiceRecord | None:
     """Read a service's record; None where there never was one."""
