@@ -41,7 +41,8 @@ def local_files(paths: Iterable[str]) -> list[LocalFiles]:
         try:
             found.append(_expand(path))
         except OSError as exc:
-            raise InvalidInputError(f"cannot read {exc.filename or path}: {exc.strerror}", field="paths") from exc
+            where = str(exc.filename or path).rstrip("/")
+            raise InvalidInputError(f"cannot read {where}: {exc.strerror}", field="paths") from exc
     return found
 
 
