@@ -97,7 +97,8 @@ class Model(Component):
                 "run_id": args.run.run_id if args.run else None,
                 "framework": args.framework,
                 "framework_version": args.framework_version,
-                "sample_input": args.sample_input,
+                # As text, so that a diff shows an image in one line.
+                "sample_input": None if args.sample_input is None else pulumi.Output.json_dumps(args.sample_input),
                 "resource_configuration": configuration,
                 "description": args.description,
                 "tags": dict(args.tags),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, UpdateResult
@@ -39,7 +40,7 @@ class ModelProvider(LifecycleProvider):
 
     def accept(self, news: Properties) -> Properties:
         """Check the name and the path's form; whether a run leaves something there shows when it has run."""
-        spec = validated(model.ModelSpec, news, "model")
+        spec = _spec(news)
         if spec is not None:
             checked_name(spec.name, "model")
         path = news["path"]
@@ -78,7 +79,7 @@ class ModelProvider(LifecycleProvider):
         return ReadResult(id_, {**own(props), "drift": model.drift(workspace, record)})
 
     def _register(self, inputs: Properties) -> Properties:
-        spec = validated(model.ModelSpec, inputs, "model")
+        spec = _spec(inputs)
         if spec is None:
             raise InvalidInputError(f"model {inputs['name']}: an input is not known")
         shown = row(inputs)
@@ -94,3 +95,9 @@ class ModelProvider(LifecycleProvider):
             "directory": portable(Path(record.path), project_root()),
             "drift": [],
         }
+
+
+def _spec(inputs: Properties) -> model.ModelSpec | None:
+    sample = inputs.get("sample_input")
+    parsed = json.loads(sample) if isinstance(sample, str) and known(sample) else sample
+    return validated(model.ModelSpec, {**inputs, "sample_input": parsed}, "model")
