@@ -188,6 +188,15 @@ def _check(spec: EnvironmentSpec) -> None:
             "choose another name, or get the curated one and clone it",
             field="name",
         )
+    if spec.curated is not None:
+        from trainstack.lifecycle.curated import curated_names  # it is built on this module
+
+        if spec.curated not in curated_names():
+            raise InvalidInputError(
+                f"there is no curated environment {spec.curated!r} in this Trainstack: "
+                f"it has {', '.join(curated_names())}",
+                field="curated",
+            )
     found = _PYTHON.fullmatch(spec.python)
     if found is None or int(found[1]) < _OLDEST_MINOR:
         raise InvalidInputError(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from trainstack.errors import InvalidInputError, TrainstackError
+from trainstack.errors import DigestMismatchError, InvalidInputError, TrainstackError
 from trainstack.store.cache import cache_folder
 
 Progress = Callable[[str], None]
@@ -136,17 +136,18 @@ def explained(failure: CommandFailedError, what: str, log: Path | None = None) -
         log: File with the whole output, to be named in the message.
 
     Returns:
-        `InvalidInputError` where the packages cannot be had together, `IndexUnreachableError` where the index did not
-        answer, else `TrainstackError`.
+        `InvalidInputError` where the packages cannot be had together, `DigestMismatchError` where one is not what was
+        locked, `IndexUnreachableError` where the index did not answer, else `TrainstackError`.
     """
     text = _one_line("\n".join(failure.lines))
     see = f" (see {log})" if log is not None else ""
     if re.search(r"No space left on device|os error 28\b|Disk quota exceeded", text):
         return TrainstackError(f"{what}: disk full: free some space and run again{see}")
-    if re.search(r"No interpreter found|No download found|Invalid version request|python-build-standalone", text):
-        return TrainstackError(
-            f"{what}: this Python is neither installed nor could uv download it: install it, or take "
-            f"Python {sys.version_info[0]}.{sys.version_info[1]}{see}"
+    tampered = re.search(r"Hash mismatch for `([^`]+)`", text)
+    if tampered:
+        return DigestMismatchError(
+            f"{what}: {tampered[1]} on the package index is not the one that was locked (its hash differs): "
+            f"look why before you lock it again{see}"
         )
     if "network was disabled" not in text:
         missing = _MISSING.search(text)
@@ -174,7 +175,7 @@ def explained(failure: CommandFailedError, what: str, log: Path | None = None) -
 
 def compiler_errors(lines: Sequence[str]) -> list[str]:
     """Return the last lines in which a compiler, linker or CMake says what is wrong."""
-    found = [line.strip().removeprefix("DEBUG ") for line in lines if _COMPILER.search(line)]
+    found = [_cut(line.strip().removeprefix("DEBUG ").strip()) for line in lines if _COMPILER.search(line)]
     return list(dict.fromkeys(found))[-_SHOWN:]
 
 
@@ -183,6 +184,12 @@ def _conflict(text: str) -> str:
     because = text.partition("ecause ")[2]
     if version and because.startswith("there "):
         return f"there is no version {version['what']}{version['rest']} on the package index: ask for another"
+    unbuilt = re.search(r"(?P<what>[^\s{]+)(?:\{[^}]*\})? has no wheels with a matching (?P<why>Python|platform)", text)
+    if unbuilt:
+        tags = re.search(r"(?:ABI tags?|platforms?): ([`\w, ]+)", text)
+        has = f", only for {tags[1].replace('`', '').strip()}" if tags else ""
+        where = "Python" if unbuilt["why"] == "Python" else "machine"
+        return f"{unbuilt['what']} has no build for this {where}{has}: ask for another version"
     reason = because.partition(" hint: ")[0] or text
     reason = re.sub(r"\{[^}]*\}", "", reason).replace(", we can conclude that your requirements are unsatisfiable", "")
     return f"the packages do not go together: {_cut(reason)}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
 import time
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from typing import IO, Any
 
 from pydantic import BaseModel, ConfigDict
 
-from trainstack.errors import InvalidInputError, TrainstackError
+from trainstack.errors import TrainstackError
 from trainstack.lifecycle import conda_tool
 from trainstack.lifecycle.environment_spec import EnvironmentSpec
 from trainstack.lifecycle.exclusion import alone
@@ -136,7 +137,7 @@ def _build(spec: EnvironmentSpec, lock: Lock, built: Built, progress: Progress, 
                 _run([uv(), "venv", "--python", interpreter(lock.python), "venv"], folder, quiet, log, held)
             _install(lock, built, progress, log, held)
         except CommandFailedError as exc:
-            raise _failure(exc, f"environment {spec.name}", log_path) from exc
+            raise _failure(exc, spec, log_path) from exc
     site = next(folder.glob("venv/lib/python3*/site-packages"))
     # Every file's bytes reach the disk before the marker's name does, or a power cut could leave a hollow one.
     os.sync()
@@ -164,9 +165,9 @@ def install_command(lock: Lock, pins: list[Pin], built: Built) -> list[str]:
     requirements = built.folder / "install.txt"
     write_bytes(requirements, "".join(pin.text for pin in pins).encode())
     # `sync` would remove the Python packages that conda has installed.
-    verb = ["pip", "install", "--no-deps"] if lock.conda else ["pip", "sync"]
-    options = ["--require-hashes", "--compile-bytecode", "--python", str(built.python), str(requirements)]
-    return [uv(), *verb, *(["--requirements"] if lock.conda else []), *options]
+    verb = ["install", "--no-deps", "--requirements"] if lock.conda else ["sync"]
+    options = ["--require-hashes", "--compile-bytecode", "--python", str(built.python)]
+    return [uv(), "pip", verb[0], *options, *verb[1:], str(requirements)]
 
 
 def _create_conda(lock: Lock, folder: Path, progress: Progress, log: IO[str], held: int) -> None:
@@ -191,12 +192,12 @@ def _spoken(progress: Progress) -> Callable[[str], None]:
     return speak
 
 
-def _failure(exc: CommandFailedError, what: str, log: Path) -> TrainstackError:
+def _failure(exc: CommandFailedError, spec: EnvironmentSpec, log: Path) -> TrainstackError:
     text = " ".join(exc.lines)
-    if "no wheels with a matching" in text or "can't be installed because it doesn't have a source" in text:
-        causes = [line.partition("error: ")[2] or line.strip() for line in exc.lines if line.startswith("error")]
-        return InvalidInputError(
-            f"{what}: {causes[0] if causes else 'a package has no build for this machine'} (see {log})",
-            field="packages",
+    what = f"environment {spec.name}"
+    if any(sign in text for sign in ("No interpreter found", "python-build-standalone", "Invalid version request")):
+        return TrainstackError(
+            f"{what}: Python {spec.python} is not installed and uv could not download it: install it, or ask for "
+            f"Python {'.'.join(platform.python_version_tuple()[:2])} (see {log})"
         )
     return explained(exc, what, log)
