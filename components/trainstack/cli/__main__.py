@@ -1,0 +1,5 @@
+"""`python -m trainstack.cli` is `trainstack`."""
+
+from trainstack.cli import main
+
+main()

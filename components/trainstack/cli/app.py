@@ -1,0 +1,43 @@
+"""Put the commands together. What each needs is imported when it runs, so that the command itself starts at once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from trainstack.cli import computes, datasets, doctor, environments, models, run_logs, runs, services
+from trainstack.cli.command_group import RootGroup, command_group, help_when_bare
+
+app = command_group("Look at what Trainstack keeps, follow and stop training runs, check the machine.", cls=RootGroup)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib import metadata
+
+        try:
+            typer.echo(f"trainstack {metadata.version('trainstack')}")
+        except metadata.PackageNotFoundError:
+            typer.echo("trainstack, not installed as a package")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    help_when_bare(context)
+
+
+runs.app.command("logs")(run_logs.logs)
+app.add_typer(runs.app, name="runs")
+app.add_typer(datasets.app, name="datasets")
+app.add_typer(models.app, name="models")
+app.add_typer(environments.app, name="environments")
+app.add_typer(services.app, name="services")
+app.add_typer(computes.app, name="computes")
+app.command("doctor")(doctor.doctor)

@@ -1,0 +1,153 @@
+"""The command itself, a workspace for it, run directories written as a supervisor writes them, and real runs."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+import trainstack
+from trainstack.cli.app import app
+from trainstack.lifecycle import environment, snapshot, submission
+from trainstack.lifecycle.arguments import canonical
+from trainstack.lifecycle.compute import ComputeSpec
+from trainstack.lifecycle.environment import EnvironmentSpec
+from trainstack.lifecycle.fingerprint import RunEnvironment, RunSpec
+from trainstack.lifecycle.run import RunDirectory, RunRecord, RunRequest, Stage, Status
+from trainstack.lifecycle.workspace import Workspace
+from trainstack.store.atomic import write_json
+
+CREATED = 1_700_000_000.0
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    opened = Workspace.create(tmp_path / "workspace", "tests")
+    monkeypatch.setenv("TRAINSTACK_WORKSPACE", str(opened.root))
+    return opened
+
+
+@pytest.fixture
+def cli() -> Callable[..., Result]:
+    def call(*words: str) -> Result:
+        return CliRunner().invoke(app, list(words), prog_name="trainstack")
+
+    return call
+
+
+@pytest.fixture
+def told(cli: Callable[..., Result]) -> Callable[..., Any]:
+    """What a command that must succeed says with --json."""
+
+    def call(*words: str) -> Any:
+        result = cli(*words, "--json")
+        assert (result.exit_code, result.stderr) == (0, "")
+        return json.loads(result.stdout)
+
+    return call
+
+
+@pytest.fixture
+def program(workspace: Workspace) -> tuple[list[str], dict[str, str]]:
+    """The command as a program: its words and its environment."""
+    source = str(Path(trainstack.__file__).parents[1])
+    return [sys.executable, "-m", "trainstack.cli"], {**os.environ, "PYTHONPATH": source}
+
+
+@pytest.fixture
+def written(workspace: Workspace) -> Callable[..., RunDirectory]:
+    """A run directory as it would be in some state, without a supervisor."""
+
+    def write(run_id: str, *, request: dict[str, Any] | None = None, **facts: Any) -> RunDirectory:
+        directory = RunDirectory(workspace.run(run_id))
+        record = {"name": "mnist", "status": Status.COMPLETED, "created": CREATED, "updated": CREATED, "attempt": 1}
+        directory.write(RunRecord(id=run_id, **{**record, **facts}))
+        spec = {"script": "train.py", "files": {"train.py": "0" * 64}, "environment": {"digest": "e" * 64}}
+        asked = {"name": "mnist", "environment": {"spec": {"name": "tiny"}}, "compute": {"name": "cpu"}}
+        write_json(directory.root / "spec.json", {**asked, "spec": {**spec, **(request or {})}})
+        return directory
+
+    return write
+
+
+@pytest.fixture
+def stage() -> Callable[..., Stage]:
+    def make(name: Status, began: float, ended: float | None, reason: str = "") -> Stage:
+        return Stage(
+            name=name, reason=reason, started=CREATED + began, ended=None if ended is None else CREATED + ended
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny() -> tuple[EnvironmentSpec, environment.Lock]:
+    """A real training environment, of one package."""
+    spec = EnvironmentSpec.from_packages("tiny", ["six==1.17.0"])
+    lock = environment.lock(spec)
+    environment.build(spec, lock)
+    return spec, lock
+
+
+@pytest.fixture
+def started(workspace: Workspace, tmp_path: Path, tiny: Any) -> Callable[..., RunDirectory]:
+    """A real run of a script, under a real supervisor."""
+    spec, lock = tiny
+
+    def start(script: str, arguments: dict[str, Any] | None = None, **parts: Any) -> RunDirectory:
+        source = tmp_path / "source"
+        source.mkdir(exist_ok=True)
+        (source / "train.py").write_text(script)
+        request = RunRequest(
+            name="tiny",
+            spec=RunSpec(
+                script="train.py",
+                files=snapshot.take(source).files,
+                arguments=canonical(arguments or {}),
+                environment=RunEnvironment(digest=lock.digest),
+                **parts,
+            ),
+            environment={"spec": spec.model_dump(mode="json"), "lock": lock.model_dump(mode="json")},
+            compute=ComputeSpec(name="local", max_nodes=1).model_dump(),
+            grace=2.0,
+            tags={"stack": "local"},
+        )
+        return submission.submit(workspace, request, source, {}).directory
+
+    return start
+
+
+@pytest.fixture
+def holding() -> Callable[[Path], contextlib.AbstractContextManager[None]]:
+    """Holds a lock file, as another process would."""
+
+    @contextlib.contextmanager
+    def hold(path: Path) -> Iterator[None]:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        finally:
+            os.close(descriptor)
+
+    return hold
+
+
+@pytest.fixture
+def until() -> Callable[..., None]:
+    def wait(condition: Callable[[], Any], seconds: float = 30.0) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, "it did not come to that"
+            time.sleep(0.02)
+
+    return wait
