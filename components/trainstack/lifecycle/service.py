@@ -6,7 +6,6 @@ for, and does nothing where it already is. `docs/serving.md` tells the whole.
 
 from __future__ import annotations
 
-import contextlib
 import re
 import sys
 import time
@@ -18,6 +17,7 @@ from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
 from trainstack.lifecycle import service_process as process
 from trainstack.lifecycle.exclusion import alone
 from trainstack.lifecycle.model import ModelRecord, drift
+from trainstack.lifecycle.service_port import chosen_port, validate_port
 from trainstack.lifecycle.service_record import (
     ServiceRecord,
     ServiceSpec,
@@ -27,7 +27,6 @@ from trainstack.lifecycle.service_record import (
     write_record,
 )
 from trainstack.lifecycle.workspace import Workspace, checked_name
-from trainstack.serving.listening import PortTakenError, check_free
 
 __all__ = [
     "ServiceRecord",
@@ -47,8 +46,6 @@ Progress = Callable[[str], None]
 
 # TensorFlow reads SavedModels of older versions, not of newer ones.
 _ENVIRONMENTS = {(2, 15): "trainstack-serving-2.15", (2, 21): "trainstack-serving-2.21"}
-# From TensorFlow Serving's own REST port on, and below the ports that systems hand out to outgoing connections.
-_PORTS = range(8501, 9500)
 _SAVED_MODEL = "saved_model.pb"
 
 
@@ -87,26 +84,6 @@ def serving_environment(framework_version: str | None) -> str:
     return fitting[0]
 
 
-def validate_port(spec: ServiceSpec, record: ServiceRecord | None = None) -> None:
-    """Check, without changing anything, that a service could listen where it is asked to.
-
-    Args:
-        spec: How the service is asked for.
-        record: What is known of it; its own server may hold the port.
-
-    Raises:
-        InvalidInputError: The port is out of range, or somebody else listens on it.
-    """
-    checked_name(spec.name, "service")
-    if spec.port == 0:
-        return
-    if not 1 <= spec.port <= 65535:
-        raise InvalidInputError(f"port {spec.port} is not a port: take 1 to 65535, or 0 for a free one", field="port")
-    if record and any(instance.port == spec.port for instance in process.living(Path(record.folder))):
-        return
-    _check_free(spec.host, spec.port)
-
-
 def start(
     workspace: Workspace, spec: ServiceSpec, model: ModelRecord, python: Path, progress: Progress = _silent
 ) -> ServiceRecord:
@@ -139,7 +116,7 @@ def start(
         servers = process.living(folder)
         # One service at a time chooses a port and notes it.
         with alone(workspace.root / "services" / ".ports.lock", lambda: None):
-            port = _port(workspace, spec, old, servers, progress)
+            port = chosen_port(workspace, spec, old, servers, progress)
             record = _record(spec, model, python, port, folder)
             if not servers:
                 write_record(record)
@@ -267,49 +244,6 @@ def _check_servable(workspace: Workspace, model: ModelRecord) -> None:
             f"the files of model {model.name} version {model.version} are not as registered ({changed}): "
             "`pulumi refresh` and `pulumi up` restore them"
         )
-
-
-def _check_free(host: str, port: int) -> None:
-    try:
-        check_free(host, port)
-    except PortTakenError as exc:
-        raise InvalidInputError(f"{exc}: end that one, or choose another port", field="port") from exc
-
-
-def _port(
-    workspace: Workspace,
-    spec: ServiceSpec,
-    old: ServiceRecord | None,
-    servers: list[process.Instance],
-    progress: Progress,
-) -> int:
-    """The port to listen on: the one asked for, else the one it had, else a free one."""
-    own = {server.port for server in servers}
-    if spec.port:
-        if spec.port not in own:
-            validate_port(spec)
-        return spec.port
-    if old is not None:
-        if old.port in own:
-            return old.port
-        try:
-            check_free(spec.host, old.port)
-        except PortTakenError:
-            progress(f"port {old.port} is taken by another process: choosing another")
-        else:
-            return old.port
-    return _free_port(workspace, spec)
-
-
-def _free_port(workspace: Workspace, spec: ServiceSpec) -> int:
-    """A port that nobody listens on and no other service of the workspace has."""
-    kept = {record.port for record in list_services(workspace) if record.name != spec.name}
-    for port in _PORTS:
-        if port not in kept:
-            with contextlib.suppress(PortTakenError):
-                check_free(spec.host, port)
-                return port
-    raise TrainstackError(f"no free port from {_PORTS[0]} to {_PORTS[-1]}: choose one with port")
 
 
 def _record(spec: ServiceSpec, model: ModelRecord, python: Path, port: int, folder: Path) -> ServiceRecord:
