@@ -12,42 +12,27 @@ import json
 import os
 import shutil
 import signal
-import socket
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from secrets import token_hex
 from types import FrameType
 
-import trainstack.launch
 from trainstack.errors import TrainstackError
-from trainstack.launch.link import KEY_VARIABLE
-from trainstack.launch.plan import LaunchPlan, ports_needed
-from trainstack.launch.report import last_lines, read_report
-from trainstack.lifecycle import arguments, compute, dataset, distribution, environment, snapshot
-from trainstack.lifecycle.run import Failure, RunDirectory, RunRecord, RunRequest, Stage, Status
+from trainstack.lifecycle import compute, distribution, preparation
+from trainstack.lifecycle.run import RunDirectory, RunRecord, RunRequest, Stage, Status
+from trainstack.lifecycle.training import Training, TrainingFailed
 from trainstack.lifecycle.workspace import Workspace
-from trainstack.store.atomic import disk_errors
 from trainstack.store.digest import of_file
-from trainstack.targets import Node, NodeSpec, Target
+from trainstack.targets import Target
 from trainstack.targets.local import LocalTarget
 from trainstack.tracking import files as tracking
 
-TICK = 0.05
 HEARTBEAT = 1.0
 
 
 class Stopped(Exception):
     """Somebody asked for the end of the run."""
-
-
-class TrainingFailed(TrainstackError):
-    """The script ended badly."""
-
-    def __init__(self, message: str, failure: Failure) -> None:
-        super().__init__(message)
-        self.failure = failure
 
 
 class Supervisor:
@@ -74,7 +59,7 @@ class Supervisor:
         started = time.time()
         try:
             with self._stage(Status.PREPARING, f"environment {self._request.environment['spec']['name']}"):
-                python = self._prepare()
+                python = preparation.prepare(self._workspace, self._directory, self._request, self._because)
             with contextlib.ExitStack() as held:
                 with self._stage(Status.SCALING, f"compute {self._request.compute['name']}"):
                     self._scale(held)
@@ -151,31 +136,6 @@ class Supervisor:
         self._directory.write(self._record)
         self._directory.event("end", status=status.value, attempt=self._record.attempt, reason=reason)
 
-    def _prepare(self) -> Path:
-        """Environment, code, data and agent in place; returns the environment's interpreter."""
-        directory, request = self._directory, self._request
-        spec = environment.EnvironmentSpec.model_validate(request.environment["spec"])
-        lock = environment.Lock.model_validate(request.environment["lock"])
-        built = environment.build(spec, lock, self._because)
-        self._because("code and data")
-        for folder in (directory.code, directory.data, directory.root / "agent"):
-            shutil.rmtree(folder, ignore_errors=True)
-        with disk_errors(directory.root):
-            for folder in (directory.code, directory.outputs, directory.logs, directory.checkpoints, directory.reports):
-                folder.mkdir(parents=True, exist_ok=True)
-        snapshot.link(request.spec.files, self._workspace.blobs, directory.code)
-        for folder in (directory.outputs, directory.logs):
-            (directory.code / folder.name).symlink_to(folder)
-        for name, reference in request.datasets.items():
-            record = dataset.find(self._workspace, reference["name"], int(reference["version"]))
-            dataset.link_into(self._workspace, record, directory.data / name)
-        agent = directory.root / "agent" / "trainstack"
-        shutil.copytree(
-            Path(trainstack.launch.__file__).parent, agent / "launch", ignore=shutil.ignore_patterns("__pycache__")
-        )
-        (agent / "__init__.py").touch()
-        return built.python
-
     def _scale(self, held: contextlib.ExitStack) -> None:
         spec = compute.ComputeSpec.model_validate(self._request.compute)
         _, count = distribution.parse(self._request.spec.distribution)
@@ -184,108 +144,12 @@ class Supervisor:
         self._because(f"{len(nodes)} of {spec.max_nodes} nodes of {spec.name}")
 
     def _train(self, python: Path) -> None:
-        directory, request = self._directory, self._request
-        spec = compute.ComputeSpec.model_validate(request.compute)
-        folders = {name: str(directory.data / name) for name in request.datasets}
-        launch_file = directory.root / "launch.json"
-        spread, count = distribution.parse(request.spec.distribution)
-        plan = LaunchPlan(
-            distribution=spread,
-            nodes=("127.0.0.1",) * count,
-            ports=free_ports(ports_needed(spread, count)),
-            script=request.spec.script,
-            argv=tuple(arguments.argv(request.spec.arguments, folders)),
-            code=str(directory.code),
-            logs=str(directory.logs),
-            outputs=str(directory.outputs),
-            reports=str(directory.reports),
-            cores=compute.node_capacity(spec).cpus,
-            grace_seconds=request.grace,
-            rank_variables=tracking.variables(directory.tracking),
-        )
-        plan.write(launch_file)
-        for report in directory.reports.glob("*.json"):
-            report.unlink()
-        variables = {
-            **request.spec.environment.variables,
-            **request.spec.environment_variables,
-            **self._secrets,
-            "TRAINSTACK_RUN_ID": directory.id,
-            "TRAINSTACK_CHECKPOINT_DIR": str(directory.checkpoints),
-            # Agents of one run know each other by this; it lives in their environment and nowhere else.
-            KEY_VARIABLE: token_hex(32),
-        }
-        nodes = [
-            self._target.start(
-                NodeSpec(
-                    index=index,
-                    python=python,
-                    agent=directory.root / "agent",
-                    plan=launch_file,
-                    log=directory.merged_log,
-                    marker=directory.root,
-                    environment=variables,
-                )
-            )
-            for index in range(count)
-        ]
-        self._watch(nodes)
-
-    def _watch(self, nodes: list[Node]) -> None:
-        """Wait until every node has ended well; one that ends badly, a stop or the deadline ends them all."""
-        deadline = time.monotonic() + self._request.timeout if self._request.timeout else None
+        training = Training(self._directory, self._request, self._target)
+        training.start(python, self._secrets)
         try:
-            while any(node.poll() is None for node in nodes):
-                if any(node.poll() for node in nodes):
-                    break
-                self._check_stop()
-                if deadline is not None and time.monotonic() > deadline:
-                    self._end_gang(nodes)
-                    raise TrainstackError(
-                        f"stopped after its timeout of {self._request.timeout:g} s: raise `timeout` or train less"
-                    )
-                time.sleep(TICK)
+            training.wait(self._check_stop)
         finally:
-            codes = [node.poll() for node in nodes]
-            self._end_gang(nodes)
-        if any(codes):
-            raise self._failure(codes)
-
-    def _end_gang(self, nodes: list[Node]) -> None:
-        for node in nodes:
-            if node.poll() is None:
-                node.terminate()
-        # The agent needs a moment more than its ranks to write its report.
-        deadline = time.monotonic() + self._request.grace + 2
-        while any(node.poll() is None for node in nodes) and time.monotonic() < deadline:
-            self._heartbeat()
-            time.sleep(TICK)
-        for node in nodes:
-            if node.poll() is None:
-                node.kill()
-
-    def _failure(self, codes: list[int | None]) -> TrainingFailed:
-        """Name the rank that failed first, how, and where to read on."""
-        log = self._directory.merged_log
-        for index in range(len(codes)):
-            report = read_report(self._directory.reports, index)
-            first = report.first_failure if report else None
-            if report is None or first is None:
-                continue
-            if report.error:
-                return TrainingFailed(report.error, Failure(tail=last_lines(log), log=str(log)))
-            if first.rank is not None:
-                log = self._directory.logs / f"rank-{first.rank}.txt"
-            failure = Failure(
-                rank=first.rank, exit_code=first.exit_code, signal=first.signal, tail=list(first.tail), log=str(log)
-            )
-            return TrainingFailed(f"{self._request.spec.script}: {first.reason}; its log is {log}", failure)
-        index, code = next((index, code) for index, code in enumerate(codes) if code)
-        how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
-        return TrainingFailed(
-            f"the agent of node {index} ended {how}; the log is {log}",
-            Failure(signal=-code if code < 0 else None, exit_code=code if code > 0 else None, tail=last_lines(log)),
-        )
+            training.end(self._heartbeat)
 
     def _finalize(self) -> None:
         """Digest the outputs, so that drift can be told, and drop what only an unfinished run needs."""
@@ -294,15 +158,6 @@ class Supervisor:
             path.relative_to(outputs).as_posix(): of_file(path) for path in sorted(outputs.rglob("*")) if path.is_file()
         }
         shutil.rmtree(self._directory.checkpoints, ignore_errors=True)
-
-
-def free_ports(count: int) -> tuple[int, ...]:
-    """Ports of 127.0.0.1 that nobody listens on; all are held until the last is found, so that they differ."""
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return tuple(one.getsockname()[1] for one in sockets)
 
 
 def main(path: str) -> None:
