@@ -135,7 +135,6 @@ def test_a_model_needs_a_run_or_a_workspace(recorder):
 def test_secrets_are_marked_secret(recorder):
     import trainstack as ts
 
-
     def program():
         workspace = ts.Workspace("ws")
         run = ts.TrainingRun(
@@ -152,3 +151,36 @@ def test_secrets_are_marked_secret(recorder):
 
     deploy(program)
     assert recorder.resources[kind("TrainingRun"), "r"]["secret_variables"]
+
+
+def test_an_environment_saved_to_a_folder_comes_back_with_its_lock(recorder, tmp_path):
+    import trainstack as ts
+
+    ts.EnvironmentArgs(packages=["six==1.17.0"], variables={"A": "1"}).save_to_directory(
+        str(tmp_path / "saved"), "tiny"
+    )
+    back = ts.EnvironmentArgs.from_directory(str(tmp_path / "saved")).spec("tiny")
+    assert back["packages"] == ["six==1.17.0"]
+    assert back["variables"] == {"A": "1"}
+    assert "six==1.17.0" in back["lock"]
+
+
+def test_a_curated_environment_is_cloned_under_a_name_of_ones_own(recorder):
+    import trainstack as ts
+
+    cloned = ts.EnvironmentArgs.clone("tensorflow-2.15").spec("mine")
+    assert cloned["name"] == "mine"
+    assert "curated" not in cloned
+    assert "tensorflow-cpu==2.15.1" in cloned["packages"]
+    assert "tensorflow-cpu==2.15.1" in cloned["lock"]
+
+
+def test_named_addresses_name_the_files_of_a_dataset(recorder):
+    import trainstack as ts
+
+    def program():
+        urls = {"a.txt": "http://localhost/download?id=1", "b.txt": ["http://one/b", "http://two/b"]}
+        return ts.Dataset("d", ts.DatasetArgs(workspace=ts.Workspace("ws"), urls=urls)).version
+
+    deploy(program)
+    assert set(recorder.resources[kind("Dataset"), "d"]["urls"]) == {"a.txt", "b.txt"}

@@ -19,7 +19,8 @@ class DatasetArgs:
 
     Attributes:
         workspace: The workspace that it belongs to.
-        urls: One entry a file: its address, or the addresses of several mirrors, tried in order.
+        urls: One entry a file: its address, or the addresses of several mirrors, tried in order. A mapping names
+            the files; else a file is named by the end of its address.
         paths: Local files, folders or globs, relative to the program's folder.
         sha256: Promised digests (hex) by file name; other bytes are refused.
         description: What it is.
@@ -28,7 +29,7 @@ class DatasetArgs:
     """
 
     workspace: Workspace
-    urls: Sequence[pulumi.Input[str | Sequence[str]]] = ()
+    urls: Sequence[pulumi.Input[str | Sequence[str]]] | Mapping[str, pulumi.Input[str | Sequence[str]]] = ()
     paths: Sequence[pulumi.Input[str]] = ()
     sha256: Mapping[str, pulumi.Input[str]] = field(default_factory=dict[str, pulumi.Input[str]])
     description: pulumi.Input[str] = ""
@@ -90,7 +91,7 @@ class Dataset(Component):
             {
                 "workspace": args.workspace.root,
                 "name": name,
-                "urls": list(args.urls),
+                "urls": dict(args.urls) if isinstance(args.urls, Mapping) else list(args.urls),
                 "paths": [portable_path(path) for path in args.paths],
                 "sha256": dict(args.sha256),
                 "description": args.description,
@@ -114,8 +115,8 @@ class Dataset(Component):
         return DatasetReference(self, "download")
 
     def to_path(self) -> pulumi.Output[list[str]]:
-        """The files' paths in the dataset, sorted."""
-        return self.files.apply(lambda files: sorted(files))
+        """The files' paths in the dataset, sorted, each with a leading slash as Azure ML's `FileDataset` gives them."""
+        return self.files.apply(lambda files: sorted(f"/{name}" for name in files))
 
     def reference(self, mode: str) -> dict[str, pulumi.Input[Any]]:
         """What a run's inputs hold of it."""

@@ -10,7 +10,13 @@ import pulumi
 
 from trainstack.components.base import Component, LifecycleResource, program_errors
 from trainstack.errors import InvalidInputError
-from trainstack.lifecycle.environment import EnvironmentSpec, get_curated
+from trainstack.lifecycle.environment import (
+    EnvironmentSpec,
+    clone,
+    get_curated,
+    load_from_directory,
+    save_to_directory,
+)
 from trainstack.provider.environment import EnvironmentProvider
 
 
@@ -42,6 +48,49 @@ class EnvironmentArgs:
     def curated(cls, name: str) -> EnvironmentArgs:
         """Take a curated environment; `trainstack environments list` names them."""
         return cls(curated_name=name)
+
+    @classmethod
+    def clone(cls, name: str, *, add: Sequence[str] = ()) -> EnvironmentArgs:
+        """Start from a curated environment, to be registered under a name of your own.
+
+        Args:
+            name: The curated environment.
+            add: Requirements besides its own; with any, it is locked anew.
+        """
+        with program_errors(f"environment {name}"):
+            return cls._of(clone(get_curated(name), "clone", add=add))
+
+    @classmethod
+    def from_directory(cls, folder: str) -> EnvironmentArgs:
+        """Take an environment that `save_to_directory` wrote, with its lock.
+
+        Args:
+            folder: The folder, relative to the program's.
+        """
+        with program_errors(f"environment in {folder}"):
+            return cls._of(load_from_directory(folder))
+
+    def save_to_directory(self, folder: str, name: str = "environment") -> None:
+        """Write the environment and its lock into a folder, enough to build the same elsewhere.
+
+        Args:
+            folder: The folder; made when missing.
+            name: What the environment is called there.
+        """
+        with program_errors(f"environment {name}"):
+            save_to_directory(self._spec(name) if self.curated_name is None else get_curated(self.curated_name), folder)
+
+    @classmethod
+    def _of(cls, spec: EnvironmentSpec) -> EnvironmentArgs:
+        if spec.curated is not None:
+            return cls(curated_name=spec.curated)
+        return cls(
+            packages=spec.packages if spec.conda is None else (),
+            conda=spec.conda,
+            python=spec.python,
+            variables=spec.variables,
+            lock=spec.lock,
+        )
 
     def spec(self, name: str) -> dict[str, Any]:
         """What the environment's inputs hold; a curated one is named, its packages come with Trainstack.
@@ -81,7 +130,8 @@ class EnvironmentArgs:
         if self.conda_file is not None:
             return EnvironmentSpec.from_conda_file(self.conda_file, name=name, variables=variables)
         if self.conda is not None:
-            return EnvironmentSpec.from_conda(self.conda, name=name, variables=variables)
+            spec = EnvironmentSpec.from_conda(self.conda, name=name, variables=variables)
+            return EnvironmentSpec.model_validate({**spec.model_dump(), "lock": self.lock})
         return EnvironmentSpec(
             name=name, python=self.python, packages=tuple(self.packages), variables=variables, lock=self.lock
         )
