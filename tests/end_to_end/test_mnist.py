@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import REPOSITORY, Project, new_project
+from tests.end_to_end.project import REPOSITORY, Project, new_project
 
 from trainstack.lifecycle import service
 from trainstack.lifecycle.run import RunDirectory

@@ -7,10 +7,10 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.end_to_end.project import Project
 
 from trainstack.lifecycle.run import RunDirectory, history
 from trainstack.lifecycle.workspace import Workspace
-from conftest import Project
 
 pytestmark = pytest.mark.end_to_end
 
@@ -72,7 +72,9 @@ def test_what_does_not_decide_the_result_shows_no_change(tiny):
     tiny.up()
     source = tiny.root / "programs" / "main"
     os.utime(source / "scripts" / "train.py", (1, 1))
-    change(tiny, "__main__.py", '"--data": data.as_mount(), "--factor": 2', '"--factor": 2.0, "--data": data.as_mount()')
+    change(
+        tiny, "__main__.py", '"--data": data.as_mount(), "--factor": 2', '"--factor": 2.0, "--data": data.as_mount()'
+    )
     (source / "scripts" / ".gitignore").write_text("# a comment\nnotes\n")
     (source / "scripts" / "notes").write_text("ignored")
     tiny.unchanged()

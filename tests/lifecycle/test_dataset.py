@@ -11,8 +11,8 @@ import time
 from datetime import UTC, datetime
 
 import pytest
-from file_server import file_server
 from pydantic import ValidationError
+from tests.lifecycle.file_server import file_server
 
 from trainstack.errors import DigestMismatchError, InvalidInputError, NotFoundError, TrainstackError
 from trainstack.lifecycle import dataset, dataset_contents, download

@@ -4,7 +4,7 @@ import hashlib
 import os
 
 import pytest
-from file_server import file_server
+from tests.lifecycle.file_server import file_server
 
 from trainstack.lifecycle.dataset import DatasetSpec, Drift, drift, register
 from trainstack.lifecycle.workspace import Workspace

@@ -13,7 +13,7 @@ import threading
 import time
 
 import pytest
-from file_server import file_server
+from tests.lifecycle.file_server import file_server
 
 from trainstack.errors import DigestMismatchError, TrainstackError
 from trainstack.lifecycle import download

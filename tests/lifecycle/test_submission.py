@@ -282,3 +282,25 @@ def test_runs_are_found_by_id_start_and_name(workspace, source, request_for):
     assert {resolve(workspace, reference).id for reference in (run.id, run.id[:5], "tiny")} == {run.id}
     with pytest.raises(TrainstackError, match="no run 'other'"):
         resolve(workspace, "other")
+
+
+def test_a_look_at_a_run_never_keeps_its_supervisor_from_starting(workspace, source, request_for):
+    looking = threading.Event()
+    directory = RunDirectory(workspace.run(request_for().spec.run_id))
+    directory.root.mkdir(parents=True)
+
+    def look() -> None:
+        while not looking.is_set():
+            directory.driven()
+
+    lookers = [threading.Thread(target=look) for _ in range(2)]
+    for looker in lookers:
+        looker.start()
+    try:
+        for _ in range(50):
+            with directory.lock() as mine:
+                assert mine
+    finally:
+        looking.set()
+        for looker in lookers:
+            looker.join()

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from served import Served
+from tests.serving.served import Served
 
 
 @pytest.fixture(scope="session", params=["2.15", "2.21"])

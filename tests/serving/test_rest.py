@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from served import Served
+from tests.serving.served import Served
 
 pytestmark = pytest.mark.tensorflow
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from served import SERVER, Served
+from tests.serving.served import SERVER, Served
 
 pytestmark = pytest.mark.tensorflow
 

@@ -27,6 +27,9 @@ from trainstack.store.atomic import disk_errors, read_json, write_json
 __all__ = ["Failure", "RunDirectory", "RunRecord", "RunRequest", "Stage", "Status", "history", "resolve"]
 
 
+LOOK_SECONDS = 2.0
+
+
 class RunDirectory:
     """The files of one run."""
 
@@ -123,12 +126,7 @@ class RunDirectory:
         """
         descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-            else:
-                yield True
+            yield _locked(descriptor)
         finally:
             os.close(descriptor)
 
@@ -144,6 +142,20 @@ class RunDirectory:
             finally:
                 os.close(descriptor)
         return False
+
+
+def _locked(descriptor: int) -> bool:
+    """Take a lock, and do not take somebody's momentary look at it (`driven`) for a holder."""
+    deadline = time.monotonic() + LOOK_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.001)
+        else:
+            return True
 
 
 def history(workspace: Workspace) -> list[RunRecord]:

@@ -84,6 +84,8 @@ def submit(workspace: Workspace, request: RunRequest, source: Path, secrets: dic
                 tags=request.tags,
             )
             directory.event("submitted", name=request.name, fingerprint=request.spec.fingerprint, tags=request.tags)
+        # A stop that was asked of an earlier attempt is over; one that comes from now on is for this.
+        (directory.root / "stop").unlink(missing_ok=True)
         attempts = record.attempt
         record.status, record.reason = Status.PREPARING, "starting"
         directory.write(record)

@@ -54,7 +54,6 @@ class Supervisor:
         record.attempt += 1
         record.supervisor = os.getpid()
         record.failure, record.stages, record.metrics, record.duration = None, [], {}, None
-        self._stop_file.unlink(missing_ok=True)
         self._target.sweep(self._directory.root)
         started = time.time()
         try:

@@ -73,9 +73,13 @@ class Workspace:
             marker = read_json(root / "workspace.json")
         except FileNotFoundError as exc:
             raise NotFoundError(f"no workspace at {root}: run `pulumi up`, or name one with --workspace") from exc
-        if marker["layout"] != LAYOUT:
-            raise TrainstackError(f"{root} has layout {marker['layout']}, this Trainstack knows {LAYOUT}: upgrade it")
-        return cls(root, marker["name"])
+        try:
+            layout, name = marker["layout"], str(marker["name"])
+        except (KeyError, TypeError) as exc:
+            raise TrainstackError(f"{root / 'workspace.json'} says neither layout nor name: restore it") from exc
+        if layout != LAYOUT:
+            raise TrainstackError(f"{root} has layout {layout}, this Trainstack knows {LAYOUT}: upgrade it")
+        return cls(root, name)
 
     @property
     def blobs(self) -> BlobStore:

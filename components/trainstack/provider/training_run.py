@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -217,9 +218,10 @@ def _tags(urn: str, source: Path) -> dict[str, str]:
     words = urn.split(":")
     if len(words) > 4:
         tags |= {"stack": words[2], "project": words[4]}
-    found = subprocess.run(
-        ["git", "-C", str(source), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=False
-    )
-    if found.returncode == 0:
-        tags["commit"] = found.stdout.strip()
+    if git := shutil.which("git"):
+        found = subprocess.run(
+            [git, "-C", str(source), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=False
+        )
+        if found.returncode == 0:
+            tags["commit"] = found.stdout.strip()
     return tags
