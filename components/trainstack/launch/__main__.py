@@ -7,7 +7,7 @@ import sys
 
 from .agent import NOT_LAUNCHED, Agent
 from .document import LaunchError
-from .plan import read_plan
+from .plan import Horovod, read_plan
 
 
 def main() -> int:
@@ -25,6 +25,10 @@ def main() -> int:
         return _refused(str(exc))
     if not 0 <= arguments.node < len(plan.nodes):
         return _refused(f"there is no node {arguments.node}: the plan has {len(plan.nodes)}")
+    if isinstance(plan.distribution, Horovod) and plan.distribution.elastic:
+        from .elastic import ElasticAgent
+
+        return ElasticAgent(plan, arguments.node, plan.distribution).run()
     return Agent(plan, arguments.node).run()
 
 

@@ -95,12 +95,20 @@ class Agent:
     def _look(self) -> None:
         """Look at signals and deaths."""
         ended = self._gang.reap()
-        bad = [rank for rank in ended if rank.report.exit_code != 0 or not rank.task.runs_script]
         if self._wakeup.stop and self._deadline is None:
             self._merged.say(f"asked to stop; the ranks get {self._plan.grace_seconds:g} s")
             self._peers.stopped()
             self._conclude(TERMINATED, None)
-        elif bad and self._deadline is None:
+        self._judge(ended)
+        if ended:
+            self._write_report()
+
+    def _judge(self, ended: list[Rank]) -> None:
+        """Decide what it means for the gang that ranks have ended."""
+        bad = [rank for rank in ended if rank.report.exit_code != 0 or not rank.task.runs_script]
+        if self._deadline is not None:
+            return
+        if bad:
             # Ended by a signal is a cause; an exit code may be the answer to another rank's end.
             first = min(bad, key=lambda rank: (rank.report.signal is None, rank.task.rank))
             failure = first.failure()
@@ -110,8 +118,6 @@ class Agent:
         elif self._report.state == RUNNING and not self._said_done and self._scripts_ended():
             self._said_done = True
             self._peers.done()
-        if ended:
-            self._write_report()
 
     def _scripts_ended(self) -> bool:
         return not any(rank.alive and rank.task.runs_script for rank in self._gang.ranks)
@@ -123,7 +129,7 @@ class Agent:
         for task in self._tasks:
             variables = rank_environment(self._plan, task, os.environ)
             variables.update(self._recipe.variables(task))
-            rank: Rank = self._gang.start(task, self._recipe.command(task), variables, self._plan.code)
+            rank = self._gang.start(task, self._recipe.command(task), variables, self._plan.code)
             self._report.ranks.append(rank.report)
         self._write_report()
 

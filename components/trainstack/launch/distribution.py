@@ -12,6 +12,11 @@ class Distribution:
 
     kind: ClassVar[str] = ""
 
+    @property
+    def elastic(self) -> bool:
+        """Whether the number of ranks may change during the run."""
+        return False
+
     def task_count(self, node_count: int) -> int:
         """Return the number of processes on `node_count` nodes together."""
         raise NotImplementedError

@@ -58,7 +58,7 @@ class LaunchPlan:
             differ, so that all nodes can be on one machine.
         cores: CPU cores that belong to one node; its ranks share them.
         grace_seconds: Time between SIGTERM and SIGKILL when the run is stopped, for a last checkpoint.
-        rank_variables: Environment variables for every rank; `{rank}` in their values is filled in.
+        rank_variables: Environment variables for every rank; `{rank}` in their values is filled in; elastic: with 0.
         join_seconds: How long the nodes wait for each other before anything starts.
     """
 

@@ -30,7 +30,9 @@ def rank_environment(plan: LaunchPlan, task: Task, inherited: Mapping[str, str])
         variables.setdefault(name, share)
     if task.runs_script:
         _leave_out_agent(variables)
-    variables.update({name: value.replace("{rank}", str(task.rank)) for name, value in plan.rank_variables.items()})
+    # In an elastic run any worker can become rank 0, whose metrics are the run's: all are given its place.
+    rank = "0" if plan.distribution.elastic else str(task.rank)
+    variables.update({name: value.replace("{rank}", rank) for name, value in plan.rank_variables.items()})
     variables.update(
         PYTHONUNBUFFERED="1",
         TRAINSTACK_RANK=str(task.rank),

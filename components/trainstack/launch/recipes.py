@@ -62,7 +62,7 @@ def recipe_for(plan: LaunchPlan, node: int) -> Recipe:
         plan: What is launched.
         node: The node's number.
     """
-    if isinstance(plan.distribution, Horovod):
+    if isinstance(plan.distribution, Horovod) and not plan.distribution.elastic:
         from .horovod import HorovodRecipe
 
         return HorovodRecipe(plan, node, plan.distribution)
