@@ -1,4 +1,5 @@
 import math
+import time
 
 import pytest
 
@@ -44,6 +45,14 @@ def test_what_is_not_a_json_object_is_refused(body: bytes, says: str):
     with pytest.raises(Refusal, match=says) as refused:
         parse_object(body)
     assert refused.value.status == 400
+
+
+@pytest.mark.parametrize("end", [b"", b"\\"])
+def test_a_string_without_an_end_costs_no_more_than_its_length(end: bytes):
+    begun = time.process_time()
+    with pytest.raises(Refusal, match="JSON Parse error"):
+        parse_object(b'{"a": NaN, "b": "' + b'\\"' * 200_000 + end)
+    assert time.process_time() - begun < 5
 
 
 def test_a_long_value_is_cut_in_the_message():

@@ -10,8 +10,9 @@ import orjson
 
 from .refusal import Refusal
 
-# A string literal (left alone) or one of the tokens. `Inf`, `-Inf` and `-NaN` are read too.
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?Inf(?:inity)?\b|-?NaN\b', re.DOTALL)
+# A string literal (left alone) or one of the tokens. `Inf`, `-Inf` and `-NaN` are read too. A literal always matches,
+# also one without an end, and is never tried twice, so the time is linear whatever is sent.
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"?|-?Inf(?:inity)?\b|-?NaN\b', re.DOTALL)
 _CANONICAL = {
     "Inf": "Infinity",
     "Infinity": "Infinity",
