@@ -7,6 +7,7 @@ tune the training, `max-nodes` sizes the compute.
 import os
 
 import pulumi
+
 import trainstack as ts
 
 FILES = (

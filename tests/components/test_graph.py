@@ -15,7 +15,7 @@ class Recorder(mocks.Mocks):
         return f"{args.name}-id", {**args.inputs, **computed, "metrics": {"accuracy": 0.98}}
 
     def call(self, args):
-        return {}
+        return {}, None
 
 
 @pytest.fixture

@@ -92,6 +92,7 @@ def test_preview_names_a_changed_argument_and_what_follows(mnist):
 
 def test_a_killed_service_is_found_by_refresh_and_started_again_by_up(mnist, outputs, workspace):
     record = service.find(workspace, "mnist")
+    assert record.pid is not None
     os.kill(record.pid, signal.SIGKILL)
     mnist.pulumi("refresh", "--yes", "--skip-preview")
     preview = mnist.preview()

@@ -70,11 +70,7 @@ def test_a_run_waits_until_a_node_is_free_and_says_for_what(workspace):
     spec = ComputeSpec(name="c", max_nodes=1)
     said, got = [], []
     with compute.slots(workspace, spec, 1, said.append, lambda: False) as first:
-        waiter = threading.Thread(
-            target=lambda: [
-                got.append(nodes) for nodes in [_take(workspace, spec, said)]
-            ]
-        )
+        waiter = threading.Thread(target=lambda: [got.append(nodes) for nodes in [_take(workspace, spec, said)]])
         waiter.start()
         time.sleep(0.5)
         assert first == [0]
@@ -94,8 +90,9 @@ def test_a_killed_holder_gives_its_nodes_back(workspace):
     program = (
         "import sys, time; from pathlib import Path; from trainstack.lifecycle import compute;"
         "from trainstack.lifecycle.workspace import Workspace;"
-        f"held = compute.slots(Workspace.open(Path({str(workspace.root)!r})), compute.ComputeSpec(name='c', max_nodes=2),"
-        "2, print, lambda: False); held.__enter__(); print('held', flush=True); time.sleep(60)"
+        f"workspace = Workspace.open(Path({str(workspace.root)!r}));"
+        "held = compute.slots(workspace, compute.ComputeSpec(name='c', max_nodes=2), 2, print, lambda: False);"
+        "held.__enter__(); print('held', flush=True); time.sleep(60)"
     )
     holder = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
     try:
@@ -111,9 +108,11 @@ def test_a_killed_holder_gives_its_nodes_back(workspace):
 
 def test_waiting_ends_when_the_run_is_stopped(workspace):
     spec = ComputeSpec(name="c", max_nodes=1)
-    with compute.slots(workspace, spec, 1, lambda _: None, lambda: False):
-        with compute.slots(workspace, spec, 1, lambda _: None, lambda: True) as nodes:
-            assert nodes == []
+    with (
+        compute.slots(workspace, spec, 1, lambda _: None, lambda: False),
+        compute.slots(workspace, spec, 1, lambda _: None, lambda: True) as nodes,
+    ):
+        assert nodes == []
 
 
 def test_more_nodes_than_the_compute_has_are_refused(workspace):

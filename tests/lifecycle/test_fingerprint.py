@@ -52,9 +52,7 @@ def test_whatever_decides_the_result_changes_the_fingerprint(change):
 
 
 def test_a_dataset_counts_by_its_content_and_not_by_its_name():
-    renamed = spec(
-        arguments=canonical({"--lr": 0.1, "--data": "${dataset:digits}"}), datasets={"digits": "d" * 64}
-    )
+    renamed = spec(arguments=canonical({"--lr": 0.1, "--data": "${dataset:digits}"}), datasets={"digits": "d" * 64})
     assert renamed.fingerprint == spec().fingerprint
 
 

@@ -23,6 +23,7 @@ URN = "urn:pulumi:test::trainstack::trainstack:index:TrainingRun$pulumi-python:d
 class FakeEngine(engine_pb2_grpc.EngineServicer):
     def __init__(self):
         self.logs = []
+        self.address = ""
 
     def Log(self, request, context):
         self.logs.append(request)
@@ -141,5 +142,6 @@ def test_a_failure_is_our_text_and_no_trace(provider, inputs):
     completed, _ = checked(provider, {**inputs, "workspace": str(inputs["workspace"]) + "-absent"})
     with pytest.raises(grpc.RpcError) as caught:
         provider.Create(provider_pb2.CreateRequest(urn=URN, properties=struct(completed)))
-    assert caught.value.details().startswith("no workspace at ")
-    assert "Traceback" not in caught.value.details()
+    text = caught.value.details() or ""
+    assert text.startswith("no workspace at ")
+    assert "Traceback" not in text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar
@@ -36,7 +36,8 @@ def _urn_alone(parent: pulumi.Resource | None) -> pulumi.Output[str] | None:
     """A parent's URN without depending on the parent, which waits for its children."""
     if parent is None:
         return None
-    return pulumi.Output(set(), parent.urn.future(), parent.urn.is_known())  # pyright: ignore[reportArgumentType]
+    urn: Any = parent.urn.future()
+    return pulumi.Output(set(), urn, parent.urn.is_known())
 
 
 class Component(pulumi.ComponentResource):
@@ -53,7 +54,7 @@ class Component(pulumi.ComponentResource):
 
 
 @contextlib.contextmanager
-def program_errors(what: str) -> Iterator[None]:
+def program_errors(what: str) -> Generator[None]:
     """Show an error of ours as one line: Pulumi prints a `RunError` without the program's trace.
 
     Args:

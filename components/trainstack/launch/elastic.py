@@ -64,9 +64,7 @@ class ElasticAgent(Agent):
         failure = rank.failure()
         # The first since the last worker started: later ones may be the answer to it.
         self._failure = self._failure or failure
-        rest = self._slots.failed(worker.slot.hostname)
-        again = "its slot is not used again" if rest is None else f"its slot is free again in {rest:g} s"
-        self._merged.say(f"{failure.reason}; {again}")
+        self._merged.say(f"{failure.reason}; {self._slots.worker_lost(worker.slot.hostname)}")
         least = self._options.min_workers or 1
         if self._slots.usable < least:
             self._merged.say(f"fewer than {least} slots are left; ending the others")

@@ -21,7 +21,9 @@ SLOTS_FILE = "slots"
 
 @dataclass
 class _Slot:
+    number: int
     failures: int = 0
+    workers_lost: int = 0
     rests_until: float = 0.0
     name: str = ""
 
@@ -37,32 +39,35 @@ class Slots:
         self._file = reports / SLOTS_FILE
         self._clock = clock
         self._lock = threading.Lock()
-        self._slots = [_Slot(name=f"slot-{number}") for number in range(count)]
+        self._slots = [_Slot(number, name=f"slot-{number}") for number in range(count)]
 
     def find_available_hosts_and_slots(self) -> dict[str, int]:
         """Return the slots that can be used now, each as a host with one place. Horovod's name for it."""
         with self._lock:
             allowed = self._slots[: self._allowed()]
             for slot in allowed:
-                if slot.rests_until and slot.rests_until <= self._clock() and slot.failures < MOST_FAILURES:
-                    slot.rests_until = 0.0
-                    slot.name = f"{slot.name.partition('.')[0]}.{slot.failures}"
+                # Until then it keeps the name that the driver does not use any more.
+                if slot.rests_until <= self._clock() and slot.failures < MOST_FAILURES and slot.workers_lost:
+                    slot.name = f"slot-{slot.number}.{slot.workers_lost}"
             return {slot.name: 1 for slot in allowed}
 
-    def failed(self, name: str) -> float | None:
+    def worker_lost(self, name: str) -> str:
         """Let a slot rest because its worker has failed, twice as long each time.
 
+        Horovod makes a worker fail too when its slot was taken away: that does not count.
+
         Returns:
-            For how many seconds; None when it is not used again.
+            What becomes of the slot, in words.
         """
         with self._lock:
             slot = self._slots[number_of(name)]
-            if slot.name != name:
-                return None
+            slot.workers_lost += 1
+            if slot.number >= self._allowed():
+                return "its slot was taken away"
             rest = FIRST_REST_SECONDS * 2**slot.failures
             slot.failures += 1
             slot.rests_until = self._clock() + rest
-            return rest if slot.failures < MOST_FAILURES else None
+            return f"its slot is free again in {rest:g} s" if slot.failures < MOST_FAILURES else "its slot is given up"
 
     @property
     def usable(self) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from trainstack.errors import InvalidInputError
 
@@ -26,20 +26,23 @@ def canonical(arguments: Any) -> Canonical:
     if arguments is None:
         return {}
     if isinstance(arguments, Mapping):
+        given = cast("Mapping[Any, Any]", arguments)
         named: dict[str, str | list[str] | bool] = {}
-        for name, value in sorted(arguments.items()):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType, reportUnknownLambdaType]
+        for name in sorted(given, key=str):
             _check_name(name)
+            value = given[name]
             if value is None or value is False:
                 continue
             if value is True:
                 named[name] = True
             elif isinstance(value, Sequence) and not isinstance(value, str):
-                named[name] = [scalar(item, name) for item in value]  # pyright: ignore[reportUnknownVariableType]
+                named[name] = [scalar(item, name) for item in cast("Sequence[Any]", value)]
             else:
                 named[name] = scalar(value, name)
         return named
     if isinstance(arguments, Sequence) and not isinstance(arguments, str):
-        return [scalar(value, f"item {index}") for index, value in enumerate(arguments)]  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+        words = cast("Sequence[Any]", arguments)
+        return [scalar(value, f"item {index}") for index, value in enumerate(words)]
     raise InvalidInputError(
         f"arguments must be a mapping or a list, not {type(arguments).__name__}: "
         'write {"--batch-size": 64} or ["--batch-size", 64]',

@@ -9,7 +9,7 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -128,7 +128,7 @@ def slots(
     count: int,
     waiting: Callable[[str], None],
     stopped: Callable[[], bool],
-) -> Iterator[list[int]]:
+) -> Generator[list[int]]:
     """Hold `count` of the compute's nodes, waiting in line until they are free.
 
     Args:

@@ -61,7 +61,7 @@ def checked(
         _check_room(parsed, node_count, cluster)
     packages = (environment or {}).get("packages")
     if isinstance(packages, Mapping):
-        variables = (environment or {}).get("variables") or {}
+        variables: dict[str, str] = (environment or {}).get("variables") or {}
         _check_packages(parsed, packages, variables)  # pyright: ignore[reportUnknownArgumentType]
     defaults = asdict(type(parsed)())
     chosen = {name: value for name, value in asdict(parsed).items() if value != defaults[name]}

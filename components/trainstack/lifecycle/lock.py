@@ -166,7 +166,7 @@ def _lock_of_text(spec: EnvironmentSpec, text: str) -> Lock:
     )
 
 
-def _digest(python: str, pins: list[Pin], native: tuple[str, ...], channels: tuple[str, ...]) -> str:
+def _digest(python: str, pins: tuple[Pin, ...], native: tuple[str, ...], channels: tuple[str, ...]) -> str:
     named: dict[str, object] = {"python": python, "packages": sorted(pin.line for pin in pins)}
     if native:
         named |= {"conda": list(native), "channels": list(channels)}

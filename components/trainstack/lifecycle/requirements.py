@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -98,7 +99,8 @@ def read_requirements_file(path: Path) -> tuple[list[str], str | None]:
     return [_HASH.sub("", line).strip() for line in lines], "\n".join(lines) + "\n" if hashed else None
 
 
-def read_lock(text: str) -> list[Pin]:
+@functools.lru_cache(maxsize=64)
+def read_lock(text: str) -> tuple[Pin, ...]:
     """Take a lock apart.
 
     Args:
@@ -127,7 +129,7 @@ def read_lock(text: str) -> list[Pin]:
         parts = [f"{requirement.name}{source}" + (f" ; {marker}" if marker else "")]
         parts += [f"    --hash={found}" for found in sorted(set(hashes))]
         pins.append(Pin(requirement.name, requirement.url or versions[0], marker, " \\\n".join(parts) + "\n"))
-    return pins
+    return tuple(pins)
 
 
 def check_lock_covers(pins: Iterable[Pin], packages: Iterable[str], python: str) -> None:

@@ -12,7 +12,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -119,7 +119,7 @@ class RunDirectory:
             file.write(line + "\n")
 
     @contextlib.contextmanager
-    def lock(self) -> Iterator[bool]:
+    def lock(self) -> Generator[bool]:
         """Try to become the one that drives the run; gives whether that succeeded.
 
         The lock belongs to the process and to nothing that it starts, and ends with it.

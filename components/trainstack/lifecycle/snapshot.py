@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -136,7 +137,7 @@ def _listing(source: Path) -> tuple[list[str], int]:
     return sorted(names), size
 
 
-def _ignore_rules(source: Path):
+def _ignore_rules(source: Path) -> Callable[[str], bool]:
     from pathspec import GitIgnoreSpec
 
     lines = list(ALWAYS_IGNORED)
@@ -147,7 +148,11 @@ def _ignore_rules(source: Path):
             break
     spec = GitIgnoreSpec.from_lines(lines)
     # The ignore file says what is code; it is not code itself, so a comment in it retrains nothing.
-    return lambda name: name in (".trainstackignore", ".gitignore") or spec.match_file(name)
+
+    def ignored(name: str) -> bool:
+        return name in (".trainstackignore", ".gitignore") or bool(spec.match_file(name))
+
+    return ignored
 
 
 def _inside(root: str, path: str) -> bool:

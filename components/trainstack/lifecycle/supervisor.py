@@ -14,7 +14,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from types import FrameType
 
@@ -109,7 +109,7 @@ class Supervisor:
             (self._directory.root / "heartbeat").touch()
 
     @contextlib.contextmanager
-    def _stage(self, name: Status, reason: str) -> Iterator[None]:
+    def _stage(self, name: Status, reason: str) -> Generator[None]:
         self._check_stop()
         stage = Stage(name=name, reason=reason, started=time.time())
         self._record.stages.append(stage)

@@ -122,8 +122,7 @@ class TrainingRunProvider(LifecycleProvider):
         inputs["snapshot"] = str(taken)
 
     def _check_datasets(self, inputs: Properties) -> None:
-        words = inputs["arguments"]
-        text = repr(words if isinstance(words, list) else list(words.values()))
+        text = repr(inputs["arguments"])
         for name in arguments.DATASET.findall(text):
             if name not in inputs["datasets"]:
                 raise InvalidInputError(f"argument refers to dataset {name!r}, which the run is not given")
@@ -176,7 +175,7 @@ class TrainingRunProvider(LifecycleProvider):
             datasets=integral(inputs["datasets"]),
             compute=integral({name: value for name, value in inputs["compute"].items() if value is not None}),
             timeout=inputs.get("timeout"),
-            grace=inputs.get("grace") if inputs.get("grace") is not None else 10.0,
+            grace=float(inputs["grace"]),
             tags=_tags(inputs.get("urn", ""), source),
         )
 
@@ -205,7 +204,8 @@ def outputs(inputs: Properties, run: RunDirectory, record: RunRecord, outcome: s
 
 def secrets_of(inputs: Properties) -> dict[str, str]:
     """The secret variables' values."""
-    return {name: str(value) for name, value in (inputs.get("secret_variables") or {}).items()}
+    variables: dict[str, Any] = inputs.get("secret_variables") or {}
+    return {name: str(value) for name, value in variables.items()}
 
 
 def _plain(properties: Properties, name: str) -> Any:
