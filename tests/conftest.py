@@ -35,3 +35,10 @@ def zoo(serving_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("zoo") / "model"
     subprocess.run([serving_python, SAVE_ZOO, folder], check=True, capture_output=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def horovod_python() -> Path:
+    """The interpreter of the environment with TensorFlow 2.15 and Horovod, which takes minutes to build once."""
+    spec = get_curated("tensorflow-2.15-horovod")
+    return build(spec, lock(spec)).python
