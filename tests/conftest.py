@@ -1,7 +1,7 @@
 """Fixtures for tests all over the tree."""
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -42,3 +42,17 @@ def horovod_python() -> Path:
     """The interpreter of the environment with TensorFlow 2.15 and Horovod, which takes minutes to build once."""
     spec = get_curated("tensorflow-2.15-horovod")
     return build(spec, lock(spec)).python
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MiB, where the kernel lets us mount one."""
+    folder = tmp_path / "small_disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("mounting a small tmpfs takes root")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)

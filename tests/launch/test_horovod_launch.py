@@ -52,7 +52,9 @@ def test_four_ranks_on_two_nodes_have_horovods_own_numbers_and_one_sum(launch: A
 
 @pytest.mark.tensorflow
 def test_two_ranks_keep_the_timeline_and_the_autotune_log(launch: Any, horovod_python: Path) -> None:
-    launch.write(TELL, distribution=Horovod(2, timeline=True, autotune=True, cycle_time_ms=0.5), cores=2)
+    # The timeline begins some steps after the start.
+    script = TELL + "for step in range(50): hvd.allreduce(tf.ones([100]), name=f'step-{step % 5}')\n"
+    launch.write(script, distribution=Horovod(2, timeline=True, autotune=True, cycle_time_ms=0.5), cores=2)
     assert launch.run(str(horovod_python), seconds=180) == [0], launch.merged
     assert told(launch, 1)["sum"] == [3.0] * 3
     events = json.loads((launch.folder / "outputs" / "horovod-timeline.json").read_text())
