@@ -127,6 +127,26 @@ def test_an_index_out_of_reach_is_told_from_a_package_that_does_not_exist(
         lock(EnvironmentSpec.from_packages("mine", ["six"]), retries=0)
 
 
+def test_the_index_that_pip_is_set_to_is_asked_where_uv_is_set_to_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
+    for variable in ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "PIP_INDEX_URL", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    (tmp_path / ".config" / "pip").mkdir(parents=True)
+    (tmp_path / ".config" / "pip" / "pip.conf").write_text(
+        "[global]\nindex-url = http://me:secret@127.0.0.1:9/simple\n"
+    )
+    spec = EnvironmentSpec.from_packages("mine", ["six"])
+    with pytest.raises(IndexUnreachableError, match=r"index at 127\.0\.0\.1:9 does not answer") as caught:
+        lock(spec, retries=0)
+    assert "secret" not in str(caught.value)
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:10/simple")
+    with pytest.raises(IndexUnreachableError, match=r"127\.0\.0\.1:10"):
+        lock(spec, retries=0)
+
+
 def test_the_settings_of_the_folder_that_one_stands_in_do_not_count(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from trainstack.errors import DigestMismatchError, InvalidInputError, TrainstackError
+from trainstack.lifecycle.package_index import index_variables
 from trainstack.store.cache import cache_folder
 
 Progress = Callable[[str], None]
@@ -100,6 +101,7 @@ def run(
     environment = {key: value for key, value in os.environ.items() if key not in _DROPPED}
     if not environment.keys() & {"UV_CACHE_DIR", "XDG_CACHE_HOME"} and not os.access(Path.home(), os.W_OK):
         environment["UV_CACHE_DIR"] = str(cache_folder() / "uv")
+    environment.update(index_variables())
     environment.update({"CONDA_ALWAYS_YES": "true", "UV_NO_PROGRESS": "1", "NO_COLOR": "1", **(variables or {})})
     if log is not None:
         log.write(f"$ {' '.join(command)}\n")
