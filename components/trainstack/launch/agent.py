@@ -75,14 +75,14 @@ class Agent:
             for message in self._wakeup.wait(pause):
                 self._hear(message)
             self._look()
-        # The other nodes may have failed first: give their word a moment to arrive.
+        # Another node may have failed first: give its word a moment to arrive.
         deadline = time.monotonic() + 2.0
-        while self._end is None and time.monotonic() < deadline:
+        while self._report.state == FAILED and self._end is None and time.monotonic() < deadline:
             for message in self._wakeup.wait(deadline - time.monotonic()):
                 self._hear(message)
 
     def _hear(self, message: object) -> None:
-        if isinstance(message, LaunchError):
+        if isinstance(message, LaunchError) and self._deadline is None:
             raise message
         if isinstance(message, Go) and self._report.state == STARTING:
             self._start()
@@ -112,7 +112,8 @@ class Agent:
             # Ended by a signal is a cause; an exit code may be the answer to another rank's end.
             first = min(bad, key=lambda rank: (rank.report.signal is None, rank.task.rank))
             failure = first.failure()
-            self._merged.say(f"{failure.reason}; ending the others")
+            others = "; ending the others" if self._plan.task_count > 1 else ""
+            self._merged.say(f"{failure.reason}{others}")
             self._peers.failed(failure)
             self._conclude(FAILED, failure)
         elif self._report.state == RUNNING and not self._said_done and self._scripts_ended():

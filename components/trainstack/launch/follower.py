@@ -48,7 +48,7 @@ class Follower(Coordination):
         """Let the last words arrive, then hang up."""
         if self._link:
             self._link.close()
-            self._reader.join(1.0)
+            self._reader.join(0.2)
 
     def _tell(self, message: dict[str, object]) -> None:
         if self._link:
