@@ -1,4 +1,4 @@
-"""Take files out of a run's directory."""
+"""The files that a run leaves: list them, copy them out, put back those that are gone."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import shutil
 from pathlib import Path
 
 from trainstack.errors import NotFoundError
+from trainstack.lifecycle.run import RunDirectory, RunRecord
 from trainstack.store.atomic import disk_errors
+from trainstack.store.blobs import BlobStore
 
 # What a run leaves for people; the rest of its directory is machinery.
 OFFERED = ("outputs", "logs")
@@ -44,3 +46,23 @@ def download(directory: Path, prefix: str, to: Path) -> list[str]:
             shutil.copyfile(directory / name, copy)
         copies.append(str(copy))
     return copies
+
+
+def restore(run: RunDirectory, record: RunRecord, blobs: BlobStore) -> list[str]:
+    """Put back outputs that are gone, from the workspace's content (a registered model's files are there).
+
+    Returns:
+        Paths that are gone for good.
+    """
+    lost: list[str] = []
+    for name, digest in record.outputs.items():
+        path = run.outputs / name
+        if path.is_file():
+            continue
+        if not blobs.has(digest):
+            lost.append(f"outputs/{name}")
+            continue
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(blobs.path(digest), path)
+    return lost

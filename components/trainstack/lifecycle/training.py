@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +9,7 @@ from secrets import token_hex
 
 from trainstack.errors import TrainstackError
 from trainstack.launch.link import KEY_VARIABLE
-from trainstack.launch.plan import LaunchPlan, ports_needed
+from trainstack.launch.plan import LaunchPlan, free_ports
 from trainstack.launch.report import last_lines, read_report
 from trainstack.lifecycle import arguments, compute, distribution
 from trainstack.lifecycle.run import Failure, RunDirectory, RunRequest
@@ -120,7 +118,7 @@ class Training:
         return LaunchPlan(
             distribution=spread,
             nodes=("127.0.0.1",) * count,
-            ports=free_ports(ports_needed(spread, count)),
+            ports=free_ports(spread, count),
             script=spec.script,
             argv=tuple(arguments.argv(spec.arguments, folders)),
             code=str(directory.code),
@@ -155,12 +153,3 @@ class Training:
             f"the agent of node {index} ended {how}; the log is {log}",
             Failure(signal=-code if code < 0 else None, exit_code=code if code > 0 else None, tail=last_lines(log)),
         )
-
-
-def free_ports(count: int) -> tuple[int, ...]:
-    """Ports of 127.0.0.1 that nobody listens on; all are held until the last is found, so that they differ."""
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return tuple(one.getsockname()[1] for one in sockets)

@@ -58,7 +58,7 @@ class LifecycleProvider(ResourceProvider):
         return self.compare(own(_olds), own(_news))
 
     def delete(self, _id: str, _props: Properties) -> None:
-        """Keep everything: history is deleted by `trainstack purge` alone."""
+        """Keep everything: a workspace's history outlives the stacks that made it."""
 
 
 def own(properties: Mapping[str, Any]) -> Properties:

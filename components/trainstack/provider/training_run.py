@@ -11,8 +11,8 @@ from typing import Any
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, UpdateResult
 from pulumi.runtime.rpc import UNKNOWN
 
-from trainstack.errors import InvalidInputError, NotFoundError, RunFailedError
-from trainstack.lifecycle import arguments, compute, distribution, environment, plan, snapshot, submission
+from trainstack.errors import InvalidInputError, NotFoundError
+from trainstack.lifecycle import arguments, artifacts, compute, distribution, environment, plan, snapshot, submission
 from trainstack.lifecycle.fingerprint import RunEnvironment, RunSpec
 from trainstack.lifecycle.project import portable, project_root
 from trainstack.lifecycle.run import RunDirectory, RunRecord, RunRequest
@@ -79,12 +79,7 @@ class TrainingRunProvider(LifecycleProvider):
         run = submitted.directory
         if submitted.outcome is not submission.Outcome.ADOPTED:
             shown.progress(f"{submitted.outcome.value} run {run.id}: code {inputs['snapshot']}")
-        try:
-            record = submission.follow(run, shown.progress)
-        except KeyboardInterrupt as exc:
-            raise RunFailedError(
-                f"detached from run {run.id}, which goes on: `pulumi up` attaches to it again"
-            ) from exc
+        record = submission.follow(run, shown.progress)
         if submitted.outcome is submission.Outcome.ADOPTED:
             shown.info(f"adopted finished run {run.id}: nothing trains")
         else:
@@ -92,10 +87,14 @@ class TrainingRunProvider(LifecycleProvider):
         return CreateResult(run.id, outputs(inputs, run, record, submitted.outcome))
 
     def update(self, _id: str, _olds: Properties, _news: Properties) -> UpdateResult:
-        """Keep the new settings of a run that stays what it is."""
+        """Keep the new settings of a run that stays what it is, and put back outputs that are gone."""
         inputs = own(_news)
-        run = RunDirectory(workspace_of(inputs).run(_id))
-        return UpdateResult(outputs(inputs, run, run.read(), submission.Outcome.ADOPTED))
+        workspace = workspace_of(inputs)
+        run = RunDirectory(workspace.run(_id))
+        record = run.read()
+        if lost := artifacts.restore(run, record, workspace.blobs):
+            row(inputs).warn(f"{', '.join(lost)} cannot be put back: change `trigger` to train the run again")
+        return UpdateResult(outputs(inputs, run, record, submission.Outcome.ADOPTED))
 
     def read(self, id_: str, props: Properties) -> ReadResult:
         """Find out whether the run is still there, complete."""

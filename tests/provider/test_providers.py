@@ -1,0 +1,202 @@
+"""Each provider's verbs, called directly over a real workspace."""
+
+import socket
+from pathlib import Path
+
+import pytest
+from pulumi.runtime.rpc import UNKNOWN
+
+from trainstack.errors import TrainstackError
+from trainstack.lifecycle.workspace import Workspace
+from trainstack.provider.compute import ComputeProvider
+from trainstack.provider.dataset import DatasetProvider
+from trainstack.provider.environment import EnvironmentProvider
+from trainstack.provider.model import ModelProvider
+from trainstack.provider.training_run import TrainingRunProvider
+from trainstack.provider.web_service import WebServiceProvider
+from trainstack.provider.workspace import WorkspaceProvider
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path, monkeypatch):
+    from trainstack.lifecycle.project import project_root
+
+    (tmp_path / "Pulumi.yaml").write_text("name: p\n")
+    monkeypatch.chdir(tmp_path)
+    project_root.cache_clear()
+    yield
+    project_root.cache_clear()
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    return Workspace.create(tmp_path / "ws", "ws")
+
+
+def deployed(provider, inputs, olds=None):
+    """Check and create, as the engine does; the state that comes of it."""
+    result = provider.check(olds or {}, inputs)
+    assert [failure.reason for failure in result.failures] == []
+    created = provider.create(result.inputs)
+    return created.id, created.outs
+
+
+def refused(provider, inputs):
+    [failure] = provider.check({}, inputs).failures
+    assert "\n" not in failure.reason
+    return failure.reason
+
+
+def test_a_workspace_is_made_found_and_gone(tmp_path):
+    provider = WorkspaceProvider()
+    id_, state = deployed(provider, {"name": "mine", "root": "store"})
+    assert (tmp_path / "store" / "workspace.json").is_file()
+    assert provider.read(id_, state).id == "mine"
+    assert provider.diff(id_, state, {"name": "mine", "root": "store"}).changes is False
+    assert provider.diff(id_, state, {"name": "mine", "root": "elsewhere"}).replaces == ["root"]
+    (tmp_path / "store" / "workspace.json").unlink()
+    assert provider.read(id_, state).id == ""
+
+
+def test_a_workspace_name_that_cannot_be_a_folder_is_refused():
+    assert "name '../x' is not usable" in refused(WorkspaceProvider(), {"name": "../x", "root": "store"})
+
+
+def test_a_compute_changes_in_place_and_another_name_is_another(workspace):
+    provider = ComputeProvider()
+    inputs = {"workspace": "ws", "name": "c", "max_nodes": 1.0}
+    id_, state = deployed(provider, inputs)
+    assert state["node"]["cpus"] >= 1
+    bigger = provider.diff(id_, state, {**inputs, "idle_seconds_before_scaledown": 60.0})
+    assert (bigger.changes, bigger.replaces) == (True, [])
+    assert provider.diff(id_, state, {**inputs, "name": "d"}).replaces == ["name"]
+
+
+def test_local_data_is_digested_in_check_so_that_preview_sees_it_change(workspace, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.csv").write_text("1")
+    provider = DatasetProvider()
+    inputs = {"workspace": "ws", "name": "d", "paths": ["data"], "urls": [], "sha256": {}, "tags": {}}
+    id_, state = deployed(provider, inputs)
+    assert state["version"] == 1
+    unchanged = provider.check(state, inputs).inputs
+    assert provider.diff(id_, state, unchanged).changes is False
+    (tmp_path / "data" / "a.csv").write_text("2")
+    changed = provider.check(state, inputs).inputs
+    assert provider.diff(id_, state, changed).changes is True
+    assert provider.update(id_, state, changed).outs["version"] == 2
+
+
+def test_a_promised_digest_that_is_not_kept_names_both(workspace, tmp_path):
+    (tmp_path / "a.csv").write_text("1")
+    inputs = {"workspace": "ws", "name": "d", "paths": ["a.csv"], "urls": [], "sha256": {"a.csv": "0" * 64}}
+    with pytest.raises(TrainstackError, match="0000") as caught:
+        deployed(DatasetProvider(), inputs)
+    assert "a.csv" in str(caught.value)
+
+
+def test_an_environment_names_its_packages_and_a_broken_one_is_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRAINSTACK_CACHE", str(tmp_path / "cache"))
+    provider = EnvironmentProvider()
+    inputs = {"spec": {"name": "tiny", "packages": ["six==1.17.0"]}}
+    id_, state = deployed(provider, inputs)
+    assert state["packages"] == {"six": "1.17.0"}
+    assert provider.read(id_, state).outs["drift"] == []
+    [python] = (tmp_path / "cache" / "environments").glob("*/venv/bin/python")
+    python.unlink()
+    drifted = provider.read(id_, state).outs
+    assert drifted["drift"]
+    assert provider.diff(id_, drifted, provider.check(state, inputs).inputs).changes is True
+    mended = provider.update(id_, drifted, provider.check(state, inputs).inputs).outs
+    assert provider.read(id_, mended).outs["drift"] == []
+
+
+@pytest.fixture
+def model_inputs(workspace, tmp_path):
+    (tmp_path / "net").mkdir()
+    (tmp_path / "net" / "weights").write_text("1")
+    return {"workspace": "ws", "name": "m", "path": "net", "framework": "TensorFlow", "tags": {}}
+
+
+def test_unchanged_files_make_no_new_version_and_changed_ones_do(model_inputs, tmp_path):
+    provider = ModelProvider()
+    id_, state = deployed(provider, model_inputs)
+    assert provider.update(id_, state, {**model_inputs, "description": "new"}).outs["version"] == 1
+    (tmp_path / "net" / "weights").write_text("2")
+    assert provider.update(id_, state, model_inputs).outs["version"] == 2
+
+
+def test_a_lost_model_file_is_found_and_mended(model_inputs):
+    provider = ModelProvider()
+    id_, state = deployed(provider, model_inputs)
+    Path(state["directory"], "weights").unlink()
+    drifted = provider.read(id_, state).outs
+    assert drifted["drift"] == ["weights: gone"]
+    assert provider.update(id_, drifted, model_inputs).outs["version"] == 1
+    assert provider.read(id_, state).outs["drift"] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"path": "absent"}, "nothing at absent"),
+        ({"name": "a/b"}, "name 'a/b' is not usable"),
+        ({"run_id": UNKNOWN, "path": "../../etc"}, "must lead into the run"),
+        ({"run_id": UNKNOWN, "path": "/etc"}, "must lead into the run"),
+        ({"resource_configuration": {"cpu": "many"}}, "resource_configuration.cpu"),
+    ],
+)
+def test_a_wrong_model_is_refused_in_preview(model_inputs, change, words):
+    assert words in refused(ModelProvider(), {**model_inputs, **change})
+
+
+def test_a_port_that_somebody_listens_on_is_refused_in_preview(workspace):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        reason = refused(WebServiceProvider(), {"workspace": "ws", "name": "s", "port": float(port)})
+    assert str(port) in reason
+
+
+def test_a_service_follows_its_model_in_place():
+    provider = WebServiceProvider()
+    state = {"workspace": "ws", "name": "s", "port": 0.0, "model_name": "m", "model_version": 1.0, "model_digest": "a"}
+    assert provider.diff("s", state, {**state}).changes is False
+    changed = provider.diff("s", state, {**state, "model_version": UNKNOWN, "model_digest": UNKNOWN})
+    assert (changed.changes, changed.replaces) == (True, [])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"script": "absent.py"}, "script 'absent.py' is not in"),
+        ({"source_directory": "absent"}, "absent' is not a folder"),
+        ({"source_limit_bytes": 1}, "over the limit of 1"),
+        ({"arguments": {"--lr 1": 2}}, "argument name '--lr 1'"),
+        ({"arguments": {"--data": "${dataset:other}"}}, "dataset 'other'"),
+        ({"environment_variables": {"A=B": "1"}}, "'A=B'"),
+        ({"timeout": "soon"}, "timeout must be a number"),
+        ({"distribution": {"kind": "horovod", "node_count": 2.0}}, "2 nodes are more than compute 'c'"),
+        ({"distribution": {"kind": "horovod", "node_count": 1.0}}, "Horovod is not in the environment"),
+        ({"compute": {"name": "c", "vm_size": "STANDARD_X"}}, "vm_size 'STANDARD_X'"),
+        ({"environment_spec": {"name": "x", "packages": ["six=="]}}, "six=="),
+    ],
+)
+def test_a_wrong_run_is_refused_in_preview(tmp_path, change, words):
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts" / "train.py").write_text("print(1)")
+    inputs = {
+        "workspace": "ws",
+        "name": "r",
+        "source_directory": "scripts",
+        "script": "train.py",
+        "arguments": {},
+        "datasets": {},
+        "environment_spec": {"name": "tiny", "packages": ["six==1.17.0"]},
+        "environment_variables": {},
+        "secret_variables": {},
+        "distribution": {"kind": "single"},
+        "compute": {"name": "c"},
+    }
+    assert words in refused(TrainingRunProvider(), {**inputs, **change})
