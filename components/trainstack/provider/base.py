@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from pulumi.dynamic import CheckFailure, CheckResult, DiffResult, ReadResult, ResourceProvider
 from pulumi.output import Unknown
@@ -27,7 +27,14 @@ class LifecycleProvider(ResourceProvider):
     """Pulumi's verbs over the lifecycle.
 
     Subclasses give `accept`, which validates and completes the inputs, and the verbs.
+
+    Attributes:
+        identity: Inputs of which another value is another resource.
+        content: Inputs of which another value changes the resource in place, as drift does.
     """
+
+    identity: ClassVar[tuple[str, ...]] = ("name", "workspace")
+    content: ClassVar[tuple[str, ...]] = ()
 
     # Pickled by name into every resource's state; nothing secret is in it.
     serialize_as_secret_always = False
@@ -51,7 +58,11 @@ class LifecycleProvider(ResourceProvider):
 
     def compare(self, olds: Properties, news: Properties) -> DiffResult:
         """Say what a change from the old outputs to the new inputs would do; does no I/O."""
-        return DiffResult(changes=bool(changed(tuple(news), olds, news)))
+        if drift := olds.get("drift"):
+            row(news).info(f"drifted: {'; '.join(drift)}")
+            return DiffResult(changes=True)
+        replaces = changed(self.identity, olds, news)
+        return DiffResult(changes=bool(replaces or changed(self.content, olds, news)), replaces=replaces)
 
     def diff(self, _id: str, _olds: Properties, _news: Properties) -> DiffResult:
         """Compare, with unknown values in one form."""

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from pulumi.dynamic import CreateResult, DiffResult, ReadResult, UpdateResult
+from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 
 from trainstack.errors import InvalidInputError
 from trainstack.lifecycle import compute
 from trainstack.provider.base import LifecycleProvider, Properties, changed, own, row, validated, workspace_of
 from trainstack.store.atomic import read_json
 
-_FIELDS = tuple(compute.ComputeSpec.model_fields)
-
 
 class ComputeProvider(LifecycleProvider):
     """A named compute."""
+
+    content = tuple(name for name in compute.ComputeSpec.model_fields if name != "name")
 
     def accept(self, news: Properties) -> Properties:
         """Check the size against the machine."""
@@ -21,12 +21,6 @@ class ComputeProvider(LifecycleProvider):
         if spec is not None:
             compute.node_capacity(spec)
         return news
-
-    def compare(self, olds: Properties, news: Properties) -> DiffResult:
-        """Another name is another compute; anything else is changed in place and retrains nothing."""
-        different = changed((*_FIELDS, "workspace"), olds, news)
-        replaces = [name for name in different if name in ("name", "workspace")]
-        return DiffResult(changes=bool(different or olds.get("drift")), replaces=replaces)
 
     def create(self, props: Properties) -> CreateResult:
         """Find it, else create it, and say which."""
@@ -43,7 +37,7 @@ class ComputeProvider(LifecycleProvider):
         if not path.is_file():
             return ReadResult("", {})
         record = read_json(path)
-        drift = [f"{name} is {record.get(name)}" for name in changed(_FIELDS, inputs, record) if inputs.get(name)]
+        drift = [f"{name} is {record.get(name)}" for name in changed(self.content, inputs, record) if inputs.get(name)]
         return ReadResult(id_, {**inputs, "drift": drift})
 
     def _ensure(self, props: Properties) -> Properties:

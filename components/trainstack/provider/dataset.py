@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pulumi.dynamic import CreateResult, DiffResult, ReadResult, UpdateResult
+from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 
 from trainstack.errors import InvalidInputError, NotFoundError
 from trainstack.lifecycle import dataset
@@ -11,20 +11,20 @@ from trainstack.provider.base import (
     LifecycleProvider,
     Properties,
     absolute,
-    changed,
     own,
     row,
     validated,
     workspace_of,
 )
 
-_FIELDS = ("urls", "paths", "contents", "sha256", "description", "tags")
 # State lists each file up to this many; a larger dataset is named by its digest alone.
 LISTED = 200
 
 
 class DatasetProvider(LifecycleProvider):
     """A registered dataset."""
+
+    content = ("urls", "paths", "contents", "sha256", "description", "tags")
 
     def accept(self, news: Properties) -> Properties:
         """Check the sources, and digest local ones, so that preview sees when they change."""
@@ -35,14 +35,6 @@ class DatasetProvider(LifecycleProvider):
             if spec.paths:
                 inputs["contents"] = dataset.local_digest(spec)
         return inputs
-
-    def compare(self, olds: Properties, news: Properties) -> DiffResult:
-        """A new name is a new dataset; changed sources or content become a new version of this one."""
-        if drift := olds.get("drift"):
-            row(news).info(f"drifted: {'; '.join(drift)}")
-            return DiffResult(changes=True)
-        replaces = changed(("name", "workspace"), olds, news)
-        return DiffResult(changes=bool(replaces or changed(_FIELDS, olds, news)), replaces=replaces)
 
     def create(self, props: Properties) -> CreateResult:
         """Register it: files that the workspace does not have are fetched."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pulumi.dynamic import CreateResult, DiffResult, ReadResult, UpdateResult
+from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 from pulumi.runtime.rpc import UNKNOWN
 
 from trainstack.lifecycle import environment
-from trainstack.provider.base import LifecycleProvider, Properties, changed, integral, known, own, row
+from trainstack.provider.base import LifecycleProvider, Properties, integral, known, own, row
 
 
 def declared(described: Mapping[str, Any]) -> environment.EnvironmentSpec:
@@ -24,7 +24,10 @@ def declared(described: Mapping[str, Any]) -> environment.EnvironmentSpec:
 
 
 class EnvironmentProvider(LifecycleProvider):
-    """A locked and built environment."""
+    """A locked and built environment; a changed lock is another environment under the same name."""
+
+    identity = ()
+    content = ("spec", "digest", "packages")
 
     def accept(self, news: Properties) -> Properties:
         """Resolve the lock, so that preview names each package that would change and each that does not exist."""
@@ -33,20 +36,13 @@ class EnvironmentProvider(LifecycleProvider):
             return inputs
         spec = declared(inputs["spec"])
         try:
-            lock = environment.lock(spec, progress=row(inputs).progress)
+            lock = environment.lock(spec, progress=row(inputs).progress, retries=0)
         except environment.IndexUnreachableError as exc:
             row(inputs).warn(str(exc))
             inputs |= {"digest": UNKNOWN, "packages": UNKNOWN}
         else:
             inputs |= {"digest": lock.digest, "packages": lock.packages}
         return inputs
-
-    def compare(self, olds: Properties, news: Properties) -> DiffResult:
-        """A changed lock is another environment under the same name."""
-        if drift := olds.get("drift"):
-            row(news).info(f"drifted: {'; '.join(drift)}")
-            return DiffResult(changes=True)
-        return DiffResult(changes=bool(changed(("spec", "digest", "packages"), olds, news)))
 
     def create(self, props: Properties) -> CreateResult:
         """Build it, unless this machine has it."""

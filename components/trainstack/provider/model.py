@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from pulumi.dynamic import CreateResult, DiffResult, ReadResult, UpdateResult
+from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 
 from trainstack.errors import InvalidInputError, NotFoundError
 from trainstack.lifecycle import model
@@ -15,7 +15,6 @@ from trainstack.provider.base import (
     LifecycleProvider,
     Properties,
     absolute,
-    changed,
     known,
     own,
     row,
@@ -23,20 +22,20 @@ from trainstack.provider.base import (
     workspace_of,
 )
 
-_FIELDS = (
-    "path",
-    "framework",
-    "framework_version",
-    "description",
-    "tags",
-    "sample_input",
-    "resource_configuration",
-    "run_id",
-)
-
 
 class ModelProvider(LifecycleProvider):
     """A registered model; the resource is the name, its version grows."""
+
+    content = (
+        "path",
+        "framework",
+        "framework_version",
+        "description",
+        "tags",
+        "sample_input",
+        "resource_configuration",
+        "run_id",
+    )
 
     def accept(self, news: Properties) -> Properties:
         """Check the name and the path's form; whether a run leaves something there shows when it has run."""
@@ -49,14 +48,6 @@ class ModelProvider(LifecycleProvider):
         if known(path) and "run_id" in news and (".." in Path(path).parts or Path(path).is_absolute()):
             raise InvalidInputError(f"model {news['name']}: path {path!r} must lead into the run, like outputs/model")
         return news
-
-    def compare(self, olds: Properties, news: Properties) -> DiffResult:
-        """Another run or path may bring other files: then there is a new version."""
-        if drift := olds.get("drift"):
-            row(news).info(f"drifted: {'; '.join(drift)}")
-            return DiffResult(changes=True)
-        replaces = changed(("name", "workspace"), olds, news)
-        return DiffResult(changes=bool(replaces or changed(_FIELDS, olds, news)), replaces=replaces)
 
     def create(self, props: Properties) -> CreateResult:
         """Register it; files that are those of the latest version make no new one."""

@@ -142,7 +142,7 @@ class TrainingRunProvider(LifecycleProvider):
     def _environment(self, described: Properties) -> Properties:
         spec = declared(described)
         try:
-            lock = environment.lock(spec)
+            lock = environment.lock(spec, retries=0)
         except environment.IndexUnreachableError:
             return {"digest": UNKNOWN, "python": spec.python, "packages": UNKNOWN, "variables": spec.variables}
         return {

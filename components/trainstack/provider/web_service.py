@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pulumi.dynamic import CreateResult, DiffResult, ReadResult, UpdateResult
+from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 
 from trainstack.errors import InvalidInputError, NotFoundError
 from trainstack.lifecycle import environment, model, service
 from trainstack.provider.base import (
     LifecycleProvider,
     Properties,
-    changed,
     known,
     own,
     row,
@@ -21,6 +20,8 @@ from trainstack.provider.base import (
 class WebServiceProvider(LifecycleProvider):
     """A served model."""
 
+    content = ("model_name", "model_version", "model_digest", "port")
+
     def accept(self, news: Properties) -> Properties:
         """Check name and port; a port that somebody else listens on is refused here."""
         spec = validated(service.ServiceSpec, news, "web service")
@@ -31,15 +32,6 @@ class WebServiceProvider(LifecycleProvider):
                 record = None
             service.validate_port(spec, record)
         return news
-
-    def compare(self, olds: Properties, news: Properties) -> DiffResult:
-        """Another model is served in place; another name is another service."""
-        if drift := olds.get("drift"):
-            row(news).info(f"drifted: {'; '.join(drift)}")
-            return DiffResult(changes=True)
-        replaces = changed(("name", "workspace"), olds, news)
-        different = changed(("model_name", "model_version", "model_digest", "port"), olds, news)
-        return DiffResult(changes=bool(replaces or different), replaces=replaces)
 
     def create(self, props: Properties) -> CreateResult:
         """Start it, and wait until it serves this very model."""

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from pulumi.dynamic import CreateResult, DiffResult, ReadResult, UpdateResult
+from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 
 from trainstack.lifecycle import workspace_config
 from trainstack.lifecycle.project import project_root
 from trainstack.lifecycle.workspace import Workspace, checked_name
-from trainstack.provider.base import LifecycleProvider, Properties, absolute, changed, gone_or, known, own
+from trainstack.provider.base import LifecycleProvider, Properties, absolute, gone_or, known, own
 
 
 class WorkspaceProvider(LifecycleProvider):
     """A workspace's folder."""
+
+    identity = ("name", "root")
 
     def accept(self, news: Properties) -> Properties:
         """Check the name."""
         if known(news["name"]):
             checked_name(news["name"], "workspace")
         return news
-
-    def compare(self, olds: Properties, news: Properties) -> DiffResult:
-        """Another name or root is another workspace."""
-        replaces = changed(("name", "root"), olds, news)
-        return DiffResult(changes=bool(replaces), replaces=replaces)
 
     def create(self, props: Properties) -> CreateResult:
         """Find or make the folder, and leave `config.json` where the command line looks for it."""
