@@ -1,0 +1,61 @@
+"""Every Python example in the documentation runs: components under Pulumi's mocks, the lifecycle for real."""
+
+import re
+
+import pulumi
+import pytest
+from pulumi.runtime import mocks
+from tests.end_to_end.project import REPOSITORY
+
+from trainstack.lifecycle.workspace import Workspace
+
+
+def examples():
+    for page in sorted((REPOSITORY / "docs").rglob("*.md")):
+        for number, block in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL), 1):
+            yield pytest.param(block, id=f"{page.relative_to(REPOSITORY / 'docs')}-{number}")
+
+
+class Answers(mocks.Mocks):
+    def new_resource(self, args):
+        return f"{args.name}-id", {
+            **args.inputs,
+            "version": 1,
+            "digest": "d" * 64,
+            "directory": "runs/r",
+            "run_id": "r",
+        }
+
+    def call(self, args):
+        return {}, None
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """What the examples take for granted: a project with code, data, requirements and a workspace."""
+    (tmp_path / "Pulumi.yaml").write_text("name: docs\nruntime: python\n")
+    for name in ("scripts/train.py", "data/points.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("0,1\n")
+    (tmp_path / "requirements.txt").write_text("six==1.17.0\n")
+    (tmp_path / "conda.yml").write_text("name: old\ndependencies: [python=3.11, pip, {pip: [six==1.17.0]}]\n")
+    Workspace.create(tmp_path / ".trainstack" / "mnist", "mnist")
+    monkeypatch.chdir(tmp_path)
+    mocks.set_mocks(Answers(), project="docs", stack="test")
+    return tmp_path
+
+
+@pytest.mark.parametrize("block", list(examples()))
+def test_the_example_runs(folder, block):
+    import trainstack as ts
+
+    @pulumi.runtime.test
+    def run():
+        names = {"ts": ts, "pulumi": pulumi}
+        if "ts." in block:
+            names["workspace"] = ts.Workspace("given")
+            names["cluster"] = ts.Compute("given", ts.ComputeArgs(workspace=names["workspace"]))
+            names["tf"] = ts.Environment("given", ts.EnvironmentArgs(packages=["six==1.17.0"]))
+        exec(compile(block, "example", "exec"), names)
+
+    run()
