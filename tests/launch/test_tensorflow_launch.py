@@ -50,6 +50,30 @@ def test_chief_shares_the_node_of_worker_0_and_servers_have_their_own() -> None:
     assert cluster_of(plan) == {"chief": [f"a:{p[0]}"], "worker": [f"a:{p[1]}", f"b:{p[2]}"], "ps": [f"c:{p[3]}"]}
 
 
+def test_servers_share_the_nodes_of_workers_from_the_last_when_there_are_no_more() -> None:
+    distribution = TensorFlow(workers=2, parameter_servers=3)
+    plan = LaunchPlan(
+        distribution=distribution,
+        script="train.py",
+        code="",
+        logs="",
+        outputs="",
+        reports="",
+        nodes=("a", "b"),
+        ports=free_ports(distribution, 2),
+    )
+    plan.check()
+    places = [(task.role, task.index, task.node, task.local_rank, task.local_size) for task in all_tasks(plan)]
+    assert places == [
+        ("chief", 0, 0, 0, 3),
+        ("worker", 0, 0, 1, 3),
+        ("worker", 1, 1, 0, 3),
+        ("ps", 0, 1, 1, 3),
+        ("ps", 1, 0, 2, 3),
+        ("ps", 2, 1, 2, 3),
+    ]
+
+
 @pytest.mark.parametrize(
     ("cluster", "task", "words"),
     [

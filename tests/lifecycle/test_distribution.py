@@ -39,6 +39,13 @@ def test_more_nodes_than_the_compute_has_are_refused():
         checked({"kind": "horovod", "node_count": 3}, HOROVOD, TWO)
 
 
+def test_parameter_servers_may_share_the_nodes_of_the_workers():
+    described = {"kind": "tensorflow", "workers": 2, "parameter_servers": 1}
+    with pytest.raises(InvalidInputError, match=r"3 nodes .* node_count=2"):
+        checked({**described, "node_count": 3}, HOROVOD, TWO)
+    assert checked({**described, "node_count": 2}, HOROVOD, TWO) == {**described, "node_count": 2}
+
+
 def test_more_ranks_than_cpus_are_refused():
     with pytest.raises(InvalidInputError, match="ranks a node"):
         checked({"kind": "horovod", "processes_per_node": 4096}, HOROVOD, ComputeSpec(name="c"))

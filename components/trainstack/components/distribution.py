@@ -52,18 +52,21 @@ class TensorFlow:
     Attributes:
         worker_count: Workers, one a node; without parameter servers each runs the script
             (MultiWorkerMirroredStrategy).
-        parameter_server_count: Parameter servers, one a node; with them a chief runs the script
-            (ParameterServerStrategy).
+        parameter_server_count: Parameter servers; with them a chief runs the script (ParameterServerStrategy).
+        node_count: Nodes; when left out, one a worker and one a parameter server. As many as workers: the parameter
+            servers share the workers' nodes.
     """
 
     worker_count: int = 1
     parameter_server_count: int = 0
+    node_count: int | None = None
 
     def spec(self) -> dict[str, Any]:
         """The distribution as a run's inputs hold it."""
+        every = self.worker_count + self.parameter_server_count
         return {
             "kind": "tensorflow",
-            "node_count": self.worker_count + self.parameter_server_count,
+            "node_count": every if self.node_count is None else self.node_count,
             "workers": self.worker_count,
             "parameter_servers": self.parameter_server_count,
         }

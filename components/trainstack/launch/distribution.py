@@ -116,7 +116,8 @@ class TensorFlow(Distribution):
 
     Attributes:
         workers: Number of workers, one a node.
-        parameter_servers: Number of parameter servers, each on a node of its own, after those of the workers.
+        parameter_servers: Number of parameter servers, each on a node of its own, after those of the workers; or,
+            when there are only as many nodes as workers, beside the workers, from the last on.
     """
 
     kind: ClassVar[str] = "tensorflow"
@@ -128,16 +129,17 @@ class TensorFlow(Distribution):
         return self.workers + self.parameter_servers + (1 if self.parameter_servers else 0)
 
     def problem(self, node_count: int) -> str:
-        """Refuse another number of nodes than workers and parameter servers together."""
+        """Refuse another number of nodes than workers and parameter servers together, or workers alone."""
         if self.workers < 1 or self.parameter_servers < 0:
             return f"{self.workers} workers and {self.parameter_servers} parameter servers cannot train"
         needed = self.workers + self.parameter_servers
-        if node_count != needed:
-            return (
-                f"{self.workers} workers and {self.parameter_servers} parameter servers need {needed} nodes, "
-                f"{node_count} are given"
-            )
-        return ""
+        if node_count in (needed, self.workers):
+            return ""
+        shared = f", or {self.workers} that they share" if self.parameter_servers else ""
+        return (
+            f"{self.workers} workers and {self.parameter_servers} parameter servers need {needed} nodes{shared}, "
+            f"{node_count} are given"
+        )
 
 
 KINDS: dict[str, type[Distribution]] = {kind.kind: kind for kind in (Single, Horovod, TensorFlow)}

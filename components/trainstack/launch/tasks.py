@@ -76,8 +76,14 @@ def _places(plan: LaunchPlan) -> list[tuple[int, str, int, bool]]:
         return [(rank // per_node, "rank", rank, True) for rank in range(plan.task_count)]
     if not kind.parameter_servers:
         return [(index, "worker", index, True) for index in range(kind.workers)]
+    # A server has a node of its own where there are enough, else it sits beside a worker, the chief's last.
+    shared = len(plan.nodes) == kind.workers
+    servers = [
+        kind.workers - 1 - index % kind.workers if shared else kind.workers + index
+        for index in range(kind.parameter_servers)
+    ]
     return [
         (0, "chief", 0, True),  # it only hands out work, so it shares worker 0's node
         *((index, "worker", index, False) for index in range(kind.workers)),
-        *((kind.workers + index, "ps", index, False) for index in range(kind.parameter_servers)),
+        *((node, "ps", index, False) for index, node in enumerate(servers)),
     ]

@@ -70,8 +70,12 @@ def checked(
 
 def _check_room(parsed: Distribution, node_count: int, cluster: ComputeSpec) -> None:
     if node_count > cluster.max_nodes:
+        advice = ""
+        if isinstance(parsed, TensorFlow) and parsed.parameter_servers and parsed.workers <= cluster.max_nodes:
+            advice = f", or let parameter servers share the workers' nodes with node_count={parsed.workers}"
         raise InvalidInputError(
-            f"{node_count} nodes are more than compute {cluster.name!r} has ({cluster.max_nodes}): raise its max_nodes",
+            f"{node_count} nodes are more than compute {cluster.name!r} has ({cluster.max_nodes}): "
+            f"raise its max_nodes{advice}",
             field="distribution",
         )
     cpus = node_capacity(cluster).cpus
