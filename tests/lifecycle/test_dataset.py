@@ -407,7 +407,8 @@ def test_a_registration_killed_at_any_point_is_finished_by_the_next(workspace, s
     assert record.version == 1
     link_into(workspace, record, tmp_path / "run")
     assert tree(tmp_path / "run") == contents
-    assert list((workspace.root / "blobs" / "partial").iterdir()) == []
+    # What a kill between writing a note aside and renaming it leaves is swept a week later.
+    assert [path for path in (workspace.root / "blobs" / "partial").iterdir() if path.suffix != ".tmp"] == []
 
 
 def start_registrar(workspace, spec):

@@ -417,13 +417,17 @@ def test_a_missing_file_address_gives_way_to_the_next_mirror(tmp_path, server, b
         fetch(client, "a.bin", [f"file://{tmp_path}/none"], blobs)
 
 
-def test_a_full_disk_is_one_line_and_the_download_goes_on_later(server, client, small_disk):
+def test_a_disk_that_fills_up_meanwhile_is_one_line_and_the_download_goes_on_later(server, client, small_disk):
     blobs = BlobStore(small_disk / "blobs")
     filler = small_disk / "filler"
-    filler.write_bytes(bytes(600_000))
     url = server.add("a.bin", CONTENT)
+
+    def fill(_done, _size):
+        if not filler.exists():
+            filler.write_bytes(bytes(400_000))
+
     with pytest.raises(TrainstackError, match=r"disk full while writing .*free some space") as caught:
-        fetch(client, "a.bin", [url], blobs)
+        fetch(client, "a.bin", [url], blobs, report=fill)
     assert "\n" not in str(caught.value)
     assert len(server.requests) == 1
     filler.unlink()
@@ -432,6 +436,29 @@ def test_a_full_disk_is_one_line_and_the_download_goes_on_later(server, client, 
     server.forget()
     assert fetch(client, "a.bin", [url], blobs).sha256 == DIGEST
     assert server.sent == len(CONTENT) - kept + 1
+
+
+def test_a_file_that_does_not_fit_is_refused_before_its_first_byte(server, client, small_disk):
+    blobs = BlobStore(small_disk / "blobs")
+    (small_disk / "filler").write_bytes(bytes(600_000))
+    url = server.add("a.bin", CONTENT)
+    with pytest.raises(
+        TrainstackError, match=r"disk full: .*a\.bin needs 1,000,000 bytes, .* has \d+,\d+: free"
+    ) as caught:
+        fetch(client, "a.bin", [url, url], blobs)
+    assert "\n" not in str(caught.value)
+    assert (bytes_kept(blobs), len(server.requests)) == (0, 1)
+    (small_disk / "filler").unlink()
+    assert fetch(client, "a.bin", [url], blobs).sha256 == DIGEST
+
+
+def test_of_a_resumed_download_only_what_is_to_come_must_fit(server, client, small_disk):
+    blobs = BlobStore(small_disk / "blobs")
+    url = server.add("a.bin", CONTENT, break_after=[700_000, 10, 10, 10])
+    with pytest.raises(TrainstackError, match="the connection broke"):
+        fetch(client, "a.bin", [url], blobs)
+    assert bytes_kept(blobs) > 600_000
+    assert fetch(client, "a.bin", [server.add("a.bin", CONTENT)], blobs).sha256 == DIGEST
 
 
 @pytest.mark.parametrize("head", [True, False])

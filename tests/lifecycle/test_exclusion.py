@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from trainstack.lifecycle.exclusion import alone
+from trainstack.lifecycle.exclusion import alone, together
 
 
 def holder(lock: Path, children: str = "") -> subprocess.Popen[str]:
@@ -62,3 +62,44 @@ def test_the_lock_is_free_after_an_error(tmp_path: Path) -> None:
         raise ValueError("on purpose")
     with alone(tmp_path / "lock", lambda: pytest.fail("it is still held")):
         pass
+
+
+def test_many_hold_a_lock_together(tmp_path: Path) -> None:
+    with together(tmp_path / "lock"), together(tmp_path / "lock", lambda: pytest.fail("it waits")):
+        pass
+
+
+def test_together_waits_for_alone(tmp_path: Path) -> None:
+    process = holder(tmp_path / "lock")
+    told: list[str] = []
+
+    def waiting() -> None:
+        told.append("waiting")
+        process.kill()
+
+    with together(tmp_path / "lock", waiting):
+        pass
+    process.wait()
+    assert told == ["waiting"]
+
+
+def test_alone_waits_for_together(tmp_path: Path) -> None:
+    with together(tmp_path / "lock"):
+        process = subprocess.Popen(
+            [sys.executable, "-c", TAKER, str(tmp_path / "lock")], stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline() == "waiting\n"
+        time.sleep(0.2)
+        assert process.poll() is None
+    assert process.stdout.readline() == "held\n"
+    assert process.wait() == 0
+
+
+TAKER = """
+import sys
+from pathlib import Path
+from trainstack.lifecycle.exclusion import alone
+with alone(Path(sys.argv[1]), lambda: print("waiting", flush=True)):
+    print("held", flush=True)
+"""

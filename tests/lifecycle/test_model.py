@@ -288,3 +288,16 @@ def test_a_spec_with_an_unknown_field_or_no_resources_is_refused():
         ModelSpec(name="a", color="red")  # pyright: ignore[reportCallIssue]
     with pytest.raises(ValueError, match="greater than 0"):
         ModelSpec(name="a", resource_configuration={"cpu": 0, "memory_in_gb": 1})  # pyright: ignore[reportArgumentType]
+
+
+def test_a_model_that_does_not_fit_is_refused_before_anything_is_copied(small_disk: Path, tmp_path: Path):
+    workspace = Workspace.create(small_disk / "workspace", "test")
+    (tmp_path / "big").mkdir()
+    (tmp_path / "big" / "weights").write_bytes(os.urandom(2_000_000))
+    with pytest.raises(TrainstackError, match=r"disk full: model mnist needs 2,000,000 bytes") as caught:
+        model.register(workspace, SPEC, tmp_path / "big")
+    assert "\n" not in str(caught.value)
+    assert list(workspace.blobs) == []
+    assert not list((small_disk / "workspace" / "blobs").rglob("*.add"))
+    (tmp_path / "big" / "weights").write_bytes(os.urandom(200_000))
+    assert model.register(workspace, SPEC, tmp_path / "big").version == 1

@@ -113,3 +113,12 @@ def test_a_file_that_changes_while_it_is_submitted_is_noticed(source, tmp_path):
     (source / "train.py").write_text("import other")
     with pytest.raises(TrainstackError, match=r"train\.py changed"):
         snapshot.store(source, taken.files, BlobStore(tmp_path / "blobs"))
+
+
+def test_code_that_does_not_fit_is_refused_before_it_is_copied(source, small_disk):
+    (source / "table.py").write_bytes(os.urandom(2_000_000))
+    blobs = BlobStore(small_disk / "blobs")
+    with pytest.raises(TrainstackError, match=r"disk full: the code in .* needs 2,000,010 bytes") as caught:
+        snapshot.store(source, snapshot.take(source).files, blobs)
+    assert "\n" not in str(caught.value)
+    assert list(blobs) == []

@@ -23,7 +23,7 @@ from trainstack.lifecycle.dataset_record import (
     versions,
 )
 from trainstack.lifecycle.dataset_spec import DatasetSpec, local_digest, validate
-from trainstack.lifecycle.exclusion import alone
+from trainstack.lifecycle.exclusion import alone, together
 from trainstack.lifecycle.workspace import Workspace
 from trainstack.store import digest as digests
 
@@ -73,7 +73,10 @@ def register(
     """
     validate(spec)
     folder = workspace.dataset(spec.name)
-    with alone(folder / ".lock", lambda: progress(f"waiting for another registration of {spec.name}")):
+    with (
+        together(workspace.records_lock, lambda: progress("waiting for a removal from the workspace")),
+        alone(folder / ".lock", lambda: progress(f"waiting for another registration of {spec.name}")),
+    ):
         workspace.blobs.sweep()
         known = [find(workspace, spec.name, version) for version in versions(workspace, spec.name)]
         files = remote_contents(workspace, spec, known, progress, check_remote=check_remote)

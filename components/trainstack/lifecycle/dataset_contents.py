@@ -16,6 +16,7 @@ from trainstack.lifecycle.dataset_spec import DatasetSpec, local_digests
 from trainstack.lifecycle.local_files import local_files
 from trainstack.lifecycle.remote_file import Remote, open_client
 from trainstack.lifecycle.workspace import Workspace
+from trainstack.store import space
 
 _WORKERS = 4
 Item = TypeVar("Item")
@@ -84,6 +85,8 @@ def local_contents(workspace: Workspace, spec: DatasetSpec, progress: Callable[[
             )
     blobs = workspace.blobs
     missing = {digest: (name, path) for name, (path, digest) in contents.items() if not blobs.has(digest)}
+    size = space.size_of(Path(path) for _, path in missing.values())
+    space.require(blobs.root, size, f"dataset {spec.name}")
     shown = Progress(progress, len(missing))
 
     def keep(digest: str) -> None:

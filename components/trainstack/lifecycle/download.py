@@ -11,6 +11,7 @@ from trainstack.errors import DigestMismatchError, TrainstackError
 from trainstack.lifecycle.dataset_sources import file_url_path, shown
 from trainstack.lifecycle.partial_file import PartialFile
 from trainstack.lifecycle.remote_file import Remote, UnavailableError, conditions, reason, root_cause, stamp
+from trainstack.store import space
 from trainstack.store.blobs import BlobStore
 
 if TYPE_CHECKING:
@@ -145,6 +146,7 @@ def _attempt(
             if response.status_code == 304 and known is not None and not start:
                 return known
             total = _begin(response, partial, start)
+            partial.expect(total, f"the download of {shown(url)}")
             resumed = response.status_code == 206
             for chunk in response.iter_raw():
                 if stopped.is_set():
@@ -203,6 +205,7 @@ def _copy(path: Path, url: str, blobs: BlobStore, known: Remote | None, promised
         mark = stamp(path)
         if known is not None and known.etag == mark:
             return known
+        space.require(blobs.root, path.stat().st_size, f"a copy of {path}")
         digest = blobs.add(path, expected=promised)
     except DigestMismatchError as exc:
         raise _MismatchError(str(exc)) from exc

@@ -1,4 +1,4 @@
-"""Let one process at a time work on a folder, and its children with it, whatever kills whom."""
+"""Let one process at a time work on a folder, or many and no other kind, whatever kills whom."""
 
 from __future__ import annotations
 
@@ -26,15 +26,33 @@ def alone(path: Path, waiting: Callable[[], None]) -> Generator[int]:
     Yields:
         The descriptor.
     """
+    with _held(path, fcntl.LOCK_EX, waiting) as descriptor:
+        yield descriptor
+
+
+@contextlib.contextmanager
+def together(path: Path, waiting: Callable[[], None] = lambda: None) -> Generator[None]:
+    """Hold a lock file for the time of the block beside any number of others who do so, and beside no `alone`.
+
+    Args:
+        path: The lock file; made when missing, never removed.
+        waiting: Is called once if a process holds it alone, before waiting for that one.
+    """
+    with _held(path, fcntl.LOCK_SH, waiting):
+        yield
+
+
+@contextlib.contextmanager
+def _held(path: Path, kind: int, waiting: Callable[[], None]) -> Generator[int]:
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             waiting()
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            fcntl.flock(descriptor, kind)
         yield descriptor
     finally:
         os.close(descriptor)

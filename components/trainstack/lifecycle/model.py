@@ -13,11 +13,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from trainstack.errors import NotFoundError, TrainstackError
-from trainstack.lifecycle.exclusion import alone
+from trainstack.lifecycle.exclusion import alone, together
 from trainstack.lifecycle.model_record import ModelRecord, ModelSpec, ResourceConfiguration
 from trainstack.lifecycle.model_source import file_digests, resolve_source, source_digest, source_files
 from trainstack.lifecycle.workspace import Workspace, checked_name
 from trainstack.store import digest as digests
+from trainstack.store import space
 from trainstack.store.atomic import disk_errors, read_json, write_json
 
 __all__ = [
@@ -68,7 +69,10 @@ def register(
     progress(f"hashing {len(files)} files")
     named = file_digests(files)
     about = spec.model_dump(mode="json", exclude={"name"})
-    with alone(workspace.model(spec.name) / ".lock", lambda: progress(f"waiting for another {spec.name}")):
+    with (
+        together(workspace.records_lock, lambda: progress("waiting for a removal from the workspace")),
+        alone(workspace.model(spec.name) / ".lock", lambda: progress(f"waiting for another {spec.name}")),
+    ):
         _sweep(workspace, spec.name)
         latest = max(_versions(workspace, spec.name), default=0)
         if latest:
@@ -85,6 +89,8 @@ def register(
             "files": named,
         }
         progress(f"storing version {latest + 1}")
+        missing = {named[name]: path for name, path in files.items() if not workspace.blobs.has(named[name])}
+        space.require(workspace.blobs.root, space.size_of(missing.values()), f"model {spec.name}")
         for relative, path in files.items():
             _store(workspace, path, named[relative])
         _place(workspace, {**content, **about})

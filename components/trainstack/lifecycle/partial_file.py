@@ -18,6 +18,7 @@ from typing import BinaryIO
 
 from trainstack.errors import TrainstackError
 from trainstack.store import digest as digests
+from trainstack.store import space
 from trainstack.store.atomic import disk_errors, read_json, write_json
 from trainstack.store.blobs import BlobStore
 
@@ -91,6 +92,15 @@ class PartialFile:
     def resume(self) -> None:
         """Go on at `resume_from`, the bytes before it digested."""
         self._keep(self.resume_from)
+
+    def expect(self, total: int | None, what: str) -> None:
+        """Make sure that what is still to come of so many bytes in all fits on the disk.
+
+        Raises:
+            TrainstackError: It does not.
+        """
+        if total is not None:
+            space.require(self._path.parent, total - self.size, what)
 
     def write(self, chunk: bytes) -> None:
         """Append bytes."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
 from trainstack.lifecycle import service_process as process
-from trainstack.lifecycle.exclusion import alone
+from trainstack.lifecycle.exclusion import alone, together
 from trainstack.lifecycle.model import ModelRecord, drift
 from trainstack.lifecycle.service_port import chosen_port, validate_port
 from trainstack.lifecycle.service_record import (
@@ -110,7 +110,11 @@ def start(
     _check_servable(workspace, model)
     folder = workspace.service(spec.name)
     python = python.absolute()
-    with alone(folder / "lock", lambda: progress("waiting for another change of this service")) as held:
+    with (
+        # Until its record names the model, so that `trainstack purge` never takes the model away in between.
+        together(workspace.records_lock, lambda: progress("waiting for a removal from the workspace")),
+        alone(folder / "lock", lambda: progress("waiting for another change of this service")) as held,
+    ):
         process.sweep(folder)
         old = read_record(workspace, spec.name)
         servers = process.living(folder)

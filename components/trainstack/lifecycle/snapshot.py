@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
+from trainstack.errors import DigestMismatchError, InvalidInputError, NotFoundError, TrainstackError
 from trainstack.store import digest as digests
+from trainstack.store import space
 from trainstack.store.blobs import BlobStore
 from trainstack.store.cache import cache_folder
 from trainstack.store.digest import DigestCache
@@ -81,14 +82,14 @@ def store(source: Path, files: dict[str, str], blobs: BlobStore) -> None:
     """Copy a snapshot's files into the blob store, so that the run no longer depends on the source folder.
 
     Raises:
-        TrainstackError: A file is no longer what the snapshot says.
+        TrainstackError: A file is no longer what the snapshot says, or the disk is full.
     """
-    for name, digest in files.items():
-        if blobs.has(digest):
-            continue
+    missing = {digest: name for name, digest in files.items() if not blobs.has(digest)}
+    space.require(blobs.root, space.size_of(source / name for name in missing.values()), f"the code in {source}")
+    for digest, name in missing.items():
         try:
             blobs.add(source / name, expected=digest)
-        except (FileNotFoundError, TrainstackError) as exc:
+        except (FileNotFoundError, DigestMismatchError) as exc:
             raise TrainstackError(f"{name} changed while it was being submitted: run `pulumi up` again") from exc
 
 

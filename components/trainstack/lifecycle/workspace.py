@@ -87,6 +87,16 @@ class Workspace:
         return BlobStore(self.root / "blobs")
 
     @property
+    def records_lock(self) -> Path:
+        """Held together from storing a first blob to writing the record that points to it, alone to remove either."""
+        return self.root / "records.lock"
+
+    @property
+    def trash(self) -> Path:
+        """Folder for what is being removed: moved here whole, so that it is there or not, then deleted."""
+        return self.root / "trash"
+
+    @property
     def digest_cache(self) -> DigestCache:
         """Digests of local files, remembered between calls."""
         return DigestCache(self.root / "cache" / "digests.json")

@@ -1,0 +1,20 @@
+import pytest
+
+from trainstack.errors import TrainstackError
+from trainstack.store import space
+
+
+def test_what_fits_is_let_through_also_into_a_folder_that_is_yet_to_be_made(tmp_path):
+    space.require(tmp_path / "not" / "yet", 1, "a file")
+
+
+def test_what_does_not_fit_says_what_it_needs_and_what_there_is(small_disk):
+    with pytest.raises(
+        TrainstackError, match=r"disk full: the model needs 2,000,000 bytes, .*blobs has \d+,\d+,?\d*: free"
+    ):
+        space.require(small_disk / "blobs", 2_000_000, "the model")
+
+
+def test_files_that_are_gone_have_no_size(tmp_path):
+    (tmp_path / "a").write_bytes(b"12345")
+    assert space.size_of([tmp_path / "a", tmp_path / "none"]) == 5
