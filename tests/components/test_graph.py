@@ -1,5 +1,8 @@
 """The graph that a program declares, under Pulumi's mocks."""
 
+import subprocess
+import sys
+
 import pulumi
 import pytest
 from pulumi.runtime import mocks
@@ -113,9 +116,8 @@ def test_no_config_is_one_clear_line(recorder, tmp_path):
     ("arguments", "words"),
     [
         ({}, "none given"),
-        ({"packages": ["six"], "curated_name": "tensorflow-2.15"}, "packages and curated_name given"),
-        ({"curated_name": "nothing-1.0"}, "nothing-1.0"),
-        ({"packages": ["not a requirement !"]}, "not a requirement"),
+        ({"packages": ["six"], "curated_name": "tensorflow-2.15"}, "packages and curated given"),
+        ({"curated_name": "tensorflow-2.15", "variables": {"A": "1"}}, "clone it"),
     ],
 )
 def test_a_wrong_environment_is_one_clear_line(recorder, arguments, words):
@@ -151,6 +153,16 @@ def test_secrets_are_marked_secret(recorder):
 
     deploy(program)
     assert recorder.resources[kind("TrainingRun"), "r"]["secret_variables"]
+
+
+def test_declaring_imports_nothing_that_only_a_provider_needs(tmp_path):
+    program = (
+        "import sys, trainstack as ts; [getattr(ts, name) for name in ts.__all__];"
+        "print([name for name in ('pydantic', 'httpx', 'tensorflow', 'mlflow', 'kubernetes', 'docker')"
+        " if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout.strip() == "[]"
 
 
 def test_an_environment_saved_to_a_folder_comes_back_with_its_lock(recorder, tmp_path):

@@ -2,6 +2,7 @@
 
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pulumi.runtime.rpc import UNKNOWN
@@ -33,12 +34,25 @@ def workspace(tmp_path):
     return Workspace.create(tmp_path / "ws", "ws")
 
 
-def deployed(provider, inputs, olds=None):
+def deployed(provider, inputs, olds=None) -> tuple[str, dict[str, Any]]:
     """Check and create, as the engine does; the state that comes of it."""
     result = provider.check(olds or {}, inputs)
     assert [failure.reason for failure in result.failures] == []
     created = provider.create(result.inputs)
+    assert created.outs is not None
     return created.id, created.outs
+
+
+def updated(provider, id_, olds, news) -> dict[str, Any]:
+    outs = provider.update(id_, olds, news).outs
+    assert outs is not None
+    return outs
+
+
+def reread(provider, id_, state) -> dict[str, Any]:
+    outs = provider.read(id_, state).outs
+    assert outs is not None
+    return outs
 
 
 def refused(provider, inputs):
@@ -84,7 +98,7 @@ def test_local_data_is_digested_in_check_so_that_preview_sees_it_change(workspac
     (tmp_path / "data" / "a.csv").write_text("2")
     changed = provider.check(state, inputs).inputs
     assert provider.diff(id_, state, changed).changes is True
-    assert provider.update(id_, state, changed).outs["version"] == 2
+    assert updated(provider, id_, state, changed)["version"] == 2
 
 
 def test_a_promised_digest_that_is_not_kept_names_both(workspace, tmp_path):
@@ -101,14 +115,35 @@ def test_an_environment_names_its_packages_and_a_broken_one_is_found(tmp_path, m
     inputs = {"spec": {"name": "tiny", "packages": ["six==1.17.0"]}}
     id_, state = deployed(provider, inputs)
     assert state["packages"] == {"six": "1.17.0"}
-    assert provider.read(id_, state).outs["drift"] == []
+    assert reread(provider, id_, state)["drift"] == []
     [python] = (tmp_path / "cache" / "environments").glob("*/venv/bin/python")
     python.unlink()
-    drifted = provider.read(id_, state).outs
+    drifted = reread(provider, id_, state)
     assert drifted["drift"]
     assert provider.diff(id_, drifted, provider.check(state, inputs).inputs).changes is True
-    mended = provider.update(id_, drifted, provider.check(state, inputs).inputs).outs
-    assert provider.read(id_, mended).outs["drift"] == []
+    mended = updated(provider, id_, drifted, provider.check(state, inputs).inputs)
+    assert reread(provider, id_, mended)["drift"] == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ({"curated": "nothing-1.0"}, "nothing-1.0"),
+        ({"packages": ["not a requirement !"]}, "not a requirement"),
+        ({"requirements_file": "absent.txt"}, "absent.txt"),
+        ({"conda_file": "absent.yml"}, "absent.yml"),
+        ({"packages": ["six==0.0.0.1"]}, "six"),
+        ({"packages": ["six"], "python": "2.7"}, "2.7"),
+    ],
+)
+def test_a_wrong_environment_is_refused_in_preview(spec, words):
+    assert words in refused(EnvironmentProvider(), {"spec": {"name": "e", **spec}})
+
+
+def test_a_requirements_file_is_read_from_the_project(tmp_path):
+    (tmp_path / "requirements.txt").write_text("six==1.17.0\n")
+    inputs = EnvironmentProvider().check({}, {"spec": {"name": "e", "requirements_file": "requirements.txt"}}).inputs
+    assert inputs["packages"] == {"six": "1.17.0"}
 
 
 @pytest.fixture
@@ -121,19 +156,19 @@ def model_inputs(workspace, tmp_path):
 def test_unchanged_files_make_no_new_version_and_changed_ones_do(model_inputs, tmp_path):
     provider = ModelProvider()
     id_, state = deployed(provider, model_inputs)
-    assert provider.update(id_, state, {**model_inputs, "description": "new"}).outs["version"] == 1
+    assert updated(provider, id_, state, {**model_inputs, "description": "new"})["version"] == 1
     (tmp_path / "net" / "weights").write_text("2")
-    assert provider.update(id_, state, model_inputs).outs["version"] == 2
+    assert updated(provider, id_, state, model_inputs)["version"] == 2
 
 
 def test_a_lost_model_file_is_found_and_mended(model_inputs):
     provider = ModelProvider()
     id_, state = deployed(provider, model_inputs)
     Path(state["directory"], "weights").unlink()
-    drifted = provider.read(id_, state).outs
+    drifted = reread(provider, id_, state)
     assert drifted["drift"] == ["weights: gone"]
-    assert provider.update(id_, drifted, model_inputs).outs["version"] == 1
-    assert provider.read(id_, state).outs["drift"] == []
+    assert updated(provider, id_, drifted, model_inputs)["version"] == 1
+    assert reread(provider, id_, state)["drift"] == []
 
 
 @pytest.mark.parametrize(

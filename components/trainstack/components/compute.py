@@ -9,7 +9,7 @@ import pulumi
 
 from trainstack.components.base import Component, LifecycleResource
 from trainstack.components.workspace import Workspace
-from trainstack.provider.compute import ComputeProvider
+from trainstack.provider.handles import ComputeHandle
 
 
 @dataclass(kw_only=True)
@@ -71,7 +71,7 @@ class Compute(Component):
             "idle_seconds_before_scaledown": args.idle_seconds_before_scaledown,
         }
         self._resource = _Resource(
-            ComputeProvider(), name, {**self.spec, "workspace": args.workspace.root}, self._child_options()
+            ComputeHandle(), name, {**self.spec, "workspace": args.workspace.root}, self._child_options()
         )
         self.node = self._resource.node
         self.register_outputs({"name": name, "node": self.node})

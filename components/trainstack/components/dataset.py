@@ -10,7 +10,7 @@ import pulumi
 
 from trainstack.components.base import Component, LifecycleResource, portable_path
 from trainstack.components.workspace import Workspace
-from trainstack.provider.dataset import DatasetProvider
+from trainstack.provider.handles import DatasetHandle
 
 
 @dataclass(kw_only=True)
@@ -86,7 +86,7 @@ class Dataset(Component):
         self.workspace = args.workspace
         self.name = name
         self._resource = _Resource(
-            DatasetProvider(),
+            DatasetHandle(),
             name,
             {
                 "workspace": args.workspace.root,

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pulumi
 
 from trainstack.components.base import Component, LifecycleResource, program_errors
 from trainstack.errors import InvalidInputError
-from trainstack.lifecycle.environment import (
-    EnvironmentSpec,
-    clone,
-    get_curated,
-    load_from_directory,
-    save_to_directory,
-)
-from trainstack.provider.environment import EnvironmentProvider
+from trainstack.lifecycle.project import portable, project_root
+from trainstack.provider.handles import EnvironmentHandle
+
+if TYPE_CHECKING:
+    from trainstack.lifecycle.environment import EnvironmentSpec
+
+
+DEFAULT_PYTHON = "3.11"
 
 
 @dataclass(kw_only=True)
@@ -40,7 +41,7 @@ class EnvironmentArgs:
     conda_file: str | None = None
     conda: Mapping[str, Any] | None = None
     curated_name: str | None = None
-    python: str = "3.11"
+    python: str = DEFAULT_PYTHON
     variables: Mapping[str, str] = field(default_factory=dict[str, str])
     lock: str | None = None
 
@@ -57,6 +58,8 @@ class EnvironmentArgs:
             name: The curated environment.
             add: Requirements besides its own; with any, it is locked anew.
         """
+        from trainstack.lifecycle.environment import clone, get_curated
+
         with program_errors(f"environment {name}"):
             return cls._of(clone(get_curated(name), "clone", add=add))
 
@@ -67,6 +70,8 @@ class EnvironmentArgs:
         Args:
             folder: The folder, relative to the program's.
         """
+        from trainstack.lifecycle.environment import load_from_directory
+
         with program_errors(f"environment in {folder}"):
             return cls._of(load_from_directory(folder))
 
@@ -77,8 +82,10 @@ class EnvironmentArgs:
             folder: The folder; made when missing.
             name: What the environment is called there.
         """
+        from trainstack.lifecycle.environment import declared, save_to_directory
+
         with program_errors(f"environment {name}"):
-            save_to_directory(self._spec(name) if self.curated_name is None else get_curated(self.curated_name), folder)
+            save_to_directory(declared(self.spec(name), project_root()), folder)
 
     @classmethod
     def _of(cls, spec: EnvironmentSpec) -> EnvironmentArgs:
@@ -93,48 +100,35 @@ class EnvironmentArgs:
         )
 
     def spec(self, name: str) -> dict[str, Any]:
-        """What the environment's inputs hold; a curated one is named, its packages come with Trainstack.
+        """What the environment's inputs hold; the provider reads and checks it, in preview too.
 
         Args:
             name: The environment's name.
 
         Raises:
-            InvalidInputError: No source or several are given, or what is given is wrong.
+            InvalidInputError: No source or several are given.
         """
-        sources = {
+        sources: dict[str, Any] = {
             "packages": list(self.packages) or None,
-            "requirements_file": self.requirements_file,
-            "conda_file": self.conda_file,
-            "conda": self.conda,
-            "curated_name": self.curated_name,
+            "requirements_file": self._portable(self.requirements_file),
+            "conda_file": self._portable(self.conda_file),
+            "conda": dict(self.conda) if self.conda is not None else None,
+            "curated": self.curated_name,
         }
-        given = [source for source, value in sources.items() if value is not None]
+        given = {source: value for source, value in sources.items() if value is not None}
         if len(given) != 1:
-            raise InvalidInputError(
-                f"give one of {', '.join(sources)}; {' and '.join(given) if given else 'none'} given"
-            )
-        return self._spec(name).model_dump(mode="json", exclude_defaults=True)
+            found = " and ".join(given) if given else "none"
+            raise InvalidInputError(f"give one of {', '.join(sources)}; {found} given")
+        options: dict[str, Any] = {"python": self.python, "variables": dict(self.variables), "lock": self.lock}
+        defaults: dict[str, Any] = {"python": DEFAULT_PYTHON, "variables": {}, "lock": None}
+        chosen = {option: value for option, value in options.items() if value != defaults[option]}
+        if self.curated_name is not None and chosen:
+            raise InvalidInputError("a curated environment takes nothing besides: clone it under your own name")
+        return {"name": name, **given, **chosen}
 
-    def _spec(self, name: str) -> EnvironmentSpec:
-        variables = dict(self.variables)
-        if self.curated_name is not None:
-            if variables or self.lock:
-                raise InvalidInputError(
-                    "a curated environment takes no variables or lock: clone it under your own name"
-                )
-            return get_curated(self.curated_name).model_copy(update={"name": name, "lock": None, "packages": ()})
-        if self.requirements_file is not None:
-            return EnvironmentSpec.from_requirements_file(
-                self.requirements_file, name=name, python=self.python, variables=variables
-            )
-        if self.conda_file is not None:
-            return EnvironmentSpec.from_conda_file(self.conda_file, name=name, variables=variables)
-        if self.conda is not None:
-            spec = EnvironmentSpec.from_conda(self.conda, name=name, variables=variables)
-            return EnvironmentSpec.model_validate({**spec.model_dump(), "lock": self.lock})
-        return EnvironmentSpec(
-            name=name, python=self.python, packages=tuple(self.packages), variables=variables, lock=self.lock
-        )
+    @staticmethod
+    def _portable(path: str | None) -> str | None:
+        return None if path is None else portable(Path.cwd() / path, project_root())
 
 
 class _Resource(LifecycleResource, module="trainstack", name="Environment"):
@@ -165,7 +159,7 @@ class Environment(Component):
             self.spec = args.spec(name)
         super().__init__(name, opts)
         self.name = name
-        self._resource = _Resource(EnvironmentProvider(), name, {"spec": self.spec}, self._child_options())
+        self._resource = _Resource(EnvironmentHandle(), name, {"spec": self.spec}, self._child_options())
         self.digest = self._resource.digest
         self.packages = self._resource.packages
         self.register_outputs({"name": name, "digest": self.digest})

@@ -12,7 +12,7 @@ from trainstack.components.base import Component, LifecycleResource, absolute_pa
 from trainstack.components.training_run import TrainingRun
 from trainstack.components.workspace import Workspace
 from trainstack.errors import InvalidInputError
-from trainstack.provider.model import ModelProvider
+from trainstack.provider.handles import ModelHandle
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +88,7 @@ class Model(Component):
         self.name = name
         configuration = asdict(args.resource_configuration) if args.resource_configuration else None
         self._resource = _Resource(
-            ModelProvider(),
+            ModelHandle(),
             name,
             {
                 "workspace": workspace.root,

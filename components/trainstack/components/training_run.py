@@ -14,8 +14,7 @@ from trainstack.components.compute import Compute
 from trainstack.components.dataset import DatasetReference
 from trainstack.components.distribution import Horovod, TensorFlow
 from trainstack.components.environment import Environment
-from trainstack.lifecycle import artifacts
-from trainstack.provider.training_run import TrainingRunProvider
+from trainstack.provider.handles import TrainingRunHandle
 
 Argument = pulumi.Input[str | int | float | bool | None] | DatasetReference
 Value = Argument | Sequence[Argument]
@@ -113,7 +112,7 @@ class TrainingRun(Component):
         self.name = name
         datasets: dict[str, DatasetReference] = {}
         self._resource = _Resource(
-            TrainingRunProvider(),
+            TrainingRunHandle(),
             name,
             {
                 "workspace": self.workspace.root,
@@ -157,6 +156,8 @@ class TrainingRun(Component):
         Returns:
             The paths of the copies.
         """
+        from trainstack.lifecycle import artifacts
+
         to = Path.cwd() / output_directory
         return self.path.apply(lambda path: artifacts.download(Path(path), prefix, to))
 

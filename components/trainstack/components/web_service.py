@@ -8,7 +8,7 @@ import pulumi
 
 from trainstack.components.base import Component, LifecycleResource
 from trainstack.components.model import Model
-from trainstack.provider.web_service import WebServiceProvider
+from trainstack.provider.handles import WebServiceHandle
 
 
 @dataclass(kw_only=True)
@@ -50,7 +50,7 @@ class WebService(Component):
         super().__init__(name, opts)
         self.name = name
         self._resource = _Resource(
-            WebServiceProvider(),
+            WebServiceHandle(),
             name,
             {
                 "workspace": args.model.workspace.root,

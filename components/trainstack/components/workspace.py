@@ -8,9 +8,8 @@ from pathlib import Path
 import pulumi
 
 from trainstack.components.base import Component, LifecycleResource, absolute_path, portable_path, program_errors
-from trainstack.lifecycle import workspace_config
-from trainstack.lifecycle.project import project_root
-from trainstack.provider.workspace import WorkspaceProvider
+from trainstack.lifecycle.project import FOLDER, project_root
+from trainstack.provider.handles import WorkspaceHandle
 
 
 @dataclass(kw_only=True)
@@ -51,8 +50,8 @@ class Workspace(Component):
     ) -> None:
         super().__init__(name, opts)
         given = args.root if args else None
-        root = portable_path(given if given is not None else str(project_root() / workspace_config.FOLDER / name))
-        self._resource = _Resource(WorkspaceProvider(), name, {"name": name, "root": root}, self._child_options())
+        root = portable_path(given if given is not None else str(project_root() / FOLDER / name))
+        self._resource = _Resource(WorkspaceHandle(), name, {"name": name, "root": root}, self._child_options())
         self.name = name
         # The resource's, not the argument's: what uses the root then waits for the folder.
         self.root = self._resource.root
@@ -70,6 +69,8 @@ class Workspace(Component):
         Raises:
             pulumi.RunError: There is no such file, or it does not name a workspace.
         """
+        from trainstack.lifecycle import workspace_config
+
         with program_errors("Workspace.from_config"):
             root, config = workspace_config.find(Path(path) if path else Path.cwd())
         return cls(config.name, WorkspaceArgs(root=str(root)), opts)

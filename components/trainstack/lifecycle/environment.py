@@ -6,7 +6,7 @@ An `EnvironmentSpec` says what is wanted, `lock` pins it, `build` makes it on th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ __all__ = [
     "cached_lock",
     "clone",
     "curated_names",
+    "declared",
     "get_curated",
     "load_from_directory",
     "location",
@@ -41,6 +42,34 @@ __all__ = [
 
 _LOCK = "requirements.lock"
 _SPEC = "environment.json"
+
+
+def declared(described: Mapping[str, Any], root: Path) -> EnvironmentSpec:
+    """The environment that a program describes.
+
+    Args:
+        described: A `name`, one of `packages`, `requirements_file`, `conda_file`, `conda` and `curated`, and
+            where it applies `python`, `variables` and `lock`. A curated one goes by its name alone, so that state
+            stays small and its packages come with Trainstack.
+        root: What the files' paths are relative to.
+
+    Raises:
+        InvalidInputError: A file is missing, something in it is wrong, or no curated environment has that name.
+    """
+    given = dict(described)
+    if "curated" in given:
+        return get_curated(str(given["curated"]))
+    name, variables, lock = str(given["name"]), given.get("variables"), given.get("lock")
+    if "requirements_file" in given:
+        python = str(given.get("python", DEFAULT_PYTHON))
+        path = root / given["requirements_file"]
+        return EnvironmentSpec.from_requirements_file(path, name=name, python=python, variables=variables)
+    if "conda_file" in given:
+        return EnvironmentSpec.from_conda_file(root / given["conda_file"], name=name, variables=variables)
+    if "conda" in given:
+        spec = EnvironmentSpec.from_conda(given["conda"], name=name, variables=variables)
+        return EnvironmentSpec.model_validate({**spec.model_dump(), "lock": lock})
+    return EnvironmentSpec.model_validate(given)
 
 
 def clone(spec: EnvironmentSpec, new_name: str, *, add: Iterable[str] = ()) -> EnvironmentSpec:

@@ -7,6 +7,10 @@ import os
 from pathlib import Path
 
 
+FOLDER = ".trainstack"
+"""Where a project keeps its workspaces and the file that names the one in use."""
+
+
 @functools.cache
 def project_root(start: Path | None = None) -> Path:
     """The folder of the nearest `Pulumi.yaml` at or above `start`; `start` itself where there is none.

@@ -7,12 +7,11 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from trainstack.errors import InvalidInputError, NotFoundError
-from trainstack.lifecycle.project import portable
+from trainstack.lifecycle.project import FOLDER, portable
 from trainstack.lifecycle.workspace import Workspace
 from trainstack.store.atomic import read_json, write_json
 
 FILE = "config.json"
-FOLDER = ".trainstack"
 
 
 class WorkspaceConfig(BaseModel):

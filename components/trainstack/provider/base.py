@@ -36,9 +36,6 @@ class LifecycleProvider(ResourceProvider):
     identity: ClassVar[tuple[str, ...]] = ("name", "workspace")
     content: ClassVar[tuple[str, ...]] = ()
 
-    # Pickled by name into every resource's state; nothing secret is in it.
-    serialize_as_secret_always = False
-
     def accept(self, news: Properties) -> Properties:
         """Validate inputs and return them completed; unknown values are `UNKNOWN`.
 

@@ -9,18 +9,13 @@ from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 from pulumi.runtime.rpc import UNKNOWN
 
 from trainstack.lifecycle import environment
+from trainstack.lifecycle.project import project_root
 from trainstack.provider.base import LifecycleProvider, Properties, integral, known, own, row
 
 
 def declared(described: Mapping[str, Any]) -> environment.EnvironmentSpec:
-    """The environment that inputs describe; a curated one by its name alone, so that state stays small.
-
-    Raises:
-        InvalidInputError: The description is wrong, or there is no curated environment of that name.
-    """
-    if described.get("curated"):
-        return environment.get_curated(described["curated"])
-    return environment.EnvironmentSpec.model_validate(integral(described))
+    """The environment that a resource's inputs describe."""
+    return environment.declared(integral(described), project_root())
 
 
 class EnvironmentProvider(LifecycleProvider):

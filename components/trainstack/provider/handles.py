@@ -1,0 +1,97 @@
+"""What a program hands to Pulumi in place of a provider: its name. The provider itself is loaded by the first verb.
+
+Pulumi pickles a resource's provider into its state, by name where the class can be imported. A program that only
+declares then pays for none of what a provider needs, and `pulumi preview` of a finished stack stays quick.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from typing import Any, ClassVar
+
+from pulumi.dynamic import CheckResult, CreateResult, DiffResult, ReadResult, ResourceProvider, UpdateResult
+
+
+@functools.cache
+def _loaded(provider: str) -> ResourceProvider:
+    module, name = provider.split(":")
+    return getattr(importlib.import_module(f"trainstack.provider.{module}"), name)()
+
+
+class Handle(ResourceProvider):
+    """Passes every verb on to the provider that it names.
+
+    Attributes:
+        provider: Its module in this package, and its class.
+    """
+
+    # Pickled by name into every resource's state; nothing secret is in it.
+    serialize_as_secret_always = False
+    provider: ClassVar[str]
+
+    def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
+        """Validate and complete the inputs."""
+        return _loaded(self.provider).check(_olds, news)
+
+    def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
+        """Say what a change would do."""
+        return _loaded(self.provider).diff(_id, _olds, _news)
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        """Make the resource be."""
+        return _loaded(self.provider).create(props)
+
+    def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
+        """Find out what has become of it."""
+        return _loaded(self.provider).read(id_, props)
+
+    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
+        """Change it in place."""
+        return _loaded(self.provider).update(_id, _olds, _news)
+
+    def delete(self, _id: str, _props: dict[str, Any]) -> None:
+        """Let it go."""
+        _loaded(self.provider).delete(_id, _props)
+
+
+class WorkspaceHandle(Handle):
+    """Names `WorkspaceProvider`."""
+
+    provider = "workspace:WorkspaceProvider"
+
+
+class ComputeHandle(Handle):
+    """Names `ComputeProvider`."""
+
+    provider = "compute:ComputeProvider"
+
+
+class DatasetHandle(Handle):
+    """Names `DatasetProvider`."""
+
+    provider = "dataset:DatasetProvider"
+
+
+class EnvironmentHandle(Handle):
+    """Names `EnvironmentProvider`."""
+
+    provider = "environment:EnvironmentProvider"
+
+
+class TrainingRunHandle(Handle):
+    """Names `TrainingRunProvider`."""
+
+    provider = "training_run:TrainingRunProvider"
+
+
+class ModelHandle(Handle):
+    """Names `ModelProvider`."""
+
+    provider = "model:ModelProvider"
+
+
+class WebServiceHandle(Handle):
+    """Names `WebServiceProvider`."""
+
+    provider = "web_service:WebServiceProvider"
