@@ -4,97 +4,17 @@ import json
 import os
 import signal
 import threading
-import time
 from pathlib import Path
 
 import pytest
+from tests.lifecycle.runs import SCRIPT, printed, until
 
 from trainstack.errors import RunFailedError, TrainstackError
-from trainstack.lifecycle import environment, snapshot, submission
-from trainstack.lifecycle.arguments import canonical
+from trainstack.lifecycle import submission
 from trainstack.lifecycle.compute import ComputeSpec
-from trainstack.lifecycle.environment import EnvironmentSpec
-from trainstack.lifecycle.fingerprint import RunEnvironment, RunSpec
-from trainstack.lifecycle.run import RunDirectory, RunRequest, Status, history, resolve
+from trainstack.lifecycle.run import RunDirectory, Status, history, resolve
 from trainstack.lifecycle.submission import Outcome
-from trainstack.lifecycle.workspace import Workspace
 from trainstack.targets.local import processes
-
-SCRIPT = """
-import json, os, pathlib, sys, time
-arguments = dict(zip(sys.argv[1::2], sys.argv[2::2]))
-pathlib.Path("outputs/seen.json").write_text(json.dumps(
-    {"argv": sys.argv[1:], "cwd": os.getcwd(), "token": os.environ.get("TOKEN"), "variable": os.environ.get("V")}))
-state = pathlib.Path(os.environ["TRAINSTACK_CHECKPOINT_DIR"], "step")
-step = int(state.read_text()) if state.exists() else 0
-resumed = step > 0
-print("starting at", step, flush=True)
-while step < int(arguments.get("--steps", 1)):
-    step += 1
-    time.sleep(float(arguments.get("--pause", 0)))
-    state.write_text(str(step))
-    print("step", step, flush=True)
-if "--exit" in arguments:
-    print("about to fail", file=sys.stderr)
-    sys.exit(int(arguments["--exit"]))
-pathlib.Path("outputs/model").mkdir()
-pathlib.Path("outputs/model/weights").write_text(str(step))
-"""
-
-
-@pytest.fixture(scope="module")
-def packages():
-    spec = EnvironmentSpec.from_packages("tiny", ["six==1.17.0"])
-    lock = environment.lock(spec)
-    environment.build(spec, lock)
-    return spec, lock
-
-
-@pytest.fixture
-def workspace(tmp_path):
-    return Workspace.create(tmp_path / "ws", "ws")
-
-
-@pytest.fixture
-def source(tmp_path):
-    folder = tmp_path / "source"
-    folder.mkdir()
-    (folder / "train.py").write_text(SCRIPT)
-    return folder
-
-
-@pytest.fixture
-def request_for(packages, source):
-    spec, lock = packages
-
-    def make(arguments=None, *, compute=None, timeout=None, grace=10.0, **parts):
-        return RunRequest(
-            name="tiny",
-            spec=RunSpec(
-                script="train.py",
-                files=snapshot.take(source).files,
-                arguments=canonical(arguments or {}),
-                environment=RunEnvironment(digest=lock.digest),
-                **parts,
-            ),
-            environment={"spec": spec.model_dump(mode="json"), "lock": lock.model_dump(mode="json")},
-            compute=(compute or ComputeSpec(name="local", max_nodes=2)).model_dump(),
-            timeout=timeout,
-            grace=grace,
-        )
-
-    return make
-
-
-def until(condition, seconds=30.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.02)
-
-
-def printed(directory: RunDirectory, text: str) -> bool:
-    return directory.merged_log.is_file() and text in directory.merged_log.read_text()
 
 
 def test_a_run_goes_through_its_four_stages_and_keeps_its_outputs(workspace, source, request_for):
@@ -176,6 +96,7 @@ def test_a_failed_run_is_tried_again_in_the_same_directory_from_its_checkpoint(w
     assert again.directory.id == run.id
     assert record.attempt == 2
     assert printed(run, "starting at 2")
+    until(lambda: not run.driven())
     assert not run.checkpoints.exists()
 
 

@@ -35,6 +35,11 @@ class TrainingRunArgs:
         secret_variables: Variables whose values are secret; their names are part of what the run is.
         timeout: Seconds after which it is ended.
         grace: Seconds between asking it to end and ending it.
+        max_attempts: How often one `up` may start the script: again when a signal, a lost node or a lack of memory
+            ended it, never for an exit code of its own unless that is in `retry_exit_codes`.
+        backoff: Seconds before the second start; doubles for each further one, up to five minutes.
+        retry_exit_codes: Exit codes of the script that are worth another start.
+        on_disconnect: `stop` ends the run when no `up` has followed it for ten seconds; else it goes on.
         trigger: Another text trains the same again.
         source_limit_bytes: The largest source folder to accept, in bytes.
     """
@@ -49,6 +54,10 @@ class TrainingRunArgs:
     secret_variables: Mapping[str, pulumi.Input[str]] = field(default_factory=dict[str, pulumi.Input[str]])
     timeout: pulumi.Input[float] | None = None
     grace: pulumi.Input[float] = 10
+    max_attempts: pulumi.Input[int] = 1
+    backoff: pulumi.Input[float] = 2
+    retry_exit_codes: Sequence[pulumi.Input[int]] = ()
+    on_disconnect: pulumi.Input[str] = "continue"
     trigger: pulumi.Input[str] = ""
     source_limit_bytes: pulumi.Input[int] | None = None
 
@@ -131,6 +140,10 @@ class TrainingRun(Component):
                 "compute": args.compute.spec,
                 "timeout": args.timeout,
                 "grace": args.grace,
+                "max_attempts": args.max_attempts,
+                "backoff": args.backoff,
+                "retry_exit_codes": list(args.retry_exit_codes),
+                "on_disconnect": args.on_disconnect,
                 "trigger": args.trigger,
             },
             self._child_options([args.environment, args.compute]),

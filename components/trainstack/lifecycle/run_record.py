@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import enum
 import time
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from trainstack.lifecycle.fingerprint import RunSpec
 
@@ -50,10 +50,22 @@ class Stage(BaseModel):
         return (self.ended or time.time()) - self.started
 
 
+class Cause(enum.StrEnum):
+    """What kind of end an attempt came to; decides whether another may cure it."""
+
+    EXIT_CODE = "exit code"
+    SIGNAL = "signal"
+    OUT_OF_MEMORY = "out of memory"
+    LOST_NODE = "lost node"
+    OTHER = "other"
+
+
 class Failure(BaseModel):
     """Why an attempt ended badly.
 
     Attributes:
+        cause: What kind of end it was.
+        reason: What ended first and how, in a few words.
         rank: The first rank that failed, where one did.
         exit_code: Its exit code, where it had one.
         signal: The signal that ended it, where one did.
@@ -61,6 +73,8 @@ class Failure(BaseModel):
         log: The log to read on.
     """
 
+    cause: Cause = Cause.OTHER
+    reason: str = ""
     rank: int | None = None
     exit_code: int | None = None
     signal: int | None = None
@@ -77,6 +91,7 @@ class RunRecord(BaseModel):
         status: Where it is.
         reason: Why it is there, in one line.
         attempt: How often it was started, from 1; 0 before the first start.
+        resumed: From where the current attempt went on, in a few words; empty for a first attempt.
         stages: The stages of the current attempt.
         created: Seconds since the epoch of its submission.
         updated: Seconds since the epoch of the last change.
@@ -95,6 +110,7 @@ class RunRecord(BaseModel):
     status: Status
     reason: str = ""
     attempt: int = 0
+    resumed: str = ""
     stages: list[Stage] = []
     created: float
     updated: float
@@ -106,7 +122,23 @@ class RunRecord(BaseModel):
     tags: dict[str, str] = {}
 
 
-class RunRequest(BaseModel):
+class Persistence(BaseModel):
+    """What a run does about misfortune. No part of the fingerprint.
+
+    Attributes:
+        max_attempts: How often one submission may start the script, for causes that another start can cure.
+        backoff: Seconds before the second start; doubles for each further one, up to five minutes.
+        retry_exit_codes: Exit codes of the script that are worth another start.
+        on_disconnect: Whether the run goes on, or is stopped, when nobody follows it any more.
+    """
+
+    max_attempts: int = Field(default=1, ge=1, le=100)
+    backoff: float = Field(default=2.0, ge=0)
+    retry_exit_codes: tuple[int, ...] = ()
+    on_disconnect: Literal["continue", "stop"] = "continue"
+
+
+class RunRequest(Persistence):
     """What a submission adds to the spec: how and where to run it. No part of the fingerprint, holds no secret.
 
     Attributes:

@@ -5,6 +5,7 @@ Because a run is named by what it is, asking for it again is always safe: nothin
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import fcntl
 import json
@@ -12,19 +13,22 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainstack.errors import RunFailedError, TrainstackError
+from trainstack.errors import TrainstackError
 from trainstack.launch.report import last_lines
-from trainstack.lifecycle import snapshot
+from trainstack.lifecycle import recovery, snapshot
+from trainstack.lifecycle.exclusion import together
+from trainstack.lifecycle.following import follow
 from trainstack.lifecycle.run import RunDirectory, RunRecord, RunRequest, Status
 from trainstack.lifecycle.workspace import Workspace
 from trainstack.store.atomic import disk_errors, write_json
-from trainstack.tracking import files as tracking
+
+__all__ = ["Outcome", "Submitted", "follow", "stop", "submit"]
 
 TICK = 0.1
+CLEAN_UP_SECONDS = 30.0
 
 
 class Outcome(enum.StrEnum):
@@ -38,10 +42,11 @@ class Outcome(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Submitted:
-    """A submitted run and what submitting it came to."""
+    """A submitted run and what submitting it came to; `note` says what had to be mended."""
 
     directory: RunDirectory
     outcome: Outcome
+    note: str = ""
 
 
 def submit(workspace: Workspace, request: RunRequest, source: Path, secrets: dict[str, str]) -> Submitted:
@@ -59,6 +64,11 @@ def submit(workspace: Workspace, request: RunRequest, source: Path, secrets: dic
     Raises:
         TrainstackError: The code changed meanwhile, or the disk is full.
     """
+    with together(workspace.records_lock):
+        return _submit(workspace, request, source, secrets)
+
+
+def _submit(workspace: Workspace, request: RunRequest, source: Path, secrets: dict[str, str]) -> Submitted:
     directory = RunDirectory(workspace.run(request.spec.run_id))
     with disk_errors(directory.root):
         directory.root.mkdir(parents=True, exist_ok=True)
@@ -66,11 +76,16 @@ def submit(workspace: Workspace, request: RunRequest, source: Path, secrets: dic
     turn = os.open(directory.root / "submit.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(turn, fcntl.LOCK_EX)
-        record = directory.read() if directory.exists() else None
-        if record is not None and record.status is Status.COMPLETED and directory.outputs.is_dir():
-            return Submitted(directory, Outcome.ADOPTED)
-        if record is not None and directory.driven():
+        if _under_way(directory):
             return Submitted(directory, Outcome.ATTACHED)
+        note = ""
+        if recovery.is_damaged(directory):
+            record, note = recovery.recovered(directory, request)
+        else:
+            record = directory.read() if directory.exists() else None
+        if record is not None and record.status is Status.COMPLETED and directory.outputs.is_dir():
+            _keep_readable(directory, request)
+            return Submitted(directory, Outcome.ADOPTED, note)
         snapshot.store(source, request.spec.files, workspace.blobs)
         write_json(directory.root / "spec.json", request.model_dump(mode="json"))
         if record is None:
@@ -90,56 +105,9 @@ def submit(workspace: Workspace, request: RunRequest, source: Path, secrets: dic
         record.status, record.reason = Status.PREPARING, "starting"
         directory.write(record)
         _start_supervisor(directory, secrets, attempts)
-        return Submitted(directory, Outcome.RESUMED if attempts else Outcome.STARTED)
+        return Submitted(directory, Outcome.RESUMED if attempts else Outcome.STARTED, note)
     finally:
         os.close(turn)
-
-
-def follow(directory: RunDirectory, progress: Callable[[str], None] = lambda _: None) -> RunRecord:
-    """Wait for a run to end, telling its progress in one line at a time.
-
-    Returns:
-        The record of the completed run.
-
-    Raises:
-        RunFailedError: It failed, was canceled or interrupted; says how, with the last lines and the log's path.
-    """
-    told = ""
-    while True:
-        record = directory.read()
-        if record.status is Status.COMPLETED:
-            return record
-        if record.status.ended:
-            raise RunFailedError(failure_text(record))
-        line = progress_line(directory, record)
-        if line != told:
-            progress(told := line)
-        time.sleep(TICK)
-
-
-def progress_line(directory: RunDirectory, record: RunRecord) -> str:
-    """The run's state in one line: stage, seconds, reason, the last metrics, else the last thing printed."""
-    stage = record.stages[-1] if record.stages else None
-    words = [f"{record.status.value} {int(stage.seconds)} s" if stage else record.status.value]
-    if record.reason:
-        words.append(record.reason)
-    if record.status is Status.RUNNING:
-        points = tracking.read(directory.tracking)
-        if points:
-            step = max(series[-1].step for series in points.values())
-            values = ", ".join(f"{name} {series[-1].value:.4g}" for name, series in list(points.items())[:4])
-            words.append(f"step {step}: {values}")
-        elif last := last_lines(directory.merged_log, 1):
-            words.append(last[0][:80])
-    return " · ".join(words)
-
-
-def failure_text(record: RunRecord) -> str:
-    """Why a run ended, the last lines it printed, and how to go on."""
-    text = f"run {record.name} ({record.id}) {record.status.value}: {record.reason}"
-    if record.failure and record.failure.tail:
-        text += "\n" + "\n".join(f"  | {line}" for line in record.failure.tail)
-    return text
 
 
 def stop(directory: RunDirectory, reason: str, *, wait: float | None = None) -> RunRecord:
@@ -165,6 +133,29 @@ def stop(directory: RunDirectory, reason: str, *, wait: float | None = None) -> 
             )
         time.sleep(TICK)
     return directory.read()
+
+
+def _under_way(directory: RunDirectory) -> bool:
+    """Whether a supervisor takes the run somewhere; one that has ended it is waited for while it cleans up."""
+    deadline = time.monotonic() + CLEAN_UP_SECONDS
+    while directory.driven():
+        # A damaged record is written anew by the supervisor that lives.
+        with contextlib.suppress(TrainstackError):
+            if (record := directory.read()).status is Status.COMPLETED:
+                return False
+            if record.status.ended and time.monotonic() < deadline:
+                time.sleep(0.02)
+                continue
+        return True
+    return False
+
+
+def _keep_readable(directory: RunDirectory, request: RunRequest) -> None:
+    """Write down anew what was submitted, where that is damaged; the fingerprint says that it is the same."""
+    try:
+        directory.request()
+    except (OSError, ValueError, TrainstackError):
+        write_json(directory.root / "spec.json", request.model_dump(mode="json"))
 
 
 def _start_supervisor(directory: RunDirectory, secrets: dict[str, str], attempts: int) -> None:

@@ -11,13 +11,16 @@ from trainstack.errors import TrainstackError
 from trainstack.launch.link import KEY_VARIABLE
 from trainstack.launch.plan import LaunchPlan, free_ports
 from trainstack.launch.report import last_lines, read_report
-from trainstack.lifecycle import arguments, compute, distribution
-from trainstack.lifecycle.run import Failure, RunDirectory, RunRequest
+from trainstack.lifecycle import arguments, compute, distribution, retry
+from trainstack.lifecycle.run import RunDirectory, RunRequest
+from trainstack.lifecycle.run_record import Cause, Failure
 from trainstack.targets import Node, NodeSpec, Target
 from trainstack.tracking import files as tracking
 
 TICK = 0.05
 REPORT_SECONDS = 2.0
+# What an agent ends with after SIGTERM, once its ranks have had their grace period.
+ASKED_TO_END = 143
 
 
 class TrainingFailed(TrainstackError):
@@ -36,6 +39,7 @@ class Training:
         self._request = request
         self._target = target
         self._nodes: list[Node] = []
+        self._oom_kills: int | None = None
 
     def start(self, python: Path, secrets: dict[str, str]) -> None:
         """Write the launch plan and start every node's agent.
@@ -63,6 +67,7 @@ class Training:
             # Agents of one run know each other by this; it lives in their environment and nowhere else.
             KEY_VARIABLE: token_hex(32),
         }
+        self._oom_kills = retry.oom_kills()
         for index in range(len(plan.nodes)):
             node = NodeSpec(
                 index=index,
@@ -132,24 +137,49 @@ class Training:
 
     def _failure(self) -> TrainingFailed:
         """Name the rank that failed first, how, and where to read on."""
-        codes = [node.poll() or 0 for node in self._nodes]
+        failure = self._first_failure()
+        if retry.out_of_memory(failure, self._oom_kills, retry.oom_kills()):
+            spec = compute.ComputeSpec.model_validate(self._request.compute)
+            failure.cause = Cause.OUT_OF_MEMORY
+            failure.reason += f" ({retry.memory_hint(compute.node_capacity(spec), spec.name)})"
+        who = f"{self._request.spec.script}: " if failure.rank is not None else ""
+        return TrainingFailed(f"{who}{failure.reason}; its log is {failure.log}", failure)
+
+    def _first_failure(self) -> Failure:
         log = self._directory.merged_log
-        for index in range(len(codes)):
+        for index in range(len(self._nodes)):
             report = read_report(self._directory.reports, index)
             first = report.first_failure if report else None
             if report is None or first is None:
                 continue
             if report.error:
-                return TrainingFailed(report.error, Failure(tail=last_lines(log), log=str(log)))
-            if first.rank is not None:
-                log = self._directory.logs / f"rank-{first.rank}.txt"
-            failure = Failure(
-                rank=first.rank, exit_code=first.exit_code, signal=first.signal, tail=list(first.tail), log=str(log)
+                return Failure(reason=report.error, tail=last_lines(log), log=str(log))
+            if first.rank is None:
+                return Failure(cause=Cause.LOST_NODE, reason=first.reason, tail=last_lines(log), log=str(log))
+            return Failure(
+                cause=Cause.EXIT_CODE if first.signal is None else Cause.SIGNAL,
+                reason=first.reason,
+                rank=first.rank,
+                exit_code=first.exit_code,
+                signal=first.signal,
+                tail=list(first.tail),
+                log=str(self._directory.logs / f"rank-{first.rank}.txt"),
             )
-            return TrainingFailed(f"{self._request.spec.script}: {first.reason}; its log is {log}", failure)
-        index, code = next((index, code) for index, code in enumerate(codes) if code)
-        how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
-        return TrainingFailed(
-            f"the agent of node {index} ended {how}; the log is {log}",
-            Failure(signal=-code if code < 0 else None, exit_code=code if code > 0 else None, tail=last_lines(log)),
-        )
+        return self._lost_agent([node.poll() or 0 for node in self._nodes])
+
+    def _lost_agent(self, codes: list[int]) -> Failure:
+        """No agent could say what failed: then the node itself was taken away, or its agent could not even start."""
+        log = self._directory.merged_log
+        # What was killed at once went first; the others were asked to end by it.
+        index, code = min(((index, code) for index, code in enumerate(codes) if code), key=lambda each: each[1] >= 0)
+        failure = Failure(tail=last_lines(log), log=str(log))
+        if code < 0:
+            failure.cause, failure.signal = Cause.LOST_NODE, -code
+            failure.reason = f"node {index} was lost: its agent was ended by signal {-code}"
+        elif code == ASKED_TO_END:
+            failure.cause = Cause.LOST_NODE
+            failure.reason = f"node {index} was taken away: its agent was asked to end, and not by this run"
+        else:
+            failure.exit_code = code
+            failure.reason = f"the agent of node {index} ended with exit code {code}"
+        return failure

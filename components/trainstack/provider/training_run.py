@@ -16,6 +16,7 @@ from trainstack.lifecycle import arguments, artifacts, compute, distribution, en
 from trainstack.lifecycle.fingerprint import RunEnvironment, RunSpec
 from trainstack.lifecycle.project import portable, project_root
 from trainstack.lifecycle.run import RunDirectory, RunRecord, RunRequest
+from trainstack.lifecycle.run_record import Persistence
 from trainstack.provider.base import (
     LifecycleProvider,
     Properties,
@@ -54,6 +55,7 @@ class TrainingRunProvider(LifecycleProvider):
             value = inputs.get(name)
             if value is not None and known(value) and not (isinstance(value, int | float) and value >= least):
                 raise InvalidInputError(f"{name} must be a number of seconds, at least {least:g}, not {value!r}")
+        validated(Persistence, inputs, "run")
         return inputs
 
     def compare(self, olds: Properties, news: Properties) -> DiffResult:
@@ -66,7 +68,8 @@ class TrainingRunProvider(LifecycleProvider):
             row(news).info(f"drifted: {'; '.join(drift)}")
             return DiffResult(changes=True)
         # Where it runs may differ: paths, compute, limits. The engine shows what does; nothing trains.
-        moved = [name for name in ("name", "compute", "timeout", "grace") if _plain(olds, name) != _plain(news, name)]
+        settings = ("name", "compute", "timeout", "grace", *Persistence.model_fields)
+        moved = [name for name in settings if _plain(olds, name) != _plain(news, name)]
         return DiffResult(changes=bool(moved))
 
     def create(self, props: Properties) -> CreateResult:
@@ -77,13 +80,17 @@ class TrainingRunProvider(LifecycleProvider):
         shown = row(inputs)
         submitted = submission.submit(workspace, self._request(inputs, source), source, secrets_of(inputs))
         run = submitted.directory
+        if submitted.note:
+            shown.warn(submitted.note)
         if submitted.outcome is not submission.Outcome.ADOPTED:
             shown.progress(f"{submitted.outcome.value} run {run.id}: code {inputs['snapshot']}")
         record = submission.follow(run, shown.progress)
         if submitted.outcome is submission.Outcome.ADOPTED:
             shown.info(f"adopted finished run {run.id}: nothing trains")
         else:
-            shown.info(f"run {run.id} completed in {plan.seconds(record.duration or 0)}; code: {inputs['snapshot']}")
+            again = f" in attempt {record.attempt}, resumed {record.resumed}" if record.resumed else ""
+            took = plan.seconds(record.duration or 0)
+            shown.info(f"run {run.id} completed in {took}{again}; code: {inputs['snapshot']}")
         return CreateResult(run.id, outputs(inputs, run, record, submitted.outcome))
 
     def update(self, _id: str, _olds: Properties, _news: Properties) -> UpdateResult:
@@ -175,6 +182,7 @@ class TrainingRunProvider(LifecycleProvider):
             compute=integral({name: value for name, value in inputs["compute"].items() if value is not None}),
             timeout=inputs.get("timeout"),
             grace=float(inputs["grace"]),
+            **_persistence(inputs),
             tags=_tags(inputs.get("urn", ""), source),
         )
 
@@ -199,6 +207,11 @@ def outputs(inputs: Properties, run: RunDirectory, record: RunRecord, outcome: s
         "output_files": record.outputs if len(record.outputs) <= 1000 else {},
         "drift": [],
     }
+
+
+def _persistence(inputs: Properties) -> Properties:
+    given = validated(Persistence, inputs, "run")
+    return given.model_dump() if given else {}
 
 
 def secrets_of(inputs: Properties) -> dict[str, str]:
