@@ -6,7 +6,6 @@ import functools
 import os
 from pathlib import Path
 
-
 FOLDER = ".trainstack"
 """Where a project keeps its workspaces and the file that names the one in use."""
 
