@@ -1,6 +1,7 @@
 """Every Python example in the documentation runs: components under Pulumi's mocks, the lifecycle for real."""
 
 import re
+from typing import Any
 
 import pulumi
 import pytest
@@ -51,7 +52,7 @@ def test_the_example_runs(folder, block):
 
     @pulumi.runtime.test
     def run():
-        names = {"ts": ts, "pulumi": pulumi}
+        names: dict[str, Any] = {"ts": ts, "pulumi": pulumi}
         if "ts." in block:
             names["workspace"] = ts.Workspace("given")
             names["cluster"] = ts.Compute("given", ts.ComputeArgs(workspace=names["workspace"]))
