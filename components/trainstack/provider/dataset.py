@@ -5,7 +5,7 @@ from __future__ import annotations
 from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 
 from trainstack.errors import InvalidInputError, NotFoundError
-from trainstack.lifecycle import dataset
+from trainstack.lifecycle.dataset_spec import DatasetSpec, local_digest, validate
 from trainstack.lifecycle.workspace import Workspace
 from trainstack.provider.base import (
     LifecycleProvider,
@@ -31,9 +31,9 @@ class DatasetProvider(LifecycleProvider):
         inputs = dict(news)
         spec = self._spec(inputs)
         if spec is not None:
-            dataset.validate(spec)
+            validate(spec)
             if spec.paths:
-                inputs["contents"] = dataset.local_digest(spec)
+                inputs["contents"] = local_digest(spec)
         return inputs
 
     def create(self, props: Properties) -> CreateResult:
@@ -47,6 +47,8 @@ class DatasetProvider(LifecycleProvider):
 
     def read(self, id_: str, props: Properties) -> ReadResult:
         """Ask the sources whether their files are still those that were registered."""
+        from trainstack.lifecycle import dataset
+
         try:
             workspace = workspace_of(props)
             record = dataset.find(workspace, props["name"], int(props["version"]))
@@ -58,14 +60,17 @@ class DatasetProvider(LifecycleProvider):
             shown.warn(warning)
         return ReadResult(id_, {**own(props), "drift": list(found.differences)})
 
-    def _spec(self, props: Properties) -> dataset.DatasetSpec | None:
+    def _spec(self, props: Properties) -> DatasetSpec | None:
         located = dict(props)
         paths = located.get("paths")
         if isinstance(paths, list):
             located["paths"] = [str(absolute(path)) if isinstance(path, str) else path for path in paths]  # pyright: ignore[reportUnknownVariableType]
-        return validated(dataset.DatasetSpec, located, "dataset")
+        return validated(DatasetSpec, located, "dataset")
 
     def _register(self, inputs: Properties, *, check_remote: bool) -> Properties:
+        # Only what fetches needs what fetching needs; preview asks for the spec alone.
+        from trainstack.lifecycle import dataset
+
         spec = self._spec(inputs)
         if spec is None:
             raise InvalidInputError(f"dataset {inputs['name']}: an input is not known")
