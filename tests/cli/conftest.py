@@ -23,6 +23,7 @@ from trainstack.lifecycle.compute import ComputeSpec
 from trainstack.lifecycle.environment import EnvironmentSpec
 from trainstack.lifecycle.fingerprint import RunEnvironment, RunSpec
 from trainstack.lifecycle.run import RunDirectory, RunRecord, RunRequest, Stage, Status
+from trainstack.lifecycle.run_record import Persistence
 from trainstack.lifecycle.workspace import Workspace
 from trainstack.store.atomic import write_json
 
@@ -104,6 +105,7 @@ def started(workspace: Workspace, tmp_path: Path, tiny: Any) -> Callable[..., Ru
     spec, lock = tiny
 
     def start(script: str, arguments: dict[str, Any] | None = None, **parts: Any) -> RunDirectory:
+        how = {name: parts.pop(name) for name in Persistence.model_fields if name in parts}
         source = tmp_path / "source"
         source.mkdir(exist_ok=True)
         (source / "train.py").write_text(script)
@@ -120,6 +122,7 @@ def started(workspace: Workspace, tmp_path: Path, tiny: Any) -> Callable[..., Ru
             compute=ComputeSpec(name="local", max_nodes=1).model_dump(),
             grace=2.0,
             tags={"stack": "local"},
+            **how,
         )
         return submission.submit(workspace, request, source, {}).directory
 

@@ -14,8 +14,8 @@ from trainstack.lifecycle.workspace import Workspace
 PROJECT = Path(__file__).parents[2] / "pyproject.toml"
 GROUPS = ("runs", "datasets", "models", "environments", "services", "computes")
 COMMANDS = [
-    ("runs", "list"), ("runs", "show"), ("runs", "logs"), ("runs", "stop"), ("runs", "download"), ("datasets", "list"),
-    ("models", "list"), ("environments", "list"), ("environments", "show"), ("services", "list"), ("computes", "list"),
+    ("runs", "list"), ("runs", "show"), ("runs", "logs"), ("runs", "stop"), ("runs", "download"), ("runs", "simulate-preemption"),
+    ("datasets", "list"), ("models", "list"), ("environments", "list"), ("environments", "show"), ("services", "list"), ("computes", "list"),
     ("doctor",),
 ]  # fmt: skip
 
@@ -112,7 +112,7 @@ def test_shells_can_complete_its_commands(program):
     command, variables = program
     asked = {"_TRAINSTACK_COMPLETE": "complete_bash", "COMP_WORDS": "trainstack runs ", "COMP_CWORD": "2"}
     ran = subprocess.run(command, env={**variables, **asked}, capture_output=True, text=True)
-    assert ran.stdout.split() == ["list", "show", "stop", "download", "logs"]
+    assert ran.stdout.split() == ["list", "show", "stop", "download", "logs", "simulate-preemption"]
 
 
 def test_a_reader_that_has_enough_is_no_error(program, written):

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from trainstack.cli import computes, datasets, doctor, environments, models, run_logs, runs, services
+from trainstack.cli import computes, datasets, doctor, environments, models, preemption, run_logs, runs, services
 from trainstack.cli.command_group import RootGroup, command_group, help_when_bare
 
 app = command_group("Look at what Trainstack keeps, follow and stop training runs, check the machine.", cls=RootGroup)
@@ -34,6 +34,7 @@ def _root(
 
 
 runs.app.command("logs")(run_logs.logs)
+runs.app.command("simulate-preemption")(preemption.simulate_preemption)
 app.add_typer(runs.app, name="runs")
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(models.app, name="models")
