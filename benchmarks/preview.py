@@ -41,6 +41,8 @@ def pulumi(root: Path, *arguments: str) -> None:
         "PULUMI_CONFIG_PASSPHRASE": "",
         "PULUMI_SKIP_UPDATE_CHECK": "true",
     }
+    # Some machines forbid it; a user's keeps bytecode, and compiling is not what is measured.
+    variables.pop("PYTHONDONTWRITEBYTECODE", None)
     done = subprocess.run(
         ["pulumi", *arguments, "--non-interactive"],
         cwd=root,
