@@ -14,9 +14,9 @@ from trainstack.lifecycle.workspace import Workspace
 PROJECT = Path(__file__).parents[2] / "pyproject.toml"
 GROUPS = ("runs", "datasets", "models", "environments", "services", "computes")
 COMMANDS = [
-    ("runs", "list"), ("runs", "show"), ("runs", "logs"), ("runs", "stop"), ("runs", "download"), ("runs", "simulate-preemption"),
-    ("datasets", "list"), ("models", "list"), ("environments", "list"), ("environments", "show"), ("services", "list"), ("computes", "list"),
-    ("doctor",),
+    ("runs", "list"), ("runs", "show"), ("runs", "logs"), ("runs", "stop"), ("runs", "download"),
+    ("runs", "simulate-preemption"), ("datasets", "list"), ("models", "list"), ("environments", "list"),
+    ("environments", "show"), ("services", "list"), ("computes", "list"), ("doctor",),
 ]  # fmt: skip
 
 
