@@ -201,6 +201,27 @@ def test_leftovers_are_swept_after_a_week_and_no_sooner(store):
     assert unfinished(store) == [fresh]
 
 
+def test_a_file_that_is_sealed_and_not_yet_moved_into_the_store_is_not_swept(store):
+    sealed = store.partial("sealed.add")
+    sealed.write_bytes(b"x")
+    os.utime(sealed, (1_000_000_000, 1_000_000_000))
+    store.sweep()
+    assert unfinished(store) == [sealed]
+
+
+def test_a_blob_that_is_distrusted_is_replaced_by_a_whole_one(store, source):
+    digest = store.add(source)
+    status = store.path(digest).stat()
+    store.path(digest).chmod(0o644)
+    store.path(digest).write_bytes(b"rotten")
+    os.utime(store.path(digest), ns=(status.st_mtime_ns, status.st_mtime_ns))
+    assert store.has(digest)
+    store.distrust(digest)
+    assert not store.has(digest)
+    assert store.add(source) == digest
+    assert store.verify(digest)
+
+
 def test_two_writers_of_one_blob_do_not_disturb_each_other(store, source):
     results = []
     threads = [threading.Thread(target=lambda: results.append(store.add(source))) for _ in range(8)]

@@ -18,3 +18,13 @@ def test_what_does_not_fit_says_what_it_needs_and_what_there_is(small_disk):
 def test_files_that_are_gone_have_no_size(tmp_path):
     (tmp_path / "a").write_bytes(b"12345")
     assert space.size_of([tmp_path / "a", tmp_path / "none"]) == 5
+
+
+def test_a_file_with_two_links_is_freed_with_its_last_one(tmp_path):
+    one, two, lone = tmp_path / "one", tmp_path / "two", tmp_path / "lone"
+    one.write_bytes(b"123")
+    two.hardlink_to(one)
+    lone.write_bytes(b"1234567")
+    assert space.freed([[one], [lone]]) == [0, 7]
+    assert space.freed([[one], [two]]) == [0, 3]
+    assert space.freed([space.files_below(tmp_path)]) == [10]

@@ -6,7 +6,20 @@ from typing import Annotated
 
 import typer
 
-from trainstack.cli import computes, datasets, doctor, environments, models, preemption, run_logs, runs, services
+from trainstack.cli import (
+    computes,
+    datasets,
+    doctor,
+    environments,
+    fsck,
+    gc,
+    models,
+    preemption,
+    purge,
+    run_logs,
+    runs,
+    services,
+)
 from trainstack.cli.command_group import RootGroup, command_group, help_when_bare
 
 app = command_group("Look at what Trainstack keeps, follow and stop training runs, check the machine.", cls=RootGroup)
@@ -42,3 +55,6 @@ app.add_typer(environments.app, name="environments")
 app.add_typer(services.app, name="services")
 app.add_typer(computes.app, name="computes")
 app.command("doctor")(doctor.doctor)
+app.command("gc")(gc.gc)
+app.command("fsck")(fsck.fsck)
+app.command("purge")(purge.purge)

@@ -24,6 +24,7 @@ from trainstack.lifecycle.dataset_record import (
 )
 from trainstack.lifecycle.dataset_spec import DatasetSpec, local_digest, validate
 from trainstack.lifecycle.exclusion import alone, together
+from trainstack.lifecycle.numbering import last_purged
 from trainstack.lifecycle.workspace import Workspace
 from trainstack.store import digest as digests
 
@@ -92,10 +93,11 @@ def _record(
     same = next((record for record in known if record.digest == digest), None)
     if same is None and known and not spec.create_new_version:
         raise TrainstackError(_changed_message(known[-1], files))
+    newest = max([last_purged(workspace.dataset(spec.name)), *(record.version for record in known)])
     now = datetime.now(UTC).isoformat()
     fresh = DatasetRecord(
         name=spec.name,
-        version=same.version if same else known[-1].version + 1 if known else 1,
+        version=same.version if same else newest + 1,
         digest=digest,
         description=spec.description,
         tags=spec.tags,

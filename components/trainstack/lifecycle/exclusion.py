@@ -43,6 +43,23 @@ def together(path: Path, waiting: Callable[[], None] = lambda: None) -> Generato
 
 
 @contextlib.contextmanager
+def alone_at_once(path: Path) -> Generator[bool]:
+    """Hold a lock file as `alone` does, or not at all when another process holds it; gives which."""
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
 def _held(path: Path, kind: int, waiting: Callable[[], None]) -> Generator[int]:
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)

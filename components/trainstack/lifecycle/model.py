@@ -16,6 +16,8 @@ from trainstack.errors import NotFoundError, TrainstackError
 from trainstack.lifecycle.exclusion import alone, together
 from trainstack.lifecycle.model_record import ModelRecord, ModelSpec, ResourceConfiguration
 from trainstack.lifecycle.model_source import file_digests, resolve_source, source_digest, source_files
+from trainstack.lifecycle.numbering import last_purged
+from trainstack.lifecycle.run import RunDirectory
 from trainstack.lifecycle.workspace import Workspace, checked_name
 from trainstack.store import digest as digests
 from trainstack.store import space
@@ -80,21 +82,22 @@ def register(
             if record.digest == digests.of_tree(named):
                 progress(f"version {latest} holds these files already")
                 return _described(record, about)
+        version = max(latest, last_purged(workspace.model(spec.name))) + 1
         content = {
             "name": spec.name,
-            "version": latest + 1,
+            "version": version,
             "digest": digests.of_tree(named),
             "run_id": run_id,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "files": named,
         }
-        progress(f"storing version {latest + 1}")
+        progress(f"storing version {version}")
         missing = {named[name]: path for name, path in files.items() if not workspace.blobs.has(named[name])}
         space.require(workspace.blobs.root, space.size_of(missing.values()), f"model {spec.name}")
         for relative, path in files.items():
             _store(workspace, path, named[relative])
         _place(workspace, {**content, **about})
-        return _read(workspace, spec.name, latest + 1)
+        return _read(workspace, spec.name, version)
 
 
 def find(workspace: Workspace, name: str, version: int | None = None) -> ModelRecord:
@@ -159,12 +162,27 @@ def restore(workspace: Workspace, record: ModelRecord) -> None:
                 target.unlink()
                 continue
             digest = record.files[relative]
-            if not workspace.blobs.verify(digest):
+            if not workspace.blobs.verify(digest) and not _remade(workspace, record, digest):
                 raise TrainstackError(
                     f"{relative} of model {record.name} version {record.version} is {what}, and its blob {digest} "
                     "is damaged too: register the model again from its run"
                 )
             workspace.blobs.link(digest, target)
+
+
+def _remade(workspace: Workspace, record: ModelRecord, digest: str) -> bool:
+    """Make a blob anew from the run that made the model, if that still has the file."""
+    if record.run_id is None:
+        return False
+    run = RunDirectory(workspace.run(record.run_id))
+    with contextlib.suppress(TrainstackError, OSError):
+        for name, known in run.read().outputs.items():
+            if known == digest:
+                if workspace.blobs.path(digest).exists():
+                    workspace.blobs.distrust(digest)
+                workspace.blobs.add(run.outputs / name, expected=digest)
+                return True
+    return False
 
 
 def _versions(workspace: Workspace, name: str) -> list[int]:

@@ -6,6 +6,7 @@ Without the marker it is not there, whatever the folder holds.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -20,7 +21,7 @@ from pydantic import BaseModel, ConfigDict
 from trainstack.errors import TrainstackError
 from trainstack.lifecycle import conda_tool
 from trainstack.lifecycle.environment_spec import EnvironmentSpec
-from trainstack.lifecycle.exclusion import alone
+from trainstack.lifecycle.exclusion import alone, alone_at_once
 from trainstack.lifecycle.horovod_wheel import horovod_wheel
 from trainstack.lifecycle.lock import Lock
 from trainstack.lifecycle.requirements import Pin, read_lock
@@ -78,6 +79,9 @@ def build(spec: EnvironmentSpec, lock: Lock, progress: Progress = quiet) -> Buil
         TrainstackError: The disk is full, Python cannot be had, or a package does not compile.
     """
     built = location(lock)
+    # Before the look: `discard` sees either this or that the environment is gone when we look.
+    with contextlib.suppress(OSError):
+        os.utime(built.folder / _MARKER)
     if broken(built) is None:
         return built
     with alone(
@@ -116,6 +120,40 @@ def broken(built: Built) -> str | None:
         return "its packages are gone"
     missing = [name for name in marker.get("installed", []) if name not in here]
     return f"{missing[0].removesuffix('.dist-info')} is gone from it" if missing else None
+
+
+def last_used(folder: Path) -> float:
+    """When an environment was last asked for: seconds since the epoch; 0 for one that was not built to its end."""
+    try:
+        return (folder / _MARKER).stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def discard(folder: Path, unused_since: float) -> bool:
+    """Remove an environment that was not asked for since a moment, unless somebody builds it.
+
+    Args:
+        folder: The environment's folder.
+        unused_since: Seconds since the epoch.
+
+    Returns:
+        Whether it is gone.
+    """
+    with alone_at_once(folder.with_name(f"{folder.name}.lock")) as mine:
+        if not mine:
+            return False
+        aside = folder.with_name(f".{folder.name}.tmp")
+        shutil.rmtree(aside, ignore_errors=True)
+        if not folder.exists():
+            return True
+        folder.rename(aside)
+        if last_used(aside) >= unused_since:
+            # Asked for at this very moment; who finds it missing waits for our lock and looks again.
+            aside.rename(folder)
+            return False
+        shutil.rmtree(aside, ignore_errors=True)
+        return True
 
 
 def _build(spec: EnvironmentSpec, lock: Lock, built: Built, progress: Progress, held: int) -> None:

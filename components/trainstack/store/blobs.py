@@ -135,11 +135,24 @@ class BlobStore:
 
     def sweep(self) -> None:
         """Remove unfinished files that nobody has written to for a week: their writer was killed for good."""
+        for path in self.abandoned():
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+    def abandoned(self) -> list[Path]:
+        """The files that `sweep` removes."""
         oldest = time.time() - _ABANDONED_SECONDS
+        found: list[Path] = []
         for path in self.root.glob("partial/*"):
             with contextlib.suppress(OSError):
-                if path.stat().st_mtime < oldest:
-                    path.unlink()
+                if _written(path.stat()) < oldest:
+                    found.append(path)
+        return found
+
+    def distrust(self, digest: str) -> None:
+        """Break a blob's seal: it is read before it is trusted again, and replaced when it is damaged."""
+        with disk_errors(self.path(digest)):
+            os.utime(self.path(digest))
 
     def __iter__(self) -> Iterator[str]:
         for path in (self.root / "sha256").glob("??/*"):
@@ -154,6 +167,11 @@ def _seal(digest: str) -> int:
     and time.
     """
     return (946_684_800 + 2 * int(digest[:7], 16)) * 1_000_000_000
+
+
+def _written(status: os.stat_result) -> float:
+    """When a file in `partial` was last written to: one that `adopt` has sealed and not yet moved looks years old."""
+    return status.st_mtime if status.st_mtime_ns > _seal("f" * 64) else status.st_ctime
 
 
 def _copy(origin: int, target: Path) -> str:

@@ -1,9 +1,10 @@
-"""Whether something fits on a disk, asked before its first byte is written."""
+"""Room on a disk: whether something fits, asked before its first byte is written, and what a removal would free."""
 
 from __future__ import annotations
 
 import contextlib
 import shutil
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -39,3 +40,29 @@ def size_of(files: Iterable[Path]) -> int:
         with contextlib.suppress(FileNotFoundError):
             size += file.stat().st_size
     return size
+
+
+def freed(groups: Iterable[Iterable[Path]]) -> list[int]:
+    """Bytes that the disk gets back when groups of files are removed one after the other.
+
+    A file with several hard links counts where its last one goes, and nowhere while one is left elsewhere.
+    """
+    gone: Counter[tuple[int, int]] = Counter()
+    sizes: list[int] = []
+    for group in groups:
+        size = 0
+        for file in group:
+            with contextlib.suppress(FileNotFoundError):
+                status = file.lstat()
+                inode = (status.st_dev, status.st_ino)
+                gone[inode] += 1
+                size += status.st_size if gone[inode] == status.st_nlink else 0
+        sizes.append(size)
+    return sizes
+
+
+def files_below(path: Path) -> list[Path]:
+    """A file itself, or all that is below a folder and is none."""
+    if path.is_symlink() or not path.is_dir():
+        return [path]
+    return [found for found in path.rglob("*") if found.is_symlink() or not found.is_dir()]
