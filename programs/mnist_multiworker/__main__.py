@@ -1,0 +1,74 @@
+"""MNIST with MultiWorkerMirroredStrategy: two workers, each runs the script on its part of the images.
+
+Settings (`pulumi config set …`): `mnist-base-url` names the folder with the four files, `epochs` and `learning-rate`
+tune the training.
+"""
+
+import os
+
+import pulumi
+
+import trainstack as ts
+
+FILES = (
+    "train-images-idx3-ubyte.gz",
+    "train-labels-idx1-ubyte.gz",
+    "t10k-images-idx3-ubyte.gz",
+    "t10k-labels-idx1-ubyte.gz",
+)
+# Public mirrors of the four original files, tried in this order.
+MIRRORS = (
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+)
+
+config = pulumi.Config()
+override = config.get("mnist-base-url") or os.environ.get("MNIST_BASE_URL")
+bases = [f"{override.rstrip('/')}/"] if override else MIRRORS
+
+workspace = ts.Workspace("mnist-multiworker")
+# The machine shared evenly by two nodes, each a process group of its own.
+cluster = ts.Compute("cpu-cluster", ts.ComputeArgs(workspace=workspace, target="local", max_nodes=2))
+mnist = ts.Dataset(
+    "mnist",
+    ts.DatasetArgs(
+        workspace=workspace,
+        urls=[[f"{base}{name}" for base in bases] for name in FILES],
+        description="The four original MNIST files (set MNIST_BASE_URL or mnist-base-url when no mirror answers)",
+        tags={"task": "digits"},
+    ),
+)
+tensorflow = ts.Environment("tensorflow", ts.EnvironmentArgs.curated("tensorflow-2.15"))
+run = ts.TrainingRun(
+    "mnist-multiworker",
+    ts.TrainingRunArgs(
+        source_directory="scripts",
+        script="tf_mnist_multiworker.py",
+        arguments={
+            "--data-folder": mnist.as_mount(),
+            "--batch-size": 128,
+            "--first-layer-neurons": 256,
+            "--second-layer-neurons": 128,
+            "--learning-rate": config.get_float("learning-rate") or 0.02,
+            "--epochs": config.get_int("epochs") or 8,
+        },
+        compute=cluster,
+        environment=tensorflow,
+        distribution=ts.TensorFlow(worker_count=2),
+    ),
+)
+model = ts.Model(
+    "tf-dnn-mnist-multiworker",
+    ts.ModelArgs(
+        run=run,
+        path="outputs/model",
+        framework_version="2.15",
+        sample_input={"instances": [[0.0] * 784]},
+        tags={"data": "mnist"},
+    ),
+)
+
+pulumi.export("accuracy", run.metrics["accuracy"])
+pulumi.export("run_id", run.run_id)
+pulumi.export("path", run.path)
+pulumi.export("model", model.summary)

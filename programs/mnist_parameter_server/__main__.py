@@ -1,0 +1,75 @@
+"""MNIST with ParameterServerStrategy: a chief deals out work to two workers; a server holds the weights.
+
+Settings (`pulumi config set …`): `mnist-base-url` names the folder with the four files, `epochs` and `learning-rate`
+tune the training.
+"""
+
+import os
+
+import pulumi
+
+import trainstack as ts
+
+FILES = (
+    "train-images-idx3-ubyte.gz",
+    "train-labels-idx1-ubyte.gz",
+    "t10k-images-idx3-ubyte.gz",
+    "t10k-labels-idx1-ubyte.gz",
+)
+# Public mirrors of the four original files, tried in this order.
+MIRRORS = (
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+)
+
+config = pulumi.Config()
+override = config.get("mnist-base-url") or os.environ.get("MNIST_BASE_URL")
+bases = [f"{override.rstrip('/')}/"] if override else MIRRORS
+
+workspace = ts.Workspace("mnist-parameter-server")
+# The machine shared evenly by two nodes, each a process group of its own.
+cluster = ts.Compute("cpu-cluster", ts.ComputeArgs(workspace=workspace, target="local", max_nodes=2))
+mnist = ts.Dataset(
+    "mnist",
+    ts.DatasetArgs(
+        workspace=workspace,
+        urls=[[f"{base}{name}" for base in bases] for name in FILES],
+        description="The four original MNIST files (set MNIST_BASE_URL or mnist-base-url when no mirror answers)",
+        tags={"task": "digits"},
+    ),
+)
+tensorflow = ts.Environment("tensorflow", ts.EnvironmentArgs.curated("tensorflow-2.15"))
+run = ts.TrainingRun(
+    "mnist-parameter-server",
+    ts.TrainingRunArgs(
+        source_directory="scripts",
+        script="tf_mnist_parameter_server.py",
+        arguments={
+            "--data-folder": mnist.as_mount(),
+            "--batch-size": 64,
+            "--first-layer-neurons": 256,
+            "--second-layer-neurons": 128,
+            "--learning-rate": config.get_float("learning-rate") or 0.01,
+            "--epochs": config.get_int("epochs") or 6,
+        },
+        compute=cluster,
+        environment=tensorflow,
+        # Two nodes, so that two CPUs are enough: the server mostly waits, and shares the node of a worker.
+        distribution=ts.TensorFlow(worker_count=2, parameter_server_count=1, node_count=2),
+    ),
+)
+model = ts.Model(
+    "tf-dnn-mnist-parameter-server",
+    ts.ModelArgs(
+        run=run,
+        path="outputs/model",
+        framework_version="2.15",
+        sample_input={"instances": [[0.0] * 784]},
+        tags={"data": "mnist"},
+    ),
+)
+
+pulumi.export("accuracy", run.metrics["accuracy"])
+pulumi.export("run_id", run.run_id)
+pulumi.export("path", run.path)
+pulumi.export("model", model.summary)
