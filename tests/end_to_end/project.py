@@ -29,14 +29,28 @@ class Project:
     root: Path
     variables: dict[str, str] = field(default_factory=dict)
 
-    def pulumi(self, *arguments: str, expect: int | None = 0) -> Result:
+    def environment(self) -> dict[str, str]:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")}
         environment |= {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "NO_COLOR": "1"}
-        environment |= {"PULUMI_CONFIG_PASSPHRASE": "", "PULUMI_SKIP_UPDATE_CHECK": "true"} | self.variables
+        return environment | {"PULUMI_CONFIG_PASSPHRASE": "", "PULUMI_SKIP_UPDATE_CHECK": "true"} | self.variables
+
+    def start_up(self, log: Path) -> subprocess.Popen[bytes]:
+        """`pulumi up` in a process group of its own, as a terminal has it, for signals to be sent to."""
+        with log.open("wb") as output:
+            return subprocess.Popen(
+                ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive"],
+                cwd=self.root,
+                env=self.environment(),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def pulumi(self, *arguments: str, expect: int | None = 0) -> Result:
         done = subprocess.run(
             ["pulumi", *arguments, "--non-interactive"],
             cwd=self.root,
-            env=environment,
+            env=self.environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -24,12 +24,14 @@ print("starting at", step, flush=True)
 while step < int(arguments.get("--steps", 1)):
     step += 1
     time.sleep(float(arguments.get("--pause", 0)))
-    state.write_text(str(step))
+    aside = state.with_name("aside")
+    aside.write_text(str(step))
+    aside.rename(state)
     print("step", step, flush=True)
 if "--exit" in arguments:
     print("about to fail", file=sys.stderr)
     sys.exit(int(arguments["--exit"]))
-pathlib.Path("outputs/model").mkdir()
+pathlib.Path("outputs/model").mkdir(exist_ok=True)
 pathlib.Path("outputs/model/weights").write_text(str(step))
 """
 

@@ -115,8 +115,12 @@ class RunDirectory:
         """Append one line to the run's history."""
         line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "kind": kind, **facts})
         path = self.root / "events.jsonl"
-        with disk_errors(path), path.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        with disk_errors(path), path.open("a+b") as file:
+            # A full disk or a kill may have cut the last line short; this one must not be lost with it.
+            end = file.seek(0, os.SEEK_END)
+            if end and os.pread(file.fileno(), 1, end - 1) != b"\n":
+                line = "\n" + line
+            file.write(f"{line}\n".encode())
 
     @contextlib.contextmanager
     def lock(self) -> Generator[bool]:

@@ -16,8 +16,10 @@ from trainstack.errors import InvalidInputError, NotFoundError
 from trainstack.lifecycle.project import project_root
 from trainstack.lifecycle.workspace import Workspace
 from trainstack.provider.engine import Row, one_line_errors
+from trainstack.provider.engine_watch import end_with_engine
 
 one_line_errors()
+end_with_engine()
 
 Properties = dict[str, Any]
 Model = TypeVar("Model", bound=BaseModel)

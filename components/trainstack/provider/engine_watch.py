@@ -1,0 +1,48 @@
+"""End the provider process when its engine has died: an engine that is killed cannot end it, and nobody else would."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import threading
+import time
+from types import ModuleType
+
+LOOK_SECONDS = 2.0
+MISSES = 3
+
+
+def end_with_engine(host: ModuleType | None = None) -> bool:
+    """Watch the engine from a thread, where this is Pulumi's provider process.
+
+    Runs go on without us: their supervisors are nobody's children. What we were doing ourselves is safe to break off,
+    since whatever is written is written aside first.
+
+    Args:
+        host: The module that tells; by default this process's main module.
+
+    Returns:
+        Whether there is an engine to watch.
+    """
+    host = host or sys.modules.get("__main__")
+    address, _, port = sys.argv[-1].rpartition(":") if sys.argv else ("", "", "")
+    if host is None or not hasattr(host, "DynamicResourceProviderServicer") or not port.isdigit():
+        return False
+    threading.Thread(target=_watch, args=(address, int(port)), daemon=True, name="engine").start()
+    return True
+
+
+def _watch(address: str, port: int) -> None:
+    missed = 0
+    while missed < MISSES:
+        time.sleep(LOOK_SECONDS)
+        try:
+            socket.create_connection((address, port), timeout=LOOK_SECONDS).close()
+            missed = 0
+        except ConnectionRefusedError:
+            # A slow engine takes its time; only one that does not listen any more refuses.
+            missed += 1
+        except OSError:
+            continue
+    os._exit(1)
