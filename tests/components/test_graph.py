@@ -196,3 +196,23 @@ def test_named_addresses_name_the_files_of_a_dataset(recorder):
 
     deploy(program)
     assert set(recorder.resources[kind("Dataset"), "d"]["urls"]) == {"a.txt", "b.txt"}
+
+
+def test_what_a_workspace_has_is_adopted_without_any_source(recorder):
+    import trainstack as ts
+
+    def program():
+        workspace = ts.Workspace("ws")
+        data = ts.Dataset.get("mnist", workspace, version=2)
+        run = ts.TrainingRun.get("mlp", workspace)
+        model = ts.Model.get("dnn", workspace)
+        service = ts.WebService("svc", ts.WebServiceArgs(model=model))
+        return pulumi.Output.all(data.version, run.metrics["accuracy"], model.path, service.scoring_uri)
+
+    deploy(program)
+    adopted = {"workspace": ".trainstack/ws", "name": "mnist", "wanted": 2}
+    given = recorder.resources[kind("Dataset"), "mnist"]
+    assert {name: given[name] for name in adopted} == adopted
+    assert "urls" not in given
+    assert recorder.resources[kind("TrainingRun"), "mlp"]["name"] == "mlp"
+    assert recorder.resources[kind("WebService"), "svc"]["model_name"] == "dnn"

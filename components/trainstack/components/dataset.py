@@ -9,8 +9,9 @@ from typing import Any, Literal
 import pulumi
 
 from trainstack.components.base import Component, LifecycleResource, portable_path
+from trainstack.components.existing import Existing
 from trainstack.components.workspace import Workspace
-from trainstack.provider.handles import DatasetHandle
+from trainstack.provider.handles import DatasetHandle, ExistingDatasetHandle
 
 
 @dataclass(kw_only=True)
@@ -81,30 +82,38 @@ class Dataset(Component):
 
     kind = "Dataset"
 
-    def __init__(self, name: str, args: DatasetArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, args: DatasetArgs | Existing, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts)
         self.workspace = args.workspace
         self.name = name
-        self._resource = _Resource(
-            DatasetHandle(),
-            name,
-            {
-                "workspace": args.workspace.root,
-                "name": name,
-                "urls": dict(args.urls) if isinstance(args.urls, Mapping) else list(args.urls),
-                "paths": [portable_path(path) for path in args.paths],
-                "sha256": dict(args.sha256),
-                "description": args.description,
-                "tags": dict(args.tags),
-                "create_new_version": args.create_new_version,
-            },
-            self._child_options(),
-        )
+        if isinstance(args, Existing):
+            handle, inputs = ExistingDatasetHandle(), args.inputs(name)
+        else:
+            handle, inputs = DatasetHandle(), _inputs(name, args)
+        self._resource = _Resource(handle, name, inputs, self._child_options())
         self.version = self._resource.version
         self.digest = self._resource.digest
         self.files = self._resource.files
         self.size = self._resource.size
         self.register_outputs({"name": name, "version": self.version, "digest": self.digest})
+
+    @classmethod
+    def get(
+        cls,
+        name: str,
+        workspace: Workspace,
+        version: pulumi.Input[int] | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> Dataset:
+        """Adopt a dataset that the workspace has: nothing is downloaded, and preview fails when there is none.
+
+        Args:
+            name: The name it is registered under.
+            workspace: The workspace.
+            version: Its version; the newest when left out.
+            opts: Pulumi's options.
+        """
+        return cls(name, Existing(workspace, version), opts)
 
     def as_mount(self) -> DatasetReference:
         """Stand for the folder in which a run finds the files, read-only."""
@@ -121,3 +130,16 @@ class Dataset(Component):
     def reference(self, mode: str) -> dict[str, pulumi.Input[Any]]:
         """What a run's inputs hold of it."""
         return {"name": self.name, "version": self.version, "digest": self.digest, "mode": mode}
+
+
+def _inputs(name: str, args: DatasetArgs) -> dict[str, Any]:
+    return {
+        "workspace": args.workspace.root,
+        "name": name,
+        "urls": dict(args.urls) if isinstance(args.urls, Mapping) else list(args.urls),
+        "paths": [portable_path(path) for path in args.paths],
+        "sha256": dict(args.sha256),
+        "description": args.description,
+        "tags": dict(args.tags),
+        "create_new_version": args.create_new_version,
+    }

@@ -9,10 +9,11 @@ from typing import Any
 import pulumi
 
 from trainstack.components.base import Component, LifecycleResource, absolute_path, portable_path, program_errors
+from trainstack.components.existing import Existing
 from trainstack.components.training_run import TrainingRun
 from trainstack.components.workspace import Workspace
 from trainstack.errors import InvalidInputError
-from trainstack.provider.handles import ModelHandle
+from trainstack.provider.handles import ExistingModelHandle, ModelHandle
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,36 +79,57 @@ class Model(Component):
 
     kind = "Model"
 
-    def __init__(self, name: str, args: ModelArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        workspace = args.run.workspace if args.run else args.workspace
+    def __init__(self, name: str, args: ModelArgs | Existing, opts: pulumi.ResourceOptions | None = None) -> None:
+        run = None if isinstance(args, Existing) else args.run
+        workspace = run.workspace if run else args.workspace
         with program_errors(f"model {name}"):
             if workspace is None:
                 raise InvalidInputError("give the run that made it, or a workspace for a folder of your own")
         super().__init__(name, opts)
         self.workspace = workspace
         self.name = name
-        configuration = asdict(args.resource_configuration) if args.resource_configuration else None
-        self._resource = _Resource(
-            ModelHandle(),
-            name,
-            {
-                "workspace": workspace.root,
-                "name": name,
-                "path": args.path if args.run else portable_path(args.path),
-                "run_id": args.run.run_id if args.run else None,
-                "framework": args.framework,
-                "framework_version": args.framework_version,
-                # As text, so that a diff shows an image in one line.
-                "sample_input": None if args.sample_input is None else pulumi.Output.json_dumps(args.sample_input),
-                "resource_configuration": configuration,
-                "description": args.description,
-                "tags": dict(args.tags),
-            },
-            self._child_options(),
-        )
+        if isinstance(args, Existing):
+            handle, inputs = ExistingModelHandle(), args.inputs(name)
+        else:
+            handle, inputs = ModelHandle(), _inputs(name, args, workspace)
+        self._resource = _Resource(handle, name, inputs, self._child_options())
         self.version = self._resource.version
         self.digest = self._resource.digest
         self.files = self._resource.files
         self.path = absolute_path(self._resource.directory)
         self.summary = pulumi.Output.all(name=name, version=self.version, digest=self.digest, path=self.path)
         self.register_outputs({"name": name, "version": self.version, "digest": self.digest})
+
+    @classmethod
+    def get(
+        cls,
+        name: str,
+        workspace: Workspace,
+        version: pulumi.Input[int] | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> Model:
+        """Adopt a model that the workspace has: nothing is registered, and preview fails when there is none.
+
+        Args:
+            name: The name it is registered under.
+            workspace: The workspace.
+            version: Its version; the newest when left out.
+            opts: Pulumi's options.
+        """
+        return cls(name, Existing(workspace, version), opts)
+
+
+def _inputs(name: str, args: ModelArgs, workspace: Workspace) -> dict[str, Any]:
+    return {
+        "workspace": workspace.root,
+        "name": name,
+        "path": args.path if args.run else portable_path(args.path),
+        "run_id": args.run.run_id if args.run else None,
+        "framework": args.framework,
+        "framework_version": args.framework_version,
+        # As text, so that a diff shows an image in one line.
+        "sample_input": None if args.sample_input is None else pulumi.Output.json_dumps(args.sample_input),
+        "resource_configuration": asdict(args.resource_configuration) if args.resource_configuration else None,
+        "description": args.description,
+        "tags": dict(args.tags),
+    }

@@ -14,7 +14,9 @@ from trainstack.components.compute import Compute
 from trainstack.components.dataset import DatasetReference
 from trainstack.components.distribution import Horovod, TensorFlow
 from trainstack.components.environment import Environment
-from trainstack.provider.handles import TrainingRunHandle
+from trainstack.components.existing import Existing
+from trainstack.components.workspace import Workspace
+from trainstack.provider.handles import ExistingRunHandle, TrainingRunHandle
 
 Argument = pulumi.Input[str | int | float | bool | None] | DatasetReference
 Value = Argument | Sequence[Argument]
@@ -115,39 +117,16 @@ class TrainingRun(Component):
 
     kind = "TrainingRun"
 
-    def __init__(self, name: str, args: TrainingRunArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, args: TrainingRunArgs | Existing, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts)
-        self.workspace = args.compute.workspace
         self.name = name
-        datasets: dict[str, DatasetReference] = {}
-        self._resource = _Resource(
-            TrainingRunHandle(),
-            name,
-            {
-                "workspace": self.workspace.root,
-                "name": name,
-                "source_directory": portable_path(args.source_directory),
-                "source_limit_bytes": args.source_limit_bytes,
-                "script": args.script,
-                "arguments": _arguments(args.arguments, datasets),
-                "datasets": {key: it.dataset.reference(it.mode) for key, it in datasets.items()},
-                "environment_spec": args.environment.spec,
-                # Known in preview whenever the lock can be resolved then; the provider fills it in.
-                "environment": {},
-                "environment_variables": dict(args.environment_variables),
-                "secret_variables": {key: pulumi.Output.secret(it) for key, it in args.secret_variables.items()},
-                "distribution": args.distribution.spec() if args.distribution else {"kind": "single"},
-                "compute": args.compute.spec,
-                "timeout": args.timeout,
-                "grace": args.grace,
-                "max_attempts": args.max_attempts,
-                "backoff": args.backoff,
-                "retry_exit_codes": list(args.retry_exit_codes),
-                "on_disconnect": args.on_disconnect,
-                "trigger": args.trigger,
-            },
-            self._child_options([args.environment, args.compute]),
-        )
+        if isinstance(args, Existing):
+            self.workspace = args.workspace
+            handle, inputs, after = ExistingRunHandle(), args.inputs(name), []
+        else:
+            self.workspace = args.compute.workspace
+            handle, inputs, after = TrainingRunHandle(), _inputs(name, args), [args.environment, args.compute]
+        self._resource = _Resource(handle, name, inputs, self._child_options(after))
         self.run_id = self._resource.run_id
         self.fingerprint = self._resource.fingerprint
         self.status = self._resource.status
@@ -158,6 +137,24 @@ class TrainingRun(Component):
         self.path = absolute_path(self.directory)
         self.logs = self.path.apply(lambda path: f"{path}/logs/run.txt")
         self.register_outputs({"run_id": self.run_id, "metrics": self.metrics, "duration": self.duration})
+
+    @classmethod
+    def get(
+        cls,
+        name: str,
+        workspace: Workspace,
+        run: pulumi.Input[str] | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> TrainingRun:
+        """Adopt a completed run that the workspace has: nothing trains, and preview fails when there is none.
+
+        Args:
+            name: The run's name.
+            workspace: The workspace.
+            run: Its id or the start of one; the newest completed run of the name when left out.
+            opts: Pulumi's options.
+        """
+        return cls(name, Existing(workspace, run), opts)
 
     def download_files(self, prefix: str = "", output_directory: str = ".") -> pulumi.Output[list[str]]:
         """Copy the run's files below `prefix` (`outputs/model`, `logs`, …) into a folder, once it has completed.
@@ -173,6 +170,33 @@ class TrainingRun(Component):
 
         to = Path.cwd() / output_directory
         return self.path.apply(lambda path: artifacts.download(Path(path), prefix, to))
+
+
+def _inputs(name: str, args: TrainingRunArgs) -> dict[str, Any]:
+    datasets: dict[str, DatasetReference] = {}
+    return {
+        "workspace": args.compute.workspace.root,
+        "name": name,
+        "source_directory": portable_path(args.source_directory),
+        "source_limit_bytes": args.source_limit_bytes,
+        "script": args.script,
+        "arguments": _arguments(args.arguments, datasets),
+        "datasets": {key: it.dataset.reference(it.mode) for key, it in datasets.items()},
+        "environment_spec": args.environment.spec,
+        # Known in preview whenever the lock can be resolved then; the provider fills it in.
+        "environment": {},
+        "environment_variables": dict(args.environment_variables),
+        "secret_variables": {key: pulumi.Output.secret(it) for key, it in args.secret_variables.items()},
+        "distribution": args.distribution.spec() if args.distribution else {"kind": "single"},
+        "compute": args.compute.spec,
+        "timeout": args.timeout,
+        "grace": args.grace,
+        "max_attempts": args.max_attempts,
+        "backoff": args.backoff,
+        "retry_exit_codes": list(args.retry_exit_codes),
+        "on_disconnect": args.on_disconnect,
+        "trigger": args.trigger,
+    }
 
 
 def _arguments(given: Mapping[str, Value] | Sequence[Argument], datasets: dict[str, DatasetReference]) -> Any:

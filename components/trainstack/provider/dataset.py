@@ -5,6 +5,7 @@ from __future__ import annotations
 from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 
 from trainstack.errors import InvalidInputError, NotFoundError
+from trainstack.lifecycle.dataset_record import DatasetRecord
 from trainstack.lifecycle.dataset_spec import DatasetSpec, local_digest, validate
 from trainstack.lifecycle.workspace import Workspace
 from trainstack.provider.base import (
@@ -77,14 +78,18 @@ class DatasetProvider(LifecycleProvider):
         workspace: Workspace = workspace_of(inputs)
         shown = row(inputs)
         record = dataset.register(workspace, spec, shown.progress, check_remote=check_remote)
-        size = sum(file.size for file in record.files)
-        shown.info(f"version {record.version}: {len(record.files)} files, {size:,} bytes")
-        return {
-            **inputs,
-            "version": record.version,
-            "digest": record.digest,
-            "files": {file.path: file.sha256 for file in record.files} if len(record.files) <= LISTED else {},
-            "file_count": len(record.files),
-            "size": size,
-            "drift": [],
-        }
+        shown.info(f"version {record.version}: {len(record.files)} files, {record.size:,} bytes")
+        return outputs(inputs, record)
+
+
+def outputs(inputs: Properties, record: DatasetRecord) -> Properties:
+    """What a dataset's resource says of it."""
+    return {
+        **inputs,
+        "version": record.version,
+        "digest": record.digest,
+        "files": {file.path: file.sha256 for file in record.files} if len(record.files) <= LISTED else {},
+        "file_count": len(record.files),
+        "size": record.size,
+        "drift": [],
+    }

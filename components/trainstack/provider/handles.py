@@ -95,3 +95,21 @@ class WebServiceHandle(Handle):
     """Names `WebServiceProvider`."""
 
     provider = "web_service:WebServiceProvider"
+
+
+class ExistingDatasetHandle(Handle):
+    """Names `ExistingDatasetProvider`."""
+
+    provider = "existing:ExistingDatasetProvider"
+
+
+class ExistingModelHandle(Handle):
+    """Names `ExistingModelProvider`."""
+
+    provider = "existing:ExistingModelProvider"
+
+
+class ExistingRunHandle(Handle):
+    """Names `ExistingRunProvider`."""
+
+    provider = "existing_run:ExistingRunProvider"

@@ -78,14 +78,19 @@ class ModelProvider(LifecycleProvider):
         source = Path(inputs["path"]) if run_id else absolute(inputs["path"])
         record = model.register(workspace_of(inputs), spec, source, run_id, shown.progress)
         shown.info(f"version {record.version}, {record.digest[:12]}")
-        return {
-            **inputs,
-            "version": record.version,
-            "digest": record.digest,
-            "files": record.files if len(record.files) <= 200 else {},
-            "directory": portable(Path(record.path), project_root()),
-            "drift": [],
-        }
+        return outputs(inputs, record)
+
+
+def outputs(inputs: Properties, record: model.ModelRecord) -> Properties:
+    """What a model's resource says of it."""
+    return {
+        **inputs,
+        "version": record.version,
+        "digest": record.digest,
+        "files": record.files if len(record.files) <= 200 else {},
+        "directory": portable(Path(record.path), project_root()),
+        "drift": [],
+    }
 
 
 def _spec(inputs: Properties) -> model.ModelSpec | None:

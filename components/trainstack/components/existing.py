@@ -1,0 +1,27 @@
+"""Something that a workspace has already, adopted instead of made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+
+from trainstack.components.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Existing:
+    """Takes the place of a component's arguments: adopt what is there; preview fails when it is not.
+
+    Attributes:
+        workspace: The workspace that has it.
+        wanted: Which one: a version, or a run's id; the newest when left out.
+    """
+
+    workspace: Workspace
+    wanted: pulumi.Input[int] | pulumi.Input[str] | None = None
+
+    def inputs(self, name: str) -> dict[str, Any]:
+        """What the resource is given."""
+        return {"workspace": self.workspace.root, "name": name, "wanted": self.wanted}
