@@ -1,6 +1,7 @@
 """Adopting what a workspace has: found in check, whole or repaired, never made."""
 
 import shutil
+from typing import Any
 
 import pytest
 from pulumi.runtime.rpc import UNKNOWN
@@ -68,12 +69,31 @@ def a_run(workspace):
     return make
 
 
-def adopted(provider, inputs):
+def adopted(provider, inputs) -> tuple[str, dict[str, Any]]:
     result = provider.check({}, inputs)
     assert [failure.reason for failure in result.failures] == []
     created = provider.create(result.inputs)
+    assert created.outs is not None
     assert provider.diff(created.id, created.outs, provider.check(created.outs, inputs).inputs).changes is False
     return created.id, created.outs
+
+
+def checked(provider, olds, inputs) -> dict[str, Any]:
+    news = provider.check(olds, inputs).inputs
+    assert news is not None
+    return news
+
+
+def updated(provider, id_, olds, news) -> dict[str, Any]:
+    outs = provider.update(id_, olds, news).outs
+    assert outs is not None
+    return outs
+
+
+def refreshed(provider, id_, state) -> dict[str, Any]:
+    outs = provider.read(id_, state).outs
+    assert outs is not None
+    return outs
 
 
 def refused(provider, inputs):
@@ -98,10 +118,10 @@ def test_a_newer_version_shows_in_preview_and_is_adopted_in_place(a_dataset):
     provider, inputs = ExistingDatasetProvider(), {"workspace": "ws", "name": "data"}
     id_, state = adopted(provider, inputs)
     a_dataset("2")
-    news = provider.check(state, inputs).inputs
+    news = checked(provider, state, inputs)
     difference = provider.diff(id_, state, news)
     assert (difference.changes, difference.replaces) == (True, [])
-    assert provider.update(id_, state, news).outs["version"] == 2
+    assert updated(provider, id_, state, news)["version"] == 2
 
 
 @pytest.mark.parametrize("provider", [ExistingDatasetProvider(), ExistingModelProvider(), ExistingRunProvider()])
@@ -129,7 +149,7 @@ def test_a_dataset_that_lost_a_file_has_drifted(workspace, a_dataset):
     provider = ExistingDatasetProvider()
     id_, state = adopted(provider, {"workspace": "ws", "name": "data"})
     workspace.blobs.path(record.files[0].sha256).unlink()
-    assert provider.read(id_, state).outs["drift"] == ["a.csv is gone or damaged"]
+    assert refreshed(provider, id_, state)["drift"] == ["a.csv is gone or damaged"]
 
 
 def test_a_model_is_adopted_repaired_and_gone(workspace, a_model, tmp_path):
@@ -139,11 +159,11 @@ def test_a_model_is_adopted_repaired_and_gone(workspace, a_model, tmp_path):
     id_, state = adopted(provider, inputs)
     assert (state["version"], state["digest"], state["directory"]) == (1, record.digest, "ws/models/net/1/files")
     (workspace.model("net") / "1" / "files" / "weights").unlink()
-    drifted = provider.read(id_, state).outs
+    drifted = refreshed(provider, id_, state)
     assert drifted["drift"] == ["weights: gone"]
-    news = provider.check(drifted, inputs).inputs
+    news = checked(provider, drifted, inputs)
     assert provider.diff(id_, drifted, news).changes is True
-    assert provider.update(id_, drifted, news).outs["drift"] == []
+    assert updated(provider, id_, drifted, news)["drift"] == []
     shutil.rmtree(workspace.model("net"))
     assert provider.read(id_, state).id == ""
 
@@ -166,7 +186,7 @@ def test_another_run_replaces_and_a_lost_output_is_drift(a_run):
     provider, inputs = ExistingRunProvider(), {"workspace": "ws", "name": "fit"}
     id_, state = adopted(provider, inputs)
     (directory.outputs / "weights").unlink()
-    assert provider.read(id_, state).outs["drift"] == ["outputs/weights is gone"]
+    assert refreshed(provider, id_, state)["drift"] == ["outputs/weights is gone"]
     a_run("bb22", created=2.0)
-    news = provider.check(state, inputs).inputs
+    news = checked(provider, state, inputs)
     assert provider.diff(id_, state, news).replaces == ["run_id"]
