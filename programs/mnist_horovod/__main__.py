@@ -46,10 +46,10 @@ run = ts.TrainingRun(
         script="tf_mnist_horovod.py",
         arguments={
             "--data-folder": mnist.as_mount(),
-            "--batch-size": 64,
+            "--batch-size": 128,
             "--first-layer-neurons": 256,
             "--second-layer-neurons": 128,
-            "--learning-rate": config.get_float("learning-rate") or 0.01,
+            "--learning-rate": config.get_float("learning-rate") or 0.02,
             "--epochs": config.get_int("epochs") or 8,
         },
         compute=cluster,

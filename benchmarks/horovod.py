@@ -1,0 +1,182 @@
+"""Horovod as we start it, beside bare `horovodrun -np 2`; how it scales from one rank to two; what a reduction costs.
+
+The same script, data, environment and threads for both. Needs MNIST_BASE_URL and two cores. Usage:
+`python -m benchmarks.horovod [--pairs N] [--epochs N]`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks import loopback
+from benchmarks.machine import description, in_turns
+from trainstack.lifecycle import dataset, environment, snapshot, submission
+from trainstack.lifecycle.arguments import canonical
+from trainstack.lifecycle.compute import ComputeSpec
+from trainstack.lifecycle.fingerprint import RunEnvironment, RunSpec
+from trainstack.lifecycle.run import RunRequest
+from trainstack.lifecycle.workspace import Workspace
+from trainstack.targets.local import PASSED_ON
+from trainstack.tracking import files as tracking
+
+SCRIPTS = Path(__file__).parents[1] / "programs" / "mnist_horovod" / "scripts"
+OWN_SCRIPTS = Path(__file__).parent / "horovod_scripts"
+FILES = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
+ONE_THREAD: dict[str, str] = dict.fromkeys(("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1")
+ARGUMENTS = {"--batch-size": 64, "--learning-rate": 0.01}
+
+
+class Bench:
+    """A workspace, the environment with Horovod, and the MNIST files."""
+
+    def __init__(self, folder: Path, base: str) -> None:
+        self.folder = folder
+        self.workspace = Workspace.create(folder / "workspace", "benchmark")
+        urls = tuple(f"{base.rstrip('/')}/{name}-ubyte.gz" for name in FILES)
+        self.data = dataset.register(self.workspace, dataset.DatasetSpec(name="mnist", urls=urls))
+        self.spec = environment.get_curated("tensorflow-2.15-horovod")
+        self.lock = environment.lock(self.spec)
+        self.python = environment.build(self.spec, self.lock).python
+        self.tries = itertools.count()
+
+    def run(self, scripts: Path, script: str, arguments: dict[str, Any], ranks: int) -> dict[str, float]:
+        """Submit a run of so many ranks with a thread each, wait for it, and return its metrics."""
+        described = "${dataset:mnist}" in arguments.values()
+        request = RunRequest(
+            name="benchmark",
+            spec=RunSpec(
+                script=script,
+                files=snapshot.take(scripts).files,
+                arguments=canonical(arguments),
+                datasets={"mnist": self.data.digest} if described else {},
+                environment=RunEnvironment(digest=self.lock.digest, variables=dict(self.spec.variables)),
+                environment_variables=ONE_THREAD,
+                distribution={"kind": "horovod", "node_count": 1, "processes_per_node": ranks},
+                trigger=str(next(self.tries)),
+            ),
+            environment={"spec": self.spec.model_dump(mode="json"), "lock": self.lock.model_dump(mode="json")},
+            datasets={"mnist": {"name": "mnist", "version": self.data.version, "mode": "mount"}} if described else {},
+            compute=ComputeSpec(name="local").model_dump(),
+        )
+        return submission.follow(submission.submit(self.workspace, request, scripts, {}).directory).metrics
+
+    def bare(self, scripts: Path, script: str, arguments: dict[str, Any], ranks: int = 2) -> dict[str, float]:
+        """Start the same with `horovodrun`, and return its metrics."""
+        here = self.folder / f"bare-{next(self.tries)}"
+        dataset.link_into(self.workspace, self.data, here / "data")
+        variables = {name: os.environ[name] for name in PASSED_ON if name in os.environ} | self.spec.variables
+        variables |= {name: value.format(rank=0) for name, value in tracking.variables(here / "tracking").items()}
+        variables |= ONE_THREAD
+        variables |= {
+            "TRAINSTACK_CHECKPOINT_DIR": str(here / "checkpoints"),
+            "PATH": f"{self.python.parent}:{os.environ['PATH']}",
+        }
+        words = [
+            str(word)
+            for pair in arguments.items()
+            for word in (pair[0], here / "data" if pair[1] == "${dataset:mnist}" else pair[1])
+        ]
+        launcher = [self.python.parent / "horovodrun", "-np", str(ranks), "--gloo"]
+        done = subprocess.run(
+            [*launcher, self.python, scripts / script, *words],
+            cwd=here,
+            env=variables,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            sys.exit(done.stdout + done.stderr)
+        return tracking.last(here / "tracking")
+
+
+def beside_horovodrun(bench: Bench, pairs: int, epochs: int) -> None:
+    """Whole time and steps a second of the MNIST script, ours and bare in turns."""
+    arguments = {"--data-folder": "${dataset:mnist}", "--epochs": epochs, **ARGUMENTS}
+    ours: list[float] = []
+    bare: list[float] = []
+    pair = in_turns(
+        lambda: ours.append(bench.run(SCRIPTS, "tf_mnist_horovod.py", arguments, 2)["steps_per_second"]),
+        lambda: bare.append(bench.bare(SCRIPTS, "tf_mnist_horovod.py", arguments)["steps_per_second"]),
+        pairs,
+    )
+    ratio = statistics.median(one / other for one, other in zip(ours[1:], bare[1:], strict=True))
+    print(pair.row(f"MNIST on two ranks, {epochs} epochs: our run / `horovodrun -np 2`", "at most 1 s more"))
+    print(
+        f"| its steps a second: ours / `horovodrun` | {statistics.median(ours[1:]):.1f} /s "
+        f"| {statistics.median(bare[1:]):.1f} /s | {ratio:.3f} | | at least 0.98 |",
+        flush=True,
+    )
+
+
+def weak_scaling(bench: Bench, pairs: int) -> None:
+    """Examples a second of two ranks beside one, a thread each, and beside two processes that share nothing."""
+    one: list[float] = []
+    two: list[float] = []
+    apart: list[float] = []
+    for _ in range(pairs):
+        one.append(bench.run(OWN_SCRIPTS, "weak_scaling.py", {}, 1)["examples_per_second"])
+        two.append(bench.run(OWN_SCRIPTS, "weak_scaling.py", {}, 2)["examples_per_second"])
+        apart.append(two_apart(bench))
+    scaled = statistics.median(b / (2 * a) for a, b in zip(one, two, strict=True))
+    bound = statistics.median(b / (2 * a) for a, b in zip(one, apart, strict=True))
+    print(
+        f"| weak scaling, 1 → 2 ranks of one thread: examples, two / twice one | {statistics.median(two):.0f} /s "
+        f"| {2 * statistics.median(one):.0f} /s | {scaled:.2f} | | at least 0.9 |"
+    )
+    print(
+        f"| the same without Horovod between them: two processes at once / twice one | {statistics.median(apart):.0f} "
+        f"/s | {2 * statistics.median(one):.0f} /s | {bound:.2f} | | what these cores can |",
+        flush=True,
+    )
+
+
+def two_apart(bench: Bench) -> float:
+    """Examples a second of two single ranks that run at once and know nothing of each other."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(2) as pool:
+        found = pool.map(lambda _: bench.bare(OWN_SCRIPTS, "weak_scaling.py", {}, ranks=1), range(2))
+        return sum(metrics["examples_per_second"] for metrics in found)
+
+
+def reduction(bench: Bench, pairs: int) -> None:
+    """Milliseconds of an allreduce of 64 MiB beside an exchange of the same bytes over plain TCP."""
+    ours: list[float] = []
+    plain: list[float] = []
+    for _ in range(pairs):
+        ours.append(bench.run(OWN_SCRIPTS, "allreduce.py", {}, 2)["milliseconds"])
+        plain.append(loopback.milliseconds(64 * 2**20))
+    ratio = statistics.median(one / other for one, other in zip(ours, plain, strict=True))
+    print(
+        f"| allreduce of 64 MiB on two ranks / the same bytes exchanged over 127.0.0.1 | {statistics.median(ours):.0f} "
+        f"ms | {statistics.median(plain):.0f} ms | {ratio:.2f} | | reported |",
+        flush=True,
+    )
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description="Horovod through Trainstack, beside horovodrun.")
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=2)
+    options = parser.parse_args()
+    base = os.environ.get("MNIST_BASE_URL") or sys.exit("MNIST_BASE_URL names no folder with the four files: set it")
+    print(description(), flush=True)
+    with tempfile.TemporaryDirectory(prefix="trainstack-benchmark-") as folder:
+        bench = Bench(Path(folder), base)
+        reduction(bench, options.pairs)
+        weak_scaling(bench, options.pairs)
+        beside_horovodrun(bench, options.pairs, options.epochs)
+
+
+if __name__ == "__main__":
+    main()
