@@ -27,7 +27,7 @@ class RunEnvironment(BaseModel):
         variables: Environment variables that the environment gives to every run.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     digest: str
     python: str = "3.11"
@@ -51,7 +51,7 @@ class RunSpec(BaseModel):
         trigger: Anything; another text is another run, for whoever wants to train the same again.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     script: str
     files: dict[str, str]

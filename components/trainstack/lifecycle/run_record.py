@@ -103,7 +103,7 @@ class RunRecord(BaseModel):
         tags: Who submitted it, from which stack and commit.
     """
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     id: str
     name: str
@@ -152,7 +152,7 @@ class RunRequest(Persistence):
         tags: Who submitted it, from which stack and commit.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     name: str
     spec: RunSpec

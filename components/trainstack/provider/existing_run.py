@@ -8,9 +8,9 @@ from trainstack.lifecycle import run as runs
 from trainstack.lifecycle.run import RunDirectory, Status
 from trainstack.lifecycle.submission import Outcome
 from trainstack.lifecycle.workspace import Workspace
-from trainstack.provider import training_run as training_runs
 from trainstack.provider.base import Properties, row
 from trainstack.provider.existing import ExistingProvider
+from trainstack.provider.run_submission import outputs
 
 
 class ExistingRunProvider(ExistingProvider):
@@ -40,7 +40,7 @@ class ExistingRunProvider(ExistingProvider):
         directory = RunDirectory(workspace.run(inputs["run_id"]))
         record = directory.read()
         lost = [f"outputs/{name} is gone" for name in record.outputs if not (directory.outputs / name).is_file()]
-        return {**training_runs.outputs(inputs, directory, record, Outcome.ADOPTED), "drift": lost}
+        return {**outputs(inputs, directory, record, Outcome.ADOPTED), "drift": lost}
 
     def repair(self, workspace: Workspace, inputs: Properties) -> None:
         """Put back outputs that are gone."""

@@ -1,0 +1,97 @@
+"""What a run's inputs must be, and what is added to them: all that preview needs to know of a run.
+
+It loads neither what submits a run nor what follows it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pulumi.runtime.rpc import UNKNOWN
+
+from trainstack.errors import InvalidInputError
+from trainstack.lifecycle import arguments, compute, distribution, environment, snapshot
+from trainstack.lifecycle.run_record import Persistence
+from trainstack.provider.base import Properties, absolute, integral, known, validated
+from trainstack.provider.environment import declared
+
+
+def completed(news: Properties) -> Properties:
+    """Validate a run's inputs and add what it is made of: digests of files, pinned packages, canonical arguments.
+
+    Args:
+        news: The inputs as the program gives them; unknown values are `UNKNOWN`.
+
+    Raises:
+        InvalidInputError: Something is wrong with them, in one line.
+    """
+    inputs = dict(news)
+    if known(inputs["source_directory"]):
+        _accept_code(inputs)
+    if known(inputs.get("arguments")):
+        inputs["arguments"] = arguments.canonical(inputs.get("arguments"))
+        _check_datasets(inputs)
+    _check_variables(inputs)
+    if known(inputs["environment_spec"]):
+        inputs["environment"] = _environment(inputs["environment_spec"])
+    cluster = validated(compute.ComputeSpec, inputs["compute"], "compute")
+    if known(inputs["distribution"]):
+        inputs["distribution"] = distribution.checked(
+            integral(inputs["distribution"]), inputs.get("environment"), cluster
+        )
+    for name, least in (("timeout", 0.001), ("grace", 0)):
+        value = inputs.get(name)
+        if value is not None and known(value) and not (isinstance(value, int | float) and value >= least):
+            raise InvalidInputError(f"{name} must be a number of seconds, at least {least:g}, not {value!r}")
+    validated(Persistence, inputs, "run")
+    return inputs
+
+
+def _accept_code(inputs: Properties) -> None:
+    source = absolute(inputs["source_directory"])
+    limit = inputs.get("source_limit_bytes")
+    taken = snapshot.take(source, limit_bytes=int(limit) if limit else snapshot.DEFAULT_LIMIT_BYTES)
+    script = inputs["script"]
+    if known(script) and script not in taken.files:
+        there = [name for name in taken.files if name.endswith(".py")]
+        raise InvalidInputError(
+            f"script {script!r} is not in {inputs['source_directory']!r}: it holds "
+            f"{', '.join(there[:5]) or 'no Python file'}{' …' if len(there) > 5 else ''}"
+        )
+    inputs["files"] = taken.files
+    inputs["snapshot"] = str(taken)
+
+
+def _check_datasets(inputs: Properties) -> None:
+    text = repr(inputs["arguments"])
+    for name in arguments.DATASET.findall(text):
+        if name not in inputs["datasets"]:
+            raise InvalidInputError(f"argument refers to dataset {name!r}, which the run is not given")
+
+
+def _check_variables(inputs: Properties) -> None:
+    for group in ("environment_variables", "secret_variables"):
+        variables: dict[str, Any] = inputs.get(group) or {}
+        if not known(variables):
+            continue
+        for name, value in variables.items():
+            if not name or "=" in name or "\0" in name:
+                raise InvalidInputError(f"environment variable name {name!r} cannot be: it holds '=' or is empty")
+            if group == "secret_variables" and not isinstance(value, str):
+                raise InvalidInputError(f"secret variable {name} must be text")
+        if group == "environment_variables":
+            inputs[group] = {name: arguments.scalar(value, name) for name, value in sorted(variables.items())}
+
+
+def _environment(described: Properties) -> Properties:
+    spec = declared(described)
+    try:
+        lock = environment.lock(spec, retries=0)
+    except environment.IndexUnreachableError:
+        return {"digest": UNKNOWN, "python": spec.python, "packages": UNKNOWN, "variables": spec.variables}
+    return {
+        "digest": lock.digest,
+        "python": lock.python,
+        "packages": lock.packages,
+        "variables": dict(spec.variables),
+    }

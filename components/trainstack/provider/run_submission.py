@@ -1,0 +1,94 @@
+"""From a run's inputs to what is submitted, and from its record to what its resource says of it."""
+
+from __future__ import annotations
+
+import getpass
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from trainstack.lifecycle import environment, submission
+from trainstack.lifecycle.fingerprint import RunEnvironment, RunSpec
+from trainstack.lifecycle.project import portable, project_root
+from trainstack.lifecycle.run import RunDirectory, RunRecord, RunRequest
+from trainstack.lifecycle.run_record import Persistence
+from trainstack.provider.base import Properties, finite, integral, validated
+from trainstack.provider.environment import declared
+
+
+def request(inputs: Properties, source: Path) -> RunRequest:
+    """What is submitted for a run's inputs."""
+    spec = declared(inputs["environment_spec"])
+    lock = environment.lock(spec)
+    return RunRequest(
+        name=inputs["name"],
+        spec=RunSpec(
+            script=inputs["script"],
+            files=inputs["files"],
+            arguments=inputs["arguments"],
+            datasets={name: reference["digest"] for name, reference in inputs["datasets"].items()},
+            environment=RunEnvironment(
+                digest=lock.digest, python=lock.python, packages=lock.packages, variables=dict(spec.variables)
+            ),
+            environment_variables=inputs.get("environment_variables") or {},
+            secret_names=tuple(sorted(inputs.get("secret_variables") or {})),
+            distribution=integral(inputs["distribution"]),
+            trigger=inputs.get("trigger") or "",
+        ),
+        environment={"spec": spec.model_dump(mode="json"), "lock": lock.model_dump(mode="json")},
+        datasets=integral(inputs["datasets"]),
+        compute=integral({name: value for name, value in inputs["compute"].items() if value is not None}),
+        timeout=inputs.get("timeout"),
+        grace=float(inputs["grace"]),
+        **_persistence(inputs),
+        tags=_tags(inputs.get("urn", ""), source),
+    )
+
+
+def outputs(inputs: Properties, run: RunDirectory, record: RunRecord, outcome: submission.Outcome) -> Properties:
+    """What a run's resource says of it; `directory` is relative to the project, so that a checkout can move."""
+    request = run.request()
+    return {
+        **inputs,
+        "run_id": run.id,
+        "fingerprint": request.spec.fingerprint,
+        "status": record.status.value,
+        "outcome": outcome.value,
+        "attempt": record.attempt,
+        "stages": [
+            {"name": stage.name.value, "seconds": round(stage.seconds, 3), "reason": stage.reason}
+            for stage in record.stages
+        ],
+        "duration": round(record.duration or 0.0, 3),
+        "metrics": finite(record.metrics),
+        "directory": portable(run.root, project_root()),
+        "output_files": record.outputs if len(record.outputs) <= 1000 else {},
+        "drift": [],
+    }
+
+
+def secrets_of(inputs: Properties) -> dict[str, str]:
+    """The secret variables' values."""
+    variables: dict[str, Any] = inputs.get("secret_variables") or {}
+    return {name: str(value) for name, value in variables.items()}
+
+
+def _persistence(inputs: Properties) -> Properties:
+    given = validated(Persistence, inputs, "run")
+    return given.model_dump() if given else {}
+
+
+def _tags(urn: str, source: Path) -> dict[str, str]:
+    """Who submits, from which stack and commit: for the history, no part of the fingerprint."""
+    tags = {"user": getpass.getuser()}
+    words = urn.split(":")
+    if len(words) > 4:
+        tags |= {"stack": words[2], "project": words[4]}
+    if git := shutil.which("git"):
+        found = subprocess.run(
+            [git, "-C", str(source), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=False
+        )
+        if found.returncode == 0:
+            tags["commit"] = found.stdout.strip()
+    return tags
