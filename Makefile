@@ -9,7 +9,7 @@ SETUP = $(or $(PYTHON),$(error Trainstack needs Python 3.11 or newer on PATH, or
 PULUMI := $(BIN)/pulumi
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up preview down test lint format bench lock
+.PHONY: help setup up preview down test chaos lint format bench lock
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
@@ -40,6 +40,9 @@ format: setup ## Let ruff mend what it can
 
 test: lint ## Lint, then all tests
 	@$(BIN)/pytest
+
+chaos: setup ## Kill and harm everything at random moments; N=200: so many times
+	@CHAOS_N=$(or $(N),60) $(BIN)/pytest tests/chaos
 
 bench: setup ## Measure beside what a user would pick instead
 	@$(BIN)/python -m benchmarks

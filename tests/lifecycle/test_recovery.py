@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -90,6 +92,18 @@ def test_a_run_that_was_retrained_after_completion_is_not_taken_for_complete(wor
     assert submission.follow(run).attempt == 3
     kinds = [event["kind"] for event in events(run)]
     assert "recovered" in kinds
+
+
+def test_a_late_supervisor_does_not_train_what_another_has_finished(workspace, source, request_for):
+    run = submission.submit(workspace, request_for(), source, {}).directory
+    submission.follow(run)
+    until(lambda: not run.driven())
+    before = (run.root / "events.jsonl").read_bytes()
+    # Submitted when there was no attempt yet, like the first one, but it gets the lock only now.
+    late = [sys.executable, "-m", "trainstack.lifecycle.supervisor", str(run.root), "0"]
+    assert subprocess.run(late, stdin=subprocess.DEVNULL, timeout=60, check=False).returncode == 0
+    assert (run.root / "events.jsonl").read_bytes() == before
+    assert run.read().status is Status.COMPLETED
 
 
 def test_submitting_while_a_failed_run_still_cleans_up_waits_and_tries_again(workspace, source, request_for):

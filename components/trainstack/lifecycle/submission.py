@@ -165,7 +165,7 @@ def _start_supervisor(directory: RunDirectory, secrets: dict[str, str], attempts
     with disk_errors(log), log.open("ab") as output:
         # The child forks the supervisor and leaves, so that it belongs to init and not to `pulumi up`.
         child = subprocess.Popen(
-            [sys.executable, "-c", _DAEMON, str(directory.root)],
+            [sys.executable, "-c", _DAEMON, str(directory.root), str(attempts)],
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,
@@ -194,5 +194,5 @@ if os.fork():
     os._exit(0)
 os.setsid()
 from trainstack.lifecycle.supervisor import main
-main(sys.argv[1])
+main(sys.argv[1], int(sys.argv[2]))
 """

@@ -1,8 +1,8 @@
 """The process that drives a run, and outlives the `pulumi up` that started it.
 
-Started by `submission` as `python -m trainstack.lifecycle.supervisor RUN_DIRECTORY`, secrets on its standard input. It
-holds the run's lock, is the only writer of `run.json`, takes the run through as many attempts as were asked for, and
-ends every process that it started, whatever happens.
+Started by `submission` as `python -m trainstack.lifecycle.supervisor RUN_DIRECTORY ATTEMPTS`, secrets on its standard
+input. It holds the run's lock, is the only writer of `run.json`, takes the run through as many attempts as were asked
+for, and ends every process that it started, whatever happens.
 """
 
 from __future__ import annotations
@@ -110,12 +110,19 @@ class Supervisor:
         self._directory.write(record)
 
 
-def main(path: str) -> None:
-    """Drive the run in `path`, unless somebody does already."""
+def main(path: str, attempts: int) -> None:
+    """Drive a run, unless somebody does already or has done since it was submitted.
+
+    Args:
+        path: The run directory.
+        attempts: How many attempts there were when this one was submitted.
+    """
     directory = RunDirectory(Path(path))
     secrets: dict[str, str] = json.loads(sys.stdin.read() or "{}")
     with directory.lock() as mine:
-        if not mine:
+        # A submission that is killed before its supervisor has the lock is followed by one with a supervisor of its
+        # own. The later of the two may get the lock only when the other has finished.
+        if not mine or directory.read().attempt != attempts:
             return
         supervisor = Supervisor(directory, secrets)
         signal.signal(signal.SIGTERM, supervisor.watch.request_stop)
@@ -124,4 +131,4 @@ def main(path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], int(sys.argv[2]))

@@ -1,0 +1,24 @@
+"""Stands for Pulumi's provider: submits a run and follows it, as a process of its own that can be killed.
+
+`python submitter.py WORKSPACE SOURCE REQUEST`: ends with 0 when the run has completed, with 1 and the reason when not.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from trainstack.errors import TrainstackError
+from trainstack.lifecycle import submission
+from trainstack.lifecycle.run import RunRequest
+from trainstack.lifecycle.workspace import Workspace
+
+if __name__ == "__main__":
+    root, source, request = map(Path, sys.argv[1:])
+    try:
+        submitted = submission.submit(
+            Workspace.open(root), RunRequest.model_validate(json.loads(request.read_text())), source, {}
+        )
+        print(submitted.outcome.value, submitted.note, flush=True)
+        submission.follow(submitted.directory, lambda line: print(line, flush=True))
+    except TrainstackError as exc:
+        sys.exit(str(exc))

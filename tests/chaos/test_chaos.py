@@ -1,0 +1,52 @@
+"""Kill and harm everything at random moments: the next submission always comes to the same result, nothing is left.
+
+`CHAOS_N` says how many harms (20), `CHAOS_SEED` repeats a sequence. `make chaos N=200` does more of them.
+"""
+
+import os
+import random
+import subprocess
+
+import pytest
+from tests.chaos.rounds import HARMS, Round, Tally, play
+from tests.lifecycle.runs import tiny_environment
+
+from trainstack.lifecycle.workspace import Workspace
+
+# One in ten is left to the real engine, in the module beside this one.
+COUNT = int(os.environ.get("CHAOS_N", "20")) * 9 // 10
+SEED = int(os.environ.get("CHAOS_SEED", random.randrange(1_000_000)))
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A file system of 4 MiB; none where the kernel does not let us mount one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        yield None
+        return
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.timeout(60 + 15 * COUNT)
+def test_whatever_is_killed_or_harmed_the_next_submission_ends_with_the_same_result(tmp_path, disk, capsys):
+    packages = tiny_environment()
+    chance = random.Random(SEED)
+    tally = Tally()
+    workspace = Workspace.create(tmp_path / "ws", "ws")
+    small = Workspace.create(disk / "ws", "ws") if disk else None
+    kinds = ["provider", *HARMS, "clock", *(["disk"] if small else [])]
+    for number in range(COUNT):
+        kind = kinds[number % len(kinds)]
+        where = small if small and kind == "disk" else workspace
+        play(Round(where, tmp_path / f"round-{number}", packages, number, chance.choice((1, 2))), kind, tally, chance)
+    with capsys.disabled():
+        print(f"\n{tally}; CHAOS_SEED={SEED}")
+    assert not tally.lost, tally.lost[0]
+    assert not tally.orphans
+    assert max(tally.repeated.values()) <= 1, tally.repeated
