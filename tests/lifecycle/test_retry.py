@@ -119,6 +119,31 @@ def test_the_kernels_counters_tell_a_lack_of_memory_from_another_kill(tmp_path: 
     assert not retry.out_of_memory(Failure(cause=Cause.SIGNAL, signal=signal.SIGTERM), 2, 3)
 
 
+@pytest.fixture
+def small_memory():
+    """A memory cgroup of 64 MiB, where the kernel lets us make one."""
+    group = Path("/sys/fs/cgroup/memory") / f"trainstack-test-{os.getpid()}"
+    try:
+        group.mkdir()
+        (group / "memory.limit_in_bytes").write_text(str(64 * 2**20))
+    except OSError:
+        pytest.skip("making a memory cgroup takes root and cgroups of version 1")
+    yield group
+    until(lambda: not (group / "cgroup.procs").read_text())
+    group.rmdir()
+
+
+def test_a_script_that_runs_out_of_memory_is_started_again_with_a_hint(workspace, source, request_for, small_memory):
+    (source / "train.py").write_text(
+        dying(1, f"pathlib.Path('{small_memory}/cgroup.procs').write_text(str(os.getpid())); bytearray(200 * 2**20)")
+    )
+    run = submission.submit(workspace, request_for(max_attempts=2, backoff=0), source, {}).directory
+    assert submission.follow(run).attempt == 2
+    [wait] = [event for event in events(run) if event["kind"] == "retry"]
+    assert "rank 0 was ended by SIGKILL (the kernel ends processes when memory runs out" in wait["reason"]
+    assert "raise `vm_size`" in wait["reason"]
+
+
 def test_a_failure_before_the_script_is_not_retried(request_for):
     assert not retry.curable(None, request_for(max_attempts=3))
     assert not retry.curable(Failure(cause=Cause.OTHER), request_for(max_attempts=3))
