@@ -113,3 +113,9 @@ def test_tensorflow_2_21_trains_with_legacy_keras() -> None:
 def test_a_serving_environment_has_the_server_and_tensorflow(version: str) -> None:
     script = "import tensorflow, granian, orjson, starlette; print(tensorflow.__version__)"
     assert run_in(f"serving-{version}", script).stdout.startswith(version)
+
+
+@pytest.mark.parametrize("name", curated_names())
+def test_what_is_shipped_unchecked_is_what_a_check_would_make_of_it(name):
+    shipped = get_curated(name)
+    assert EnvironmentSpec.model_validate(shipped.model_dump()) == shipped

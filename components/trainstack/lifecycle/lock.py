@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
 import tempfile
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from trainstack.errors import InvalidInputError
+from trainstack.errors import InvalidInputError, TrainstackError
 from trainstack.lifecycle import conda, conda_tool
 from trainstack.lifecycle.environment_spec import EnvironmentSpec
 from trainstack.lifecycle.requirements import Pin, check_lock_covers, read_lock
@@ -63,7 +64,12 @@ def lock(
         IndexUnreachableError: It had to be resolved and the package index did not answer.
         TrainstackError: Conda packages are asked for and there is no tool for them.
     """
-    known = cached_lock(spec, cache)
+    known = _read(spec, cache)
+    if known is None and spec.lock is not None:
+        known = _lock_of_text(spec, spec.lock)
+        # Only to be quicker the next time: a cache that cannot be written takes nothing away.
+        with contextlib.suppress(TrainstackError):
+            write_json(_remembered(spec, cache), known.model_dump(mode="json"))
     if known is None:
         progress(f"resolving {len(spec.requirements)} packages for Python {spec.python}")
         known = _lock_of_text(spec, resolve(spec, retries=retries))
@@ -79,12 +85,17 @@ def cached_lock(spec: EnvironmentSpec, cache: Path | None = None) -> Lock | None
     Raises:
         InvalidInputError: The lock that the spec brings along does not hold what it asks for.
     """
-    if spec.lock is not None:
+    known = _read(spec, cache)
+    if known is None and spec.lock is not None:
         return _lock_of_text(spec, spec.lock)
+    return known
+
+
+def _read(spec: EnvironmentSpec, cache: Path | None) -> Lock | None:
     try:
         return Lock.model_validate_json(_remembered(spec, cache).read_bytes())
     except (OSError, ValidationError):
-        # Not there, or cut short by a full disk: resolving again mends both.
+        # Not there, or cut short by a full disk: locking again mends both.
         return None
 
 

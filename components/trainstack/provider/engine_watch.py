@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import socket
 import sys
@@ -30,6 +31,9 @@ def end_with_engine(host: ModuleType | None = None) -> bool:
     if host is None or not hasattr(host, "DynamicResourceProviderServicer") or not port.isdigit():
         return False
     threading.Thread(target=_watch, args=(address, int(port)), daemon=True, name="engine").start()
+    # The engine waits for its providers. When it asks this one to end, and no verb is under way any more, there is
+    # nothing left to put away, and taking the interpreter apart would only make every preview longer.
+    atexit.register(os._exit, 0)
     return True
 
 

@@ -7,8 +7,10 @@ trainstack.lifecycle.curated` locks them anew.
 from __future__ import annotations
 
 import difflib
+import functools
 import json
 from pathlib import Path
+from typing import Any, cast
 
 from trainstack.errors import InvalidInputError
 from trainstack.lifecycle.environment_spec import CURATED_PREFIX, EnvironmentSpec
@@ -39,11 +41,19 @@ def get_curated(name: str) -> EnvironmentSpec:
             f"{' or '.join(CURATED_PREFIX + found for found in close)}?",
             field="name",
         )
+    return _shipped(short)
+
+
+@functools.cache
+def _shipped(short: str) -> EnvironmentSpec:
+    """Read one without checking it: what is shipped was checked when it was locked, and every preview reads it."""
+    values = asked(short)
+    packages = tuple(sorted(map(str, cast("list[str]", values.pop("packages")))))
     text = (FOLDER / short / "requirements.lock").read_text("utf-8")
-    return EnvironmentSpec.model_validate({**asked(short), "lock": text})
+    return EnvironmentSpec.model_construct(None, **{**values, "packages": packages, "lock": text})
 
 
-def asked(short: str) -> dict[str, object]:
+def asked(short: str) -> dict[str, Any]:
     """Return what a curated environment asks for, as `EnvironmentSpec` takes it, without its lock."""
     named = CURATED_PREFIX + short
     found = json.loads((FOLDER / short / "environment.json").read_bytes())
