@@ -5,6 +5,7 @@ import json
 import os
 import random
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -66,7 +67,10 @@ class Tally:
     def __str__(self) -> str:
         kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(self.kills.items()))
         again = f"; steps of {STEPS} done again after a harm: at most {max(self.repeated.values(), default=0)}"
-        back = f"; from submission to training again at most {max(self.recovery):.1f} s" if self.recovery else ""
+        back = ""
+        if self.recovery:
+            usual, longest = statistics.median(self.recovery), max(self.recovery)
+            back = f"; from submission to training again {usual:.1f} s (median), at most {longest:.1f} s"
         return (
             f"chaos: {self.kills.total()} harms ({kinds}), {self.missed.total()} came too late, "
             f"{len(self.lost)} lost runs, {len(self.orphans)} orphans{again}{back}"
