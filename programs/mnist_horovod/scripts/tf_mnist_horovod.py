@@ -100,6 +100,8 @@ def main():
     folder = os.environ.get("TRAINSTACK_CHECKPOINT_DIR") if rank == 0 else None
     kept = tf.train.Checkpoint(model=model, optimizer=optimizer, epoch=epoch)
     manager = tf.train.CheckpointManager(kept, folder, max_to_keep=1) if folder else None
+    # All variables are there before any is restored: their order, in which they are sent, is then that of every rank.
+    optimizer._create_all_weights(model.trainable_variables)
     if manager and manager.restore_or_initialize():
         print(f"going on after epoch {epoch.numpy()}", flush=True)
     start = int(hvd.broadcast(epoch, 0))
