@@ -1,12 +1,16 @@
 # Every target starts by making the checkout ready (tools/setup.py), which takes under a second once it is.
-# Variables: STACK, the stack to work on; PYTHON, the Python 3.11 or newer to start with.
+# Variables: PROGRAM, the folder of programs/ to work on; STACK, its stack; PYTHON, the Python to start with (3.11 on).
 
+PROGRAM ?= mnist
 STACK ?= local
 BIN := .venv/bin
 PYTHON ?= $(shell for python in $(BIN)/python python3.11 python3 python3.12 python3.13; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && exit; done)
 SETUP = $(or $(PYTHON),$(error Trainstack needs Python 3.11 or newer on PATH, or named: make PYTHON=/path/to/python3.11)) tools/setup.py
-PULUMI := $(BIN)/pulumi
+# The project at the root is programs/mnist; the other programs are projects of their own, whose stack is made here.
+OTHER := $(filter-out mnist,$(PROGRAM))
+PULUMI := $(BIN)/pulumi$(if $(OTHER), -C programs/$(OTHER))
+SELECT := $(if $(OTHER),$(PULUMI) stack select --create --non-interactive $(STACK),true)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup up preview down test chaos lint format bench lock
@@ -18,11 +22,13 @@ help: ## Say what there is
 setup: ## Make the checkout ready: environment, Pulumi engine, state folder, stack
 	@$(SETUP) ready --stack $(STACK)
 
-up: setup ## Train, register and serve: pulumi up, then the stack's outputs
+up: setup ## Train, register and serve: pulumi up, then the stack's outputs (PROGRAM=word2vec: another program)
+	@$(SELECT)
 	@$(PULUMI) up --yes --stack $(STACK)
 	@$(PULUMI) stack output --stack $(STACK)
 
 preview: setup ## Say what `make up` would change, and why
+	@$(SELECT)
 	@$(PULUMI) preview --stack $(STACK)
 
 down: setup ## Stop and remove what the stack holds; finished runs and models stay in the workspace
