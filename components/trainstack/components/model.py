@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -128,8 +129,18 @@ def _inputs(name: str, args: ModelArgs, workspace: Workspace) -> dict[str, Any]:
         "framework": args.framework,
         "framework_version": args.framework_version,
         # As text, so that a diff shows an image in one line.
-        "sample_input": None if args.sample_input is None else pulumi.Output.json_dumps(args.sample_input),
+        "sample_input": _text(args.sample_input),
         "resource_configuration": asdict(args.resource_configuration) if args.resource_configuration else None,
         "description": args.description,
         "tags": dict(args.tags),
     }
+
+
+def _text(sample: Any) -> pulumi.Input[str] | None:
+    if sample is None:
+        return None
+    try:
+        return json.dumps(sample)
+    except TypeError:
+        # An output somewhere inside; looking for one in every number of an image would make each preview longer.
+        return pulumi.Output.json_dumps(sample)
