@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import stat
+import sys
 
 import pytest
 
@@ -58,8 +59,9 @@ def test_a_whole_machine_and_workspace_pass(workspace, checks, cli):
     assert all(line.startswith("ok  ") for line in lines)
 
 
-def test_without_an_engine_it_fails_and_says_where_to_get_one(workspace, machine, checks, cli):
+def test_without_an_engine_it_fails_and_says_where_to_get_one(workspace, machine, checks, cli, monkeypatch):
     (machine / "pulumi").unlink()
+    monkeypatch.setattr(sys, "executable", str(machine / "python"))  # the checkout's own engine lies beside Python
     found, healthy = checks()
     assert not healthy
     assert (found["pulumi"]["state"], found["pulumi"]["found"]) == ("broken", "not on PATH")
