@@ -1,7 +1,7 @@
 """Train dense layers on noise, the same amount a rank however many there are; log the examples a second of all.
 
-Steps with the gradients of all ranks and steps with a rank's own take turns: what else happens on the machine then
-slows both alike, and their ratio is what the reduction costs.
+Steps with the gradients of all ranks and steps with a rank's own take turns: what else happens on the machine slows
+both alike, and their ratio is what the reduction costs.
 """
 
 import argparse
