@@ -9,7 +9,6 @@ from pulumi.runtime.rpc import UNKNOWN
 from trainstack.lifecycle import dataset, model
 from trainstack.lifecycle.dataset import DatasetSpec
 from trainstack.lifecycle.model import ModelSpec
-from trainstack.lifecycle.project import project_root
 from trainstack.lifecycle.run import RunDirectory, RunRecord, Status
 from trainstack.lifecycle.workspace import Workspace
 from trainstack.provider.existing import ExistingDatasetProvider, ExistingModelProvider
@@ -23,9 +22,6 @@ def project(tmp_path, monkeypatch):
     (tmp_path / "Pulumi.yaml").write_text("name: p\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TRAINSTACK_CACHE", str(tmp_path / "cache"))
-    project_root.cache_clear()
-    yield
-    project_root.cache_clear()
 
 
 @pytest.fixture

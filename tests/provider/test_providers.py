@@ -20,13 +20,8 @@ from trainstack.provider.workspace import WorkspaceProvider
 
 @pytest.fixture(autouse=True)
 def project(tmp_path, monkeypatch):
-    from trainstack.lifecycle.project import project_root
-
     (tmp_path / "Pulumi.yaml").write_text("name: p\n")
     monkeypatch.chdir(tmp_path)
-    project_root.cache_clear()
-    yield
-    project_root.cache_clear()
 
 
 @pytest.fixture

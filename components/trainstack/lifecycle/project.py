@@ -10,14 +10,17 @@ FOLDER = ".trainstack"
 """Where a project keeps its workspaces and the file that names the one in use."""
 
 
-@functools.cache
 def project_root(start: Path | None = None) -> Path:
     """The folder of the nearest `Pulumi.yaml` at or above `start`; `start` itself where there is none.
 
     Args:
         start: Where to look from; the working directory when left out.
     """
-    here = (start or Path.cwd()).absolute()
+    return _above((start or Path.cwd()).absolute())
+
+
+@functools.cache
+def _above(here: Path) -> Path:
     for folder in (here, *here.parents):
         if (folder / "Pulumi.yaml").is_file() or (folder / "Pulumi.yml").is_file():
             return folder
