@@ -1,0 +1,1 @@
+"""Docker engines, here or elsewhere: how to reach one and what it is."""
