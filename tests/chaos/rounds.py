@@ -16,16 +16,19 @@ from pathlib import Path
 
 from tests.lifecycle.runs import request
 
-from trainstack.launch.report import read_report
+from trainstack.launch.report import NodeReport, read_report
 from trainstack.lifecycle.run import RunDirectory, RunRequest
 from trainstack.lifecycle.workspace import Workspace
 from trainstack.targets.local import processes
 
 HERE = Path(__file__).parent
 STEPS, PAUSE = 12, 0.08
-# The result depends on every step, once each: a step lost or done twice changes it.
+# Two workers on two nodes; without TensorFlow in the script it is the gang alone that is tried.
+GANG = {"kind": "tensorflow", "workers": 2, "node_count": 2}
+# The result depends on every step, once each: a step lost or done twice changes it. In a gang, rank 0 keeps it.
 SCRIPT = """
 import hashlib, json, os, pathlib, sys, time
+first = os.environ["TRAINSTACK_RANK"] == "0"
 arguments = dict(zip(sys.argv[1::2], sys.argv[2::2]))
 path = pathlib.Path(os.environ["TRAINSTACK_CHECKPOINT_DIR"], "state")
 step, digest = json.loads(path.read_text()) if path.exists() else (0, arguments["--seed"])
@@ -33,10 +36,14 @@ print("starting at", step, flush=True)
 while step < int(arguments["--steps"]):
     time.sleep(float(arguments["--pause"]))
     step, digest = step + 1, hashlib.sha256(f"{digest} {step}".encode()).hexdigest()
+    if not first:
+        continue
     aside = path.with_name("aside")
     aside.write_text(json.dumps([step, digest]))
     aside.replace(path)
     print("step", step, flush=True)
+if not first:
+    sys.exit()
 model = pathlib.Path("outputs/model")
 model.with_name("aside").write_text(digest)
 model.with_name("aside").replace(model)
@@ -80,7 +87,9 @@ class Tally:
 class Round:
     """A run of its own in a workspace, and those who follow it."""
 
-    def __init__(self, workspace: Workspace, folder: Path, packages, number: int, attempts: int) -> None:
+    def __init__(
+        self, workspace: Workspace, folder: Path, packages, number: int, attempts: int, *, gang: bool = False
+    ) -> None:
         folder.mkdir(parents=True)
         self.workspace = workspace
         self.source = folder / "source"
@@ -91,11 +100,13 @@ class Round:
             packages,
             self.source,
             {"--seed": self.seed, "--steps": STEPS, "--pause": PAUSE},
+            parts={"distribution": GANG} if gang else {},
             max_attempts=attempts,
             backoff=0.1,
             grace=1.0,
         )
         self.folder = folder
+        self.nodes = 2 if gang else 1
         self.run = RunDirectory(workspace.run(self.request.spec.run_id))
         (folder / "request.json").write_text(json.dumps(self.request.model_dump(mode="json")))
 
@@ -117,17 +128,22 @@ class Round:
         return []
 
     def agent(self) -> list[int]:
-        with contextlib.suppress(Exception):
-            report = read_report(self.run.reports, 0)
-            return [report.agent_pid] if report and report.agent_pid in processes(self.run.root) else []
-        return []
+        return self._one_of([report.agent_pid for report in self._reports()])
 
     def rank(self) -> list[int]:
-        with contextlib.suppress(Exception):
-            report = read_report(self.run.reports, 0)
-            ranks = [rank.pid for rank in report.ranks] if report else []
-            return [pid for pid in ranks if pid in processes(self.run.root)]
-        return []
+        return self._one_of([rank.pid for report in self._reports() for rank in report.ranks])
+
+    def _reports(self) -> list[NodeReport]:
+        found = []
+        for node in range(self.nodes):
+            with contextlib.suppress(Exception):
+                found.append(read_report(self.run.reports, node))
+        return [report for report in found if report is not None]
+
+    def _one_of(self, pids: list[int]) -> list[int]:
+        there = processes(self.run.root)
+        alive = [pid for pid in pids if pid in there]
+        return [random.choice(alive)] if alive else []
 
 
 def kill(find: Callable[[Round], list[int]]) -> Callable[[Round], bool]:
@@ -200,7 +216,7 @@ def play(chaos: Round, kind: str, tally: Tally, chance: random.Random) -> None:
         # What is to be harmed may come into being only later, or be gone already.
         while first.poll() is None and not (hit := HARMS[kind](chaos)):
             time.sleep(0.01)
-    (tally.kills if hit else tally.missed)[kind] += 1
+    (tally.kills if hit else tally.missed)[f"{kind} of a gang" if chaos.nodes > 1 else kind] += 1
     if kind != "provider":
         _ended(first)
     filler.unlink(missing_ok=True)
@@ -226,7 +242,7 @@ def play(chaos: Round, kind: str, tally: Tally, chance: random.Random) -> None:
 def _steps(chaos: Round) -> tuple[int, int]:
     """How many steps and how many starts were printed, over all attempts."""
     with contextlib.suppress(OSError):
-        lines = chaos.run.merged_log.read_text().splitlines()
+        lines = (chaos.run.logs / "rank-0.txt").read_text().splitlines()
         return sum(line.startswith("step ") for line in lines), sum(line.startswith("starting") for line in lines)
     return 0, 0
 

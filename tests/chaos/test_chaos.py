@@ -44,7 +44,10 @@ def test_whatever_is_killed_or_harmed_the_next_submission_ends_with_the_same_res
     for number in range(COUNT):
         kind = kinds[number % len(kinds)]
         where = small if small and kind == "disk" else workspace
-        play(Round(where, tmp_path / f"round-{number}", packages, number, chance.choice((1, 2))), kind, tally, chance)
+        # Every second time round the kinds, a gang of two nodes is harmed.
+        gang = number // len(kinds) % 2 == 1
+        chaos = Round(where, tmp_path / f"round-{number}", packages, number, chance.choice((1, 2)), gang=gang)
+        play(chaos, kind, tally, chance)
     with capsys.disabled():
         print(f"\n{tally}; CHAOS_SEED={SEED}")
     assert not tally.lost, tally.lost[0]

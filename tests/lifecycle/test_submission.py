@@ -225,3 +225,17 @@ def test_a_look_at_a_run_never_keeps_its_supervisor_from_starting(workspace, sou
         looking.set()
         for looker in lookers:
             looker.join()
+
+
+def test_nothing_new_starts_over_the_quota_and_what_was_begun_goes_on(workspace, source, request_for):
+    failed = submission.submit(workspace, request_for({"--steps": 1, "--exit": 3}), source, {}).directory
+    with pytest.raises(RunFailedError):
+        submission.follow(failed)
+    small = workspace.limited(10)
+    with pytest.raises(TrainstackError, match=r"quota: run tiny needs 0 bytes, .* of the 10 that quota_gib allows"):
+        submission.submit(small, request_for({"--steps": 2}), source, {})
+    assert submission.submit(small, request_for({"--steps": 1, "--exit": 3}), source, {}).outcome is Outcome.RESUMED
+    with pytest.raises(RunFailedError):
+        submission.follow(failed)
+    again = submission.submit(small.limited(None), request_for({"--steps": 2}), source, {})
+    assert submission.follow(again.directory).status is Status.COMPLETED

@@ -67,6 +67,19 @@ def test_a_workspace_is_made_found_and_gone(tmp_path):
     assert provider.read(id_, state).id == ""
 
 
+def test_a_workspace_is_limited_by_whoever_says_so_and_freed_again(tmp_path):
+    provider = WorkspaceProvider()
+    plain = {"name": "mine", "root": "store"}
+    id_, state = deployed(provider, {**plain, "quota_gib": 0.5})
+    assert Workspace.open(tmp_path / "store").quota == 2**29
+    deployed(provider, plain)
+    assert Workspace.open(tmp_path / "store").quota == 2**29
+    assert provider.diff(id_, state, plain).changes is True
+    updated(provider, id_, state, plain)
+    assert Workspace.open(tmp_path / "store").quota is None
+    assert "quota_gib must be a number over 0, not -1" in refused(provider, {**plain, "quota_gib": -1})
+
+
 def test_a_workspace_name_that_cannot_be_a_folder_is_refused():
     assert "name '../x' is not usable" in refused(WorkspaceProvider(), {"name": "../x", "root": "store"})
 

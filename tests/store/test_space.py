@@ -28,3 +28,15 @@ def test_a_file_with_two_links_is_freed_with_its_last_one(tmp_path):
     assert space.freed([[one], [lone]]) == [0, 7]
     assert space.freed([[one], [two]]) == [0, 3]
     assert space.freed([space.files_below(tmp_path)]) == [10]
+
+
+def test_a_quota_counts_what_is_there_once_and_what_was_let_through(tmp_path):
+    (tmp_path / "one").write_bytes(bytes(600))
+    (tmp_path / "two").hardlink_to(tmp_path / "one")
+    quota = space.Quota(tmp_path, 1000)
+    quota.require(300, "a file")
+    with pytest.raises(
+        TrainstackError, match=r"quota: the model needs 200 bytes, .* holds 900 of the 1,000 that quota"
+    ):
+        quota.require(200, "the model")
+    quota.require(100, "a smaller one")

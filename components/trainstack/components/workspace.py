@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pulumi
 
@@ -18,9 +19,11 @@ class WorkspaceArgs:
 
     Attributes:
         root: Its folder, relative to the program's; `.trainstack/NAME` in the project when left out.
+        quota_gib: GiB that it may hold, whichever stack fills it; looked at before something new is written.
     """
 
     root: pulumi.Input[str] | None = None
+    quota_gib: pulumi.Input[float] | None = None
 
 
 class _Resource(LifecycleResource, module="trainstack", name="Workspace"):
@@ -51,7 +54,10 @@ class Workspace(Component):
         super().__init__(name, opts)
         given = args.root if args else None
         root = portable_path(given if given is not None else str(project_root() / FOLDER / name))
-        self._resource = _Resource(WorkspaceHandle(), name, {"name": name, "root": root}, self._child_options())
+        inputs: dict[str, pulumi.Input[Any]] = {"name": name, "root": root}
+        if args and args.quota_gib is not None:
+            inputs["quota_gib"] = args.quota_gib
+        self._resource = _Resource(WorkspaceHandle(), name, inputs, self._child_options())
         self.name = name
         # The resource's, not the argument's: what uses the root then waits for the folder.
         self.root = self._resource.root

@@ -86,7 +86,7 @@ def local_contents(workspace: Workspace, spec: DatasetSpec, progress: Callable[[
     blobs = workspace.blobs
     missing = {digest: (name, path) for name, (path, digest) in contents.items() if not blobs.has(digest)}
     size = space.size_of(Path(path) for _, path in missing.values())
-    space.require(blobs.root, size, f"dataset {spec.name}")
+    blobs.require(size, f"dataset {spec.name}")
     shown = Progress(progress, len(missing))
 
     def keep(digest: str) -> None:

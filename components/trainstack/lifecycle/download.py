@@ -11,7 +11,6 @@ from trainstack.errors import DigestMismatchError, TrainstackError
 from trainstack.lifecycle.dataset_sources import file_url_path, shown
 from trainstack.lifecycle.partial_file import PartialFile
 from trainstack.lifecycle.remote_file import Remote, UnavailableError, conditions, reason, root_cause, stamp
-from trainstack.store import space
 from trainstack.store.blobs import BlobStore
 
 if TYPE_CHECKING:
@@ -205,7 +204,7 @@ def _copy(path: Path, url: str, blobs: BlobStore, known: Remote | None, promised
         mark = stamp(path)
         if known is not None and known.etag == mark:
             return known
-        space.require(blobs.root, path.stat().st_size, f"a copy of {path}")
+        blobs.require(path.stat().st_size, f"a copy of {path}")
         digest = blobs.add(path, expected=promised)
     except DigestMismatchError as exc:
         raise _MismatchError(str(exc)) from exc

@@ -25,22 +25,26 @@ def follow(directory: RunDirectory, progress: Callable[[str], None] = lambda _: 
         RunFailedError: It failed, was canceled or interrupted; says how, with the last lines and the log's path.
         TrainstackError: Its record is damaged, and nobody drives it who would write it anew.
     """
-    told, shown = "", float("-inf")
+    told, shown, where = "", float("-inf"), None
     while True:
-        if time.monotonic() - shown >= SHOW_SECONDS:
+        record = _read(directory)
+        due = time.monotonic() - shown >= SHOW_SECONDS
+        if due:
             # The supervisor of a run with `on_disconnect: stop` looks at this.
             with contextlib.suppress(OSError):
                 (directory.root / "followed").touch()
             shown = time.monotonic()
-        record = _read(directory)
         if record is not None:
             if record.status is Status.COMPLETED:
                 return record
             if record.status.ended:
                 raise RunFailedError(failure_text(record))
-            line = progress_line(directory, record)
-            if line != told:
-                progress(told := line)
+            # Metrics are read once a second: more often would take the cores that the ranks compute on.
+            if due or (record.status, record.reason) != where:
+                where = record.status, record.reason
+                line = progress_line(directory, record)
+                if line != told:
+                    progress(told := line)
         time.sleep(TICK)
 
 

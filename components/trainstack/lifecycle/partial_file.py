@@ -18,7 +18,6 @@ from typing import BinaryIO
 
 from trainstack.errors import TrainstackError
 from trainstack.store import digest as digests
-from trainstack.store import space
 from trainstack.store.atomic import disk_errors, read_json, write_json
 from trainstack.store.blobs import BlobStore
 
@@ -100,7 +99,7 @@ class PartialFile:
             TrainstackError: It does not.
         """
         if total is not None:
-            space.require(self._path.parent, total - self.size, what)
+            self._blobs.require(total - self.size, what)
 
     def write(self, chunk: bytes) -> None:
         """Append bytes."""

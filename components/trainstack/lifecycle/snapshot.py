@@ -85,7 +85,8 @@ def store(source: Path, files: dict[str, str], blobs: BlobStore) -> None:
         TrainstackError: A file is no longer what the snapshot says, or the disk is full.
     """
     missing = {digest: name for name, digest in files.items() if not blobs.has(digest)}
-    space.require(blobs.root, space.size_of(source / name for name in missing.values()), f"the code in {source}")
+    if missing:
+        blobs.require(space.size_of(source / name for name in missing.values()), f"the code in {source}")
     for digest, name in missing.items():
         try:
             blobs.add(source / name, expected=digest)

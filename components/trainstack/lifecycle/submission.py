@@ -86,6 +86,9 @@ def _submit(workspace: Workspace, request: RunRequest, source: Path, secrets: di
         if record is not None and record.status is Status.COMPLETED and directory.outputs.is_dir():
             _keep_readable(directory, request)
             return Submitted(directory, Outcome.ADOPTED, note)
+        if record is None:
+            # What was begun may go on; only something new has to wait for room.
+            workspace.blobs.require(0, f"run {request.name}")
         snapshot.store(source, request.spec.files, workspace.blobs)
         write_json(directory.root / "spec.json", request.model_dump(mode="json"))
         if record is None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
 from trainstack.store.atomic import read_json, write_json
 from trainstack.store.blobs import BlobStore
 from trainstack.store.digest import DigestCache
+from trainstack.store.space import Quota
 
 LAYOUT = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -37,10 +38,12 @@ class Workspace:
     Attributes:
         root: Its folder.
         name: The name it was created with.
+        quota: How many bytes it may hold; none for as many as the disk has.
     """
 
     root: Path
     name: str
+    quota: int | None = None
 
     @classmethod
     def create(cls, root: Path, name: str) -> Workspace:
@@ -61,6 +64,12 @@ class Workspace:
         write_json(marker, {"layout": LAYOUT, "name": name})
         return cls(root, name)
 
+    def limited(self, quota: int | None) -> Workspace:
+        """The same workspace, its quota set to so many bytes, or lifted, for all who use it."""
+        limit = {} if quota is None else {"quota": quota}
+        write_json(self.root / "workspace.json", {"layout": LAYOUT, "name": self.name, **limit})
+        return replace(self, quota=quota)
+
     @classmethod
     def open(cls, root: Path) -> Workspace:
         """Open an existing workspace.
@@ -74,17 +83,17 @@ class Workspace:
         except FileNotFoundError as exc:
             raise NotFoundError(f"no workspace at {root}: run `pulumi up`, or name one with --workspace") from exc
         try:
-            layout, name = marker["layout"], str(marker["name"])
+            layout, name, quota = marker["layout"], str(marker["name"]), marker.get("quota")
         except (KeyError, TypeError) as exc:
             raise TrainstackError(f"{root / 'workspace.json'} says neither layout nor name: restore it") from exc
         if layout != LAYOUT:
             raise TrainstackError(f"{root} has layout {layout}, this Trainstack knows {LAYOUT}: upgrade it")
-        return cls(root, name)
+        return cls(root, name, quota)
 
     @property
     def blobs(self) -> BlobStore:
         """The content-addressed files of all datasets and models."""
-        return BlobStore(self.root / "blobs")
+        return BlobStore(self.root / "blobs", Quota(self.root, self.quota) if self.quota is not None else None)
 
     @property
     def records_lock(self) -> Path:

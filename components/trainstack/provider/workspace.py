@@ -4,33 +4,43 @@ from __future__ import annotations
 
 from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 
+from trainstack.errors import InvalidInputError
 from trainstack.lifecycle import workspace_config
 from trainstack.lifecycle.project import project_root
 from trainstack.lifecycle.workspace import Workspace, checked_name
-from trainstack.provider.base import LifecycleProvider, Properties, absolute, gone_or, known, own
+from trainstack.provider.base import LifecycleProvider, Properties, absolute, gone_or, known, own, workspace_of
 
 
 class WorkspaceProvider(LifecycleProvider):
     """A workspace's folder."""
 
     identity = ("name", "root")
+    content = ("quota_gib",)
 
     def accept(self, news: Properties) -> Properties:
         """Check the name."""
         if known(news["name"]):
             checked_name(news["name"], "workspace")
+        quota = news.get("quota_gib")
+        if quota is not None and known(quota) and not (isinstance(quota, int | float) and quota > 0):
+            raise InvalidInputError(f"quota_gib must be a number over 0, not {quota!r}", field="quota_gib")
         return news
 
     def create(self, props: Properties) -> CreateResult:
         """Find or make the folder, and leave `config.json` where the command line looks for it."""
         inputs = own(props)
         workspace = Workspace.create(absolute(inputs["root"]), inputs["name"])
+        if inputs.get("quota_gib") is not None:
+            # Without one of its own, a stack leaves alone what another has set.
+            workspace = workspace.limited(_bytes(inputs))
         workspace_config.write(project_root(), workspace)
         return CreateResult(inputs["name"], inputs)
 
     def update(self, _id: str, _olds: Properties, _news: Properties) -> UpdateResult:
-        """Nothing but the name and the root is kept."""
-        return UpdateResult(own(_news))
+        """Set the quota, or lift it."""
+        inputs = own(_news)
+        workspace_of({"workspace": inputs["root"]}).limited(_bytes(inputs))
+        return UpdateResult(inputs)
 
     def read(self, id_: str, props: Properties) -> ReadResult:
         """Find out whether the folder is still a workspace."""
@@ -40,3 +50,8 @@ class WorkspaceProvider(LifecycleProvider):
             return own(props)
 
         return gone_or(found, id_)
+
+
+def _bytes(inputs: Properties) -> int | None:
+    quota = inputs.get("quota_gib")
+    return None if quota is None else int(quota * 2**30)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from trainstack.errors import DigestMismatchError, NotFoundError
 from trainstack.store import digest as digests
+from trainstack.store import space
 from trainstack.store.atomic import disk_errors
 
 # What keeps a hard link from being made where a copy still works: another file system, one without links, a
@@ -30,8 +31,19 @@ class BlobStore:
     before it is trusted again.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, quota: space.Quota | None = None) -> None:
         self.root = root
+        self._quota = quota
+
+    def require(self, size: int, what: str) -> None:
+        """Make sure that so many bytes more fit on the disk and under the quota.
+
+        Raises:
+            TrainstackError: They do not; says what is too big for what.
+        """
+        space.require(self.root, size, what)
+        if self._quota is not None:
+            self._quota.require(size, what)
 
     def path(self, digest: str) -> Path:
         """Where the blob of a hex SHA-256 is, or would be."""

@@ -4,11 +4,46 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import time
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 from trainstack.errors import TrainstackError
+
+# Looking takes a while where there are many files, and one dataset asks for each of its own.
+LOOK_AGAIN_SECONDS = 5.0
+
+
+class Quota:
+    """How many bytes a folder may hold. Asked before something is written; files with several names count once."""
+
+    def __init__(self, folder: Path, limit: int) -> None:
+        """Limit `folder` to `limit` bytes."""
+        self.folder = folder
+        self.limit = limit
+        self._used = 0
+        self._looked = float("-inf")
+
+    def require(self, size: int, what: str) -> None:
+        """Make sure that so many bytes more are allowed; they count as used from then on.
+
+        Args:
+            size: How many bytes.
+            what: What they are, for the message.
+
+        Raises:
+            TrainstackError: They are over the quota.
+        """
+        if time.monotonic() - self._looked > LOOK_AGAIN_SECONDS:
+            self._used = used(self.folder)
+            self._looked = time.monotonic()
+        if self._used + size > self.limit:
+            raise TrainstackError(
+                f"quota: {what} needs {size:,} bytes, {self.folder} holds {self._used:,} of the {self.limit:,} that "
+                "quota_gib allows: free some (`trainstack gc` says what can go) or raise it, and run again"
+            )
+        self._used += size
 
 
 def require(folder: Path, size: int, what: str) -> None:
@@ -40,6 +75,16 @@ def size_of(files: Iterable[Path]) -> int:
         with contextlib.suppress(FileNotFoundError):
             size += file.stat().st_size
     return size
+
+
+def used(folder: Path) -> int:
+    """Bytes that the files below a folder hold; one with several hard links counts once."""
+    sizes: dict[tuple[int, int], int] = {}
+    for file in files_below(folder):
+        with contextlib.suppress(FileNotFoundError):
+            status = file.lstat()
+            sizes[status.st_dev, status.st_ino] = status.st_size
+    return sum(sizes.values())
 
 
 def freed(groups: Iterable[Iterable[Path]]) -> list[int]:
