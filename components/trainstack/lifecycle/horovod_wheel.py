@@ -36,7 +36,7 @@ _BUILD_LOCK = Path(__file__).parent / "curated" / "horovod-build.lock"
 _PERCENT = re.compile(r"\[\s*(\d+)%\]")
 _STEP = 5
 # Gloo alone: the launcher brings its own rendezvous, so no MPI is needed to build or to run.
-_FLAGS = {
+FLAGS = {
     "HOROVOD_WITH_TENSORFLOW": "1",
     "HOROVOD_WITHOUT_PYTORCH": "1",
     "HOROVOD_WITHOUT_MXNET": "1",
@@ -131,7 +131,7 @@ def _compile(lock: Lock, pins: list[Pin], scratch: Path, progress: Progress, log
     ):
         run(command, folder=scratch, log=log, keep_open=held)
     variables = {
-        **_FLAGS,
+        **FLAGS,
         "MAKEFLAGS": f"-j{len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1}",
         "PATH": f"{python.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
     }

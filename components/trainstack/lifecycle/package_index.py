@@ -24,6 +24,12 @@ def index_variables() -> dict[str, str]:
     return {"UV_DEFAULT_INDEX": index} if index else {}
 
 
+def uv_settings_file() -> Path | None:
+    """The file with uv's own settings that holds for this user, None where there is none."""
+    named = os.environ.get("UV_CONFIG_FILE")
+    return next((path for path in [*([Path(named)] if named else []), *_uv_files()] if path.is_file()), None)
+
+
 def _settings_folder() -> Path:
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
 

@@ -14,17 +14,19 @@ from trainstack.lifecycle.lock import resolve
 from trainstack.lifecycle.requirements import read_lock
 from trainstack.store.atomic import write_bytes
 
-# What Horovod's own build needs beside TensorFlow: no environment, only a lock.
-_HOROVOD_BUILD = "horovod-build"
-_HOROVOD_BUILD_PACKAGES = ("cmake==3.31.10", "packaging", "setuptools", "wheel")
+# No environments, only locks: what Horovod's own build needs beside TensorFlow, and what installs packages in images.
+_TOOLS = {
+    "horovod-build": ("cmake==3.31.10", "packaging", "setuptools", "wheel"),
+    "installer": ("uv",),
+}
 
 
 def main(names: list[str]) -> None:
     """Write the lock of each named environment, of all when none is named."""
-    for name in names or [*curated_names(), _HOROVOD_BUILD]:
+    for name in names or [*curated_names(), *_TOOLS]:
         short = name.removeprefix(CURATED_PREFIX)
-        if short == _HOROVOD_BUILD:
-            spec = EnvironmentSpec.from_packages(short, _HOROVOD_BUILD_PACKAGES)
+        if short in _TOOLS:
+            spec = EnvironmentSpec.from_packages(short, _TOOLS[short])
             target = FOLDER / f"{short}.lock"
         else:
             spec = EnvironmentSpec.model_validate(asked(short))

@@ -72,7 +72,14 @@ def connect(docker_host: str | None = None, *, timeout: int = 60) -> Client:
         )
     except (DockerException, OSError, ValueError) as exc:
         raise unreachable(address, _reason(exc)) from exc
+    # For Docker's own programs: the SDK forgets where it was connected to.
+    client.trainstack_address = address
     return client
+
+
+def address(client: Client) -> str | None:
+    """The address that `connect` was given or found in `DOCKER_HOST`; None for the usual one."""
+    return getattr(client, "trainstack_address", None)
 
 
 @contextlib.contextmanager
