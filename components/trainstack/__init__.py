@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from trainstack.components.model import Model, ModelArgs, ResourceConfiguration
     from trainstack.components.training_run import TrainingRun, TrainingRunArgs
     from trainstack.components.web_service import WebService, WebServiceArgs
-    from trainstack.components.workspace import Workspace, WorkspaceArgs
+    from trainstack.components.workspace import Registry, Workspace, WorkspaceArgs
     from trainstack.errors import TrainstackError
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "Model",
     "ModelArgs",
     "MpiConfiguration",
+    "Registry",
     "ResourceConfiguration",
     "TensorFlow",
     "TensorflowConfiguration",
@@ -59,6 +60,7 @@ _HOMES = {
     "Model": "components.model",
     "ModelArgs": "components.model",
     "MpiConfiguration": "components.distribution",
+    "Registry": "components.workspace",
     "ResourceConfiguration": "components.model",
     "TensorFlow": "components.distribution",
     "TensorflowConfiguration": "components.distribution",

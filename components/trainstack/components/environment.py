@@ -1,4 +1,4 @@
-"""Environment: the packages that a run's Python has, locked."""
+"""Environment: what a run's Python has: packages, locked, or an image."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 
 from trainstack.components.base import Component, LifecycleResource, program_errors
+from trainstack.components.compute import Compute
 from trainstack.errors import InvalidInputError
 from trainstack.lifecycle.project import portable, project_root
 from trainstack.provider.handles import EnvironmentHandle
@@ -31,6 +32,14 @@ class EnvironmentArgs:
         conda_file: A conda specification (YAML), relative to the program's folder.
         conda: The same as a mapping.
         curated_name: A curated environment's name, with or without `trainstack-`.
+        image: An image that you have, with a Python in it; for a compute that runs containers.
+        dockerfile: Your Dockerfile, relative to the program's folder; for a compute that runs containers.
+        context: The folder that the Dockerfile copies from, relative to the program's; the Dockerfile's own when left
+            out. Alone, it holds the `Dockerfile`.
+        base_image: The image that packages are built on where they become one; the workspace's, or Python's slim image,
+            when left out.
+        compute: Where it is going to be used: it is made ready there, as an image where that compute runs containers,
+            before the first run asks for it. Without it, it is made ready on this machine.
         python: Python's version.
         variables: Environment variables that every run in it gets.
         lock: A lock to use instead of resolving one.
@@ -41,14 +50,24 @@ class EnvironmentArgs:
     conda_file: str | None = None
     conda: Mapping[str, Any] | None = None
     curated_name: str | None = None
+    image: str | None = None
+    dockerfile: str | None = None
+    context: str | None = None
+    base_image: str | None = None
+    compute: Compute | None = None
     python: str = DEFAULT_PYTHON
     variables: Mapping[str, str] = field(default_factory=dict[str, str])
     lock: str | None = None
 
     @classmethod
-    def curated(cls, name: str) -> EnvironmentArgs:
-        """Take a curated environment; `trainstack environments list` names them."""
-        return cls(curated_name=name)
+    def curated(cls, name: str, *, compute: Compute | None = None) -> EnvironmentArgs:
+        """Take a curated environment; `trainstack environments list` names them.
+
+        Args:
+            name: Its name.
+            compute: Where it is going to be used.
+        """
+        return cls(curated_name=name, compute=compute)
 
     @classmethod
     def clone(cls, name: str, *, add: Sequence[str] = ()) -> EnvironmentArgs:
@@ -93,6 +112,10 @@ class EnvironmentArgs:
             return cls(curated_name=spec.curated)
         return cls(
             packages=spec.packages if spec.conda is None else (),
+            image=spec.image,
+            dockerfile=spec.dockerfile,
+            context=spec.context,
+            base_image=spec.base_image,
             conda=spec.conda,
             python=spec.python,
             variables=spec.variables,
@@ -114,6 +137,8 @@ class EnvironmentArgs:
             "conda_file": self._portable(self.conda_file),
             "conda": dict(self.conda) if self.conda is not None else None,
             "curated": self.curated_name,
+            "image": self.image,
+            "dockerfile": self._portable(self._dockerfile()),
         }
         given = {source: value for source, value in sources.items() if value is not None}
         if len(given) != 1:
@@ -124,7 +149,17 @@ class EnvironmentArgs:
         chosen = {option: value for option, value in options.items() if value != defaults[option]}
         if self.curated_name is not None and chosen:
             raise InvalidInputError("a curated environment takes nothing besides: clone it under your own name")
+        if self.base_image is not None:
+            chosen["base_image"] = self.base_image
+        if given.get("dockerfile") is not None:
+            context = self.context if self.context is not None else str(Path(self.dockerfile or "").parent)
+            chosen["context"] = self._portable(context)
         return {"name": name, **given, **chosen}
+
+    def _dockerfile(self) -> str | None:
+        if self.dockerfile is None and self.context is not None:
+            return f"{self.context}/Dockerfile"
+        return self.dockerfile
 
     @staticmethod
     def _portable(path: str | None) -> str | None:
@@ -132,19 +167,21 @@ class EnvironmentArgs:
 
 
 class _Resource(LifecycleResource, module="trainstack", name="Environment"):
-    outputs = ("digest", "packages")
+    outputs = ("digest", "packages", "image")
     digest: pulumi.Output[str]
     packages: pulumi.Output[dict[str, str]]
+    image: pulumi.Output[str]
 
 
 class Environment(Component):
-    """A locked set of packages, built once a machine and shared by all runs that lock the same.
+    """A locked set of packages, built once a machine and shared by all runs that lock the same; or an image.
 
     Attributes:
         name: Its name.
         spec: What was asked for.
-        digest: Digest of the lock: Python and each pinned package.
+        digest: Digest of the lock: Python and each pinned package; that of the image where it is one.
         packages: Version by package.
+        image: The image by digest, where it was made ready for a compute that runs containers; else empty.
 
     Example:
         ```python
@@ -159,7 +196,11 @@ class Environment(Component):
             self.spec = args.spec(name)
         super().__init__(name, opts)
         self.name = name
-        self._resource = _Resource(EnvironmentHandle(), name, {"spec": self.spec}, self._child_options())
+        inputs: dict[str, Any] = {"spec": self.spec}
+        if args.compute is not None:
+            inputs |= {"compute": args.compute.spec, **args.compute.workspace.images}
+        self._resource = _Resource(EnvironmentHandle(), name, inputs, self._child_options([args.compute]))
         self.digest = self._resource.digest
         self.packages = self._resource.packages
+        self.image = self._resource.image
         self.register_outputs({"name": name, "digest": self.digest})

@@ -183,6 +183,7 @@ def _inputs(name: str, args: TrainingRunArgs) -> dict[str, Any]:
         "arguments": _arguments(args.arguments, datasets),
         "datasets": {key: it.dataset.reference(it.mode) for key, it in datasets.items()},
         "environment_spec": args.environment.spec,
+        **args.compute.workspace.images,
         # Known in preview whenever the lock can be resolved then; the provider fills it in.
         "environment": {},
         "environment_variables": dict(args.environment_variables),

@@ -14,16 +14,35 @@ from trainstack.provider.handles import WorkspaceHandle
 
 
 @dataclass(kw_only=True)
+class Registry:
+    """An image registry, as the Docker engines that use it see it.
+
+    Attributes:
+        address: `HOST[:PORT][/PREFIX]`, such as `localhost:5000` or `ghcr.io/team`.
+        username: Who pushes and pulls; the logins of `docker login` hold when left out.
+        password: Their password or token; a secret, however it is given.
+    """
+
+    address: pulumi.Input[str]
+    username: pulumi.Input[str] = ""
+    password: pulumi.Input[str] = ""
+
+
+@dataclass(kw_only=True)
 class WorkspaceArgs:
     """Arguments of a workspace.
 
     Attributes:
         root: Its folder, relative to the program's; `.trainstack/NAME` in the project when left out.
         quota_gib: GiB that it may hold, whichever stack fills it; looked at before something new is written.
+        registry: Where environments that are images are kept for all machines; its address, where no login is needed.
+        base_image: What images are built on where nodes have no GPU and an environment does not say.
     """
 
     root: pulumi.Input[str] | None = None
     quota_gib: pulumi.Input[float] | None = None
+    registry: Registry | pulumi.Input[str] | None = None
+    base_image: pulumi.Input[str] | None = None
 
 
 class _Resource(LifecycleResource, module="trainstack", name="Workspace"):
@@ -39,6 +58,7 @@ class Workspace(Component):
         name: Its name.
         root: Its folder, relative to the project when inside it.
         path: Its folder, absolute.
+        images: How environments become images: inputs of the resources that make them.
 
     Example:
         ```python
@@ -62,6 +82,7 @@ class Workspace(Component):
         # The resource's, not the argument's: what uses the root then waits for the folder.
         self.root = self._resource.root
         self.path = absolute_path(self.root)
+        self.images = _images(args or WorkspaceArgs())
         self.register_outputs({"name": name, "root": self.root})
 
     @classmethod
@@ -80,3 +101,15 @@ class Workspace(Component):
         with program_errors("Workspace.from_config"):
             root, config = workspace_config.find(Path(path) if path else Path.cwd())
         return cls(config.name, WorkspaceArgs(root=str(root)), opts)
+
+
+def _images(args: WorkspaceArgs) -> dict[str, Any]:
+    given = args.registry
+    if given is None:
+        return {"base_image": args.base_image}
+    registry = given if isinstance(given, Registry) else Registry(address=given)
+    return {
+        "base_image": args.base_image,
+        "registry": {"address": registry.address, "username": registry.username},
+        "registry_password": pulumi.Output.secret(registry.password),
+    }

@@ -1,4 +1,4 @@
-"""What a training environment is: a Python version, packages and variables, however the user wrote them."""
+"""What a training environment is: packages on a Python, or an image, and variables, however the user wrote them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, Validatio
 
 from trainstack.errors import InvalidInputError
 from trainstack.lifecycle import conda as condas
+from trainstack.lifecycle.base_image import checked_reference
 from trainstack.lifecycle.requirements import checked_requirement, read_lock, read_requirements_file
 from trainstack.lifecycle.workspace import checked_name
 from trainstack.store import digest as digests
@@ -33,6 +34,10 @@ class EnvironmentSpec(BaseModel):
         variables: Environment variables of every run in it. Not secret: they are shown and stored in clear.
         lock: The whole text of a lock, where there is one already; nothing is resolved then.
         curated: The name of the curated environment that this is, if it is one.
+        base_image: What to build on where packages become an image; says nothing of what they are.
+        image: An image that the user has, in place of packages.
+        dockerfile: Absolute path of the user's Dockerfile, in place of packages.
+        context: Absolute path of the folder that it copies from.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,6 +49,10 @@ class EnvironmentSpec(BaseModel):
     variables: dict[str, str] = {}
     lock: str | None = None
     curated: str | None = None
+    base_image: str | None = None
+    image: str | None = None
+    dockerfile: str | None = None
+    context: str | None = None
 
     @classmethod
     def from_packages(
@@ -146,6 +155,11 @@ class EnvironmentSpec(BaseModel):
         return () if self.conda is None else condas.parts(self.conda).native
 
     @property
+    def only_image(self) -> bool:
+        """Whether it is an image or a Dockerfile: it then has no packages to install anywhere else."""
+        return self.image is not None or self.dockerfile is not None
+
+    @property
     def digest(self) -> str:
         """Hex SHA-256 over what decides the lock; not the name, nor the variables."""
         channels = condas.parts(self.conda).channels if self.conda is not None and self.conda_packages else ()
@@ -211,3 +225,29 @@ def _check(spec: EnvironmentSpec) -> None:
             )
     if spec.lock is not None:
         read_lock(spec.lock)
+    _check_images(spec)
+
+
+def _check_images(spec: EnvironmentSpec) -> None:
+    if spec.base_image is not None:
+        checked_reference(spec.base_image, "base_image")
+    if not spec.only_image:
+        if spec.context is not None:
+            raise InvalidInputError("context is for a dockerfile, and none is given", field="context")
+        return
+    what = "image" if spec.image is not None else "dockerfile"
+    if spec.image is not None:
+        checked_reference(spec.image, "image")
+    elif spec.context is None:
+        raise InvalidInputError("a dockerfile needs the context that it copies from", field="context")
+    others = {
+        "dockerfile": spec.image is not None and spec.dockerfile is not None,
+        "packages": bool(spec.packages),
+        "conda": spec.conda is not None,
+        "lock": spec.lock is not None,
+        "base_image": spec.base_image is not None,
+        "python": spec.python != DEFAULT_PYTHON,
+    }
+    for other, given in others.items():
+        if given:
+            raise InvalidInputError(f"an environment of {what} takes no {other}: drop one of them", field=other)

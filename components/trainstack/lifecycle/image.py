@@ -6,31 +6,29 @@ Whatever runs it refers to it by digest. `docs/environments.md` tells the whole.
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
 from trainstack.errors import TrainstackError
-from trainstack.lifecycle import build_settings, dockerfile, image_builder
+from trainstack.lifecycle import build_settings, dockerfile, image_builder, image_python
 from trainstack.lifecycle import registry as registries
-from trainstack.lifecycle.base_image import base_image
 from trainstack.lifecycle.build_failure import explained
 from trainstack.lifecycle.environment_spec import EnvironmentSpec
 from trainstack.lifecycle.exclusion import alone
+from trainstack.lifecycle.image_plan import Plan, plan
 from trainstack.lifecycle.lock import Lock
 from trainstack.lifecycle.registry import Registry
 from trainstack.lifecycle.uv_command import CommandFailedError, Progress, quiet
-from trainstack.store import digest as digests
 from trainstack.store.atomic import disk_errors
-from trainstack.store.cache import cache_folder
 from trainstack.targets.docker import engine
 from trainstack.targets.docker.engine import Client, engine_errors
 
-__all__ = ["Image", "Registry", "ensure"]
+__all__ = ["Image", "Registry", "ensure", "present"]
 
 REPOSITORY = "trainstack-environment"
 CONTENT = "trainstack.content"
 _BASE_NAME = "org.opencontainers.image.base.name"
+_INDEX = ("UV_DEFAULT_INDEX", "PIP_INDEX_URL")
 _BASE_DIGEST = "org.opencontainers.image.base.digest"
 
 
@@ -61,7 +59,7 @@ def ensure(
 
     Args:
         spec: The environment.
-        lock: Its lock, for an environment of packages.
+        lock: What `trainstack.lifecycle.environment.locked` says of it.
         client: The engine, of `trainstack.targets.docker.engine.connect`.
         registry: Where images are kept for other machines; none keeps them on the engine alone.
         progress: Is told in one line what is going on.
@@ -76,108 +74,124 @@ def ensure(
             the log.
     """
     if lock is None:
-        raise TrainstackError(f"environment {spec.name} has no lock: it cannot become an image")
-    base = base_image(spec.python, gpu=gpu)
-    plan = _Plan(spec, lock, base, engine.facts(client).system)
-    found = _found(client, plan, registry, progress)
-    if found is None:
+        raise TrainstackError(f"environment {spec.name} is not locked: it cannot become an image")
+    if lock.image:
+        if _get(client, lock.image) is None:
+            registries.pull(client, lock.image, registry, progress)
+        return Image(
+            reference=lock.image, python=image_python.interpreter(client, lock.image, spec.image or lock.image)
+        )
+    wanted = plan(spec, lock, engine.facts(client).system, gpu=gpu)
+    reference = _found(client, wanted, registry, progress)
+    if reference is None:
         with alone(
-            plan.folder.with_name(f"{plan.content}.lock"),
+            wanted.folder.with_name(f"{wanted.content}.lock"),
             lambda: progress("waiting for another process that builds this image"),
         ):
-            found = _found(client, plan, registry, progress) or _built(client, plan, registry, progress)
-    return Image(reference=found)
+            found = _found(client, wanted, registry, progress)
+            reference = found or _built(client, wanted, registry, progress)
+    if spec.only_image:
+        return Image(reference=reference, python=image_python.interpreter(client, reference, f"of {spec.name}"))
+    return Image(reference=reference)
 
 
-class _Plan:
-    """What to build, and the name that follows from it."""
+def present(client: Client, reference: str, registry: Registry | None = None) -> bool:
+    """Whether the engine has an image, or its registry would give it.
 
-    def __init__(self, spec: EnvironmentSpec, lock: Lock, base: str, system: str) -> None:
-        self.spec = spec
-        self.lock = lock
-        self.base = base
-        self.files = dockerfile.render(spec.name, lock, base, variables=spec.variables)
-        # Not the first line, which names the environment: two of the same content are one image.
-        text = self.files["Dockerfile"].partition(b"\n")[2]
-        contents = {name: digests.of_bytes(content) for name, content in self.files.items()}
-        self.content = digests.of_json([system, contents | {"Dockerfile": digests.of_bytes(text)}])
-
-    @property
-    def folder(self) -> Path:
-        """Where this machine keeps the build's log."""
-        return cache_folder() / "images" / self.content
-
-    def repository(self, registry: Registry | None) -> str:
-        """The image's name, in the registry where there is one."""
-        return f"{registry.address}/{REPOSITORY}" if registry else REPOSITORY
+    Raises:
+        TrainstackError: One of them does not answer.
+    """
+    if _get(client, reference) is not None:
+        return True
+    return "@" in reference and registries.digest_of(client, reference, registry) is not None
 
 
-def _found(client: Client, plan: _Plan, registry: Registry | None, progress: Progress) -> str | None:
+def _repository(registry: Registry | None) -> str:
+    """The name of all our images, in the registry where there is one."""
+    return f"{registry.address}/{REPOSITORY}" if registry else REPOSITORY
+
+
+def _found(client: Client, wanted: Plan, registry: Registry | None, progress: Progress) -> str | None:
     """The image by content, on the engine, else in the registry; None where neither has it."""
-    repository = plan.repository(registry)
-    local = _local(client, f"{repository}:{plan.content}", plan.content)
+    repository = _repository(registry)
+    local = _local(client, f"{repository}:{wanted.content}", wanted.content)
     if registry is None:
         return str(local.id) if local else None
     if local is None:
         # What was built without the registry, or for another, needs no building: only its name and a push.
-        local = next(iter(_labelled(client, plan.content)), None)
-    kept = registries.digest_of(client, f"{repository}:{plan.content}", registry)
+        local = next(iter(_labelled(client, wanted.content)), None)
+    kept = registries.digest_of(client, f"{repository}:{wanted.content}", registry)
     if kept is not None:
         reference = f"{repository}@{kept}"
         if local is None or reference not in (local.attrs.get("RepoDigests") or ()):
             registries.pull(client, reference, registry, progress)
         return reference
-    return _pushed(client, local, plan, registry, progress) if local else None
+    return _pushed(client, local, wanted, registry, progress) if local else None
 
 
-def _pushed(client: Client, local: Client, plan: _Plan, registry: Registry, progress: Progress) -> str:
-    repository = plan.repository(registry)
+def _pushed(client: Client, local: Client, wanted: Plan, registry: Registry, progress: Progress) -> str:
+    repository = _repository(registry)
     with engine_errors(f"naming image {repository}"):
-        local.tag(repository, plan.content)
-    return f"{repository}@{registries.push(client, repository, plan.content, registry, progress)}"
+        local.tag(repository, wanted.content)
+    return f"{repository}@{registries.push(client, repository, wanted.content, registry, progress)}"
 
 
-def _built(client: Client, plan: _Plan, registry: Registry | None, progress: Progress) -> str:
+def _built(client: Client, wanted: Plan, registry: Registry | None, progress: Progress) -> str:
     began = time.monotonic()
-    base, labels = _base(client, plan, registry, progress)
+    labels = {CONTENT: wanted.content, "trainstack.environment": wanted.environment}
+    arguments = dict[str, str]()
+    if wanted.base:
+        base, named = _base(client, wanted, registry, progress)
+        labels |= named
+        arguments["BASE_IMAGE"] = base
     command = image_builder.docker_program()
-    tag = f"{REPOSITORY}:{plan.content}"
-    with disk_errors(plan.folder):
-        plan.folder.mkdir(parents=True, exist_ok=True)
-    log_path = plan.folder / "build.log"
-    files = dict(plan.files)
-    what = image_builder.Build(
-        dockerfile=files.pop("Dockerfile"),
-        context=image_builder.archive(files),
-        tag=tag,
-        labels={CONTENT: plan.content, "trainstack.environment": plan.lock.digest, **labels},
-        arguments={"BASE_IMAGE": base},
-        settings=build_settings.script(),
-    )
-    progress(f"building image of {len(plan.lock.packages)} packages on {plan.base}")
-    with disk_errors(log_path), log_path.open("w", encoding="utf-8") as log:
+    sources = wanted.sources
+    if command is None and wanted.plain is not None:
+        sources = wanted.plain
+        arguments |= _open_settings()
+    text, context = sources()
+    with disk_errors(wanted.folder):
+        wanted.folder.mkdir(parents=True, exist_ok=True)
+    log_path = wanted.folder / "build.log"
+    progress(f"building image of {wanted.name}")
+    tag = f"{REPOSITORY}:{wanted.content}"
+    with disk_errors(log_path), context, log_path.open("w", encoding="utf-8") as log:
+        # A user's Dockerfile may mount the settings too; it needs not.
+        what = image_builder.Build(text, context, tag, labels, arguments, build_settings.script())
         try:
             image_builder.build(client, what, command, progress, log)
         except CommandFailedError as exc:
-            raise explained(exc, plan.spec.name, plan.files["Dockerfile"].decode(), log_path) from exc
+            raise explained(exc, wanted.name, text.decode(errors="replace"), log_path, own=bool(wanted.base)) from exc
     progress(f"built image in {time.monotonic() - began:.1f} s")
-    local = _local(client, tag, plan.content)
+    local = _local(client, tag, wanted.content)
     if local is None:
-        raise TrainstackError(f"environment {plan.spec.name}: the image was built and has gone: run again")
-    return _pushed(client, local, plan, registry, progress) if registry else str(local.id)
+        raise TrainstackError(f"environment {wanted.name}: the image was built and has gone: run again")
+    return _pushed(client, local, wanted, registry, progress) if registry else str(local.id)
 
 
-def _base(client: Client, plan: _Plan, registry: Registry | None, progress: Progress) -> tuple[str, dict[str, str]]:
+def _open_settings() -> dict[str, str]:
+    """The package index as build arguments, for a builder without secrets; whoever has the image can read them."""
+    found = {name: value for name, value in build_settings.variables().items() if name in _INDEX}
+    for value in found.values():
+        if "@" in value:
+            raise TrainstackError(
+                "the package index's address holds a password, and this machine's builder would write it into the "
+                "image's history: install Docker with BuildKit (the buildx plugin)"
+            )
+    return found
+
+
+def _base(client: Client, wanted: Plan, registry: Registry | None, progress: Progress) -> tuple[str, dict[str, str]]:
     """Have the base image on the engine; gives its reference, by digest where it has one, and labels that say so."""
-    local = _get(client, plan.base)
+    local = _get(client, wanted.base)
     if local is None:
-        registries.pull(client, plan.base, registry, progress)
-        local = _get(client, plan.base)
+        registries.pull(client, wanted.base, registry, progress)
+        local = _get(client, wanted.base)
     known = [str(found) for found in (local.attrs.get("RepoDigests") or ())] if local else []
-    labels = {_BASE_NAME: plan.base}
+    labels = {_BASE_NAME: wanted.base}
     if known:
         labels[_BASE_DIGEST] = known[0].partition("@")[2]
-    return (known[0] if known else plan.base), labels
+    return (known[0] if known else wanted.base), labels
 
 
 def _local(client: Client, tag: str, content: str) -> Client | None:

@@ -33,6 +33,8 @@ class Lock(BaseModel):
         digest: Hex SHA-256 over the Python version and the pins. Hashes verify, they do not name.
         conda: Conda packages as written, for micromamba or conda; not pinned.
         channels: Where those come from.
+        image: The image by digest, for an environment that is one.
+        files: Digest by path of a Dockerfile's context, for an environment that is built from one.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -43,10 +45,17 @@ class Lock(BaseModel):
     digest: str
     conda: tuple[str, ...] = ()
     channels: tuple[str, ...] = ()
+    image: str = ""
+    files: dict[str, str] = {}
 
 
 def lock(
-    spec: EnvironmentSpec, cache: Path | None = None, progress: Progress = quiet, *, retries: int | None = None
+    spec: EnvironmentSpec,
+    cache: Path | None = None,
+    progress: Progress = quiet,
+    *,
+    retries: int | None = None,
+    here: bool = True,
 ) -> Lock:
     """Return the lock of an environment: remembered, brought along, or resolved now.
 
@@ -55,6 +64,7 @@ def lock(
         cache: The machine's cache folder, if not the usual one.
         progress: Is told in one line what is going on.
         retries: How often uv asks the index again; its own default when None. 0 suits a preview.
+        here: Whether it is to be built on this machine, which conda packages need a tool for.
 
     Returns:
         The lock. For an unchanged spec that is one file read.
@@ -74,7 +84,7 @@ def lock(
         progress(f"resolving {len(spec.requirements)} packages for Python {spec.python}")
         known = _lock_of_text(spec, resolve(spec, retries=retries))
         write_json(_remembered(spec, cache), known.model_dump(mode="json"))
-    if known.conda:
+    if known.conda and here:
         conda_tool.need_tool(known.conda)
     return known
 

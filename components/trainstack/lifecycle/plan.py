@@ -98,6 +98,9 @@ def _lines(part: str, before: Any, after: Any) -> list[str]:
 def _environment(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     lines = _named(before.get("packages"), after.get("packages"), "package {name}")
     lines += _named(before.get("variables"), after.get("variables"), "environment variable {name}")
+    lines += _named(before.get("files"), after.get("files"), "{name} of the image", values=False)
+    if before.get("image") and after.get("image") and before["image"] != after["image"]:
+        lines.append(f"image {_shown(before['image'])} → {_shown(after['image'])}")
     if before.get("python") != after.get("python"):
         lines.insert(0, f"Python {_shown(before.get('python'))} → {_shown(after.get('python'))}")
     if not lines and before.get("digest") != after.get("digest"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, SecretStr, field_validator
@@ -12,6 +12,8 @@ from trainstack.errors import InvalidInputError, TrainstackError
 from trainstack.lifecycle.uv_command import Progress
 from trainstack.targets.docker.engine import Client, engine_errors
 
+PASSWORD = "=registry"  # noqa: S105 (a key)
+"""Key of a registry's password among a run's secrets: no variable can have that name."""
 _ADDRESS = re.compile(
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-f:]+\])(?::\d+)?(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*"
 )
@@ -45,6 +47,16 @@ class Registry(BaseModel):
                 field="registry",
             )
         return address
+
+    @classmethod
+    def of(cls, described: Mapping[str, str] | None, secrets: Mapping[str, str]) -> Registry | None:
+        """The registry of a submitted run, its password among the run's secrets."""
+        return cls.model_validate({**described, "password": secrets.get(PASSWORD, "")}) if described else None
+
+    @property
+    def open(self) -> dict[str, str]:
+        """What may be written down of it."""
+        return {"address": self.address, "username": self.username}
 
     @property
     def auth(self) -> dict[str, str] | None:
@@ -159,3 +171,40 @@ def _split(reference: str) -> tuple[str, str | None]:
         return name, digest
     repository, _, tag = reference.rpartition(":")
     return (repository, tag) if repository and "/" not in tag else (reference, "latest")
+
+
+def resolved(client: Client, name: str, registry: Registry | None) -> str:
+    """Find out which image a name means now.
+
+    Args:
+        client: The engine that asks.
+        name: `NAME:TAG`.
+        registry: Whose login to use.
+
+    Returns:
+        `NAME@sha256:…` where its registry has it, else the id of the engine's own image of that name.
+
+    Raises:
+        InvalidInputError: Neither has it.
+        TrainstackError: The registry does not answer, and the engine has no such image.
+    """
+    from docker.errors import ImageNotFound
+
+    repository, tag = _split(name)
+    problem: TrainstackError | None = None
+    try:
+        digest = digest_of(client, f"{repository}:{tag}", registry)
+    except TrainstackError as exc:
+        problem, digest = exc, None
+    if digest is not None:
+        return f"{repository}@{digest}"
+    with engine_errors(f"looking for image {name}"):
+        try:
+            local = client.images.get(name)
+        except ImageNotFound:
+            raise problem or InvalidInputError(
+                f"there is no image {name!r}, neither in its registry nor on the Docker engine: check its name",
+                field="image",
+            ) from None
+    known = [str(found) for found in (local.attrs.get("RepoDigests") or ()) if str(found).startswith(f"{repository}@")]
+    return known[0] if known else str(local.id)

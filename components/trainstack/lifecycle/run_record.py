@@ -146,6 +146,7 @@ class RunRequest(Persistence):
         spec: What the run is.
         environment: The environment's spec and lock, as `trainstack.lifecycle.environment` dumps them.
         datasets: Dataset name, as arguments refer to it, to registered name, version and mode.
+        registry: The workspace's image registry, address and user name.
         compute: The compute, as `trainstack.lifecycle.compute` dumps it.
         timeout: Seconds that the running stage may last; none for no limit.
         grace: Seconds between SIGTERM and SIGKILL.
@@ -158,6 +159,7 @@ class RunRequest(Persistence):
     spec: RunSpec
     environment: dict[str, Any]
     datasets: dict[str, dict[str, Any]] = {}
+    registry: dict[str, str] | None = None
     compute: dict[str, Any]
     timeout: float | None = None
     grace: float = 10.0

@@ -1,4 +1,4 @@
-"""Training environments: locked in check, built once a machine, named by the lock's digest."""
+"""Training environments: locked in check, made ready once a machine or an engine, named by the lock's digest."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Any
 from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 from pulumi.runtime.rpc import UNKNOWN
 
+from trainstack.errors import TrainstackError
 from trainstack.lifecycle import environment
 from trainstack.lifecycle.project import project_root
-from trainstack.provider.base import LifecycleProvider, Properties, integral, known, own, row
+from trainstack.provider import images
+from trainstack.provider.base import LifecycleProvider, Properties, changed, integral, known, own, row
 
 
 def declared(described: Mapping[str, Any]) -> environment.EnvironmentSpec:
@@ -19,44 +21,92 @@ def declared(described: Mapping[str, Any]) -> environment.EnvironmentSpec:
 
 
 class EnvironmentProvider(LifecycleProvider):
-    """A locked and built environment; a changed lock is another environment under the same name."""
+    """A locked environment, made ready where it is used; a changed lock is another one under the same name."""
 
     identity = ()
-    content = ("spec", "digest", "packages")
+    content = ("spec", "digest", "packages", "files")
 
     def accept(self, news: Properties) -> Properties:
         """Resolve the lock, so that preview names each package that would change and each that does not exist."""
         inputs = dict(news)
-        if not known(inputs["spec"]):
+        images.check(inputs)
+        if not known(inputs["spec"]) or not known(inputs.get("compute")):
             return inputs
         spec = declared(inputs["spec"])
         try:
-            lock = environment.lock(spec, progress=row(inputs).progress, retries=0)
-        except environment.IndexUnreachableError as exc:
+            lock = self._locked(inputs, spec, retries=0)
+        except environment.UNREACHABLE as exc:
             row(inputs).warn(str(exc))
             inputs |= {"digest": UNKNOWN, "packages": UNKNOWN}
         else:
-            inputs |= {"digest": lock.digest, "packages": lock.packages}
+            inputs |= {"digest": lock.digest, "packages": lock.packages, "files": lock.files}
         return inputs
 
+    def compare(self, olds: Properties, news: Properties) -> Any:
+        """Also look whether it is used elsewhere now, which needs it there."""
+        moved = changed(("target", "docker_host"), images.place(olds), images.place(news))
+        return super().compare(
+            {**olds, "drift": [*(olds.get("drift") or []), *(f"{it} changed" for it in moved)]}, news
+        )
+
     def create(self, props: Properties) -> CreateResult:
-        """Build it, unless this machine has it."""
+        """Make it ready, unless it is."""
         return CreateResult(props["spec"]["name"], self._build(own(props)))
 
     def update(self, _id: str, _olds: Properties, _news: Properties) -> UpdateResult:
-        """Build the changed one beside the old, which other runs may still use."""
+        """Make the changed one ready beside the old, which other runs may still use."""
         return UpdateResult(self._build(own(_news)))
 
     def read(self, id_: str, props: Properties) -> ReadResult:
-        """Look whether it is still whole on this machine."""
-        spec = declared(props["spec"])
-        reason = environment.broken(environment.location(environment.lock(spec)))
-        return ReadResult(id_, {**own(props), "drift": [reason] if reason else []})
+        """Look whether it is still whole where it was made ready."""
+        inputs = own(props)
+        reason = self._broken(inputs)
+        return ReadResult(id_, {**inputs, "drift": [reason] if reason else []})
+
+    def _broken(self, inputs: Properties) -> str | None:
+        spec = declared(inputs["spec"])
+        if images.needed(inputs):
+            try:
+                return images.missing(inputs)
+            except TrainstackError as exc:
+                # An engine that is off tells nothing of its images.
+                row(inputs).warn(str(exc))
+                return None
+        if spec.only_image:
+            return None
+        return environment.broken(environment.location(environment.lock(spec)))
+
+    def _locked(self, inputs: Properties, spec: environment.EnvironmentSpec, retries: int | None) -> environment.Lock:
+        shown = row(inputs)
+        if not inputs.get("compute") and spec.only_image:
+            # Where it is going to be used is for its runs to say.
+            return environment.locked(spec, shown.progress, retries=retries, target="docker")
+        place = images.place(inputs)
+        return environment.locked(
+            spec,
+            shown.progress,
+            retries=retries,
+            target=str(place.get("target") or "local"),
+            docker_host=place.get("docker_host"),
+            registry=images.registry_of(inputs),
+        )
 
     def _build(self, inputs: Properties) -> Properties:
         shown = row(inputs)
         spec = declared(inputs["spec"])
-        lock = environment.lock(spec, progress=shown.progress)
-        built = environment.build(spec, lock, shown.progress)
-        shown.info(f"{len(lock.packages)} packages, {built.digest[:12]}")
-        return {**inputs, "digest": lock.digest, "packages": lock.packages, "drift": []}
+        lock = self._locked(inputs, spec, retries=None)
+        found: Properties = {
+            "digest": lock.digest,
+            "packages": lock.packages,
+            "files": lock.files,
+            "image": "",
+            "drift": [],
+        }
+        if images.needed(inputs):
+            made = images.ensure(inputs, spec, lock, shown.progress)
+            shown.info(f"image {made.reference}")
+            return {**inputs, **found, "image": made.reference}
+        if not spec.only_image:
+            built = environment.build(spec, lock, shown.progress)
+            shown.info(f"{len(lock.packages)} packages, {built.digest[:12]}")
+        return {**inputs, **found}

@@ -12,6 +12,7 @@ from pulumi.runtime.rpc import UNKNOWN
 from trainstack.errors import InvalidInputError
 from trainstack.lifecycle import arguments, compute, distribution, environment, snapshot
 from trainstack.lifecycle.run_record import Persistence
+from trainstack.provider import images
 from trainstack.provider.base import Properties, absolute, integral, known, validated
 from trainstack.provider.environment import declared
 
@@ -32,13 +33,17 @@ def completed(news: Properties) -> Properties:
         inputs["arguments"] = arguments.canonical(inputs.get("arguments"))
         _check_datasets(inputs)
     _check_variables(inputs)
-    if known(inputs["environment_spec"]):
-        inputs["environment"] = _environment(inputs["environment_spec"])
+    images.check(inputs)
     cluster = validated(compute.ComputeSpec, inputs["compute"], "compute")
+    packed = False
+    if known(inputs["environment_spec"]):
+        spec = declared(inputs["environment_spec"])
+        packed = spec.only_image
+        inputs["environment"] = _environment(spec, inputs)
     if known(inputs["distribution"]):
-        inputs["distribution"] = distribution.checked(
-            integral(inputs["distribution"]), inputs.get("environment"), cluster
-        )
+        # What packages an image has is not known before it runs.
+        packages = None if packed else inputs.get("environment")
+        inputs["distribution"] = distribution.checked(integral(inputs["distribution"]), packages, cluster)
     for name, least in (("timeout", 0.001), ("grace", 0)):
         value = inputs.get(name)
         if value is not None and known(value) and not (isinstance(value, int | float) and value >= least):
@@ -83,15 +88,26 @@ def _check_variables(inputs: Properties) -> None:
             inputs[group] = {name: arguments.scalar(value, name) for name, value in sorted(variables.items())}
 
 
-def _environment(described: Properties) -> Properties:
-    spec = declared(described)
+def _environment(spec: environment.EnvironmentSpec, inputs: Properties) -> Properties:
+    place = images.place(inputs)
+    if not known(place):
+        return {"digest": UNKNOWN, "python": UNKNOWN, "packages": UNKNOWN, "variables": spec.variables}
     try:
-        lock = environment.lock(spec, retries=0)
-    except environment.IndexUnreachableError:
-        return {"digest": UNKNOWN, "python": spec.python, "packages": UNKNOWN, "variables": spec.variables}
+        lock = environment.locked(
+            spec,
+            retries=0,
+            target=str(place.get("target") or "local"),
+            docker_host=place.get("docker_host"),
+            registry=images.registry_of(inputs),
+        )
+    except environment.UNREACHABLE:
+        python = "" if spec.only_image else spec.python
+        return {"digest": UNKNOWN, "python": python, "packages": UNKNOWN, "variables": spec.variables}
     return {
         "digest": lock.digest,
         "python": lock.python,
         "packages": lock.packages,
         "variables": dict(spec.variables),
+        **({"files": lock.files} if lock.files else {}),
+        **({"image": lock.image} if lock.image else {}),
     }

@@ -11,16 +11,22 @@ from typing import Any
 from trainstack.lifecycle import environment, submission
 from trainstack.lifecycle.fingerprint import RunEnvironment, RunSpec
 from trainstack.lifecycle.project import portable, project_root
+from trainstack.lifecycle.registry import PASSWORD
 from trainstack.lifecycle.run import RunDirectory, RunRecord, RunRequest
 from trainstack.lifecycle.run_record import Persistence
+from trainstack.provider import images
 from trainstack.provider.base import Properties, finite, integral, validated
 from trainstack.provider.environment import declared
 
 
 def request(inputs: Properties, source: Path) -> RunRequest:
     """What is submitted for a run's inputs."""
-    spec = declared(inputs["environment_spec"])
-    lock = environment.lock(spec)
+    spec = images.on_base(inputs, declared(inputs["environment_spec"]))
+    place = images.place(inputs)
+    registry = images.registry_of(inputs)
+    lock = environment.locked(
+        spec, target=str(place.get("target") or "local"), docker_host=place.get("docker_host"), registry=registry
+    )
     return RunRequest(
         name=inputs["name"],
         spec=RunSpec(
@@ -38,6 +44,7 @@ def request(inputs: Properties, source: Path) -> RunRequest:
         ),
         environment={"spec": spec.model_dump(mode="json"), "lock": lock.model_dump(mode="json")},
         datasets=integral(inputs["datasets"]),
+        registry=registry.open if registry else None,
         compute=integral({name: value for name, value in inputs["compute"].items() if value is not None}),
         timeout=inputs.get("timeout"),
         grace=float(inputs["grace"]),
@@ -69,9 +76,12 @@ def outputs(inputs: Properties, run: RunDirectory, record: RunRecord, outcome: s
 
 
 def secrets_of(inputs: Properties) -> dict[str, str]:
-    """The secret variables' values."""
+    """The secret variables' values, and the registry's password where there is one."""
     variables: dict[str, Any] = inputs.get("secret_variables") or {}
-    return {name: str(value) for name, value in variables.items()}
+    found = {name: str(value) for name, value in variables.items()}
+    if images.needed(inputs) and (password := inputs.get("registry_password")):
+        found[PASSWORD] = str(password)
+    return found
 
 
 def _persistence(inputs: Properties) -> Properties:

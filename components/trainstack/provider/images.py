@@ -1,0 +1,97 @@
+"""From a resource's inputs to the image of its environment: which engine, registry and base image they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
+
+from trainstack.errors import InvalidInputError
+from trainstack.lifecycle import sizes
+from trainstack.lifecycle.base_image import checked_reference
+from trainstack.lifecycle.environment import EnvironmentSpec, Lock
+from trainstack.lifecycle.registry import Registry
+from trainstack.provider.base import Properties, known
+
+if TYPE_CHECKING:
+    from trainstack.lifecycle.image import Image
+
+
+def check(inputs: Properties) -> None:
+    """Refuse a registry or base image that cannot be, asking nobody.
+
+    Raises:
+        InvalidInputError: Says which.
+    """
+    if known(inputs.get("registry")):
+        registry_of(inputs)
+    base = inputs.get("base_image")
+    if base and known(base):
+        checked_reference(str(base), "base_image")
+
+
+def place(inputs: Properties) -> Properties:
+    """The compute that the environment is for; empty where there is none."""
+    return cast("Properties", inputs.get("compute") or {})
+
+
+def needed(inputs: Properties) -> bool:
+    """Whether the environment is used as an image."""
+    return place(inputs).get("target", "local") != "local"
+
+
+def registry_of(inputs: Properties) -> Registry | None:
+    """The workspace's registry with its login, None where there is none or preview does not know it.
+
+    Raises:
+        InvalidInputError: Its address is none.
+    """
+    given = inputs.get("registry")
+    if not given or not known(given):
+        return None
+    password = inputs.get("registry_password")
+    address, username = str(given["address"]), str(given.get("username") or "")
+    secret = password if isinstance(password, str) and known(password) else ""
+    if secret and not username:
+        raise InvalidInputError("the registry has a password and no username: give both", field="registry")
+    return Registry.model_validate({"address": address, "username": username, "password": secret})
+
+
+def on_base(inputs: Properties, spec: EnvironmentSpec) -> EnvironmentSpec:
+    """The environment on the workspace's base image, where it names none itself and the nodes have no GPU."""
+    base = inputs.get("base_image")
+    if not base or spec.base_image is not None or spec.only_image or has_gpu(place(inputs)):
+        return spec
+    return spec.model_copy(update={"base_image": str(base)})
+
+
+def has_gpu(compute: Properties) -> bool:
+    """Whether a compute's nodes have GPUs, by its size."""
+    size = compute.get("vm_size")
+    return bool(size) and sizes.lookup(str(size)).gpus > 0
+
+
+def ensure(inputs: Properties, spec: EnvironmentSpec, lock: Lock, progress: Callable[[str], None]) -> Image:
+    """Have the environment's image where its compute is."""
+    from trainstack.lifecycle import image
+    from trainstack.targets.docker import engine
+
+    compute: dict[str, Any] = place(inputs)
+    with engine.connected(compute.get("docker_host")) as client:
+        return image.ensure(
+            on_base(inputs, spec), lock, client, registry_of(inputs), progress, gpu=has_gpu(compute)
+        )  # fmt: skip
+
+
+def missing(inputs: Properties) -> str | None:
+    """Say in a few words that an image is no longer where it was made ready, None when it is.
+
+    Raises:
+        TrainstackError: The engine or the registry does not answer.
+    """
+    from trainstack.lifecycle import image
+    from trainstack.targets.docker import engine
+
+    reference = str(inputs.get("image") or "")
+    with engine.connected(place(inputs).get("docker_host"), timeout=10) as client:
+        there = bool(reference) and image.present(client, reference, registry_of(inputs))
+    return None if there else "its image is gone"
