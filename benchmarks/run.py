@@ -21,7 +21,7 @@ from trainstack.lifecycle.compute import ComputeSpec
 from trainstack.lifecycle.fingerprint import RunEnvironment, RunSpec
 from trainstack.lifecycle.run import RunRequest
 from trainstack.lifecycle.workspace import Workspace
-from trainstack.targets.local import PASSED_ON
+from trainstack.targets.local.node import PASSED_ON
 from trainstack.tracking import files as tracking
 
 SCRIPTS = Path(__file__).parents[1] / "programs" / "mnist" / "scripts"

@@ -19,7 +19,7 @@ from tests.lifecycle.runs import request
 from trainstack.launch.report import NodeReport, read_report
 from trainstack.lifecycle.run import RunDirectory, RunRequest
 from trainstack.lifecycle.workspace import Workspace
-from trainstack.targets.local import processes
+from trainstack.targets.local.strays import processes
 
 HERE = Path(__file__).parent
 STEPS, PAUSE = 12, 0.08

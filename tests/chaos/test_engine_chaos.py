@@ -12,7 +12,7 @@ from tests.chaos.rounds import PAUSE, SCRIPT, STEPS, expected
 from tests.end_to_end.project import new_project
 
 from trainstack.lifecycle.run import RunDirectory
-from trainstack.targets.local import processes
+from trainstack.targets.local.strays import processes
 
 pytestmark = pytest.mark.end_to_end
 

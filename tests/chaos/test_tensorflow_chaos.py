@@ -21,7 +21,7 @@ from trainstack.lifecycle.fingerprint import RunEnvironment, RunSpec
 from trainstack.lifecycle.run import RunDirectory, RunRequest
 from trainstack.lifecycle.submission import Outcome
 from trainstack.lifecycle.workspace import Workspace
-from trainstack.targets.local import processes
+from trainstack.targets.local.strays import processes
 from trainstack.tracking import files as tracking
 
 pytestmark = [

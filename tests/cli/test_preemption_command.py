@@ -2,7 +2,7 @@
 
 from trainstack.lifecycle import submission
 from trainstack.lifecycle.run import Status
-from trainstack.targets.local import processes
+from trainstack.targets.local.strays import processes
 
 STEPS = """
 import os, pathlib, time

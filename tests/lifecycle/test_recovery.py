@@ -14,7 +14,7 @@ from trainstack.errors import RunFailedError, TrainstackError
 from trainstack.lifecycle import submission
 from trainstack.lifecycle.run import Status
 from trainstack.lifecycle.submission import Outcome
-from trainstack.targets.local import processes
+from trainstack.targets.local.strays import processes
 
 
 def truncate(run) -> bytes:

@@ -12,7 +12,7 @@ from trainstack.errors import RunFailedError
 from trainstack.lifecycle import retry, submission
 from trainstack.lifecycle.run import Status
 from trainstack.lifecycle.run_record import Cause, Failure
-from trainstack.targets.local import processes
+from trainstack.targets.local.strays import processes
 
 SCRIPT = """
 import os, pathlib, signal
@@ -101,22 +101,6 @@ def test_how_often_and_how_long_is_no_part_of_what_a_run_is(request_for):
 
 def test_pauses_double_up_to_five_minutes():
     assert [retry.backoff(2, tries) for tries in (1, 2, 3, 9, 99)] == [2, 4, 8, 300, 300]
-
-
-def test_the_kernels_counters_tell_a_lack_of_memory_from_another_kill(tmp_path: Path):
-    proc, cgroups = tmp_path / "proc", tmp_path / "cgroup"
-    (proc / "self").mkdir(parents=True)
-    (cgroups / "a" / "b").mkdir(parents=True)
-    assert retry.oom_kills(cgroups, proc) is None
-    (proc / "vmstat").write_text("pgfault 7\noom_kill 2\n")
-    (proc / "self" / "cgroup").write_text("0::/a/b\n")
-    (cgroups / "a" / "b" / "memory.events").write_text("low 0\noom 1\noom_kill 1\n")
-    assert retry.oom_kills(cgroups, proc) == 3
-    killed = Failure(cause=Cause.SIGNAL, signal=signal.SIGKILL)
-    assert retry.out_of_memory(killed, 2, 3)
-    assert not retry.out_of_memory(killed, 3, 3)
-    assert not retry.out_of_memory(killed, None, 3)
-    assert not retry.out_of_memory(Failure(cause=Cause.SIGNAL, signal=signal.SIGTERM), 2, 3)
 
 
 @pytest.fixture

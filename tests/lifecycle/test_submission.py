@@ -14,7 +14,7 @@ from trainstack.lifecycle import submission
 from trainstack.lifecycle.compute import ComputeSpec
 from trainstack.lifecycle.run import RunDirectory, Status, history, resolve
 from trainstack.lifecycle.submission import Outcome
-from trainstack.targets.local import processes
+from trainstack.targets.local.strays import processes
 
 
 def test_a_run_goes_through_its_four_stages_and_keeps_its_outputs(workspace, source, request_for):

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from trainstack.errors import TrainstackError
-from trainstack.targets import NodeSpec
-from trainstack.targets.local import MARKER, LocalTarget, processes
+from trainstack.targets.local.node import MARKER, NodeSpec, start
+from trainstack.targets.local.strays import processes, sweep
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def until(condition, seconds=10.0):
 
 
 def test_an_agent_runs_with_its_plan_and_its_output_is_kept(node, tmp_path):
-    started = LocalTarget().start(node("import sys; print(sys.argv[1:]); sys.exit(4)"))
+    started = start(node("import sys; print(sys.argv[1:]); sys.exit(4)"))
     until(lambda: started.poll() is not None)
     assert started.poll() == 4
     text = (tmp_path / "logs" / "run.txt").read_text()
@@ -54,7 +54,7 @@ def test_an_agent_runs_with_its_plan_and_its_output_is_kept(node, tmp_path):
 
 def test_a_node_gets_what_is_declared_and_nothing_else_of_the_shell(node, tmp_path, monkeypatch):
     monkeypatch.setenv("SECRET_OF_THE_SHELL", "x")
-    started = LocalTarget().start(node("import os; print(dict(os.environ))", environment={"DECLARED": "y"}))
+    started = start(node("import os; print(dict(os.environ))", environment={"DECLARED": "y"}))
     until(lambda: started.poll() is not None)
     text = (tmp_path / "logs" / "run.txt").read_text()
     assert "'DECLARED': 'y'" in text
@@ -63,7 +63,7 @@ def test_a_node_gets_what_is_declared_and_nothing_else_of_the_shell(node, tmp_pa
 
 def test_killing_a_node_kills_its_process_group(node, tmp_path):
     spec = node("import subprocess, sys, time; subprocess.Popen(['sleep', '60']); time.sleep(60)")
-    started = LocalTarget().start(spec)
+    started = start(spec)
     until(lambda: len(processes(spec.marker)) == 2)
     started.kill()
     until(lambda: not processes(spec.marker))
@@ -72,17 +72,17 @@ def test_killing_a_node_kills_its_process_group(node, tmp_path):
 
 def test_what_left_its_process_group_is_swept_by_its_marker(node):
     spec = node("import subprocess; subprocess.Popen(['sleep', '60'], start_new_session=True)")
-    started = LocalTarget().start(spec)
+    started = start(spec)
     until(lambda: started.poll() is not None)
     assert len(processes(spec.marker)) == 1
-    assert LocalTarget().sweep(spec.marker) == 1
+    assert sweep(spec.marker) == 1
     assert not processes(spec.marker)
 
 
 def test_sweeping_touches_no_other_run(tmp_path):
     other = subprocess.Popen(["sleep", "60"], env={**os.environ, MARKER: str(tmp_path / "run-2")})
     try:
-        assert LocalTarget().sweep(tmp_path / "run") == 0
+        assert sweep(tmp_path / "run") == 0
         assert other.poll() is None
     finally:
         other.kill()
@@ -91,4 +91,4 @@ def test_sweeping_touches_no_other_run(tmp_path):
 
 def test_an_interpreter_that_is_gone_is_one_clear_line(node, tmp_path):
     with pytest.raises(TrainstackError, match=r"node 0 could not be started with .*absent"):
-        LocalTarget().start(node("", python=tmp_path / "absent"))
+        start(node("", python=tmp_path / "absent"))

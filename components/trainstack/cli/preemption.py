@@ -27,9 +27,9 @@ def simulate_preemption(
 
     directory = find_run(workspace, run)
     request = directory.request()
-    agent = preempt(directory, node, notice=notice)
+    preempt(directory, node, notice=notice)
     if as_json:
-        output.emit_json({"id": directory.id, "node": node, "agent": agent})
+        output.emit_json({"id": directory.id, "node": node})
         return
     goes_on = "it may start again by itself" if request.max_attempts > 1 else "the next `pulumi up` goes on with it"
     output.say(f"node {node} of run {directory.id} is gone: {goes_on}; see `trainstack runs show {directory.id}`")

@@ -18,7 +18,9 @@ class ComputeArgs:
 
     Attributes:
         workspace: The workspace that it belongs to.
-        target: Where its nodes are: `local`, this machine.
+        target: Where its nodes are: `local`, this machine, or `docker`, an engine with a container a node.
+        docker_host: The engine's address (`unix:///…`, `tcp://…`, `ssh://USER@HOST`); when left out, the one that
+            DOCKER_HOST or Docker's own context names where `pulumi up` runs.
         vm_size: A size that says what one node holds (`STANDARD_NC6`, …); none shares the machine evenly.
         min_nodes: Nodes that stay up when idle.
         max_nodes: Nodes that may be busy at once; runs wait in line for them.
@@ -28,6 +30,7 @@ class ComputeArgs:
 
     workspace: Workspace
     target: pulumi.Input[str] = "local"
+    docker_host: pulumi.Input[str] | None = None
     vm_size: pulumi.Input[str] | None = None
     min_nodes: pulumi.Input[int] = 0
     max_nodes: pulumi.Input[int] = 1
@@ -64,6 +67,7 @@ class Compute(Component):
         self.spec: dict[str, pulumi.Input[Any]] = {
             "name": name,
             "target": args.target,
+            "docker_host": args.docker_host,
             "vm_size": args.vm_size,
             "min_nodes": args.min_nodes,
             "max_nodes": args.max_nodes,

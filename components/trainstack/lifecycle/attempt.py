@@ -5,15 +5,14 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Generator
-from pathlib import Path
 
-from trainstack.lifecycle import compute, distribution, preparation
+from trainstack.lifecycle import compute, distribution, placement, preparation
 from trainstack.lifecycle.run import RunDirectory, RunRecord, RunRequest, Stage, Status
 from trainstack.lifecycle.training import Training
 from trainstack.lifecycle.watch import Watch
 from trainstack.lifecycle.workspace import Workspace
 from trainstack.store.digest import of_file
-from trainstack.targets import Target
+from trainstack.targets import Gang, Target
 
 
 class Attempt:
@@ -35,6 +34,7 @@ class Attempt:
         self._secrets = secrets
         self._watch = watch
         self._target = target
+        self._home = placement.home_of(directory)
 
     def run(self) -> None:
         """Go through the stages.
@@ -47,16 +47,33 @@ class Attempt:
         record = self._record
         started = time.monotonic()
         with self._stage(Status.PREPARING, f"environment {self._request.environment['spec']['name']}"):
-            python = preparation.prepare(self._workspace, self._directory, self._request, self._because)
+            runtime = preparation.prepare(self._workspace, self._directory, self._request, self._target, self._because)
         with contextlib.ExitStack() as held:
             with self._stage(Status.SCALING, f"compute {self._request.compute['name']}"):
                 self._scale(held)
             again = f"attempt {record.attempt} {record.resumed}".rstrip() if record.attempt > 1 else ""
-            with self._stage(Status.RUNNING, again):
-                self._train(python)
-        with self._stage(Status.FINALIZING, "keeping outputs"):
-            self._finalize()
+            training = Training(self._directory, self._request, self._target, self._home)
+            with self._stage(Status.RUNNING, again), self._ended(training):
+                placement.note(self._directory, self._compute)
+                training.start(runtime, record.attempt, self._secrets)
+                training.wait(self._watch.check)
+        self._finalize()
         record.duration = time.monotonic() - started
+
+    def go_on(self, gang: Gang) -> None:
+        """Go on with nodes that outlived their supervisor, from the running stage on; raises as `run` does."""
+        record = self._record
+        since = next((stage.started for stage in record.stages if stage.name is Status.RUNNING), time.time())
+        begun = record.stages[0].started if record.stages else since
+        training = Training(self._directory, self._request, self._target, self._home, gang)
+        record.stages = [stage for stage in record.stages if stage.name is not Status.RUNNING]
+        reason = f"attempt {record.attempt} went on without its supervisor"
+        with contextlib.ExitStack() as held, self._stage(Status.RUNNING, reason), self._ended(training):
+            record.stages[-1].started = since
+            self._scale(held, patient=False)
+            training.wait(self._watch.check, elapsed=max(0.0, time.time() - since))
+        self._finalize()
+        record.duration = max(0.0, time.time() - begun)
 
     @contextlib.contextmanager
     def _stage(self, name: Status, reason: str) -> Generator[None]:
@@ -78,24 +95,33 @@ class Attempt:
         self._record.reason = reason
         self._directory.write(self._record)
 
-    def _scale(self, held: contextlib.ExitStack) -> None:
-        spec = compute.ComputeSpec.model_validate(self._request.compute)
-        _, count = distribution.parse(self._request.spec.distribution)
-        nodes = held.enter_context(compute.slots(self._workspace, spec, count, self._because, self._watch.stopped))
-        self._watch.check()
-        self._because(f"{len(nodes)} of {spec.max_nodes} nodes of {spec.name}")
+    @property
+    def _compute(self) -> compute.ComputeSpec:
+        return compute.ComputeSpec.model_validate(self._request.compute)
 
-    def _train(self, python: Path) -> None:
-        training = Training(self._directory, self._request, self._target)
-        training.start(python, self._secrets)
+    def _scale(self, held: contextlib.ExitStack, *, patient: bool = True) -> None:
+        spec = self._compute
+        _, count = distribution.parse(self._request.spec.distribution)
+        slots = compute.slots(self._workspace, spec, count, self._because, self._watch.stopped, patient=patient)
+        nodes = held.enter_context(slots)
+        self._watch.check()
+        if patient:
+            self._because(f"{len(nodes)} of {spec.max_nodes} nodes of {spec.name}")
+
+    @contextlib.contextmanager
+    def _ended(self, training: Training) -> Generator[None]:
+        """Whatever happens in the block, no node outlives it."""
         try:
-            training.wait(self._watch.check)
+            yield
         finally:
             training.end(self._watch.heartbeat)
 
     def _finalize(self) -> None:
         """Digest the outputs, so that drift can be told."""
-        outputs = self._directory.outputs
-        self._record.outputs = {
-            path.relative_to(outputs).as_posix(): of_file(path) for path in sorted(outputs.rglob("*")) if path.is_file()
-        }
+        with self._stage(Status.FINALIZING, "keeping outputs"):
+            outputs = self._directory.outputs
+            self._record.outputs = {
+                path.relative_to(outputs).as_posix(): of_file(path)
+                for path in sorted(outputs.rglob("*"))
+                if path.is_file()
+            }

@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import queue
+import threading
 import time
 from collections.abc import Callable, Generator
 from typing import Literal
@@ -18,6 +20,8 @@ from trainstack.errors import InvalidInputError, TrainstackError
 from trainstack.lifecycle import sizes
 from trainstack.lifecycle.workspace import Workspace, checked_name
 from trainstack.store.atomic import read_json, write_json
+from trainstack.targets import Capacity, Target
+from trainstack.targets.choice import Kind, open_target
 
 
 class ComputeSpec(BaseModel):
@@ -25,18 +29,20 @@ class ComputeSpec(BaseModel):
 
     Attributes:
         name: Its name in the workspace.
-        target: Where its nodes are; `local` is this machine.
+        target: Where its nodes are: `local` is this machine, `docker` an engine, a container a node.
+        docker_host: The engine's address, for `docker`; none takes the one that DOCKER_HOST names where it is used.
         vm_size: A size that says what one node holds; none shares the machine evenly between `max_nodes`.
-        min_nodes: Nodes that stay up when idle; on `local` nodes cost nothing, so it is only kept.
+        min_nodes: Nodes that stay up when idle; where nodes cost nothing it is only kept.
         max_nodes: Nodes that may be busy at once.
         priority: `dedicated`, or `low` for nodes that may be taken away.
-        idle_seconds_before_scaledown: Seconds until an idle node goes; on `local` at once, whatever it says.
+        idle_seconds_before_scaledown: Seconds until an idle node goes; on `local` and `docker` it goes at once.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    target: Literal["local"] = "local"
+    target: Kind = "local"
+    docker_host: str | None = None
     vm_size: str | None = None
     min_nodes: int = Field(default=0, ge=0)
     max_nodes: int = Field(default=1, ge=1)
@@ -44,23 +50,43 @@ class ComputeSpec(BaseModel):
     idle_seconds_before_scaledown: int = Field(default=1800, ge=0)
 
 
-class Capacity(BaseModel):
-    """What one node of a compute holds: CPUs, memory in GiB, GPUs."""
-
-    model_config = ConfigDict(frozen=True)
-
-    cpus: int
-    memory_gib: float
-    gpus: int = 0
+def target_of(spec: ComputeSpec) -> Target:
+    """The target that a compute means; it reaches nobody yet."""
+    return open_target(spec.target, docker_host=spec.docker_host)
 
 
-def machine() -> Capacity:
-    """What this machine holds: the CPUs this process may use, and its memory."""
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    # One GPU a device file is the driver's own convention; no vendor library is imported for it.
-    gpus = sum(name.startswith("nvidia") and name[6:].isdigit() for name in os.listdir("/dev"))  # noqa: PTH208
-    return Capacity(cpus=cpus, memory_gib=round(memory, 1), gpus=gpus)
+def holding(spec: ComputeSpec, *, seconds: float | None = None) -> Capacity | None:
+    """What the whole place of a compute holds, asked once in this process; none where it grows as needed.
+
+    Args:
+        spec: The compute.
+        seconds: How long to wait for an answer; without end when left out.
+
+    Raises:
+        TrainstackError: It does not answer, or not in that time.
+    """
+    key = (spec.target, spec.docker_host)
+    if key not in _ANSWERS:
+        answer: queue.SimpleQueue[Capacity | TrainstackError | None] = queue.SimpleQueue()
+
+        def ask() -> None:
+            try:
+                answer.put(target_of(spec).capacity())
+            except TrainstackError as exc:
+                answer.put(exc)
+
+        threading.Thread(target=ask, daemon=True, name="capacity").start()
+        try:
+            found = answer.get(timeout=seconds)
+        except queue.Empty as exc:
+            raise TrainstackError(f"compute {spec.name!r}: {spec.target} did not answer within {seconds:g} s") from exc
+        if isinstance(found, TrainstackError):
+            raise found
+        _ANSWERS[key] = found
+    return _ANSWERS[key]
+
+
+_ANSWERS: dict[tuple[str, str | None], Capacity | None] = {}
 
 
 def node_capacity(spec: ComputeSpec, holds: Capacity | None = None) -> Capacity:
@@ -68,10 +94,57 @@ def node_capacity(spec: ComputeSpec, holds: Capacity | None = None) -> Capacity:
 
     Args:
         spec: The compute.
-        holds: What the machine holds; looked up when left out.
+        holds: What the place holds; asked when left out.
 
     Raises:
-        InvalidInputError: The machine does not hold `max_nodes` such nodes.
+        InvalidInputError: The place does not hold `max_nodes` such nodes.
+        TrainstackError: The place does not answer.
+    """
+    check(spec)
+    holds = holds or holding(spec)
+    if spec.vm_size is None:
+        if holds is None:
+            raise InvalidInputError(
+                f"compute {spec.name!r} is on {spec.target}, which grows as needed: say with vm_size what a node holds",
+                field="vm_size",
+            )
+        if spec.max_nodes > holds.cpus:
+            raise InvalidInputError(
+                f"max_nodes {spec.max_nodes} is more than the {holds.cpus} CPUs of {_place(spec)}: "
+                "take at most one a CPU",
+                field="max_nodes",
+            )
+        return Capacity(
+            cpus=holds.cpus // spec.max_nodes,
+            memory_gib=round(holds.memory_gib / spec.max_nodes, 1),
+            gpus=(holds.gpus or 0) // spec.max_nodes,
+        )
+    size = sizes.lookup(spec.vm_size)
+    node = Capacity(cpus=size.cpus, memory_gib=size.memory_gib, gpus=size.gpus)
+    if holds is None:
+        return node
+    fits = min(
+        holds.cpus // size.cpus,
+        int(holds.memory_gib // size.memory_gib),
+        holds.gpus // size.gpus if size.gpus and holds.gpus is not None else spec.max_nodes,
+    )
+    if spec.max_nodes > fits:
+        there = f"{holds.cpus} CPUs, {holds.memory_gib:g} GiB"
+        there += "" if holds.gpus is None else f", {holds.gpus} GPUs"
+        raise InvalidInputError(
+            f"max_nodes {spec.max_nodes} of {spec.vm_size} ({size.cpus} CPUs, {size.memory_gib:g} GiB, {size.gpus} GPUs"
+            f" each) is more than {_place(spec)} holds ({there}): "
+            f"take {f'at most {fits}' if fits else 'a smaller size or none'}",
+            field="max_nodes",
+        )
+    return node
+
+
+def check(spec: ComputeSpec) -> None:
+    """Refuse what cannot be, asking nobody.
+
+    Raises:
+        InvalidInputError: A name, number, size or address is not usable.
     """
     checked_name(spec.name, "compute")
     if spec.min_nodes > spec.max_nodes:
@@ -79,32 +152,14 @@ def node_capacity(spec: ComputeSpec, holds: Capacity | None = None) -> Capacity:
             f"min_nodes {spec.min_nodes} is over max_nodes {spec.max_nodes}: lower one or raise the other",
             field="min_nodes",
         )
-    holds = holds or machine()
-    if spec.vm_size is None:
-        if spec.max_nodes > holds.cpus:
-            raise InvalidInputError(
-                f"max_nodes {spec.max_nodes} is more than this machine's {holds.cpus} CPUs: take at most one a CPU",
-                field="max_nodes",
-            )
-        return Capacity(
-            cpus=holds.cpus // spec.max_nodes,
-            memory_gib=round(holds.memory_gib / spec.max_nodes, 1),
-            gpus=holds.gpus // spec.max_nodes,
-        )
-    size = sizes.lookup(spec.vm_size)
-    fits = min(
-        holds.cpus // size.cpus,
-        int(holds.memory_gib // size.memory_gib),
-        holds.gpus // size.gpus if size.gpus else spec.max_nodes,
-    )
-    if spec.max_nodes > fits:
-        raise InvalidInputError(
-            f"max_nodes {spec.max_nodes} of {spec.vm_size} ({size.cpus} CPUs, {size.memory_gib:g} GiB, {size.gpus} GPUs"
-            f" each) is more than this machine holds ({holds.cpus} CPUs, {holds.memory_gib:g} GiB, {holds.gpus} GPUs): "
-            f"take {f'at most {fits}' if fits else 'a smaller size or none'}",
-            field="max_nodes",
-        )
-    return Capacity(cpus=size.cpus, memory_gib=size.memory_gib, gpus=size.gpus)
+    if spec.vm_size is not None:
+        sizes.lookup(spec.vm_size)
+    if spec.docker_host and spec.target != "docker":
+        raise InvalidInputError(f"docker_host is for target 'docker', not {spec.target!r}", field="docker_host")
+
+
+def _place(spec: ComputeSpec) -> str:
+    return "this machine" if spec.target == "local" else f"the machine of {spec.docker_host or 'the Docker engine'}"
 
 
 def ensure(workspace: Workspace, spec: ComputeSpec) -> bool:
@@ -128,6 +183,8 @@ def slots(
     count: int,
     waiting: Callable[[str], None],
     stopped: Callable[[], bool],
+    *,
+    patient: bool = True,
 ) -> Generator[list[int]]:
     """Hold `count` of the compute's nodes, waiting in line until they are free.
 
@@ -137,6 +194,7 @@ def slots(
         count: Nodes needed.
         waiting: Told, in a few words, whenever what is waited for changes.
         stopped: Asked while waiting; true ends the wait.
+        patient: Whether to wait. A run whose nodes work already only takes what is free.
 
     Yields:
         The numbers of the nodes held, empty when `stopped` said so.
@@ -158,7 +216,7 @@ def slots(
         while not stopped():
             if _try(turn):
                 _take(folder, spec.max_nodes, held)
-                if len(held) >= count:
+                if len(held) >= count or not patient:
                     for number in sorted(held)[count:]:
                         os.close(held.pop(number))
                     fcntl.flock(turn, fcntl.LOCK_UN)

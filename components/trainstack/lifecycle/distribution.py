@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from trainstack.errors import InvalidInputError
+from trainstack.errors import InvalidInputError, TrainstackError
 from trainstack.launch.distribution import KINDS, Distribution, Horovod, TensorFlow
 from trainstack.launch.document import LaunchError, build
-from trainstack.lifecycle.compute import ComputeSpec, node_capacity
+from trainstack.lifecycle.compute import ComputeSpec, check, holding, node_capacity
 
 KERAS_3 = (2, 16)
+_PATIENCE_SECONDS = 3.0
 
 
 def parse(described: Mapping[str, Any]) -> tuple[Distribution, int]:
@@ -78,7 +79,14 @@ def _check_room(parsed: Distribution, node_count: int, cluster: ComputeSpec) -> 
             f"raise its max_nodes{advice}",
             field="distribution",
         )
-    cpus = node_capacity(cluster).cpus
+    check(cluster)
+    try:
+        cpus = node_capacity(cluster, holding(cluster, seconds=_PATIENCE_SECONDS)).cpus
+    except InvalidInputError:
+        raise
+    except TrainstackError:
+        # A place that does not answer now is asked again before anything starts; its compute's row warns of it.
+        return
     if isinstance(parsed, Horovod) and (parsed.max_workers or parsed.processes_per_node) > cpus:
         raise InvalidInputError(
             f"{parsed.max_workers or parsed.processes_per_node} ranks a node are more than the {cpus} CPUs of a node "

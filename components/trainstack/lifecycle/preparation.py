@@ -7,30 +7,36 @@ from collections.abc import Callable
 from pathlib import Path
 
 import trainstack.launch
-from trainstack.lifecycle import dataset, environment, snapshot
+from trainstack.lifecycle import dataset, runtime, snapshot
 from trainstack.lifecycle.run import RunDirectory, RunRequest
 from trainstack.lifecycle.workspace import Workspace
 from trainstack.store.atomic import disk_errors
+from trainstack.targets import Runtime, Target
 
 
-def prepare(workspace: Workspace, directory: RunDirectory, request: RunRequest, because: Callable[[str], None]) -> Path:
+def prepare(
+    workspace: Workspace,
+    directory: RunDirectory,
+    request: RunRequest,
+    target: Target,
+    because: Callable[[str], None],
+) -> Runtime:
     """Make a run ready to start; what an earlier attempt laid out is laid out anew, checkpoints and outputs stay.
 
     Args:
         workspace: Where code and data are kept.
         directory: The run.
         request: What was submitted.
+        target: Where it is going to run.
         because: Told, in a few words, what takes time.
 
     Returns:
-        The environment's interpreter.
+        The environment, where the nodes are.
 
     Raises:
         TrainstackError: The environment cannot be built, data or code is gone, or the disk is full.
     """
-    spec = environment.EnvironmentSpec.model_validate(request.environment["spec"])
-    lock = environment.Lock.model_validate(request.environment["lock"])
-    built = environment.build(spec, lock, because)
+    ready = runtime.ready(request, target, because)
     because("code and data")
     for folder in (directory.code, directory.data, directory.root / "agent"):
         shutil.rmtree(folder, ignore_errors=True)
@@ -48,4 +54,4 @@ def prepare(workspace: Workspace, directory: RunDirectory, request: RunRequest, 
         Path(trainstack.launch.__file__).parent, agent / "launch", ignore=shutil.ignore_patterns("__pycache__")
     )
     (agent / "__init__.py").touch()
-    return built.python
+    return ready

@@ -17,13 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from trainstack.errors import TrainstackError
-from trainstack.lifecycle import retry, saved
+from trainstack.lifecycle import compute, distribution, placement, retry, saved
 from trainstack.lifecycle.attempt import Attempt
 from trainstack.lifecycle.run import Failure, RunDirectory, RunRecord, RunRequest, Status
 from trainstack.lifecycle.training import TrainingFailed
 from trainstack.lifecycle.watch import Stopped, Watch
-from trainstack.targets import Target
-from trainstack.targets.local import LocalTarget
+from trainstack.targets import Gang
 from trainstack.tracking import files as tracking
 
 
@@ -35,7 +34,9 @@ class Supervisor:
         self._secrets = secrets
         self._request: RunRequest = directory.request()
         self._record: RunRecord = directory.read()
-        self._target: Target = LocalTarget()
+        self._compute = compute.ComputeSpec.model_validate(self._request.compute)
+        self._target = compute.target_of(self._compute)
+        self._home = placement.home_of(directory)
         self.watch = Watch(directory.root, stop_when_alone=self._request.on_disconnect == "stop")
 
     def run(self) -> None:
@@ -57,33 +58,66 @@ class Supervisor:
             where = self._directory.root / "supervisor.txt"
             self._end(Status.FAILED, f"{type(exc).__name__}: {exc}; the trace is in {where}")
         finally:
-            self._target.sweep(self._directory.root)
+            self._leave()
 
     def _attempts(self) -> None:
         record = self._record
-        before = record.attempt
+        gang = self._left_running()
+        before = record.attempt - (gang is not None)
         last = before + self._request.max_attempts
         while True:
-            self._begin()
+            if gang is None:
+                self._begin()
+            attempt = Attempt(self._directory, self._request, record, self._secrets, self.watch, self._target)
             try:
-                Attempt(self._directory, self._request, record, self._secrets, self.watch, self._target).run()
+                if gang is None:
+                    attempt.run()
+                else:
+                    attempt.go_on(gang)
             except TrainingFailed as exc:
                 if record.attempt >= last or not retry.curable(exc.failure, self._request):
                     raise
+                gang = None
                 self._wait(exc.failure, record.attempt - before, last)
             else:
                 return
 
+    def _left_running(self) -> Gang | None:
+        """Nodes that went on when the supervisor before was killed."""
+        record, noted = self._record, placement.noted(self._directory)
+        if not record.attempt or noted is None or not placement.same_place(noted, self._compute):
+            return None
+        _, count = distribution.parse(self._request.spec.distribution)
+        gang = self._target.attach(self._home, record.attempt, count)
+        if gang is not None:
+            record.supervisor = os.getpid()
+            record.failure = None
+            self._directory.event("taken over", attempt=record.attempt)
+        return gang
+
     def _begin(self) -> None:
         """Begin an attempt: nothing of the one before may still run, and what it saved is said."""
         record, directory = self._record, self._directory
-        self._target.sweep(directory.root)
+        self._clear_earlier()
         record.attempt += 1
         record.supervisor = os.getpid()
         record.failure, record.stages, record.metrics, record.duration, record.resumed = None, [], {}, None, ""
         if record.attempt > 1:
             record.resumed = saved.sentence(directory.checkpoints, directory.tracking)
             directory.event("resumed", attempt=record.attempt, saved=record.resumed)
+
+    def _clear_earlier(self) -> None:
+        """Fetch and remove what the attempt before left, wherever that was."""
+        noted = placement.noted(self._directory)
+        if noted is None:
+            return
+        try:
+            placement.clear(compute.target_of(noted), self._home)
+        except TrainstackError as exc:
+            if placement.same_place(noted, self._compute):
+                raise
+            # A place that was given up on must not hold up the run elsewhere.
+            self._directory.event("left behind", reason=str(exc))
 
     def _wait(self, failure: Failure, tries: int, last: int) -> None:
         """Say why there is another attempt, and wait a little longer each time."""
@@ -94,8 +128,15 @@ class Supervisor:
         record.reason = f"attempt {record.attempt + 1} of {last} in {seconds:g} s: {failure.reason}"
         self._directory.write(record)
         self._directory.event("retry", attempt=record.attempt + 1, of=last, seconds=seconds, reason=failure.reason)
-        self._target.sweep(self._directory.root)
+        placement.clear(self._target, self._home)
         self.watch.pause(seconds)
+
+    def _leave(self) -> None:
+        """Leave nothing behind. What a place does not give back now stays there for the next `up`, or for `gc`."""
+        try:
+            placement.clear(self._target, self._home)
+        except TrainstackError as exc:
+            self._directory.event("left behind", reason=str(exc))
 
     def _end(self, status: Status, reason: str) -> None:
         record = self._record

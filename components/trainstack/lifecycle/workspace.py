@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import secrets
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
-from trainstack.store.atomic import read_json, write_json
+from trainstack.store.atomic import read_json, write_bytes_once, write_json
 from trainstack.store.blobs import BlobStore
 from trainstack.store.digest import DigestCache
 from trainstack.store.space import Quota
@@ -89,6 +90,16 @@ class Workspace:
         if layout != LAYOUT:
             raise TrainstackError(f"{root} has layout {layout}, this Trainstack knows {LAYOUT}: upgrade it")
         return cls(root, name, quota)
+
+    @property
+    def id(self) -> str:
+        """Tells this workspace from any other that uses the same engine or cluster; made when first asked for."""
+        path = self.root / "id"
+        try:
+            return path.read_text(encoding="ascii").strip()
+        except FileNotFoundError:
+            write_bytes_once(path, f"{secrets.token_hex(4)}\n".encode())
+            return path.read_text(encoding="ascii").strip()
 
     @property
     def blobs(self) -> BlobStore:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 
-from trainstack.errors import InvalidInputError
+from trainstack.errors import InvalidInputError, TrainstackError
 from trainstack.lifecycle import compute
 from trainstack.provider.base import LifecycleProvider, Properties, changed, own, row, validated, workspace_of
 from trainstack.store.atomic import read_json
+
+# A preview does not wait for an engine that is far away.
+_PATIENCE_SECONDS = 3.0
 
 
 class ComputeProvider(LifecycleProvider):
@@ -16,10 +19,18 @@ class ComputeProvider(LifecycleProvider):
     content = tuple(name for name in compute.ComputeSpec.model_fields if name != "name")
 
     def accept(self, news: Properties) -> Properties:
-        """Check the size against the machine."""
+        """Check the size against the place, where that answers."""
         spec = validated(compute.ComputeSpec, news, "compute")
         if spec is not None:
-            compute.node_capacity(spec)
+            compute.check(spec)
+            try:
+                holds = compute.holding(spec, seconds=_PATIENCE_SECONDS)
+            except InvalidInputError:
+                raise
+            except TrainstackError as exc:
+                row(news).warn(f"its size is not checked: {exc}")
+            else:
+                compute.node_capacity(spec, holds)
         return news
 
     def create(self, props: Properties) -> CreateResult:

@@ -59,6 +59,21 @@ def write_bytes(path: Path, data: bytes, *, mode: int = 0o644) -> None:
             raise
 
 
+def write_bytes_once(path: Path, data: bytes) -> None:
+    """Write a file whole unless there is one; of several who do so at once one wins.
+
+    Raises:
+        TrainstackError: The disk is full or the folder not writable.
+    """
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        write_bytes(aside, data)
+        with disk_errors(path), contextlib.suppress(FileExistsError):
+            os.link(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
 def write_json(path: Path, value: Any, *, mode: int = 0o644) -> None:
     """Replace `path` by `value` as indented JSON, as `write_bytes` does."""
     write_bytes(path, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode(), mode=mode)

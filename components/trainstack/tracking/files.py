@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Point:
     step: int
 
 
-def variables(folder: Path) -> dict[str, str]:
+def variables(folder: PurePath) -> dict[str, str]:
     """Environment variables that make an MLflow client log below `folder`; `{rank}` is filled in for each rank."""
     return {
         "MLFLOW_TRACKING_URI": f"file://{folder}/rank-{{rank}}",

@@ -1,0 +1,29 @@
+"""What a run's things are called on an engine, and the labels that say whose they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trainstack.targets import Home
+
+WORKSPACE, RUN, ATTEMPT, NODE = "trainstack.workspace", "trainstack.run", "trainstack.attempt", "trainstack.node"
+NAME, STACK = "trainstack.name", "trainstack.stack"
+COURIER = "courier"
+"""Value of the label NODE on the container that is no node but carries things."""
+HOME_SUFFIX = "-done"
+"""The courier is renamed to end in this once everything is home."""
+
+
+def prefix(home: Home) -> str:
+    """The start of the names of all that a run has on an engine."""
+    return f"trainstack-{home.workspace}-{home.run}"
+
+
+def host_name(index: int) -> str:
+    """What the nodes of a run call node number `index`."""
+    return f"node-{index}"
+
+
+def of_run(home: Home) -> dict[str, Any]:
+    """The filter for everything of a run."""
+    return {"label": [f"{WORKSPACE}={home.workspace}", f"{RUN}={home.run}"]}

@@ -1,0 +1,91 @@
+"""A node as a container."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from typing import Any
+
+from trainstack.targets.docker.engine import Client
+
+OUTAGE_SECONDS = 120.0
+"""How long an engine may be away, restarted say, before its nodes count as lost."""
+_PAUSE_SECONDS = 0.5
+# An agent that was asked to end says so with 128 + SIGTERM; any other such code is the signal's own doing.
+_ASKED_TO_END = 128 + signal.SIGTERM
+
+
+class DockerNode:
+    """A container with a node's agent as its first process; a thread waits for its end."""
+
+    def __init__(self, client: Client, container: str) -> None:
+        """Watch a container that has been started."""
+        self.container = container
+        self._client = client
+        self._code: int | None = None
+        self._out_of_memory = False
+        threading.Thread(target=self._wait, daemon=True, name=f"wait {container[:12]}").start()
+
+    def poll(self) -> int | None:
+        """Exit code of the agent, negative for a signal; none while it runs or its engine is away for a while."""
+        return self._code
+
+    def terminate(self) -> None:
+        """Send SIGTERM to the agent: it passes it on and keeps the grace period."""
+        self._signal("SIGTERM")
+
+    def kill(self) -> None:
+        """SIGKILL the container."""
+        self._signal("SIGKILL")
+        deadline = time.monotonic() + 10
+        while self._code is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+    @property
+    def out_of_memory(self) -> bool:
+        """Whether the kernel ended something in it for want of memory, as the engine tells."""
+        return self._out_of_memory
+
+    def _signal(self, name: str) -> None:
+        from docker.errors import DockerException
+        from requests.exceptions import RequestException
+
+        # It has ended, or its engine is away: what waits for its end will tell.
+        with contextlib.suppress(DockerException, RequestException):
+            self._client.api.kill(self.container, name)
+
+    def _wait(self) -> None:
+        from docker.errors import DockerException, NotFound
+        from requests.exceptions import RequestException
+
+        away_since: float | None = None
+        while self._code is None:
+            try:
+                self._client.api.wait(self.container)
+                state = self._client.api.inspect_container(self.container)["State"]
+                self._out_of_memory = bool(state.get("OOMKilled"))
+                if not state.get("Running"):
+                    self._code = exit_code(state)
+                away_since = None
+            except NotFound:
+                self._code = -signal.SIGKILL
+            except (DockerException, RequestException):
+                away_since = away_since or time.monotonic()
+                if time.monotonic() - away_since > OUTAGE_SECONDS:
+                    self._code = -signal.SIGKILL
+                time.sleep(_PAUSE_SECONDS)
+
+
+def exit_code(state: dict[str, Any]) -> int:
+    """The agent's exit code, negative for a signal.
+
+    Args:
+        state: What the engine says of a container that has ended.
+    """
+    code = int(state.get("ExitCode") or 0)
+    # 255 is what an engine writes that was away when the container ended.
+    if code == 255:
+        return -signal.SIGKILL
+    return 128 - code if 128 < code < 128 + 65 and code != _ASKED_TO_END else code

@@ -1,0 +1,217 @@
+"""A Docker engine as a target: a container a node on a network of the run's own, and volumes in place of a folder.
+
+The engine may be anywhere: nothing of this machine is mounted into a container. Everything that a run has there bears
+its labels, from which another process can find it, take it over or remove it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from typing import Any
+
+from trainstack.errors import TrainstackError
+from trainstack.launch.distribution import Distribution
+from trainstack.launch.plan import ports_needed
+from trainstack.targets import Addresses, Capacity, GangSpec, Home, Layout, Stray
+from trainstack.targets.docker import container, labels
+from trainstack.targets.docker.courier import Courier
+from trainstack.targets.docker.engine import Client, connect, engine_errors, facts
+from trainstack.targets.docker.gang import DockerGang
+from trainstack.targets.docker.node import DockerNode, exit_code
+from trainstack.targets.docker.removal import everything, remove
+from trainstack.targets.docker.stream import ContainerInput
+
+FIRST_PORT = 7000
+"""Nodes have all ports to themselves, so these are always free."""
+# What an agent ends with by itself: the script ended well, or badly, or could not be started.
+_OWN_ENDS = (0, 1, 2)
+
+
+class DockerTarget:
+    """A Docker engine, here or elsewhere."""
+
+    images = True
+
+    def __init__(self, docker_host: str | None = None) -> None:
+        """Name an engine.
+
+        Args:
+            docker_host: Its address; when left out, that of DOCKER_HOST, else of Docker's own context.
+        """
+        self._host = docker_host
+
+    @cached_property
+    def client(self) -> Client:
+        """The connection, made when first needed.
+
+        Raises:
+            TrainstackError: Nobody answers.
+        """
+        return connect(self._host)
+
+    def capacity(self) -> Capacity:
+        """What the engine's machine holds. Engines do not say how many GPUs it has.
+
+        Raises:
+            TrainstackError: It does not answer.
+        """
+        known = facts(self.client)
+        return Capacity(cpus=known.cpus, memory_gib=round(known.memory / 2**30, 1), gpus=None)
+
+    def layout(self, home: Home) -> Layout:
+        """The volumes' places in the containers."""
+        return container.LAYOUT
+
+    def addresses(self, distribution: Distribution, node_count: int) -> Addresses:
+        """The containers' names, and the same ports always; one node alone stays on its loopback."""
+        ports = tuple(range(FIRST_PORT, FIRST_PORT + ports_needed(distribution, node_count)))
+        names = tuple(labels.host_name(index) for index in range(node_count))
+        return Addresses(names if node_count > 1 else ("127.0.0.1",), ports)
+
+    def start(self, home: Home, gang: GangSpec) -> DockerGang:
+        """Make network, volumes and containers, hand over what nodes are given, and start them.
+
+        Raises:
+            TrainstackError: The engine refuses, or does not answer.
+        """
+        image, python = gang.runtime.image, gang.runtime.python
+        if image is None:
+            raise TrainstackError("a run on Docker needs its environment as an image")
+        name, client = labels.prefix(home), self.client
+        marks = {labels.WORKSPACE: home.workspace, labels.RUN: home.run, labels.ATTEMPT: str(gang.attempt)}
+        marks |= {labels.NAME: gang.name, labels.STACK: gang.stack}
+        with engine_errors("starting containers"), ThreadPoolExecutor(max_workers=4) as pool:
+            network = pool.submit(client.api.create_network, name, "bridge", labels=marks)
+            volumes = [
+                pool.submit(client.api.create_volume, f"{name}-{kind}", labels=marks) for kind in ("given", "kept")
+            ]
+            for volume in volumes:
+                volume.result()
+            client.api.create_container(
+                name=f"{name}-{labels.COURIER}",
+                labels=marks | {labels.NODE: labels.COURIER},
+                **container.courier(client, image=image, python=python, volumes=name),
+            )
+            courier = Courier(client, home, f"{name}-{labels.COURIER}")
+            handed = pool.submit(courier.hand_over)
+            network.result()
+            made = [pool.submit(self._create, home, gang, index, marks) for index in range(gang.node_count)]
+            handed.result()
+            courier.start()
+            started = [pool.submit(self._start, one.result(), gang.variables) for one in made]
+            nodes = [one.result() for one in started]
+        return DockerGang(nodes, courier)
+
+    def attach(self, home: Home, attempt: int, node_count: int) -> DockerGang | None:
+        """Take over the containers of an attempt.
+
+        Returns:
+            The gang, when every container runs or its agent has come to an end of its own.
+        """
+        courier, found = None, dict[str, dict[str, Any]]()
+        with engine_errors("looking for containers to take over"):
+            for one in self._containers(home):
+                if one["Labels"].get(labels.ATTEMPT) != str(attempt):
+                    continue
+                kind = one["Labels"].get(labels.NODE, "")
+                if kind == labels.COURIER:
+                    courier = one["Names"][0].lstrip("/")
+                else:
+                    found[kind] = self.client.api.inspect_container(one["Id"])
+        wanted = [str(index) for index in range(node_count)]
+        if courier is None or sorted(found) != sorted(wanted) or not all(_whole(found[each]) for each in wanted):
+            return None
+        carrying = Courier(self.client, home, courier)
+        carrying.start()
+        return DockerGang([DockerNode(self.client, found[each]["Id"]) for each in wanted], carrying)
+
+    def node(self, home: Home, index: int) -> DockerNode | None:
+        """The container of a node, when it runs."""
+        with engine_errors("looking for a node"):
+            for one in self._containers(home):
+                if one["Labels"].get(labels.NODE) == str(index) and one["State"] == "running":
+                    return DockerNode(self.client, one["Id"])
+        return None
+
+    def recover(self, home: Home) -> None:
+        """End the nodes, and bring home what nobody has fetched.
+
+        Raises:
+            TrainstackError: The engine does not answer, or something cannot be brought home.
+        """
+        with engine_errors("looking for what a run has left"):
+            found = self._containers(home)
+        couriers = [one["Names"][0].lstrip("/") for one in found if one["Labels"].get(labels.NODE) == labels.COURIER]
+        unsettled = [name for name in couriers if not name.endswith(labels.HOME_SUFFIX)]
+        if not unsettled:
+            return
+        with engine_errors("ending what a run has left"):
+            for one in found:
+                if one["Labels"].get(labels.NODE) != labels.COURIER and one["State"] == "running":
+                    self.client.api.kill(one["Id"], "SIGKILL")
+        for name in unsettled:
+            Courier(self.client, home, name).finish()
+
+    def sweep(self, home: Home) -> int:
+        """Remove containers, network and volumes of a run.
+
+        Returns:
+            How many containers there were.
+
+        Raises:
+            TrainstackError: The engine does not answer, or will not let go of one.
+        """
+        with engine_errors("removing what a run has left"):
+            return remove(self.client, labels.of_run(home))
+
+    def strays(self, workspace: str) -> Sequence[Stray]:
+        """Containers, networks and volumes of a workspace's runs.
+
+        Raises:
+            TrainstackError: The engine does not answer.
+        """
+        with engine_errors("looking for what runs have left"):
+            found = everything(self.client, {"label": f"{labels.WORKSPACE}={workspace}"})
+        return [Stray(one.labels.get(labels.RUN, ""), one.kind, one.name) for one in found]
+
+    def _containers(self, home: Home) -> list[dict[str, Any]]:
+        return self.client.api.containers(all=True, filters=labels.of_run(home))
+
+    def _create(self, home: Home, gang: GangSpec, index: int, marks: dict[str, str]) -> str:
+        client, name = self.client, labels.prefix(home)
+        made: dict[str, Any] = client.api.create_container(
+            name=f"{name}-{labels.host_name(index)}",
+            labels=marks | {labels.NODE: str(index)},
+            **container.node(
+                client,
+                image=str(gang.runtime.image),
+                python=gang.runtime.python,
+                index=index,
+                host=labels.host_name(index),
+                network=name,
+                volumes=name,
+                holds=gang.holds,
+            ),
+        )
+        return made["Id"]
+
+    def _start(self, made: str, variables: dict[str, str]) -> DockerNode:
+        """Start a container, and tell its agent what no configuration may hold."""
+        standard_input = ContainerInput(self.client, made)
+        try:
+            self.client.api.start(made)
+            standard_input.hand_over(json.dumps(variables).encode() + b"\n")
+        finally:
+            standard_input.close()
+        return DockerNode(self.client, made)
+
+
+def _whole(found: dict[str, Any]) -> bool:
+    """Whether a container runs, or its agent has ended by itself."""
+    state = found["State"]
+    if state.get("Running"):
+        return True
+    return state.get("Status") == "exited" and not state.get("OOMKilled") and exit_code(state) in _OWN_ENDS

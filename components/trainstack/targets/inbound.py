@@ -1,0 +1,127 @@
+"""Take in what nodes write elsewhere: the other end of `trainstack.launch.outbound`.
+
+What arrives was written by somebody's script. It may touch the folders that a run writes and nothing else at home.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import tarfile
+from pathlib import Path
+from typing import IO, Any, Protocol, cast
+
+from trainstack.launch.outbound import GONE, LAST, OFFSET
+from trainstack.store.atomic import disk_errors
+from trainstack.targets import WRITTEN
+
+_CHUNK = 1 << 20
+
+
+class Source(Protocol):
+    """Where bytes come from."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Wait for some bytes, perhaps fewer than were asked for; none at the end."""
+        ...
+
+
+class Inbound:
+    """A run's directory that follows a stream. Whatever cuts the stream off, each file is whole, old or new."""
+
+    def __init__(self, root: Path) -> None:
+        """Follow into the run directory `root`."""
+        self._root = root
+        self.refused: list[str] = []
+
+    def receive(self, source: Source) -> bool:
+        """Apply a stream, entry by entry, until it ends.
+
+        Returns:
+            Whether it ended with its last mark: nothing is missing.
+
+        Raises:
+            TrainstackError: The disk is full, or a folder cannot be written.
+        """
+        try:
+            with tarfile.open(mode="r|", fileobj=cast("IO[bytes]", source), bufsize=_CHUNK) as stream:
+                remembered: Any = stream
+                for entry in stream:
+                    # What a stream brings over days must not all be remembered.
+                    remembered.members = []
+                    if LAST in entry.pax_headers:
+                        return True
+                    self._apply(entry, stream)
+        except (tarfile.ReadError, EOFError):
+            pass
+        return False
+
+    def _apply(self, entry: tarfile.TarInfo, stream: tarfile.TarFile) -> None:
+        top, _, rest = entry.name.partition("/")
+        if top not in WRITTEN or not rest:
+            return
+        folder = self._root / top
+        try:
+            # The filter wants names below the folder that it guards, and links are to stay below it as well.
+            safe = tarfile.data_filter(entry.replace(name=rest, deep=False), str(folder))
+        except tarfile.FilterError as exc:
+            self.refused.append(str(exc))
+            return
+        path = folder / safe.name
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if GONE in entry.pax_headers:
+                _remove(path)
+            elif OFFSET in entry.pax_headers:
+                _extend(path, int(entry.pax_headers[OFFSET]), _content(stream, entry))
+            elif entry.isdir():
+                if not path.is_dir() or path.is_symlink():
+                    _remove(path)
+                    path.mkdir()
+            else:
+                _replace(path, safe, _content(stream, entry))
+
+
+def _content(stream: tarfile.TarFile, entry: tarfile.TarInfo) -> IO[bytes] | None:
+    return stream.extractfile(entry) if entry.isreg() else None
+
+
+def _extend(path: Path, offset: int, content: IO[bytes] | None) -> None:
+    """Write what a log has grown by where it belongs: doing so twice changes nothing."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    with os.fdopen(descriptor, "wb") as file:
+        file.seek(offset)
+        if content:
+            shutil.copyfileobj(content, file, _CHUNK)
+
+
+def _replace(path: Path, entry: tarfile.TarInfo, content: IO[bytes] | None) -> None:
+    aside = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    try:
+        if entry.issym():
+            aside.symlink_to(entry.linkname)
+        elif content is None:
+            return
+        else:
+            with aside.open("xb") as file:
+                shutil.copyfileobj(content, file, _CHUNK)
+            aside.chmod(entry.mode if entry.mode is not None else 0o644)  # pyright: ignore[reportUnnecessaryComparison]
+            # When it was written tells from which step a resumed run goes on.
+            os.utime(aside, (entry.mtime, entry.mtime))
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        if path.is_dir() and not path.is_symlink():
+            # Something else may have been put into it meanwhile.
+            with contextlib.suppress(OSError):
+                path.rmdir()
+        else:
+            path.unlink()

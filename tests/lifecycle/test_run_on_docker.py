@@ -1,0 +1,158 @@
+"""Runs on a real Docker engine: the same as on this machine, and nothing of them is left there."""
+
+import contextlib
+import json
+import os
+import signal
+
+import pytest
+from tests.lifecycle.docker_runs import containers, engine, file_in, left, needs_engine
+from tests.lifecycle.runs import events, printed, until
+
+from trainstack.errors import RunFailedError
+from trainstack.lifecycle import submission
+from trainstack.lifecycle.compute import ComputeSpec
+from trainstack.lifecycle.run import Status
+
+pytestmark = [needs_engine, pytest.mark.timeout(180)]
+ON_DOCKER = ComputeSpec(name="engine", target="docker", max_nodes=2)
+
+
+@pytest.fixture
+def started(workspace, source, request_for):
+    """Submits a run on the engine; whatever the test does, nothing is left of it."""
+    runs = []
+
+    def submit(arguments=None, *, secrets=None, compute=ON_DOCKER, **given):
+        request = request_for(arguments, compute=compute, **given)
+        found = submission.submit(workspace, request, source, secrets or {}).directory
+        runs.append(found)
+        return found
+
+    yield submit
+    for run in runs:
+        with contextlib.suppress(Exception):
+            submission.stop(run, "the test is over")
+        until(lambda run=run: not run.driven())
+
+
+def gone(run):
+    until(lambda: not run.driven())
+    return not left(run)
+
+
+def test_a_run_leaves_its_outputs_logs_and_metrics_at_home_and_nothing_on_the_engine(started):
+    run = started({"--steps": 2}, secrets={"TOKEN": "not for the record"}, secret_names=("TOKEN",))
+    record = submission.follow(run)
+    assert record.status is Status.COMPLETED
+    assert sorted(record.outputs) == ["model/weights", "seen.json"]
+    seen = json.loads((run.outputs / "seen.json").read_text())
+    assert (seen["token"], seen["cwd"]) == ("not for the record", "/trainstack/given/code")
+    assert run.merged_log.read_text() == "starting at 0\nstep 1\nstep 2\n"
+    assert run.merged_log.read_text() == (run.logs / "rank-0.txt").read_text()
+    assert gone(run)
+
+
+def test_nothing_secret_stands_in_a_containers_configuration_and_its_rights_are_few(started):
+    run = started({"--steps": 200, "--pause": 0.1}, secrets={"TOKEN": "hush-hush"}, secret_names=("TOKEN",))
+    until(lambda: printed(run, "step 1"))
+    [node] = containers(run, node="0")
+    assert "hush-hush" not in json.dumps(node)
+    assert "LAUNCH_KEY" not in json.dumps(node)
+    host = node["HostConfig"]
+    assert host["ReadonlyRootfs"]
+    assert host["CapDrop"] == ["ALL"]
+    assert host["SecurityOpt"] == ["no-new-privileges:true"]
+    assert node["Config"]["User"] == "10001:10001"
+    assert host["Memory"] == host["MemorySwap"] > 0
+    assert host["NanoCpus"] > 0
+    assert host["Privileged"] is False
+    assert {mount["Destination"]: mount["RW"] for mount in node["Mounts"]} == {
+        "/trainstack/given": False,
+        "/trainstack/kept": True,
+    }
+    labels = node["Config"]["Labels"]
+    assert labels["trainstack.run"] == run.id
+    assert (labels["trainstack.attempt"], labels["trainstack.name"]) == ("1", "tiny")
+    assert submission.stop(run, "seen enough").status is Status.CANCELED
+    assert gone(run)
+
+
+def test_what_is_printed_and_saved_comes_home_while_the_run_goes_on(started):
+    run = started({"--steps": 300, "--pause": 0.1})
+    until(lambda: printed(run, "step 5"))
+    until(lambda: (run.checkpoints / "step").is_file() and int((run.checkpoints / "step").read_text()) >= 3)
+    assert run.read().status is Status.RUNNING
+    submission.stop(run, "seen enough")
+
+
+def test_a_failing_script_is_told_with_its_code_and_last_lines(started):
+    run = started({"--exit": 7})
+    with pytest.raises(RunFailedError, match=r"(?s)rank 0 exited with code 7.*about to fail"):
+        submission.follow(run)
+    assert gone(run)
+
+
+def test_a_killed_supervisor_is_followed_by_one_that_takes_the_containers_over(started):
+    arguments = {"--steps": 60, "--pause": 0.1}
+    run = started(arguments)
+    until(lambda: printed(run, "step 3"))
+    os.kill(run.read().supervisor, signal.SIGKILL)
+    until(lambda: run.read().status is Status.INTERRUPTED)
+    before = run.merged_log.read_text()
+    assert len(containers(run, node="0")) == 1
+    assert started(arguments).id == run.id
+    record = submission.follow(run)
+    assert (record.status, record.attempt) == (Status.COMPLETED, 1)
+    text = run.merged_log.read_text()
+    assert text.startswith(before)
+    assert text == "starting at 0\n" + "".join(f"step {step}\n" for step in range(1, 61))
+    assert [event["kind"] for event in events(run)].count("taken over") == 1
+    assert gone(run)
+
+
+def test_a_run_that_ended_while_nobody_drove_it_is_fetched_and_not_trained_again(started):
+    arguments = {"--steps": 12, "--pause": 0.1}
+    run = started(arguments)
+    until(lambda: printed(run, "step 2"))
+    os.kill(run.read().supervisor, signal.SIGKILL)
+    until(lambda: containers(run, node="0")[0]["State"]["Status"] == "exited")
+    started(arguments)
+    record = submission.follow(run)
+    assert (record.status, record.attempt) == (Status.COMPLETED, 1)
+    assert (run.outputs / "model/weights").read_text() == "12"
+    assert run.merged_log.read_text().count("starting") == 1
+    assert gone(run)
+
+
+def test_a_container_killed_under_a_dead_supervisor_is_salvaged_and_the_run_goes_on_from_there(started):
+    arguments = {"--steps": 60, "--pause": 0.1}
+    run = started(arguments)
+    until(lambda: printed(run, "step 3") and (run.checkpoints / "step").is_file())
+    os.kill(run.read().supervisor, signal.SIGKILL)
+    until(lambda: run.read().status is Status.INTERRUPTED)
+    kept = int((run.checkpoints / "step").read_text())
+    until(lambda: b"step 20" in file_in(run, "/trainstack/kept/logs/run.txt"))
+    [node] = containers(run, node="0")
+    engine().api.kill(node["Id"])
+    started(arguments)
+    record = submission.follow(run)
+    assert (record.status, record.attempt) == (Status.COMPLETED, 2)
+    starts = [int(line.split()[-1]) for line in run.merged_log.read_text().splitlines() if "starting" in line]
+    assert len(starts) == 2
+    assert starts[1] >= 20 > kept
+    assert gone(run)
+
+
+def test_a_killed_container_is_a_lost_node_and_retried_from_what_it_saved(started):
+    run = started({"--steps": 40, "--pause": 0.1}, max_attempts=2, backoff=0)
+    until(lambda: printed(run, "step 5"))
+    [node] = containers(run, node="0")
+    engine().api.kill(node["Id"])
+    record = submission.follow(run)
+    assert (record.status, record.attempt) == (Status.COMPLETED, 2)
+    [wait] = [event for event in events(run) if event["kind"] == "retry"]
+    assert "node 0 was lost" in wait["reason"]
+    steps = [line for line in run.merged_log.read_text().splitlines() if line.startswith("step")]
+    assert len(steps) <= 41
+    assert gone(run)
