@@ -232,7 +232,7 @@ def play(chaos: Round, kind: str, tally: Tally, chance: random.Random) -> None:
     model = chaos.run.outputs / "model"
     if code != 0 or not model.is_file() or model.read_text() != expected(chaos.seed):
         first_said, again_said = ((chaos.folder / f"{name}.txt").read_text()[-800:] for name in ("first", "again"))
-        tally.lost.append(f"{kind}: {code}\n{first_said}\n--- again:\n{again_said}\n--- log:\n{log.read_text()[-500:]}")
+        tally.lost.append(f"{kind}: {code}\n{first_said}\n--- again:\n{again_said}\n--- log:\n{_end(log)}")
     tally.repeated[kind] = max(tally.repeated.get(kind, 0), _steps(chaos)[0] - STEPS)
     with contextlib.suppress(TimeoutError):
         _until(lambda: not chaos.run.driven() and not processes(chaos.run.root), 10)
@@ -245,6 +245,10 @@ def _steps(chaos: Round) -> tuple[int, int]:
         lines = (chaos.run.logs / "rank-0.txt").read_text().splitlines()
         return sum(line.startswith("step ") for line in lines), sum(line.startswith("starting") for line in lines)
     return 0, 0
+
+
+def _end(log: Path) -> str:
+    return log.read_text()[-500:] if log.is_file() else "none"
 
 
 def _fill(filler: Path) -> None:

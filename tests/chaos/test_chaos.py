@@ -5,6 +5,7 @@
 
 import os
 import random
+import shutil
 import subprocess
 
 import pytest
@@ -39,15 +40,17 @@ def test_whatever_is_killed_or_harmed_the_next_submission_ends_with_the_same_res
     chance = random.Random(SEED)
     tally = Tally()
     workspace = Workspace.create(tmp_path / "ws", "ws")
-    small = Workspace.create(disk / "ws", "ws") if disk else None
-    kinds = ["provider", *HARMS, "clock", *(["disk"] if small else [])]
+    kinds = ["provider", *HARMS, "clock", *(["disk"] if disk else [])]
     for number in range(COUNT):
         kind = kinds[number % len(kinds)]
-        where = small if small and kind == "disk" else workspace
+        # The small disk holds one round's workspace at a time: it is full when a round fills it, and only then.
+        where = Workspace.create(disk / "ws", "ws") if disk and kind == "disk" else workspace
         # Every second time round the kinds, a gang of two nodes is harmed.
         gang = number // len(kinds) % 2 == 1
         chaos = Round(where, tmp_path / f"round-{number}", packages, number, chance.choice((1, 2)), gang=gang)
         play(chaos, kind, tally, chance)
+        if where is not workspace:
+            shutil.rmtree(where.root)
     with capsys.disabled():
         print(f"\n{tally}; CHAOS_SEED={SEED}")
     assert not tally.lost, tally.lost[0]

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pulumi.dynamic import CheckFailure, CheckResult, DiffResult, ReadResult, ResourceProvider
 from pulumi.output import Unknown
 from pulumi.runtime.rpc import UNKNOWN
-from pydantic import BaseModel, ValidationError
 
 from trainstack.errors import InvalidInputError, NotFoundError
 from trainstack.lifecycle.project import project_root
@@ -18,11 +17,14 @@ from trainstack.lifecycle.workspace import Workspace
 from trainstack.provider.engine import Row, one_line_errors
 from trainstack.provider.engine_watch import end_with_engine
 
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
 one_line_errors()
 end_with_engine()
 
 Properties = dict[str, Any]
-Model = TypeVar("Model", bound=BaseModel)
+Model = TypeVar("Model", bound="BaseModel")
 
 
 class LifecycleProvider(ResourceProvider):
@@ -109,6 +111,8 @@ def validated(model: type[Model], inputs: Mapping[str, Any], what: str) -> Model
     Raises:
         InvalidInputError: A value is of a wrong type or out of range; names the first.
     """
+    from pydantic import ValidationError
+
     values = {name: integral(inputs[name]) for name in model.model_fields if inputs.get(name) is not None}
     try:
         spec = model.model_validate(values)

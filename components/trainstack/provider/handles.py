@@ -7,7 +7,9 @@ declares then pays for none of what a provider needs, and `pulumi preview` of a 
 from __future__ import annotations
 
 import functools
+import gc
 import importlib
+import threading
 from typing import Any, ClassVar
 
 from pulumi.dynamic import CheckResult, CreateResult, DiffResult, ReadResult, ResourceProvider, UpdateResult
@@ -15,8 +17,28 @@ from pulumi.dynamic import CheckResult, CreateResult, DiffResult, ReadResult, Re
 
 @functools.cache
 def _loaded(provider: str) -> ResourceProvider:
+    _load_ahead()
     module, name = provider.split(":")
     return getattr(importlib.import_module(f"trainstack.provider.{module}"), name)()
+
+
+@functools.cache
+def _load_ahead() -> None:
+    """Begin to load the other providers: the program takes its time from one resource to the next, and we wait for it.
+
+    What is loaded stays, so the garbage collector, which would walk through all of it again and again meanwhile, rests.
+    """
+
+    def load() -> None:
+        gc.disable()
+        try:
+            for module in ("compute", "dataset", "environment", "training_run", "model", "web_service"):
+                importlib.import_module(f"trainstack.provider.{module}")
+        finally:
+            gc.freeze()
+            gc.enable()
+
+    threading.Thread(target=load, name="load ahead", daemon=True).start()
 
 
 class Handle(ResourceProvider):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 
 from trainstack.errors import InvalidInputError
-from trainstack.lifecycle import workspace_config
 from trainstack.lifecycle.project import project_root
 from trainstack.lifecycle.workspace import Workspace, checked_name
 from trainstack.provider.base import LifecycleProvider, Properties, absolute, gone_or, known, own, workspace_of
@@ -28,6 +27,8 @@ class WorkspaceProvider(LifecycleProvider):
 
     def create(self, props: Properties) -> CreateResult:
         """Find or make the folder, and leave `config.json` where the command line looks for it."""
+        from trainstack.lifecycle import workspace_config
+
         inputs = own(props)
         workspace = Workspace.create(absolute(inputs["root"]), inputs["name"])
         if inputs.get("quota_gib") is not None:
