@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 
 import pytest
@@ -10,9 +11,11 @@ from tests.lifecycle.docker_runs import containers, engine, file_in, left, needs
 from tests.lifecycle.runs import events, printed, until
 
 from trainstack.errors import RunFailedError
-from trainstack.lifecycle import submission
+from trainstack.lifecycle import stray_collection, submission
 from trainstack.lifecycle.compute import ComputeSpec
+from trainstack.lifecycle.preemption import preempt
 from trainstack.lifecycle.run import Status
+from trainstack.store.atomic import write_json
 
 pytestmark = [needs_engine, pytest.mark.timeout(180)]
 ON_DOCKER = ComputeSpec(name="engine", target="docker", max_nodes=2)
@@ -30,7 +33,7 @@ def started(workspace, source, request_for):
         return found
 
     yield submit
-    for run in runs:
+    for run in [run for run in runs if run.root.is_dir()]:
         with contextlib.suppress(Exception):
             submission.stop(run, "the test is over")
         until(lambda run=run: not run.driven())
@@ -156,3 +159,149 @@ def test_a_killed_container_is_a_lost_node_and_retried_from_what_it_saved(starte
     steps = [line for line in run.merged_log.read_text().splitlines() if line.startswith("step")]
     assert len(steps) <= 41
     assert gone(run)
+
+
+SAVES_LATE = """
+import os, pathlib, signal, sys, time
+def last(*_):
+    time.sleep(0.5)
+    pathlib.Path(os.environ["TRAINSTACK_CHECKPOINT_DIR"], "late").write_text("saved in the grace period")
+    sys.exit(0)
+signal.signal(signal.SIGTERM, last)
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_stop_gives_the_script_its_grace_period_and_what_it_saves_then_comes_home(started, source):
+    (source / "train.py").write_text(SAVES_LATE)
+    run = started(grace=5)
+    until(lambda: printed(run, "ready"))
+    assert submission.stop(run, "enough").status is Status.CANCELED
+    assert (run.checkpoints / "late").read_text() == "saved in the grace period"
+    assert gone(run)
+
+
+def test_a_timeout_ends_the_containers(started):
+    run = started({"--steps": 600, "--pause": 0.1}, timeout=2, grace=1)
+    with pytest.raises(RunFailedError, match="stopped after its timeout of 2 s"):
+        submission.follow(run)
+    assert gone(run)
+
+
+def test_a_preempted_node_is_lost_and_retried(started):
+    run = started({"--steps": 40, "--pause": 0.1}, max_attempts=2, backoff=0)
+    until(lambda: printed(run, "step 3"))
+    preempt(run, notice=0.5)
+    assert submission.follow(run).attempt == 2
+    [wait] = [event for event in events(run) if event["kind"] == "retry"]
+    assert "node 0" in wait["reason"]
+    assert gone(run)
+
+
+TALKS = """
+import json, os, pathlib, socket, time
+config = json.loads(os.environ["TF_CONFIG"])
+index = config["task"]["index"]
+pathlib.Path("outputs", f"worker-{index}").write_text(socket.gethostname())
+host, port = config["cluster"]["worker"][0].split(":")
+if index == 0:
+    with socket.create_server(("", int(port))) as server:
+        link, _ = server.accept()
+        print("heard", link.recv(100).decode(), flush=True)
+else:
+    while True:
+        try:
+            link = socket.create_connection((host, int(port)))
+            break
+        except OSError:
+            time.sleep(0.1)
+    link.sendall(b"from node 1")
+    shared = pathlib.Path("outputs", "worker-0")
+    while not shared.exists():
+        time.sleep(0.1)
+    link.close()
+"""
+
+
+def test_two_nodes_reach_each_other_by_name_and_share_what_they_write(started, source):
+    (source / "train.py").write_text(TALKS)
+    run = started(distribution={"kind": "tensorflow", "node_count": 2, "workers": 2}, timeout=60)
+    record = submission.follow(run)
+    assert sorted(record.outputs) == ["worker-0", "worker-1"]
+    assert (run.outputs / "worker-1").read_text() == "node-1"
+    assert "[0] heard from node 1" in run.merged_log.read_text()
+    assert gone(run)
+
+
+def test_a_killed_container_ends_the_other_nodes_and_is_named(started, source):
+    (source / "train.py").write_text("import time\nprint('up', flush=True)\ntime.sleep(600)\n")
+    run = started(distribution={"kind": "tensorflow", "node_count": 2, "workers": 2})
+    until(lambda: printed(run, "[1] up") and printed(run, "[0] up"))
+    [node] = containers(run, node="1")
+    engine().api.kill(node["Id"])
+    with pytest.raises(RunFailedError, match="node 1"):
+        submission.follow(run)
+    assert gone(run)
+
+
+def test_a_run_whose_supervisor_is_gone_can_still_be_stopped_with_grace(started, source):
+    (source / "train.py").write_text(SAVES_LATE)
+    run = started(grace=5)
+    until(lambda: printed(run, "ready"))
+    os.kill(run.read().supervisor, signal.SIGKILL)
+    until(lambda: run.read().status is Status.INTERRUPTED)
+    record = submission.stop(run, "no longer wanted")
+    assert (record.status, record.reason) == (Status.CANCELED, "no longer wanted")
+    assert (run.checkpoints / "late").read_text() == "saved in the grace period"
+    assert gone(run)
+
+
+def test_what_an_interrupted_run_has_is_no_garbage_and_what_a_purged_one_has_is(started, workspace):
+    run = started({"--steps": 600, "--pause": 0.1})
+    until(lambda: printed(run, "step 3"))
+    assert stray_collection.find(workspace) == []
+    os.kill(run.read().supervisor, signal.SIGKILL)
+    until(lambda: run.read().status is Status.INTERRUPTED)
+    assert stray_collection.collect(workspace) == []
+    assert containers(run, node="0")[0]["State"]["Running"]
+    shutil.rmtree(run.root)
+    write_json(workspace.compute("engine") / "compute.json", ON_DOCKER.model_dump(mode="json"))
+    assert {garbage.path.parts[1] for garbage in stray_collection.collect(workspace)} == {
+        "container",
+        "network",
+        "volume",
+    }
+    assert not left(run)
+
+
+def test_giving_up_a_compute_brings_home_what_an_interrupted_run_has_there(started, workspace):
+    arguments = {"--steps": 600, "--pause": 0.1}
+    run = started(arguments)
+    until(lambda: printed(run, "step 3"))
+    os.kill(run.read().supervisor, signal.SIGKILL)
+    until(lambda: run.read().status is Status.INTERRUPTED)
+    stray_collection.leave(workspace, ON_DOCKER, pytest.fail)
+    assert not left(run)
+    assert int((run.checkpoints / "step").read_text()) >= 3
+
+
+def test_a_finished_run_is_adopted_by_a_compute_on_an_engine(started, workspace, source, request_for):
+    here = submission.submit(workspace, request_for(), source, {}).directory
+    assert submission.follow(here).status is Status.COMPLETED
+    there = submission.submit(workspace, request_for(compute=ON_DOCKER), source, {})
+    assert (there.directory.id, there.outcome) == (here.id, submission.Outcome.ADOPTED)
+
+
+def test_a_run_that_moves_from_the_engine_to_this_machine_takes_along_what_it_saved(started):
+    arguments = {"--steps": 60, "--pause": 0.1}
+    run = started(arguments)
+    until(lambda: printed(run, "step 10"))
+    os.kill(run.read().supervisor, signal.SIGKILL)
+    until(lambda: run.read().status is Status.INTERRUPTED)
+    started(arguments, compute=ComputeSpec(name="here", max_nodes=1))
+    record = submission.follow(run)
+    assert (record.status, record.attempt) == (Status.COMPLETED, 2)
+    starts = [int(line.split()[-1]) for line in run.merged_log.read_text().splitlines() if "starting" in line]
+    assert starts[1] >= 10
+    assert not left(run)

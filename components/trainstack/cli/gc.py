@@ -18,6 +18,7 @@ _MEANING = {
     "partial": "download or copy given up a week ago",
     "aside": "half-written record",
     "trash": "rest of a killed removal",
+    "stray": "container, network or volume of a run that is over",
     "environment": "unused training environment of this machine",
 }
 
@@ -35,10 +36,11 @@ def gc(
 
     Registrations and submissions under way are waited for, and wait meanwhile.
     """
-    from trainstack.lifecycle import collection, environment_collection
+    from trainstack.lifecycle import collection, environment_collection, stray_collection
 
     opened = open_workspace(workspace)
     found = collection.collect(opened, output.note) if delete else collection.find(opened)
+    found += (stray_collection.collect if delete else stray_collection.find)(opened, output.note)
     if environments is not None:
         act = environment_collection.collect if delete else environment_collection.find
         found += act(opened, environments)

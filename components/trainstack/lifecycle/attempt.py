@@ -47,7 +47,9 @@ class Attempt:
         record = self._record
         started = time.monotonic()
         with self._stage(Status.PREPARING, f"environment {self._request.environment['spec']['name']}"):
-            runtime = preparation.prepare(self._workspace, self._directory, self._request, self._target, self._because)
+            runtime = preparation.prepare(
+                self._workspace, self._directory, self._request, self._target, self._secrets, self._because
+            )
         with contextlib.ExitStack() as held:
             with self._stage(Status.SCALING, f"compute {self._request.compute['name']}"):
                 self._scale(held)
@@ -68,7 +70,7 @@ class Attempt:
         training = Training(self._directory, self._request, self._target, self._home, gang)
         record.stages = [stage for stage in record.stages if stage.name is not Status.RUNNING]
         reason = f"attempt {record.attempt} went on without its supervisor"
-        with contextlib.ExitStack() as held, self._stage(Status.RUNNING, reason), self._ended(training):
+        with self._ended(training), contextlib.ExitStack() as held, self._stage(Status.RUNNING, reason):
             record.stages[-1].started = since
             self._scale(held, patient=False)
             training.wait(self._watch.check, elapsed=max(0.0, time.time() - since))

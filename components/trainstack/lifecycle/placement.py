@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from trainstack.lifecycle.compute import ComputeSpec
+from trainstack.lifecycle import distribution
+from trainstack.lifecycle.compute import ComputeSpec, target_of
 from trainstack.lifecycle.run import RunDirectory
 from trainstack.lifecycle.workspace import Workspace
 from trainstack.store.atomic import read_json, write_json
@@ -32,6 +33,19 @@ def noted(directory: RunDirectory) -> ComputeSpec | None:
 def same_place(one: ComputeSpec, other: ComputeSpec) -> bool:
     """Whether two computes mean the same place, whatever their sizes."""
     return (one.target, one.docker_host) == (other.target, other.docker_host)
+
+
+def goes_on(directory: RunDirectory) -> bool:
+    """Whether nodes of the run work although nobody may drive it.
+
+    Raises:
+        TrainstackError: The place does not answer.
+    """
+    if (compute := noted(directory)) is None:
+        return False
+    _, count = distribution.parse(directory.request().spec.distribution)
+    target, home = target_of(compute), home_of(directory)
+    return any(target.node(home, index) is not None for index in range(count))
 
 
 def clear(target: Target, home: Home) -> None:

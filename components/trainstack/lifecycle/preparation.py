@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import trainstack.launch
@@ -19,6 +19,7 @@ def prepare(
     directory: RunDirectory,
     request: RunRequest,
     target: Target,
+    secrets: Mapping[str, str],
     because: Callable[[str], None],
 ) -> Runtime:
     """Make a run ready to start; what an earlier attempt laid out is laid out anew, checkpoints and outputs stay.
@@ -28,6 +29,7 @@ def prepare(
         directory: The run.
         request: What was submitted.
         target: Where it is going to run.
+        secrets: What came with it.
         because: Told, in a few words, what takes time.
 
     Returns:
@@ -36,7 +38,7 @@ def prepare(
     Raises:
         TrainstackError: The environment cannot be built, data or code is gone, or the disk is full.
     """
-    ready = runtime.ready(request, target, because)
+    ready = runtime.ready(request, target, secrets, because)
     because("code and data")
     for folder in (directory.code, directory.data, directory.root / "agent"):
         shutil.rmtree(folder, ignore_errors=True)

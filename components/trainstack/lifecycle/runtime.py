@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from trainstack.lifecycle import environment
+from trainstack.lifecycle import environment, sizes
 from trainstack.lifecycle.compute import ComputeSpec
+from trainstack.lifecycle.registry import Registry
 from trainstack.lifecycle.run import RunRequest
 from trainstack.targets import Runtime, Target
 
 
-def ready(request: RunRequest, target: Target, because: Callable[[str], None]) -> Runtime:
+def ready(request: RunRequest, target: Target, secrets: Mapping[str, str], because: Callable[[str], None]) -> Runtime:
     """Build the environment unless it is there.
 
     Args:
         request: What was submitted.
         target: Where the nodes are going to be.
+        secrets: What came with it; a registry's password may be among them.
         because: Told, in a few words, what takes time.
 
     Raises:
@@ -29,6 +31,7 @@ def ready(request: RunRequest, target: Target, because: Callable[[str], None]) -
     from trainstack.targets.docker.engine import connected
 
     compute = ComputeSpec.model_validate(request.compute)
+    gpu = bool(compute.vm_size and sizes.lookup(compute.vm_size).gpus)
     with connected(compute.docker_host) as client:
-        made = image.ensure(spec, lock, client, None, because)
+        made = image.ensure(spec, lock, client, Registry.of(request.registry, secrets), because, gpu=gpu)
     return Runtime(made.python, made.reference)

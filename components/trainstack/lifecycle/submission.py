@@ -18,7 +18,7 @@ from pathlib import Path
 
 from trainstack.errors import TrainstackError
 from trainstack.launch.report import last_lines
-from trainstack.lifecycle import recovery, snapshot
+from trainstack.lifecycle import placement, recovery, snapshot
 from trainstack.lifecycle.exclusion import together
 from trainstack.lifecycle.following import follow
 from trainstack.lifecycle.run import RunDirectory, RunRecord, RunRequest, Status
@@ -122,11 +122,14 @@ def stop(directory: RunDirectory, reason: str, *, wait: float | None = None) -> 
         wait: Seconds to wait for the end; by default the grace period and ten more.
 
     Raises:
-        TrainstackError: Nobody drives the run, or it did not end in time.
+        TrainstackError: Nothing of the run is under way, or it did not end in time.
     """
-    if not directory.driven():
+    if not directory.driven() and not placement.goes_on(directory):
         raise TrainstackError(f"run {directory.id} is {directory.read().status.value}: there is nothing to stop")
     (directory.root / "stop").write_text(reason, encoding="utf-8")
+    if not directory.driven():
+        # Nodes that outlived their supervisor get another, which ends them as any would.
+        _start_supervisor(directory, {}, directory.read().attempt)
     patience = directory.request().grace + 10 if wait is None else wait
     deadline = time.monotonic() + patience
     while directory.driven():

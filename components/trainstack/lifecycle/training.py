@@ -11,6 +11,7 @@ from trainstack.launch.link import KEY_VARIABLE
 from trainstack.launch.plan import LaunchPlan
 from trainstack.lifecycle import arguments, compute, distribution
 from trainstack.lifecycle.first_failure import first_failure
+from trainstack.lifecycle.registry import PASSWORD
 from trainstack.lifecycle.run import Failure, RunDirectory, RunRequest
 from trainstack.targets import Gang, GangSpec, Home, Runtime, Target
 from trainstack.tracking import files as tracking
@@ -73,7 +74,7 @@ class Training:
         variables = {
             **spec.environment.variables,
             **spec.environment_variables,
-            **secrets,
+            **{name: value for name, value in secrets.items() if name != PASSWORD},
             "TRAINSTACK_RUN_ID": directory.id,
             "TRAINSTACK_CHECKPOINT_DIR": str(self._target.layout(self._home).checkpoints),
             # Agents of one run know each other by this; it lives in their environment and nowhere else.

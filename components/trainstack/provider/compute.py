@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 
-from trainstack.errors import InvalidInputError, TrainstackError
+from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
 from trainstack.lifecycle import compute
 from trainstack.provider.base import LifecycleProvider, Properties, changed, own, row, validated, workspace_of
 from trainstack.store.atomic import read_json
@@ -50,6 +52,15 @@ class ComputeProvider(LifecycleProvider):
         record = read_json(path)
         drift = [f"{name} is {record.get(name)}" for name in changed(self.content, inputs, record) if inputs.get(name)]
         return ReadResult(id_, {**inputs, "drift": drift})
+
+    def delete(self, _id: str, _props: Properties) -> None:
+        """Keep the record, but leave nothing at the place that nobody drives."""
+        from trainstack.lifecycle import stray_collection
+
+        spec = validated(compute.ComputeSpec, _props, "compute")
+        if spec is not None:
+            with contextlib.suppress(NotFoundError):
+                stray_collection.leave(workspace_of(_props), spec, row(_props).warn)
 
     def _ensure(self, props: Properties) -> Properties:
         spec = validated(compute.ComputeSpec, props, "compute")

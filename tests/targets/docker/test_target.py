@@ -1,0 +1,172 @@
+"""A Docker engine as a target, below the lifecycle: what containers may use, what is swept, what GPUs are asked for."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from tests.lifecycle.docker_runs import engine, needs_engine
+from tests.lifecycle.runs import tiny_environment, until
+
+import trainstack.launch
+from trainstack.errors import TrainstackError
+from trainstack.launch.plan import LaunchPlan, Single
+from trainstack.lifecycle import image
+from trainstack.targets import WRITTEN, Capacity, GangSpec, Home, Runtime
+from trainstack.targets.docker import container
+from trainstack.targets.docker.node import exit_code
+from trainstack.targets.docker.target import DockerTarget
+
+
+@pytest.fixture(scope="module")
+def runtime():
+    made = image.ensure(*tiny_environment(), engine())
+    return Runtime(made.python, made.reference)
+
+
+@pytest.fixture
+def target():
+    return DockerTarget()
+
+
+@pytest.fixture
+def home(tmp_path, target):
+    root = tmp_path / "run-of-a-test"
+    for name in ("code", *WRITTEN):
+        (root / name).mkdir(parents=True)
+    shutil.copytree(Path(trainstack.launch.__file__).parent, root / "agent" / "trainstack" / "launch")
+    (root / "agent" / "trainstack" / "__init__.py").touch()
+    found = Home(root, "test")
+    yield found
+    target.sweep(found)
+
+
+def lay_out(home, target, script):
+    (home.root / "code" / "train.py").write_text(script)
+    layout = target.layout(home)
+    addresses = target.addresses(Single(), 1)
+    plan = LaunchPlan(
+        distribution=Single(),
+        script="train.py",
+        code=str(layout.code),
+        logs=str(layout.logs),
+        outputs=str(layout.outputs),
+        reports=str(layout.nodes),
+        nodes=addresses.nodes,
+        grace_seconds=1.0,
+    )
+    plan.write(home.root / "launch.json")
+
+
+def gang_of(runtime, **changes):
+    given = {"attempt": 1, "node_count": 1, "runtime": runtime, "holds": Capacity(cpus=1, memory_gib=0.25)}
+    return GangSpec(**{**given, **changes})
+
+
+@needs_engine
+def test_a_lack_of_memory_is_told_by_the_engine(home, target, runtime):
+    lay_out(home, target, "data = []\nwhile True: data.append(bytes(b'x' * (1 << 24)))\n")
+    gang = target.start(home, gang_of(runtime, holds=Capacity(cpus=1, memory_gib=0.125)))
+    until(lambda: gang.nodes[0].poll() is not None)
+    assert gang.nodes[0].poll() != 0
+    assert gang.out_of_memory()
+    gang.settle()
+
+
+@needs_engine
+def test_a_script_cannot_change_its_code_its_data_or_its_image(home, target, runtime):
+    (home.root / "data" / "numbers").mkdir(parents=True)
+    (home.root / "data" / "numbers" / "a.csv").write_text("1")
+    tries = ["x", "/trainstack/given/data/numbers/a.csv", "/usr/x", "/trainstack/given/agent/x", "/root/x"]
+    lay_out(
+        home,
+        target,
+        "import json, pathlib\nwritten = []\n"
+        f"for path in {[*tries, '/tmp/x', 'outputs/x', '/dev/shm/x']!r}:\n"
+        "    try:\n        pathlib.Path(path).write_text('x')\n        written.append(path)\n"
+        "    except OSError: pass\n"
+        "pathlib.Path('outputs/written.json').write_text(json.dumps(written))\n",
+    )
+    gang = target.start(home, gang_of(runtime))
+    until(lambda: gang.nodes[0].poll() is not None)
+    gang.settle()
+    assert json.loads((home.root / "outputs" / "written.json").read_text()) == ["/tmp/x", "outputs/x", "/dev/shm/x"]
+
+
+@needs_engine
+def test_what_was_saved_before_is_there_again_and_is_not_sent_back(home, target, runtime):
+    saved = home.root / "checkpoints" / "state"
+    saved.write_text("before")
+    inode = saved.stat().st_ino
+    lay_out(home, target, "import pathlib; print(pathlib.Path('/trainstack/kept/checkpoints/state').read_text())")
+    gang = target.start(home, gang_of(runtime))
+    until(lambda: gang.nodes[0].poll() is not None)
+    gang.settle()
+    assert (home.root / "logs" / "run.txt").read_text() == "before\n"
+    assert saved.stat().st_ino == inode
+
+
+@needs_engine
+def test_what_a_script_removes_is_removed_at_home(home, target, runtime):
+    (home.root / "checkpoints" / "old").mkdir()
+    (home.root / "checkpoints" / "old" / "state").write_text("x" * 1000)
+    lay_out(home, target, "import shutil; shutil.rmtree('/trainstack/kept/checkpoints/old')")
+    gang = target.start(home, gang_of(runtime))
+    until(lambda: gang.nodes[0].poll() is not None)
+    gang.settle()
+    assert list((home.root / "checkpoints").iterdir()) == []
+
+
+@needs_engine
+def test_what_has_not_been_fetched_is_recovered_by_another_process_and_then_swept(home, target, runtime):
+    lay_out(home, target, "import pathlib, time; pathlib.Path('outputs/x').write_text('x'); time.sleep(600)")
+    gang = target.start(home, gang_of(runtime))
+    assert gang.nodes[0].poll() is None
+    until(lambda: (home.root / "outputs" / "x").exists())
+    (home.root / "outputs" / "x").unlink()
+    other = DockerTarget()
+    other.recover(home)
+    assert (home.root / "outputs" / "x").read_text() == "x"
+    assert {stray.kind for stray in other.strays("test")} == {"container", "network", "volume"}
+    assert other.sweep(home) == 2
+    assert not [stray for stray in other.strays("test") if stray.run == home.run]
+    assert other.sweep(home) == 0
+
+
+@needs_engine
+def test_an_image_that_is_gone_is_one_clear_line(home, target):
+    lay_out(home, target, "")
+    with pytest.raises(
+        TrainstackError, match=r"starting containers: the Docker engine refused: No such image"
+    ) as caught:
+        target.start(home, gang_of(Runtime("/usr/bin/python3", f"sha256:{'0' * 64}")))
+    assert "\n" not in str(caught.value)
+
+
+@needs_engine
+def test_an_engine_says_what_it_holds(target):
+    holds = target.capacity()
+    assert holds.cpus >= 1
+    assert holds.memory_gib > 0
+    assert holds.gpus is None
+
+
+def test_gpus_are_asked_for_as_the_engine_wants_it():
+    assert container.gpus(0) == []
+    [request] = container.gpus(2)
+    assert (request["Count"], request["Capabilities"]) == (2, [["gpu"]])
+
+
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [
+        ({"ExitCode": 0}, 0),
+        ({"ExitCode": 1}, 1),
+        ({"ExitCode": 137}, -9),
+        ({"ExitCode": 139}, -11),
+        ({"ExitCode": 143}, 143),  # the agent's own word for having been asked to end
+        ({"ExitCode": 255}, -9),  # the engine was not there to see
+    ],
+)
+def test_a_containers_end_is_told_as_an_agents(state, code):
+    assert exit_code(state) == code
