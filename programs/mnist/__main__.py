@@ -23,13 +23,15 @@ MIRRORS = (
 )
 
 config = pulumi.Config()
+# The stack says where: stacks/Pulumi.local.yaml on this machine, stacks/Pulumi.docker.yaml in containers.
+target = pulumi.Config("trainstack").get("target") or "local"
 override = config.get("mnist-base-url") or os.environ.get("MNIST_BASE_URL")
 bases = [f"{override.rstrip('/')}/"] if override else MIRRORS
 
 workspace = ts.Workspace("mnist")
 cluster = ts.Compute(
     "cpu-cluster",
-    ts.ComputeArgs(workspace=workspace, target="local", max_nodes=config.get_int("max-nodes") or 1),
+    ts.ComputeArgs(workspace=workspace, target=target, max_nodes=config.get_int("max-nodes") or 1),
 )
 mnist = ts.Dataset(
     "mnist",
@@ -40,7 +42,7 @@ mnist = ts.Dataset(
         tags={"task": "digits"},
     ),
 )
-tensorflow = ts.Environment("tensorflow", ts.EnvironmentArgs.curated("tensorflow-2.15"))
+tensorflow = ts.Environment("tensorflow", ts.EnvironmentArgs.curated("tensorflow-2.15", compute=cluster))
 run = ts.TrainingRun(
     "mnist-mlp",
     ts.TrainingRunArgs(

@@ -23,12 +23,14 @@ MIRRORS = (
 )
 
 config = pulumi.Config()
+# The stack says where: stacks/Pulumi.local.yaml on this machine, stacks/Pulumi.docker.yaml in containers.
+target = pulumi.Config("trainstack").get("target") or "local"
 override = config.get("mnist-base-url") or os.environ.get("MNIST_BASE_URL")
 bases = [f"{override.rstrip('/')}/"] if override else MIRRORS
 
 workspace = ts.Workspace("mnist-multiworker")
-# The machine shared evenly by two nodes, each a process group of its own.
-cluster = ts.Compute("cpu-cluster", ts.ComputeArgs(workspace=workspace, target="local", max_nodes=2))
+# The machine shared evenly by two nodes, each a process group or a container of its own.
+cluster = ts.Compute("cpu-cluster", ts.ComputeArgs(workspace=workspace, target=target, max_nodes=2))
 mnist = ts.Dataset(
     "mnist",
     ts.DatasetArgs(
@@ -38,7 +40,7 @@ mnist = ts.Dataset(
         tags={"task": "digits"},
     ),
 )
-tensorflow = ts.Environment("tensorflow", ts.EnvironmentArgs.curated("tensorflow-2.15"))
+tensorflow = ts.Environment("tensorflow", ts.EnvironmentArgs.curated("tensorflow-2.15", compute=cluster))
 run = ts.TrainingRun(
     "mnist-multiworker",
     ts.TrainingRunArgs(

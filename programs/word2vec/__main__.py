@@ -17,9 +17,11 @@ if not Path(TEXT).is_file():
     raise pulumi.RunError("the text is missing: run `python programs/word2vec/fetch_text.py` first")
 
 config = pulumi.Config()
+# The stack says where: stacks/Pulumi.local.yaml on this machine, stacks/Pulumi.docker.yaml in containers.
+target = pulumi.Config("trainstack").get("target") or "local"
 workspace = ts.Workspace("word2vec")
-# The machine shared evenly by two nodes, each a process group of its own.
-cluster = ts.Compute("cpu-cluster", ts.ComputeArgs(workspace=workspace, target="local", max_nodes=2))
+# The machine shared evenly by two nodes, each a process group or a container of its own.
+cluster = ts.Compute("cpu-cluster", ts.ComputeArgs(workspace=workspace, target=target, max_nodes=2))
 text = ts.Dataset(
     "dictionary",
     ts.DatasetArgs(
@@ -30,7 +32,7 @@ text = ts.Dataset(
         tags={"licence": "GPL-2.0-or-later"},
     ),
 )
-tensorflow = ts.Environment("tensorflow", ts.EnvironmentArgs.curated("tensorflow-2.15-horovod"))
+tensorflow = ts.Environment("tensorflow", ts.EnvironmentArgs.curated("tensorflow-2.15-horovod", compute=cluster))
 run = ts.TrainingRun(
     "word2vec",
     ts.TrainingRunArgs(

@@ -71,10 +71,11 @@ class Inbound:
             return
         path = folder / safe.name
         with disk_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
             if GONE in entry.pax_headers:
                 _remove(path)
-            elif OFFSET in entry.pax_headers:
+                return
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if OFFSET in entry.pax_headers:
                 _extend(path, int(entry.pax_headers[OFFSET]), _content(stream, entry))
             elif entry.isdir():
                 if not path.is_dir() or path.is_symlink():
@@ -118,7 +119,8 @@ def _replace(path: Path, entry: tarfile.TarInfo, content: IO[bytes] | None) -> N
 
 
 def _remove(path: Path) -> None:
-    with contextlib.suppress(FileNotFoundError):
+    # Gone already, with a folder that is something else now, say.
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         if path.is_dir() and not path.is_symlink():
             # Something else may have been put into it meanwhile.
             with contextlib.suppress(OSError):

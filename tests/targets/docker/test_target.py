@@ -136,9 +136,7 @@ def test_what_has_not_been_fetched_is_recovered_by_another_process_and_then_swep
 @needs_engine
 def test_an_image_that_is_gone_is_one_clear_line(home, target):
     lay_out(home, target, "")
-    with pytest.raises(
-        TrainstackError, match=r"starting containers: the Docker engine refused: No such image"
-    ) as caught:
+    with pytest.raises(TrainstackError, match=r"starting containers: .* No such image") as caught:
         target.start(home, gang_of(Runtime("/usr/bin/python3", f"sha256:{'0' * 64}")))
     assert "\n" not in str(caught.value)
 
