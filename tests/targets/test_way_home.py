@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from trainstack.errors import TrainstackError
-from trainstack.launch.outbound import LAST, OFFSET, Outbound
+from trainstack.launch.outbound import OFFSET, Outbound
 from trainstack.targets import WRITTEN, Home, bundle
 from trainstack.targets.inbound import Inbound
 
@@ -249,11 +249,12 @@ def test_the_sender_is_a_program_that_sends_while_it_runs_and_ends_well_when_ask
     path = Path(__file__).parents[2] / "components"
     process = subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(path)})
     assert process.stdout is not None
+    output = process.stdout.fileno()
     ended: list[bool] = []
 
     class Reader:
         def read(self, size: int = -1, /) -> bytes:
-            return process.stdout.read1(size)  # pyright: ignore[reportOptionalMemberAccess]
+            return os.read(output, size)
 
     thread = threading.Thread(target=lambda: ended.append(way.receiver.receive(Reader())))
     thread.start()
@@ -268,4 +269,3 @@ def test_the_sender_is_a_program_that_sends_while_it_runs_and_ends_well_when_ask
     assert ended == [True]
     assert process.wait(10) == 0
     assert way.at_home()["outputs/late"] == "late"
-    assert LAST
