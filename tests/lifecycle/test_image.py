@@ -1,12 +1,15 @@
 """Environments as images, on a real engine and with a real registry."""
 
 import os
+import re
+from pathlib import Path
 
 import pytest
 from tests.lifecycle.engine_images import needs_engine, unique_variables
 
-from trainstack.lifecycle.environment import EnvironmentSpec, lock
-from trainstack.lifecycle.image import CONTENT, Registry, ensure
+from trainstack.errors import InvalidInputError, TrainstackError
+from trainstack.lifecycle.environment import EnvironmentSpec, lock, locked
+from trainstack.lifecycle.image import CONTENT, Image, Registry, ensure
 from trainstack.targets.docker import engine
 
 pytestmark = needs_engine
@@ -73,3 +76,102 @@ def test_what_was_built_without_a_registry_is_pushed_and_not_built_again(client,
     image = ensure(spec, lock(spec), client, registry, told.append)
     assert "@sha256:" in image.reference
     assert not any("building" in line for line in told)
+
+
+def dockerfile(folder, text, **files):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "Dockerfile").write_text(text)
+    for name, content in files.items():
+        (folder / name.replace("__", ".")).write_text(content)
+    return EnvironmentSpec(name="own", dockerfile=str(folder / "Dockerfile"), context=str(folder))
+
+
+def base():
+    return os.environ["TRAINSTACK_BASE_IMAGE"]
+
+
+def test_a_dockerfile_is_built_with_its_context_and_found_again(client, tmp_path):
+    mark = unique_variables()["TEST"]
+    spec = dockerfile(tmp_path / "own", f"FROM {base()}\nCOPY mark /mark\n", mark=mark)
+    named = locked(spec, target="docker")
+    image = ensure(spec, named, client)
+    assert image.python == "/usr/bin/python3"
+    assert said_in(client, image, "print(open('/mark').read())") == mark
+    told = []
+    assert ensure(spec, named, client, progress=told.append) == image
+    assert told == []
+
+
+def test_a_context_that_changed_since_it_was_submitted_is_refused(client, tmp_path):
+    spec = dockerfile(tmp_path / "own", f"FROM {base()}\nCOPY mark /mark\n", mark=unique_variables()["TEST"])
+    named = locked(spec, target="docker")
+    (tmp_path / "own" / "mark").write_text("another")
+    with pytest.raises(TrainstackError, match="changed meanwhile"):
+        ensure(spec, named, client)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("RUN echo before && python3 -c 'raise SystemExit(\"no luck\")'", r"line 3 of its Dockerfile failed .*no luck"),
+        ("RUN false &&\\\n    true", r"line 3 of its Dockerfile failed \(RUN false && true\) with exit code 1"),
+        ("COPY nothing /here", r"line 3 of its Dockerfile failed \(COPY nothing /here\).*nothing"),
+        ("RUNN false", r"line 3 of its Dockerfile: unknown instruction: RUNN"),
+    ],
+)
+def test_a_failed_build_names_the_line_and_the_log(client, tmp_path, line, said):
+    spec = dockerfile(tmp_path / "own", f"FROM {base()}\n# a comment\n{line}\n", mark=unique_variables()["TEST"])
+    with pytest.raises(TrainstackError, match=said) as caught:
+        ensure(spec, locked(spec, target="docker"), client)
+    assert "\n" not in str(caught.value)
+    log = re.search(r"\(see (.*)\)$", str(caught.value))
+    assert log is not None
+    assert line.split()[0] in Path(log[1]).read_text()
+
+
+def test_a_missing_base_image_is_named(client, tmp_path):
+    spec = dockerfile(tmp_path / "own", "FROM localhost:5000/no/such:1\n", mark=unique_variables()["TEST"])
+    with pytest.raises(TrainstackError, match="base image localhost:5000/no/such:1 is not to be had"):
+        ensure(spec, locked(spec, target="docker"), client)
+
+
+def test_a_package_that_is_gone_from_the_index_is_named(client):
+    text = "no-such-package-of-ours==1.0 \\\n    --hash=sha256:" + "0" * 64 + "\n"
+    spec = EnvironmentSpec(name="gone", packages=("no-such-package-of-ours==1.0",), lock=text)
+    with pytest.raises(TrainstackError, match="package 'no-such-package-of-ours' does not exist") as caught:
+        ensure(spec, lock(spec), client)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_package_with_another_hash_is_refused(client):
+    text = "six==1.17.0 \\\n    --hash=sha256:" + "0" * 64 + "\n"
+    spec = EnvironmentSpec(name="tampered", packages=("six==1.17.0",), lock=text)
+    with pytest.raises(TrainstackError, match=r"six==1\.17\.0 on the package index is not the one that was locked"):
+        ensure(spec, lock(spec), client)
+
+
+def test_an_image_is_named_by_its_digest(client, registry):
+    spec = EnvironmentSpec(name="theirs", image=base())
+    named = locked(spec, target="docker")
+    assert "@sha256:" in named.image
+    image = ensure(spec, named, client)
+    assert image == Image(reference=named.image, python="/usr/bin/python3")
+    pinned = EnvironmentSpec(name="theirs", image=named.image)
+    assert locked(pinned, target="docker", docker_host="tcp://127.0.0.1:1").digest == named.digest
+
+
+def test_an_image_that_nobody_has_is_refused(client):
+    with pytest.raises(InvalidInputError, match="there is no image 'localhost:5000/no/such:1'"):
+        locked(EnvironmentSpec(name="none", image="localhost:5000/no/such:1"), target="docker")
+
+
+def test_what_progress_raises_ends_the_build_and_the_next_one_succeeds(client):
+    spec = tiny()
+
+    def stop(line):
+        if "step" in line:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        ensure(spec, lock(spec), client, progress=stop)
+    assert ensure(spec, lock(spec), client).reference

@@ -13,6 +13,7 @@ _STAMP = re.compile(r"^#\d+ (?:\d+\.\d+ )?")
 _FAILED_STEP = re.compile(r"^ > \[(?:(?P<stage>\S+) )?\d+/\d+\] (?P<what>.*?):?$")
 _CLASSIC_STEP = re.compile(r"^Step \d+/\d+ : (.*)$")
 _BUILDKIT_LINE = re.compile(r"Dockerfile:(\d+)$")
+_METADATA = re.compile(r"^#(\d+) \[internal\] load metadata for (\S+)")
 _PARSE = re.compile(r"(?:dockerfile parse error|Dockerfile parse error).*?line (\d+): (.*)", re.IGNORECASE)
 _NOISE = re.compile(
     r"-+$|>+ \[|ERROR|failed to solve|Dockerfile:\d|.*executor failed running|.*did not complete successfully"
@@ -100,13 +101,16 @@ def _instructions(dockerfile: str) -> list[tuple[int, int, str]]:
 
 
 def _base_missing(lines: list[str]) -> str:
-    for line in reversed(lines):
-        found = re.search(r"(?P<image>[\w./:@-]+): (?:not found|failed to resolve source metadata)", line)
-        missing = re.search(r"(?:pull access denied for|manifest for) (?P<image>[\w./:@-]+)", line)
-        image = (missing or found) if "ERROR" in line or "error" in line or missing else None
-        if image and "/bin/" not in line:
-            return f"base image {image['image'].rstrip(',:')} is not to be had: check its name, or `docker login`"
-    return ""
+    looked_for: dict[str, str] = {}
+    image = ""
+    for line in lines:
+        if found := _METADATA.match(line):
+            looked_for[found[1]] = found[2]
+        elif (failed := re.match(r"^#(\d+) ERROR", line)) and failed[1] in looked_for:
+            image = looked_for[failed[1]]
+        elif found := re.search(r"(?:pull access denied for|manifest for) ([\w./:@-]+)", line):
+            image = found[1].rstrip(",:")
+    return f"base image {image} is not to be had: check its name, or `docker login`" if image else ""
 
 
 def _last_words(lines: list[str]) -> str:

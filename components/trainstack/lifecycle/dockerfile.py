@@ -31,7 +31,7 @@ _WITH_TENSORFLOW = frozenset(
         "triton", "typing-extensions", "wrapt",
     }
 )  # fmt: skip
-_SETTINGS = "{ [ ! -f /run/secrets/settings ] || . /run/secrets/settings; }"
+SETTINGS = "{ [ ! -f /run/secrets/settings ] || . /run/secrets/settings; }"
 # The settings are a script; what it has to write (certificates, say) it writes into memory that no layer keeps.
 _SECRETS = ("--mount=type=secret,id=settings", "--mount=type=tmpfs,target=/run/settings")
 _UV = "--mount=type=bind,from=installer,source=/opt/uv,target=/run/uv"
@@ -173,7 +173,7 @@ def _text(pins: Iterable[Pin]) -> bytes:
 def _run(mounts: list[str], *commands: str) -> str:
     """A RUN line over several lines, which ends with the first command that fails."""
     before = [f"{mount} \\\n    " for mount in mounts]
-    settings = [_SETTINGS] if any("settings" in mount for mount in mounts) else []
+    settings = [SETTINGS] if any("settings" in mount for mount in mounts) else []
     return f"RUN {''.join(before)}" + " && \\\n    ".join([*settings, *commands])
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import queue
 import re
 import shutil
 import subprocess
@@ -14,7 +15,7 @@ import sys
 import tarfile
 import tempfile
 import threading
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ from typing import IO, Any
 
 from trainstack.launch import tether
 from trainstack.lifecycle import build_settings
+from trainstack.lifecycle.dockerfile import SETTINGS as _SETTINGS
 from trainstack.lifecycle.uv_command import CommandFailedError, Progress
 from trainstack.targets.docker import engine
 from trainstack.targets.docker.engine import Client
@@ -29,9 +31,12 @@ from trainstack.targets.docker.engine import Client
 DOCKERFILE = ".trainstack.Dockerfile"
 _STAMP = re.compile(r"^#\d+ (?:\d+\.\d+ )?")
 _STEP = re.compile(r"^#\d+ \[(?:\S+ )?(\d+/\d+)\] (.*)")
+_CLASSIC_STEP = re.compile(r"^Step (\d+/\d+) : (.*)")
+_MOUNT = re.compile(r"--(?:mount|network|security)=\S+\s+")
 _LOUD = ("Downloading ", "Building ", "Prepared ", "Installed ", "Bytecode compiled ", "Resolved ")
 # Docker 23 moved BuildKit out of its own program, into the plugin buildx.
 _BUILT_IN = 23
+_STILL_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -113,6 +118,15 @@ class _Seen:
         self.lines: list[str] = []
         self._progress = progress
         self._log = log
+        self._last = "building image"
+
+    def still(self) -> None:
+        """Say again what is going on: whoever is told may answer by ending the build."""
+        self._progress(self._last)
+
+    def _tell(self, text: str) -> None:
+        self._last = text
+        self._progress(text)
 
     def __call__(self, line: str) -> None:
         line = line.rstrip()
@@ -121,11 +135,37 @@ class _Seen:
         self._log.flush()
         said = _STAMP.sub("", line)
         if step := _STEP.match(line):
-            self._progress(f"building image, step {step[1]}: {step[2][:80]}")
+            self._tell(f"building image, step {step[1]}: {_shown(step[2])}")
         elif said.startswith(_LOUD):
-            self._progress(f"building image: {said[0].lower()}{said[1:]}")
-        elif said.startswith("Step "):
-            self._progress(f"building image, {said[0].lower()}{said[1:100]}")
+            self._tell(f"building image: {said[0].lower()}{said[1:]}")
+        elif found := _CLASSIC_STEP.match(said):
+            self._tell(f"building image, step {found[1]}: {_shown(found[2])}")
+
+
+def _shown(instruction: str, length: int = 80) -> str:
+    """An instruction for people: what it does, not what it mounts."""
+    return " ".join(_MOUNT.sub("", instruction).replace(f"{_SETTINGS} &&", "").split())[:length]
+
+
+def _lines(output: IO[str] | None, still: Callable[[], None]) -> Iterator[str]:
+    """A process's lines as they come; while none come, `still` is called every second."""
+    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+
+    def read() -> None:
+        for line in output or ():
+            lines.put(line)
+        lines.put(None)
+
+    threading.Thread(target=read, daemon=True, name="build output").start()
+    while True:
+        try:
+            line = lines.get(timeout=_STILL_SECONDS)
+        except queue.Empty:
+            still()
+            continue
+        if line is None:
+            return
+        yield line
 
 
 def _build_with_program(client: Client, what: Build, command: list[str], seen: _Seen) -> None:
@@ -154,7 +194,7 @@ def _build_with_program(client: Client, what: Build, command: list[str], seen: _
             errors="replace",
         )
         try:
-            for line in process.stdout or ():
+            for line in _lines(process.stdout, seen.still):
                 seen(line)
             code = process.wait()
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from trainstack.errors import InvalidInputError, TrainstackError
 from trainstack.lifecycle.uv_command import Progress
 from trainstack.targets.docker.engine import Client, engine_errors
 
+_TELL_SECONDS = 0.5
 PASSWORD = "=registry"  # noqa: S105 (a key)
 """Key of a registry's password among a run's secrets: no variable can have that name."""
 _ADDRESS = re.compile(
@@ -136,6 +138,7 @@ def _follow(lines: Iterable[dict[str, Any]], doing: str, progress: Progress) -> 
     """Show how far a transfer is; gives the digest that the engine names at the end of a push."""
     layers: dict[str, tuple[int, int]] = {}
     digest = ""
+    told = 0.0
     for line in lines:
         if "error" in line:
             raise _refused(doing, str(line["error"]))
@@ -144,6 +147,9 @@ def _follow(lines: Iterable[dict[str, Any]], doing: str, progress: Progress) -> 
         detail: dict[str, Any] = line.get("progressDetail") or {}
         if detail.get("total") and line.get("status") in ("Pushing", "Downloading"):
             layers[str(line.get("id"))] = (int(detail.get("current", 0)), int(detail["total"]))
+            if time.monotonic() - told < _TELL_SECONDS:
+                continue
+            told = time.monotonic()
             done, total = (sum(part[index] for part in layers.values()) / 1e6 for index in (0, 1))
             progress(f"{doing}: {min(done, total):.0f} of {total:.0f} MB")
     return digest
