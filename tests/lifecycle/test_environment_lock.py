@@ -175,7 +175,7 @@ def test_a_saved_environment_is_the_same_elsewhere(
     assert lock(loaded).digest == first.digest
     assert loaded.model_copy(update={"lock": spec.lock}) == spec
     asked = {path.name for path in (tmp_path / "saved").iterdir()} - {"environment.json", "requirements.lock"}
-    assert asked == ({"conda.yaml"} if spec.conda else {"requirements.in"})
+    assert asked == {"Dockerfile", "image", "conda.yaml" if spec.conda else "requirements.in"}
     assert "lock" in json.loads((tmp_path / "saved" / "environment.json").read_bytes())
 
 

@@ -154,3 +154,9 @@ def _checked_link(root: str, folder: Path, name: str) -> str:
             field="context",
         )
     return target
+
+
+def unpack(packed: IO[bytes], folder: Path) -> None:
+    """Lay an archived context out in an empty folder."""
+    with tarfile.open(fileobj=packed) as tar:
+        tar.extractall(folder, filter="data")

@@ -11,15 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from trainstack.errors import InvalidInputError
-from trainstack.lifecycle.conda import specification_text
 from trainstack.lifecycle.curated import curated_names, get_curated
 from trainstack.lifecycle.environment_spec import CURATED_PREFIX, DEFAULT_PYTHON, EnvironmentSpec
 from trainstack.lifecycle.image_identity import ImageUnknownError, identified
 from trainstack.lifecycle.lock import Lock, cached_lock, lock
 from trainstack.lifecycle.registry import Registry
+from trainstack.lifecycle.saved_environment import load_from_directory, save_to_directory
 from trainstack.lifecycle.uv_command import IndexUnreachableError, Progress, quiet
 from trainstack.lifecycle.venv import Built, broken, build, location
-from trainstack.store.atomic import read_json, write_bytes, write_json
 
 __all__ = [
     "CURATED_PREFIX",
@@ -47,8 +46,6 @@ __all__ = [
 
 UNREACHABLE = (IndexUnreachableError, ImageUnknownError)
 """What `locked` raises when somebody did not answer: in a preview the environment is then not known yet."""
-_LOCK = "requirements.lock"
-_SPEC = "environment.json"
 
 
 def declared(described: Mapping[str, Any], root: Path) -> EnvironmentSpec:
@@ -147,43 +144,3 @@ def clone(spec: EnvironmentSpec, new_name: str, *, add: Iterable[str] = ()) -> E
         variables=spec.variables,
         lock=None if added else spec.lock,
     )
-
-
-def save_to_directory(spec: EnvironmentSpec, folder: Path | str) -> None:
-    """Write an environment into a folder from which it can be rebuilt anywhere, to the same digest.
-
-    The folder gets `environment.json` (the whole), `requirements.in` or `conda.yaml` (what was asked for) and
-    `requirements.lock` (what that came to). Files of the same names are replaced.
-
-    Args:
-        spec: The environment; it is locked when it is not yet.
-        folder: The folder; made when missing.
-
-    Raises:
-        TrainstackError: It cannot be locked, or the folder cannot be written.
-    """
-    folder = Path(folder)
-    locked = lock(spec)
-    if spec.conda is not None:
-        write_bytes(folder / "conda.yaml", specification_text({"name": spec.name, **spec.conda}).encode())
-    else:
-        write_bytes(folder / "requirements.in", "".join(f"{line}\n" for line in spec.packages).encode())
-    write_bytes(folder / _LOCK, locked.text.encode())
-    write_json(folder / _SPEC, {**spec.model_dump(mode="json", exclude={"lock"}), "lock": _LOCK})
-
-
-def load_from_directory(folder: Path | str) -> EnvironmentSpec:
-    """Read an environment that `save_to_directory` wrote; it brings its lock along.
-
-    Raises:
-        InvalidInputError: The folder does not hold one.
-    """
-    folder = Path(folder)
-    try:
-        found: dict[str, Any] = read_json(folder / _SPEC)
-        text = (folder / str(found["lock"])).read_text("utf-8")
-    except (OSError, KeyError, TypeError) as exc:
-        raise InvalidInputError(
-            f"{folder} holds no saved environment ({_SPEC} and {_LOCK}): save one there with save_to_directory"
-        ) from exc
-    return EnvironmentSpec.model_validate({**found, "lock": text})
