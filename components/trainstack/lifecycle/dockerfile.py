@@ -25,10 +25,10 @@ _CURATED = Path(__file__).parent / "curated"
 # What TensorFlow cannot be imported, and Horovod not be compiled, without: large, and changed together or not at all.
 _WITH_TENSORFLOW = frozenset(
     {
-        "absl-py", "astunparse", "flatbuffers", "gast", "google-pasta", "grpcio", "h5py", "keras", "libclang",
-        "ml-dtypes", "namex", "numpy", "opt-einsum", "optree", "packaging", "protobuf", "six", "tensorboard",
-        "tensorboard-data-server", "tensorflow-estimator", "tensorflow-io-gcs-filesystem", "termcolor", "tf-keras",
-        "triton", "typing-extensions", "wrapt",
+        "absl-py", "astunparse", "certifi", "charset-normalizer", "flatbuffers", "gast", "google-pasta", "grpcio", "h5py",
+        "idna", "keras", "libclang", "ml-dtypes", "namex", "numpy", "opt-einsum", "optree", "packaging", "protobuf",
+        "requests", "six", "tensorboard", "tensorboard-data-server", "tensorflow-estimator",
+        "tensorflow-io-gcs-filesystem", "termcolor", "tf-keras", "triton", "typing-extensions", "urllib3", "wrapt",
     }
 )  # fmt: skip
 SETTINGS = "{ [ ! -f /run/secrets/settings ] || . /run/secrets/settings; }"
