@@ -64,15 +64,12 @@ def test_variables_are_quoted():
     assert 'ENV A="say \\"\\$HOME\\" \\\\ twice"' in text
 
 
-def test_a_compiled_horovod_is_taken_or_compiled_in_a_stage_of_its_own():
-    known = lock(get_curated("tensorflow-2.15-horovod"))
-    compiled = render(known)
-    assert "FROM tensorflow AS horovod" in compiled["Dockerfile"]
-    assert "HOROVOD_WITH_TENSORFLOW=1" in compiled["Dockerfile"]
-    taken = render(known, wheel="horovod-0.28.1-cp311-cp311-linux_x86_64.whl")
-    assert "AS horovod" not in taken["Dockerfile"]
-    assert "image/horovod-0.28.1-cp311-cp311-linux_x86_64.whl" in taken["Dockerfile"]
-    assert "horovod==" not in taken["image/packages.lock"]
+def test_horovod_is_compiled_in_a_stage_of_its_own():
+    text = render(lock(get_curated("tensorflow-2.15-horovod")))["Dockerfile"]
+    stage = text[text.index("FROM tensorflow AS horovod") : text.index("FROM tensorflow\n")]
+    assert "HOROVOD_WITH_TENSORFLOW=1" in stage
+    assert "g++" in stage
+    assert "/run/context/packages.lock" not in stage
 
 
 def test_conda_packages_come_from_micromamba_and_the_rest_from_uv():

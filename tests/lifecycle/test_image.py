@@ -8,6 +8,7 @@ import pytest
 from tests.lifecycle.engine_images import needs_engine, unique_variables
 
 from trainstack.errors import InvalidInputError, TrainstackError
+from trainstack.lifecycle import image_builder
 from trainstack.lifecycle.environment import EnvironmentSpec, lock, locked
 from trainstack.lifecycle.image import CONTENT, Image, Registry, ensure
 from trainstack.targets.docker import engine
@@ -175,3 +176,10 @@ def test_what_progress_raises_ends_the_build_and_the_next_one_succeeds(client):
     with pytest.raises(InterruptedError):
         ensure(spec, lock(spec), client, progress=stop)
     assert ensure(spec, lock(spec), client).reference
+
+
+def test_an_engine_without_buildkit_builds_the_same_packages(client, monkeypatch):
+    monkeypatch.setattr(image_builder, "docker_program", lambda: None)
+    spec = tiny()
+    image = ensure(spec, lock(spec), client)
+    assert said_in(client, image, "import os, six; print(os.getuid(), six.__version__)") == "1000 1.17.0"

@@ -16,8 +16,8 @@ _BUILDKIT_LINE = re.compile(r"Dockerfile:(\d+)$")
 _METADATA = re.compile(r"^#(\d+) \[internal\] load metadata for (\S+)")
 _PARSE = re.compile(r"(?:dockerfile parse error|Dockerfile parse error).*?line (\d+): (.*)", re.IGNORECASE)
 _NOISE = re.compile(
-    r"-+$|>+ \[|ERROR|failed to solve|Dockerfile:\d|.*executor failed running|.*did not complete successfully"
-    r"|.*returned a non-zero code|Step \d|--->|Removing intermediate"
+    r"-+$|>+ \[|failed to solve|Dockerfile:\d|Step \d|--->|Removing intermediate|ERROR: (?:executor|process|failed)"
+    r"|.*(?:executor failed running|did not complete successfully|returned a non-zero code)"
 )
 _ENDED = re.compile(r"exit code: (\d+)|returned a non-zero code: (\d+)")
 
@@ -49,6 +49,9 @@ def explained(
                 f"{what}: the base image has no such Python and uv could not download it: name a base image with it "
                 f"(see {log})"
             )
+        if any(line.startswith(" > [installer") for line in lines):
+            reason = _last_words(failure.lines)
+            return TrainstackError(f"{what}: uv cannot be installed into the base image with pip: {reason} (see {log})")
         return uv_command.explained(CommandFailedError(str(failure), lines), what, log)
     parse = _PARSE.search(text)
     if parse:

@@ -25,9 +25,9 @@ _CURATED = Path(__file__).parent / "curated"
 # What TensorFlow cannot be imported, and Horovod not be compiled, without: large, and changed together or not at all.
 _WITH_TENSORFLOW = frozenset(
     {
-        "absl-py", "astunparse", "certifi", "charset-normalizer", "flatbuffers", "gast", "google-pasta", "grpcio", "h5py",
-        "idna", "keras", "libclang", "ml-dtypes", "namex", "numpy", "opt-einsum", "optree", "packaging", "protobuf",
-        "requests", "six", "tensorboard", "tensorboard-data-server", "tensorflow-estimator",
+        "absl-py", "astunparse", "certifi", "charset-normalizer", "flatbuffers", "gast", "google-pasta", "grpcio",
+        "h5py", "idna", "keras", "libclang", "ml-dtypes", "namex", "numpy", "opt-einsum", "optree", "packaging",
+        "protobuf", "requests", "six", "tensorboard", "tensorboard-data-server", "tensorflow-estimator",
         "tensorflow-io-gcs-filesystem", "termcolor", "tf-keras", "triton", "typing-extensions", "urllib3", "wrapt",
     }
 )  # fmt: skip
@@ -39,9 +39,7 @@ _CACHE = "--mount=type=cache,id=trainstack-packages,target=/root/.cache"
 _END = [f"USER {USER}:{USER}", "ENV HOME=/home/trainstack", "WORKDIR /home/trainstack", 'CMD ["python"]', ""]
 
 
-def render(
-    name: str, lock: Lock, base: str, *, variables: dict[str, str] | None = None, wheel: str | None = None
-) -> dict[str, bytes]:
+def render(name: str, lock: Lock, base: str, *, variables: dict[str, str] | None = None) -> dict[str, bytes]:
     """Write an environment's Dockerfile for BuildKit.
 
     Args:
@@ -49,10 +47,9 @@ def render(
         lock: Its lock.
         base: The image to build on.
         variables: What every process in the image finds in its environment.
-        wheel: File name of a compiled Horovod wheel in the folder `image`; compiled in a stage of its own without one.
 
     Returns:
-        The content of each file, by its path in the build context; the wheel is not among them.
+        The content of each file, by its path in the build context.
     """
     heavy, horovod, rest = _layers(lock)
     files = {f"{FOLDER}/installer.lock": (_CURATED / "installer.lock").read_bytes()}
@@ -88,13 +85,13 @@ def render(
     if heavy:
         files[f"{FOLDER}/tensorflow.lock"] = _text(heavy)
         text.append(_install("tensorflow.lock"))
-    if horovod and wheel is None:
+    if horovod:
         files[f"{FOLDER}/horovod.lock"] = _text(horovod)
         files[f"{FOLDER}/horovod-build.lock"] = (_CURATED / "horovod-build.lock").read_bytes()
         text += ["", "FROM tensorflow AS horovod", *_compile_horovod()]
     text += ["", "FROM tensorflow"]
     if horovod:
-        text.append(_install_horovod(wheel))
+        text.append(_install_horovod())
     if rest:
         files[f"{FOLDER}/packages.lock"] = _text(rest)
         text.append(_install("packages.lock"))
@@ -238,10 +235,9 @@ def _compile_horovod() -> list[str]:
     ]
 
 
-def _install_horovod(wheel: str | None) -> str:
-    source = _bind(wheel) if wheel else "--mount=type=bind,from=horovod,source=/wheels,target=/run/context"
+def _install_horovod() -> str:
     return _run(
-        [_UV, _CACHE, source],
+        [_UV, _CACHE, "--mount=type=bind,from=horovod,source=/wheels,target=/run/context"],
         f"/run/uv/bin/uv pip install --no-deps --no-index --compile-bytecode --link-mode copy --python {PYTHON} "
         "/run/context/horovod-*.whl",
     )
