@@ -38,7 +38,7 @@ class ComputeSpec(BaseModel):
         idle_seconds_before_scaledown: Seconds until an idle node goes; on `local` and `docker` it goes at once.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     name: str
     target: Kind = "local"

@@ -24,7 +24,7 @@ class DatasetFile(BaseModel):
         last_modified: The server's Last-Modified then.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     path: str
     size: int
@@ -51,7 +51,7 @@ class DatasetRecord(BaseModel):
         sources: Digest of `urls`.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     name: str
     version: int

@@ -35,7 +35,7 @@ class DatasetSpec(BaseModel):
         create_new_version: Whether changed content becomes a new version; if not, it is an error.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     name: str
     urls: tuple[Addresses, ...] | dict[str, Addresses] = ()

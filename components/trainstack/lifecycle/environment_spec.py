@@ -40,7 +40,7 @@ class EnvironmentSpec(BaseModel):
         context: Absolute path of the folder that it copies from.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     name: str
     python: str = DEFAULT_PYTHON

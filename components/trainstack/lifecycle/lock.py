@@ -37,7 +37,7 @@ class Lock(BaseModel):
         files: Digest by path of a Dockerfile's context, for an environment that is built from one.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     python: str
     packages: dict[str, str]

@@ -15,7 +15,7 @@ class ResourceConfiguration(BaseModel):
         memory_in_gb: Memory, in GB.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     cpu: float = Field(default=1.0, gt=0)
     memory_in_gb: float = Field(default=1.0, gt=0)
@@ -24,7 +24,7 @@ class ResourceConfiguration(BaseModel):
 class _About(BaseModel):
     """What describes a model. It may change while its files and so its version stay."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), defer_build=True)
 
     framework: str = "TensorFlow"
     framework_version: str | None = None

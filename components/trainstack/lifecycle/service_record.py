@@ -26,7 +26,7 @@ class ServiceSpec(BaseModel):
         drain_timeout: Seconds that requests in flight have to finish when the service stops.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     name: str
     port: int = 0
@@ -53,7 +53,7 @@ class ServiceRecord(BaseModel):
         folder: The service's folder.
     """
 
-    model_config = ConfigDict(frozen=True, protected_namespaces=())
+    model_config = ConfigDict(frozen=True, protected_namespaces=(), defer_build=True)
 
     name: str
     model_name: str
@@ -84,7 +84,7 @@ class ServiceStatus(BaseModel):
         detail: The same for people, in one line.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     state: Literal["healthy", "other", "starting", "down"]
     digest: str | None = None

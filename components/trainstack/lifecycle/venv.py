@@ -49,7 +49,7 @@ class Built(BaseModel):
         python: Its Python interpreter.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     digest: str
     folder: Path

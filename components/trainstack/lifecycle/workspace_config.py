@@ -22,7 +22,7 @@ class WorkspaceConfig(BaseModel):
         root: Its folder; relative to the folder that holds `.trainstack` or, without one, the file itself.
     """
 
-    model_config = ConfigDict(extra="ignore", populate_by_name=True)
+    model_config = ConfigDict(extra="ignore", populate_by_name=True, defer_build=True)
 
     name: str
     root: str

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import gc
 import importlib
+import os
 import threading
 from typing import Any, ClassVar
 
@@ -28,6 +29,8 @@ def _load_ahead() -> None:
 
     What is loaded stays, so the garbage collector, which would walk through all of it again and again meanwhile, rests.
     """
+    # Looking for plugins of pydantic means to read the metadata of every installed package; our specs want none.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
     def load() -> None:
         gc.disable()

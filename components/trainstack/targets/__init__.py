@@ -23,7 +23,7 @@ WRITTEN = ("outputs", "logs", "checkpoints", "tracking", "nodes")
 class Capacity(BaseModel):
     """What one node, or a whole place, holds: CPUs, memory in GiB, GPUs (none where a place does not say)."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     cpus: int
     memory_gib: float
