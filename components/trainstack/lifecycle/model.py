@@ -93,7 +93,8 @@ def register(
         }
         progress(f"storing version {version}")
         missing = {named[name]: path for name, path in files.items() if not workspace.blobs.has(named[name])}
-        space.require(workspace.blobs.root, space.size_of(missing.values()), f"model {spec.name}")
+        if missing:
+            workspace.blobs.require(space.size_of(missing.values()), f"model {spec.name}")
         for relative, path in files.items():
             _store(workspace, path, named[relative])
         _place(workspace, {**content, **about})
