@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-MODULES = ("preview", "run", "fingerprint", "environment", "horovod")
+MODULES = ("preview", "run", "fingerprint", "environment", "horovod", "docker")
 
 if __name__ == "__main__":
     codes = [

@@ -88,7 +88,15 @@ class Round:
     """A run of its own in a workspace, and those who follow it."""
 
     def __init__(
-        self, workspace: Workspace, folder: Path, packages, number: int, attempts: int, *, gang: bool = False
+        self,
+        workspace: Workspace,
+        folder: Path,
+        packages,
+        number: int,
+        attempts: int,
+        *,
+        gang: bool = False,
+        compute=None,
     ) -> None:
         folder.mkdir(parents=True)
         self.workspace = workspace
@@ -100,6 +108,7 @@ class Round:
             packages,
             self.source,
             {"--seed": self.seed, "--steps": STEPS, "--pause": PAUSE},
+            compute=compute,
             parts={"distribution": GANG} if gang else {},
             max_attempts=attempts,
             backoff=0.1,
@@ -189,7 +198,13 @@ HARMS: dict[str, Callable[[Round], bool]] = {
 }
 
 
-def play(chaos: Round, kind: str, tally: Tally, chance: random.Random) -> None:
+def play(
+    chaos: Round,
+    kind: str,
+    tally: Tally,
+    chance: random.Random,
+    harms: dict[str, Callable[[Round], bool]] | None = None,
+) -> None:
     """Harm the run once and submit it again.
 
     Args:
@@ -197,7 +212,9 @@ def play(chaos: Round, kind: str, tally: Tally, chance: random.Random) -> None:
         kind: What to harm: one of `HARMS`, `provider`, `disk` or `clock`.
         tally: Where to count.
         chance: What decides on the moment.
+        harms: Other harms than `HARMS`.
     """
+    harms = harms or HARMS
     jumping = {"PYTHONPATH": f"{HERE / 'jumping_clock'}:{os.environ.get('PYTHONPATH', '')}"} if kind == "clock" else {}
     first = chaos.submit("first", **jumping)
     _until(lambda: (chaos.run.root / "run.json").exists() or first.poll() is not None)
@@ -214,7 +231,7 @@ def play(chaos: Round, kind: str, tally: Tally, chance: random.Random) -> None:
         hit = True
     else:
         # What is to be harmed may come into being only later, or be gone already.
-        while first.poll() is None and not (hit := HARMS[kind](chaos)):
+        while first.poll() is None and not (hit := harms[kind](chaos)):
             time.sleep(0.01)
     (tally.kills if hit else tally.missed)[f"{kind} of a gang" if chaos.nodes > 1 else kind] += 1
     if kind != "provider":

@@ -11,8 +11,8 @@ from tests.lifecycle.docker_runs import containers, engine, file_in, left, needs
 from tests.lifecycle.runs import events, printed, until
 
 from trainstack.errors import RunFailedError
-from trainstack.lifecycle import stray_collection, submission
-from trainstack.lifecycle.compute import ComputeSpec
+from trainstack.lifecycle import placement, stray_collection, submission
+from trainstack.lifecycle.compute import ComputeSpec, target_of
 from trainstack.lifecycle.preemption import preempt
 from trainstack.lifecycle.run import Status
 from trainstack.store.atomic import write_json
@@ -37,6 +37,7 @@ def started(workspace, source, request_for):
         with contextlib.suppress(Exception):
             submission.stop(run, "the test is over")
         until(lambda run=run: not run.driven())
+        target_of(ON_DOCKER).sweep(placement.home_of(run))
 
 
 def gone(run):
@@ -54,6 +55,18 @@ def test_a_run_leaves_its_outputs_logs_and_metrics_at_home_and_nothing_on_the_en
     assert run.merged_log.read_text() == "starting at 0\nstep 1\nstep 2\n"
     assert run.merged_log.read_text() == (run.logs / "rank-0.txt").read_text()
     assert gone(run)
+
+
+def test_metrics_come_home_as_on_this_machine(started, source):
+    (source / "train.py").write_text(
+        "import os, pathlib, time\n"
+        "root = pathlib.Path(os.environ['MLFLOW_TRACKING_URI'].removeprefix('file://'), '0', 'run', 'metrics')\n"
+        "root.mkdir(parents=True)\n"
+        "for step in range(3):\n"
+        "    with (root / 'loss').open('a') as file:\n"
+        "        file.write(f'{time.time_ns() // 10**6} {1 / (step + 1)} {step}\\n')\n"
+    )
+    assert submission.follow(started()).metrics == {"loss": pytest.approx(1 / 3)}
 
 
 def test_nothing_secret_stands_in_a_containers_configuration_and_its_rights_are_few(started):

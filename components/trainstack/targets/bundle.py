@@ -47,6 +47,7 @@ def kept(home: Home, user: int) -> Generator[bytes]:
     """
     known: dict[str, tuple[int, int, int]] = {}
     for name in WRITTEN:
+        (home.root / name).mkdir(exist_ok=True)
         for path, relative in _below(home.root / name, name):
             info = _info(path, relative, user, shared=False)
             if info.isdir():

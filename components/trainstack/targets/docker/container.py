@@ -122,6 +122,8 @@ def _process(python: str) -> dict[str, Any]:
             "HOME": "/tmp",  # noqa: S108
             "USER": "trainstack",
             "LOGNAME": "trainstack",
+            # MLflow looks for a commit, which no container has.
+            "GIT_PYTHON_REFRESH": "quiet",
         },
         # An image's own check is about what the image was made for.
         "healthcheck": {"test": ["NONE"]},

@@ -26,12 +26,12 @@ _SILENCE_SECONDS = 60.0
 class Courier:
     """The courier of a run, and the thread that takes in what it sends."""
 
-    def __init__(self, client: Client, home: Home, name: str) -> None:
-        """Work with the container `name`, which has been created."""
+    def __init__(self, client: Client, home: Home, container_id: str) -> None:
+        """Work with a container that has been created."""
         self._client = client
         self._inbound = Inbound(home.root)
         self._home = home
-        self._name = name
+        self._id = container_id
         self._ending = threading.Event()
         self._home_safe = False
         self._error: BaseException | None = None
@@ -47,13 +47,17 @@ class Courier:
         """
         with engine_errors("handing over code and data"):
             api = self._client.api
-            api.put_archive(self._name, str(container.GIVEN), bundle.given(self._home, container.LAYOUT))
-            api.put_archive(self._name, str(container.WRITTEN), bundle.kept(self._home, container.USER))
+            api.put_archive(self._id, str(container.GIVEN), bundle.given(self._home, container.LAYOUT))
+            api.put_archive(self._id, str(container.WRITTEN), bundle.kept(self._home, container.USER))
 
     def start(self) -> None:
         """Begin to bring home what nodes write."""
         self._thread = threading.Thread(target=self._follow, daemon=True, name="courier")
         self._thread.start()
+
+    def note_working(self) -> None:
+        """Note at the engine that all nodes are on their way, so that another process may take them over."""
+        self._client.api.rename(self._id, f"{labels.prefix(self._home)}-{labels.WORKING}")
 
     def finish(self) -> None:
         """Wait until everything is home. Nothing writes any more.
@@ -81,7 +85,7 @@ class Courier:
                 "and the next `pulumi up` fetches it"
             )
         with engine_errors("noting that everything is home"):
-            self._client.api.rename(self._name, self._name + labels.HOME_SUFFIX)
+            self._client.api.rename(self._id, f"{labels.prefix(self._home)}-{labels.SETTLED}")
 
     def _follow(self) -> None:
         """Take in the stream; when it breaks, begin again, and once more after the end was asked for."""
@@ -100,11 +104,11 @@ class Courier:
         api = self._client.api
         with contextlib.suppress(Exception):
             # One that still runs has lost its listener, and with it what it sent last.
-            api.kill(self._name, "SIGKILL")
-            api.wait(self._name)
-        output = self._output = ContainerOutput(self._client, self._name)
+            api.kill(self._id, "SIGKILL")
+            api.wait(self._id)
+        output = self._output = ContainerOutput(self._client, self._id)
         try:
-            api.start(self._name)
+            api.start(self._id)
             return self._inbound.receive(output)
         finally:
             self._errors = output.errors
@@ -112,4 +116,4 @@ class Courier:
 
     def _ask_for_the_end(self) -> None:
         with contextlib.suppress(Exception):
-            self._client.api.kill(self._name, "SIGTERM")
+            self._client.api.kill(self._id, "SIGTERM")

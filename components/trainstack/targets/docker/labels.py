@@ -10,8 +10,8 @@ WORKSPACE, RUN, ATTEMPT, NODE = "trainstack.workspace", "trainstack.run", "train
 NAME, STACK = "trainstack.name", "trainstack.stack"
 COURIER = "courier"
 """Value of the label NODE on the container that is no node but carries things."""
-HOME_SUFFIX = "-done"
-"""The courier is renamed to end in this once everything is home."""
+STARTING, WORKING, SETTLED = "courier-new", "courier", "courier-done"
+"""Ends of the courier's name: until every node has been told its variables, while they work, once all is home."""
 
 
 def prefix(home: Home) -> str:

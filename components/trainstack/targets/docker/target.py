@@ -90,12 +90,12 @@ class DockerTarget:
             ]
             for volume in volumes:
                 volume.result()
-            client.api.create_container(
-                name=f"{name}-{labels.COURIER}",
+            made_courier: dict[str, Any] = client.api.create_container(
+                name=f"{name}-{labels.STARTING}",
                 labels=marks | {labels.NODE: labels.COURIER},
                 **container.courier(client, image=image, python=python, volumes=name),
             )
-            courier = Courier(client, home, f"{name}-{labels.COURIER}")
+            courier = Courier(client, home, made_courier["Id"])
             handed = pool.submit(courier.hand_over)
             network.result()
             made = [pool.submit(self._create, home, gang, index, marks) for index in range(gang.node_count)]
@@ -103,6 +103,7 @@ class DockerTarget:
             courier.start()
             started = [pool.submit(self._start, one.result(), gang.variables) for one in made]
             nodes = [one.result() for one in started]
+            courier.note_working()
         return DockerGang(nodes, courier)
 
     def attach(self, home: Home, attempt: int, node_count: int) -> DockerGang | None:
@@ -117,10 +118,10 @@ class DockerTarget:
                 if one["Labels"].get(labels.ATTEMPT) != str(attempt):
                     continue
                 kind = one["Labels"].get(labels.NODE, "")
-                if kind == labels.COURIER:
-                    courier = one["Names"][0].lstrip("/")
-                else:
+                if kind != labels.COURIER:
                     found[kind] = self.client.api.inspect_container(one["Id"])
+                elif one["Names"][0].endswith(f"-{labels.WORKING}"):
+                    courier = one["Id"]
         wanted = [str(index) for index in range(node_count)]
         if courier is None or sorted(found) != sorted(wanted) or not all(_whole(found[each]) for each in wanted):
             return None
@@ -144,16 +145,16 @@ class DockerTarget:
         """
         with engine_errors("looking for what a run has left"):
             found = self._containers(home)
-        couriers = [one["Names"][0].lstrip("/") for one in found if one["Labels"].get(labels.NODE) == labels.COURIER]
-        unsettled = [name for name in couriers if not name.endswith(labels.HOME_SUFFIX)]
+        couriers = [one for one in found if one["Labels"].get(labels.NODE) == labels.COURIER]
+        unsettled = [one["Id"] for one in couriers if not one["Names"][0].endswith(f"-{labels.SETTLED}")]
         if not unsettled:
             return
         with engine_errors("ending what a run has left"):
             for one in found:
                 if one["Labels"].get(labels.NODE) != labels.COURIER and one["State"] == "running":
                     self.client.api.kill(one["Id"], "SIGKILL")
-        for name in unsettled:
-            Courier(self.client, home, name).finish()
+        for courier in unsettled:
+            Courier(self.client, home, courier).finish()
 
     def sweep(self, home: Home) -> int:
         """Remove containers, network and volumes of a run.
