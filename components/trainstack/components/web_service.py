@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pulumi
 
 from trainstack.components.base import Component, LifecycleResource
+from trainstack.components.compute import Compute
 from trainstack.components.model import Model
 from trainstack.provider.handles import WebServiceHandle
 
@@ -18,10 +19,17 @@ class WebServiceArgs:
     Attributes:
         model: The model to serve.
         port: The port on 127.0.0.1; a free one is chosen, and kept, when left out.
+        compute: Where it runs; a process of this machine when left out. With target `docker` it is a container, and the
+            port is one of the engine's machine.
+        server: `trainstack`, or `tensorflow-serving`, which needs a compute with target `docker`.
+        server_image: The image of TensorFlow Serving; the one for the model's TensorFlow when left out.
     """
 
     model: Model
     port: pulumi.Input[int] = 0
+    compute: Compute | None = None
+    server: pulumi.Input[str] = "trainstack"
+    server_image: pulumi.Input[str] | None = None
 
 
 class _Resource(LifecycleResource, module="trainstack", name="WebService"):
@@ -49,6 +57,7 @@ class WebService(Component):
     def __init__(self, name: str, args: WebServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts)
         self.name = name
+        compute = args.compute
         self._resource = _Resource(
             WebServiceHandle(),
             name,
@@ -59,8 +68,11 @@ class WebService(Component):
                 "model_version": args.model.version,
                 "model_digest": args.model.digest,
                 "port": args.port,
+                "server": args.server,
+                "server_image": args.server_image,
+                **({"compute": compute.spec, **compute.workspace.images} if compute else {}),
             },
-            self._child_options(),
+            self._child_options([compute]),
         )
         self.scoring_uri = self._resource.scoring_uri
         self.register_outputs({"scoring_uri": self.scoring_uri})

@@ -35,8 +35,12 @@ def explained(
         own: Whether the Dockerfile is ours, in which case its lines say nothing and the packages do.
     """
     what = f"environment {name}"
-    lines = [_STAMP.sub("", line).rstrip() for line in failure.lines]
+    failed = _failed_step(failure.lines)
+    lines = [_STAMP.sub("", line).rstrip() for line in failed]
     text = " ".join(lines)
+    refused = re.search(r"(?:executor failed running|process) .*\]: (?!exit code)(.*)", lines[-1]) if lines else None
+    if refused and not _ENDED.search(text):
+        return TrainstackError(f"{what}: the Docker engine could not run a step: {refused[1][:300]} (see {log})")
     if "No space left on device" in text or "no space left on device" in text:
         return TrainstackError(
             f"{what}: disk full on the Docker engine's machine: free some space and run again (see {log})"
@@ -49,7 +53,7 @@ def explained(
                 f"{what}: the base image has no such Python and uv could not download it: name a base image with it "
                 f"(see {log})"
             )
-        if any(line.startswith(" > [installer") for line in lines):
+        if any(line.startswith(" > [installer") for line in failure.lines):
             reason = _last_words(failure.lines)
             return TrainstackError(f"{what}: uv cannot be installed into the base image with pip: {reason} (see {log})")
         return uv_command.explained(CommandFailedError(str(failure), lines), what, log)
@@ -61,6 +65,12 @@ def explained(
     ended = _ENDED.search(text)
     code = f" with exit code {ended[1] or ended[2]}" if ended else ""
     return TrainstackError(f"{what}: {where}{code}: {_last_words(failure.lines)} (see {log})")
+
+
+def _failed_step(lines: list[str]) -> list[str]:
+    """The lines of the step at which BuildKit ended, of all steps where there is no telling."""
+    number = next((found[1] for line in reversed(lines) if (found := re.match(r"^#(\d+) ERROR", line))), None)
+    return [line for line in lines if line.startswith(f"#{number} ")] if number else lines
 
 
 def failed_line(lines: list[str], dockerfile: str) -> tuple[int, str]:

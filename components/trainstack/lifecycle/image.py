@@ -23,7 +23,7 @@ from trainstack.store.atomic import disk_errors
 from trainstack.targets.docker import engine
 from trainstack.targets.docker.engine import Client, engine_errors
 
-__all__ = ["Image", "Registry", "ensure", "present"]
+__all__ = ["Image", "Registry", "ensure", "present", "pulled"]
 
 REPOSITORY = "trainstack-environment"
 CONTENT = "trainstack.content"
@@ -93,6 +93,19 @@ def ensure(
     if spec.only_image:
         return Image(reference=reference, python=image_python.interpreter(client, reference, f"of {spec.name}"))
     return Image(reference=reference)
+
+
+def pulled(client: Client, name: str, registry: Registry | None, progress: Progress = quiet) -> Image:
+    """Have an image of somebody else's on an engine, by digest, whatever programs are in it.
+
+    Raises:
+        InvalidInputError: There is no such image.
+        TrainstackError: The engine or the registry does not answer.
+    """
+    reference = name if "@" in name else registries.resolved(client, name, registry)
+    if _get(client, reference) is None:
+        registries.pull(client, reference, registry, progress)
+    return Image(reference=reference, python="")
 
 
 def present(client: Client, reference: str, registry: Registry | None = None) -> bool:

@@ -31,6 +31,7 @@ from trainstack.targets.docker.engine import Client
 DOCKERFILE = ".trainstack.Dockerfile"
 _STAMP = re.compile(r"^#\d+ (?:\d+\.\d+ )?")
 _STEP = re.compile(r"^#\d+ \[(?:\S+ )?(\d+/\d+)\] (.*)")
+_PERCENT = re.compile(r"\[\s*(\d+)%\]")
 _CLASSIC_STEP = re.compile(r"^Step (\d+/\d+) : (.*)")
 _MOUNT = re.compile(r"--(?:mount|network|security)=\S+\s+")
 _LOUD = ("Downloading ", "Building ", "Prepared ", "Installed ", "Bytecode compiled ", "Resolved ")
@@ -138,6 +139,8 @@ class _Seen:
             self._tell(f"building image, step {step[1]}: {_shown(step[2])}")
         elif said.startswith(_LOUD):
             self._tell(f"building image: {said[0].lower()}{said[1:]}")
+        elif (done := _PERCENT.search(said)) and int(done[1]) % 5 == 0:
+            self._tell(f"building image: compiling, {done[1]} %")
         elif found := _CLASSIC_STEP.match(said):
             self._tell(f"building image, step {found[1]}: {_shown(found[2])}")
 

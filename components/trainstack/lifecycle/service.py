@@ -32,6 +32,7 @@ __all__ = [
     "ServiceRecord",
     "ServiceSpec",
     "ServiceStatus",
+    "check_servable",
     "find",
     "list_services",
     "replace",
@@ -39,6 +40,7 @@ __all__ = [
     "start",
     "status",
     "stop",
+    "tensorflow_serving_image",
     "validate_port",
 ]
 
@@ -84,6 +86,12 @@ def serving_environment(framework_version: str | None) -> str:
     return fitting[0]
 
 
+def tensorflow_serving_image(framework_version: str | None) -> str:
+    """Name TensorFlow Serving's image for a model: the release that goes by the same version."""
+    match = re.match(r"\d+\.\d+\.\d+$", framework_version or "")
+    return f"tensorflow/serving:{match[0]}" if match else "tensorflow/serving:latest"
+
+
 def start(
     workspace: Workspace, spec: ServiceSpec, model: ModelRecord, python: Path, progress: Progress = _silent
 ) -> ServiceRecord:
@@ -107,7 +115,7 @@ def start(
         TrainstackError: The server did not come up; its last lines and its log's path are in the message.
     """
     checked_name(spec.name, "service")
-    _check_servable(workspace, model)
+    check_servable(workspace, model)
     folder = workspace.service(spec.name)
     python = python.absolute()
     with (
@@ -199,8 +207,14 @@ def stop(workspace: Workspace, name: str) -> None:
     folder = workspace.service(name)
     if not folder.is_dir():
         return
+    drain = ServiceSpec(name=name).drain_timeout
+    if record is not None and record.target == "docker":
+        from trainstack.lifecycle import container_service  # it loads more than a service on this machine needs
+
+        container_service.stop(workspace, record, drain)
+        return
     with alone(folder / "lock", lambda: None):
-        process.terminate(process.living(folder), drain=ServiceSpec(name=name).drain_timeout)
+        process.terminate(process.living(folder), drain=drain)
         process.sweep(folder)
         if record is not None:
             write_record(record.model_copy(update={"status": "stopped", "pid": None}))
@@ -213,6 +227,10 @@ def status(workspace: Workspace, name: str) -> ServiceStatus:
         NotFoundError: There never was a service of that name.
     """
     record = find(workspace, name)
+    if record.target == "docker":
+        from trainstack.lifecycle import container_service
+
+        return container_service.status(workspace, record)
     servers = process.living(Path(record.folder))
     if not servers:
         return ServiceStatus(state="down", detail=f"service {name} is not running; its log is {record.log}")
@@ -234,7 +252,13 @@ def status(workspace: Workspace, name: str) -> ServiceStatus:
     )
 
 
-def _check_servable(workspace: Workspace, model: ModelRecord) -> None:
+def check_servable(workspace: Workspace, model: ModelRecord) -> None:
+    """Refuse a model that no server can load.
+
+    Raises:
+        InvalidInputError: It is no SavedModel.
+        TrainstackError: Its files are not as registered.
+    """
     if _SAVED_MODEL not in model.files:
         there = ", ".join(sorted(model.files)[:5])
         raise InvalidInputError(

@@ -31,6 +31,9 @@ def validate_port(spec: ServiceSpec, record: ServiceRecord | None = None) -> Non
         return
     if not 1 <= spec.port <= 65535:
         raise InvalidInputError(f"port {spec.port} is not a port: take 1 to 65535, or 0 for a free one", field="port")
+    if spec.target != "local":
+        # Who listens on the engine's machine is found out when the container gets its port.
+        return
     if record and any(instance.port == spec.port for instance in living(Path(record.folder))):
         return
     _check_free(spec.host, spec.port)
@@ -70,10 +73,10 @@ def chosen_port(
             progress(f"port {old.port} is taken by another process: choosing another")
         else:
             return old.port
-    return _free_port(workspace, spec)
+    return free_port(workspace, spec)
 
 
-def _free_port(workspace: Workspace, spec: ServiceSpec) -> int:
+def free_port(workspace: Workspace, spec: ServiceSpec) -> int:
     """A port that nobody listens on and no other service of the workspace has."""
     kept = {record.port for record in list_services(workspace) if record.name != spec.name}
     for port in _PORTS:

@@ -106,7 +106,7 @@ def launch(
     lock = folder / "instances" / f"{secrets.token_hex(4)}.lock"
     command = [str(python), str(_SERVER), "--model-path", model.path, "--model-name", model.name]
     command += ["--model-version", str(model.version), "--model-digest", model.digest]
-    command += ["--host", host, "--port", str(port), "--threads", str(_threads(model)), "--drain", str(drain)]
+    command += ["--host", host, "--port", str(port), "--threads", str(threads(model)), "--drain", str(drain)]
     command += ["--lock", str(lock), "--detach", "--release", str(held)]
     if shared:
         command.append("--shared")
@@ -233,8 +233,8 @@ def _until(seconds: float) -> Iterator[None]:
         time.sleep(0.05)
 
 
-def _threads(model: ModelRecord) -> int:
-    """Few by default: services share the machine with training."""
+def threads(model: ModelRecord) -> int:
+    """Threads for a model's server: few by default, since services share the machine with training."""
     cores = os.cpu_count() or 1
     asked = model.resource_configuration.cpu if model.resource_configuration else 2
     return max(1, min(cores, math.ceil(asked)))

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from trainstack.errors import TrainstackError
 from trainstack.lifecycle.workspace import Workspace
-from trainstack.store.atomic import read_json, write_json
+from trainstack.store.atomic import disk_errors, read_json, write_json
 
 _RECORD = "service.json"
 
@@ -24,6 +24,10 @@ class ServiceSpec(BaseModel):
         host: The address; only this machine's own.
         start_timeout: Seconds that the model has to load and answer.
         drain_timeout: Seconds that requests in flight have to finish when the service stops.
+        target: Where it runs: `local`, a process of this machine, or `docker`, a container.
+        docker_host: The engine's address, for `docker`.
+        server: `trainstack`, or `tensorflow-serving`, which only containers have.
+        server_image: The image of TensorFlow Serving.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
@@ -33,6 +37,10 @@ class ServiceSpec(BaseModel):
     host: Literal["127.0.0.1"] = "127.0.0.1"
     start_timeout: float = Field(default=180.0, gt=0)
     drain_timeout: int = Field(default=20, gt=0)
+    target: Literal["local", "docker"] = "local"
+    docker_host: str | None = None
+    server: Literal["trainstack", "tensorflow-serving"] = "trainstack"
+    server_image: str | None = None
 
 
 class ServiceRecord(BaseModel):
@@ -66,6 +74,10 @@ class ServiceRecord(BaseModel):
     status: Literal["starting", "running", "stopped", "failed"]
     started: str | None = None
     python: str
+    target: Literal["local", "docker"] = "local"
+    docker_host: str | None = None
+    image: str | None = None
+    container: str | None = None
     folder: str = Field(exclude=True)
 
     @property
@@ -109,6 +121,12 @@ def read_record(workspace: Workspace, name: str) -> ServiceRecord | None:
 def write_record(record: ServiceRecord) -> None:
     """Write a service's record, whole or not at all."""
     write_json(Path(record.folder) / _RECORD, record.model_dump(mode="json"))
+
+
+def append_log(record: ServiceRecord, said: bytes) -> None:
+    """Keep what a server elsewhere wrote, where the log of one on this machine is."""
+    with disk_errors(record.log), record.log.open("ab") as log:
+        log.write(said)
 
 
 def list_services(workspace: Workspace) -> list[ServiceRecord]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
+from pulumi.dynamic import CreateResult, DiffResult, ReadResult, UpdateResult
 
 from trainstack.errors import InvalidInputError, NotFoundError
 from trainstack.lifecycle import environment, model, service
+from trainstack.provider import images
 from trainstack.provider.base import (
     LifecycleProvider,
     Properties,
+    changed,
     known,
     own,
     row,
@@ -20,11 +22,18 @@ from trainstack.provider.base import (
 class WebServiceProvider(LifecycleProvider):
     """A served model."""
 
-    content = ("model_name", "model_version", "model_digest", "port")
+    content = ("model_name", "model_version", "model_digest", "port", "server", "server_image")
 
     def accept(self, news: Properties) -> Properties:
         """Check name and port; a port that somebody else listens on is refused here."""
-        spec = validated(service.ServiceSpec, news, "web service")
+        images.check(news)
+        spec = validated(service.ServiceSpec, placed(news), "web service")
+        if spec is not None and spec.server != "trainstack" and spec.target == "local":
+            raise InvalidInputError(
+                f"web service {spec.name}: server {spec.server!r} runs in a container only: give a compute with target "
+                "'docker', or take 'trainstack'",
+                field="server",
+            )
         if spec is not None and known(news["workspace"]):
             try:
                 record = service.find(workspace_of(news), spec.name)
@@ -32,6 +41,13 @@ class WebServiceProvider(LifecycleProvider):
                 record = None
             service.validate_port(spec, record)
         return news
+
+    def compare(self, olds: Properties, news: Properties) -> DiffResult:
+        """Also look whether it is to run elsewhere."""
+        moved = changed(("target", "docker_host"), images.place(olds), images.place(news))
+        before: list[str] = olds.get("drift") or []
+        drift = [*before, *(f"its compute's {name} changed" for name in moved)]
+        return super().compare({**olds, "drift": drift}, news)
 
     def create(self, props: Properties) -> CreateResult:
         """Start it, and wait until it serves this very model."""
@@ -59,14 +75,56 @@ class WebServiceProvider(LifecycleProvider):
             return
 
     def _serve(self, inputs: Properties) -> Properties:
-        spec = validated(service.ServiceSpec, inputs, "web service")
+        spec = validated(service.ServiceSpec, placed(inputs), "web service")
         if spec is None:
             raise InvalidInputError(f"web service {inputs['name']}: an input is not known")
         shown = row(inputs)
         workspace = workspace_of(inputs)
         served = model.find(workspace, inputs["model_name"], int(inputs["model_version"]))
-        runtime = environment.get_curated(service.serving_environment(served.framework_version))
-        built = environment.build(runtime, environment.lock(runtime), shown.progress)
-        record = service.replace(workspace, spec, served, built.python, shown.progress)
+        if spec.target == "docker":
+            record = self._serve_from_container(inputs, spec, served)
+        else:
+            self._leave_container(inputs, spec)
+            runtime = environment.get_curated(service.serving_environment(served.framework_version))
+            built = environment.build(runtime, environment.lock(runtime), shown.progress)
+            record = service.replace(workspace, spec, served, built.python, shown.progress)
         shown.info(f"{served.name} version {served.version} at {record.scoring_uri}")
         return {**inputs, "scoring_uri": record.scoring_uri, "served_port": record.port, "drift": []}
+
+    def _serve_from_container(
+        self, inputs: Properties, spec: service.ServiceSpec, served: model.ModelRecord
+    ) -> service.ServiceRecord:
+        from trainstack.lifecycle import container_service, image
+        from trainstack.targets.docker import engine
+
+        workspace, shown = workspace_of(inputs), row(inputs)
+        service.check_servable(workspace, served)
+        self._leave_container(inputs, spec)
+        with engine.connected(spec.docker_host) as client:
+            if spec.server == "tensorflow-serving":
+                named = spec.server_image or service.tensorflow_serving_image(served.framework_version)
+                found = image.pulled(client, named, images.registry_of(inputs), shown.progress)
+            else:
+                runtime = images.on_base(
+                    inputs, environment.get_curated(service.serving_environment(served.framework_version))
+                )
+                lock = environment.lock(runtime, progress=shown.progress, here=False)
+                found = image.ensure(runtime, lock, client, images.registry_of(inputs), shown.progress)
+            return container_service.start(workspace, spec, served, found, client, shown.progress)
+
+    def _leave_container(self, inputs: Properties, spec: service.ServiceSpec) -> None:
+        """End what an engine still serves that is not the one to serve from now."""
+        workspace = workspace_of(inputs)
+        try:
+            before = service.find(workspace, spec.name)
+        except NotFoundError:
+            return
+        if before.target == "docker" and (spec.target, spec.docker_host) != ("docker", before.docker_host):
+            row(inputs).progress("ending it where it was")
+            service.stop(workspace, spec.name)
+
+
+def placed(inputs: Properties) -> Properties:
+    """A service's inputs with where it runs, which its compute says."""
+    place = images.place(inputs)
+    return {**inputs, "target": place.get("target"), "docker_host": place.get("docker_host")}
