@@ -96,12 +96,13 @@ class DockerTarget:
                 **container.courier(client, image=image, python=python, volumes=name),
             )
             courier = Courier(client, home, made_courier["Id"])
-            handed = pool.submit(courier.hand_over)
+            handed = [pool.submit(courier.hand_over_given), pool.submit(courier.hand_over_kept)]
             network.result()
             made = [pool.submit(self._create, home, gang, index, marks) for index in range(gang.node_count)]
-            handed.result()
-            courier.start()
+            for each in handed:
+                each.result()
             started = [pool.submit(self._start, one.result(), gang.variables) for one in made]
+            courier.start()
             nodes = [one.result() for one in started]
             courier.note_working()
         return DockerGang(nodes, courier)
