@@ -68,7 +68,9 @@ class Bench:
         """Base images that nothing was built on."""
         while True:
             tag = f"trainstack-benchmark:{uuid.uuid4().hex}"
-            self.docker(*self.command[1:], "--quiet", "--tag", tag, "-", text=f"FROM {self.base}\nLABEL turn={tag}\n")
+            self.docker(
+                *self.command[1:], "--quiet", "--tag", tag, "-", text=f"FROM {self.base}\nRUN echo {tag} >/etc/turn\n"
+            )
             self.made.append(tag)
             yield tag
 
