@@ -16,6 +16,11 @@ USER = 10001
 GIVEN = PurePosixPath("/trainstack/given")
 WRITTEN = PurePosixPath("/trainstack/kept")
 LAYOUT = Layout.below(GIVEN, WRITTEN)
+# A node's container starts while the agent is still on its way into the volume; it looks for it once it is spoken to.
+_WHEN_SPOKEN_TO = (
+    "import runpy, select, sys; select.select([0], [], []); sys.path_importer_cache.clear(); "
+    "runpy.run_module('trainstack.launch.contained', run_name='__main__', alter_sys=True)"
+)
 _GIB = 2**30
 _COURIER_BYTES = _GIB // 4
 _PROCESSES = 32768
@@ -53,11 +58,11 @@ def node(
         "image": image,
         "entrypoint": [python],
         "command": [
-            *("-m", "trainstack.launch.contained", "--log", str(LAYOUT.logs / "run.txt")),
+            *("-c", _WHEN_SPOKEN_TO, "--log", str(LAYOUT.logs / "run.txt")),
             *("--plan", str(GIVEN / "launch.json"), "--node", str(index)),
         ],
         "hostname": host,
-        "working_dir": str(LAYOUT.code),
+        "working_dir": "/",
         "stdin_open": True,
         "networking_config": api.create_networking_config({network: api.create_endpoint_config(aliases=[host])}),
         "host_config": host_config,

@@ -39,21 +39,16 @@ class Courier:
         self._errors = b""
         self._output: ContainerOutput | None = None
 
-    def hand_over_given(self) -> None:
-        """Put into a volume what the nodes only read.
+    def hand_over(self) -> None:
+        """Put into the volumes what nodes only read, and what earlier attempts have left.
 
         Raises:
             TrainstackError: The engine refuses, or its disk is full.
         """
         with engine_errors("handing over code and data"):
-            stream = bundle.given(self._home, container.LAYOUT)
-            self._client.api.put_archive(self._id, str(container.GIVEN), stream)
-
-    def hand_over_kept(self) -> None:
-        """Put into the other volume what earlier attempts have left; raises as `hand_over_given` does."""
-        with engine_errors("handing over checkpoints and outputs"):
-            stream = bundle.kept(self._home, container.USER)
-            self._client.api.put_archive(self._id, str(container.WRITTEN), stream)
+            api = self._client.api
+            api.put_archive(self._id, str(container.GIVEN), bundle.given(self._home, container.LAYOUT))
+            api.put_archive(self._id, str(container.WRITTEN), bundle.kept(self._home, container.USER))
 
     def start(self) -> None:
         """Begin to bring home what nodes write."""

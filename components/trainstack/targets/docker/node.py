@@ -3,18 +3,38 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import signal
 import threading
 import time
 from typing import Any
 
 from trainstack.targets.docker.engine import Client
+from trainstack.targets.docker.stream import ContainerInput
 
 OUTAGE_SECONDS = 120.0
 """How long an engine may be away, restarted say, before its nodes count as lost."""
 _PAUSE_SECONDS = 0.5
 # An agent that was asked to end says so with 128 + SIGTERM; any other such code is the signal's own doing.
 _ASKED_TO_END = 128 + signal.SIGTERM
+
+
+class StartedNode:
+    """A container that has been started, with an agent that waits to be told its variables."""
+
+    def __init__(self, client: Client, container: str) -> None:
+        """Start a container that has been created."""
+        self.container = container
+        self._input = ContainerInput(client, container)
+        try:
+            client.api.start(container)
+        except BaseException:
+            self._input.close()
+            raise
+
+    def tell(self, variables: dict[str, str]) -> None:
+        """Hand over what no configuration may hold."""
+        self._input.hand_over(json.dumps(variables).encode() + b"\n")
 
 
 class DockerNode:

@@ -6,7 +6,6 @@ its labels, from which another process can find it, take it over or remove it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -20,9 +19,8 @@ from trainstack.targets.docker import container, labels
 from trainstack.targets.docker.courier import Courier
 from trainstack.targets.docker.engine import Client, connect, engine_errors, facts
 from trainstack.targets.docker.gang import DockerGang
-from trainstack.targets.docker.node import DockerNode, exit_code
+from trainstack.targets.docker.node import DockerNode, StartedNode, exit_code
 from trainstack.targets.docker.removal import everything, remove
-from trainstack.targets.docker.stream import ContainerInput
 
 FIRST_PORT = 7000
 """Nodes have all ports to themselves, so these are always free."""
@@ -77,8 +75,7 @@ class DockerTarget:
         Raises:
             TrainstackError: The engine refuses, or does not answer.
         """
-        image, python = gang.runtime.image, gang.runtime.python
-        if image is None:
+        if gang.runtime.image is None:
             raise TrainstackError("a run on Docker needs its environment as an image")
         name, client = labels.prefix(home), self.client
         marks = {labels.WORKSPACE: home.workspace, labels.RUN: home.run, labels.ATTEMPT: str(gang.attempt)}
@@ -88,23 +85,18 @@ class DockerTarget:
             volumes = [
                 pool.submit(client.api.create_volume, f"{name}-{kind}", labels=marks) for kind in ("given", "kept")
             ]
-            for volume in volumes:
-                volume.result()
-            made_courier: dict[str, Any] = client.api.create_container(
-                name=f"{name}-{labels.STARTING}",
-                labels=marks | {labels.NODE: labels.COURIER},
-                **container.courier(client, image=image, python=python, volumes=name),
-            )
-            courier = Courier(client, home, made_courier["Id"])
-            handed = [pool.submit(courier.hand_over_given), pool.submit(courier.hand_over_kept)]
-            network.result()
-            made = [pool.submit(self._create, home, gang, index, marks) for index in range(gang.node_count)]
-            for each in handed:
-                each.result()
-            started = [pool.submit(self._start, one.result(), gang.variables) for one in made]
+            for made in (network, *volumes):
+                made.result()
+            # The nodes start, and wait for a word, while what they need is still on its way.
+            starting = [pool.submit(self._start, home, gang, index, marks) for index in range(gang.node_count)]
+            courier = self._courier(home, gang, marks)
+            courier.hand_over()
+            started = [one.result() for one in starting]
+            for node in started:
+                node.tell(gang.variables)
             courier.start()
-            nodes = [one.result() for one in started]
             courier.note_working()
+            nodes = [DockerNode(client, node.container) for node in started]
         return DockerGang(nodes, courier)
 
     def attach(self, home: Home, attempt: int, node_count: int) -> DockerGang | None:
@@ -182,7 +174,16 @@ class DockerTarget:
     def _containers(self, home: Home) -> list[dict[str, Any]]:
         return self.client.api.containers(all=True, filters=labels.of_run(home))
 
-    def _create(self, home: Home, gang: GangSpec, index: int, marks: dict[str, str]) -> str:
+    def _courier(self, home: Home, gang: GangSpec, marks: dict[str, str]) -> Courier:
+        client, name = self.client, labels.prefix(home)
+        made: dict[str, Any] = client.api.create_container(
+            name=f"{name}-{labels.STARTING}",
+            labels=marks | {labels.NODE: labels.COURIER},
+            **container.courier(client, image=str(gang.runtime.image), python=gang.runtime.python, volumes=name),
+        )
+        return Courier(client, home, made["Id"])
+
+    def _start(self, home: Home, gang: GangSpec, index: int, marks: dict[str, str]) -> StartedNode:
         client, name = self.client, labels.prefix(home)
         made: dict[str, Any] = client.api.create_container(
             name=f"{name}-{labels.host_name(index)}",
@@ -198,17 +199,7 @@ class DockerTarget:
                 holds=gang.holds,
             ),
         )
-        return made["Id"]
-
-    def _start(self, made: str, variables: dict[str, str]) -> DockerNode:
-        """Start a container, and tell its agent what no configuration may hold."""
-        standard_input = ContainerInput(self.client, made)
-        try:
-            self.client.api.start(made)
-            standard_input.hand_over(json.dumps(variables).encode() + b"\n")
-        finally:
-            standard_input.close()
-        return DockerNode(self.client, made)
+        return StartedNode(client, made["Id"])
 
 
 def _whole(found: dict[str, Any]) -> bool:
