@@ -71,7 +71,7 @@ model = ts.Model(
         tags={"data": "mnist"},
     ),
 )
-service = ts.WebService("mnist", ts.WebServiceArgs(model=model))
+service = ts.WebService("mnist", ts.WebServiceArgs(model=model, compute=cluster))
 
 pulumi.export("accuracy", run.metrics["accuracy"])
 pulumi.export("run_id", run.run_id)

@@ -33,8 +33,8 @@ from trainstack.targets.docker.engine import Client
 from trainstack.targets.docker.service import FOLDER, PORT, Server
 
 _SERVER = Path(trainstack.serving.__file__).parent
-# Python's and TensorFlow's own need, whatever the model.
-_LEAST_MEMORY_GIB = 1.0
+# Python's and TensorFlow's own need, for more than one process, whatever the model.
+_LEAST_MEMORY_GIB = 2.0
 _HEALTH = (
     "import json, sys, urllib.request as r; "
     f"said = json.load(r.urlopen('http://127.0.0.1:{PORT}/healthz', timeout=5)); "
