@@ -1,0 +1,47 @@
+"""The MNIST program on the stack `docker`: trained in a container, served from another."""
+
+import os
+import shutil
+
+import httpx
+import pytest
+from tests.end_to_end.project import REPOSITORY, Project
+from tests.lifecycle.engine_images import needs_engine
+
+from trainstack.lifecycle import service
+from trainstack.lifecycle.workspace import Workspace
+from trainstack.targets.docker import engine
+
+pytestmark = [
+    pytest.mark.end_to_end,
+    pytest.mark.tensorflow,
+    needs_engine,
+    pytest.mark.skipif("MNIST_BASE_URL" not in os.environ, reason="MNIST_BASE_URL names no folder with the files"),
+]
+
+
+def test_mnist_is_trained_and_served_in_containers_and_a_lost_one_comes_back(tmp_path):
+    for folder in ("stacks", ".pulumi-state", "programs"):
+        (tmp_path / folder).mkdir()
+    shutil.copy(REPOSITORY / "stacks" / "Pulumi.docker.yaml", tmp_path / "stacks")
+    shutil.copy(REPOSITORY / "Pulumi.yaml", tmp_path)
+    ignored = shutil.ignore_patterns(".trainstack", "data")
+    shutil.copytree(REPOSITORY / "programs" / "mnist", tmp_path / "programs" / "mnist", ignore=ignored)
+    project = Project(tmp_path)
+    project.pulumi("stack", "init", "docker")
+    instances = {"instances": [[0.0] * 784]}
+    try:
+        project.pulumi("config", "set", "epochs", "1")
+        project.up()
+        address = project.outputs()["scoring_uri"]
+        assert httpx.post(address, json=instances, trust_env=False, timeout=10).status_code == 200
+        project.unchanged()
+        record = service.find(Workspace.open(tmp_path / ".trainstack" / "mnist"), "mnist")
+        with engine.connected() as client:
+            client.containers.get(record.container).remove(force=True)
+        project.pulumi("refresh", "--yes", "--skip-preview")
+        assert "drifted: service mnist has no container that runs" in project.up().text
+        assert project.outputs()["scoring_uri"] == address
+        assert httpx.post(address, json=instances, trust_env=False, timeout=10).status_code == 200
+    finally:
+        project.pulumi("destroy", "--yes", "--skip-preview", expect=None)
