@@ -80,7 +80,7 @@ class OwnEngine:
         return connect(self.address)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def own_engine(tmp_path_factory: pytest.TempPathFactory) -> Generator[OwnEngine]:
     """An engine that nobody else uses, with the tiny environment's image in it."""
     if shutil.which("dockerd") is None or shutil.which("ip") is None or os.geteuid() != 0:

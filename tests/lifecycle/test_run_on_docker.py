@@ -318,3 +318,26 @@ def test_a_run_that_moves_from_the_engine_to_this_machine_takes_along_what_it_sa
     starts = [int(line.split()[-1]) for line in run.merged_log.read_text().splitlines() if "starting" in line]
     assert starts[1] >= 10
     assert not left(run)
+
+
+def test_an_engine_behind_ssh_is_one_like_any_other(started, tmp_path, monkeypatch):
+    if shutil.which("docker") is None:
+        pytest.skip("ssh ends at the docker program, which is not here")
+    # Stands for the other machine: what ssh would run there runs here, over the same pipes.
+    (tmp_path / "bin").mkdir()
+    ssh = tmp_path / "bin" / "ssh"
+    ssh.write_text('#!/bin/sh\nfor last; do :; done\nexec sh -c "$last"\n')
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{ssh.parent}:{os.environ['PATH']}")
+    arguments = {"--steps": 40, "--pause": 0.1}
+    elsewhere = ComputeSpec(name="engine", target="docker", docker_host="ssh://somebody@elsewhere", max_nodes=2)
+    run = started(arguments, compute=elsewhere, secrets={"TOKEN": "by the way"}, secret_names=("TOKEN",))
+    until(lambda: printed(run, "step 3"), 60)
+    os.kill(run.read().supervisor, signal.SIGKILL)
+    until(lambda: run.read().status is Status.INTERRUPTED)
+    started(arguments, compute=elsewhere, secrets={"TOKEN": "by the way"}, secret_names=("TOKEN",))
+    record = submission.follow(run)
+    assert (record.status, record.attempt) == (Status.COMPLETED, 1)
+    assert run.merged_log.read_text() == "starting at 0\n" + "".join(f"step {step}\n" for step in range(1, 41))
+    assert json.loads((run.outputs / "seen.json").read_text())["token"] == "by the way"
+    assert gone(run)

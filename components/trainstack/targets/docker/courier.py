@@ -17,6 +17,7 @@ from trainstack.targets.docker.engine import Client, engine_errors
 from trainstack.targets.docker.stream import ContainerOutput
 from trainstack.targets.inbound import Inbound
 
+_FIRST_SECONDS = 0.4
 _AGAIN_SECONDS = 2.0
 _ASK_SECONDS = 0.2
 # Enough for a large last checkpoint on a slow line: as long as bytes arrive, the courier is waited for.
@@ -89,6 +90,8 @@ class Courier:
 
     def _follow(self) -> None:
         """Take in the stream; when it breaks, begin again, and once more after the end was asked for."""
+        # The nodes' agents come first: they need this moment to themselves, and have nothing to send yet.
+        self._ending.wait(_FIRST_SECONDS)
         last_try = False
         while not self._home_safe and not last_try:
             last_try = self._ending.is_set()

@@ -24,7 +24,8 @@ class StartedNode:
 
     def __init__(self, client: Client, container: str) -> None:
         """Start a container that has been created."""
-        self.container = container
+        self._client = client
+        self._container = container
         self._input = ContainerInput(client, container)
         try:
             client.api.start(container)
@@ -32,18 +33,26 @@ class StartedNode:
             self._input.close()
             raise
 
-    def tell(self, variables: dict[str, str]) -> None:
-        """Hand over what no configuration may hold."""
-        self._input.hand_over(json.dumps(variables).encode() + b"\n")
+    def tell(self, variables: dict[str, str]) -> DockerNode:
+        """Hand over what no configuration may hold; gives the node that now works."""
+        self._input.write(json.dumps(variables).encode() + b"\n")
+        return DockerNode(self._client, self._container, self._input)
 
 
 class DockerNode:
     """A container with a node's agent as its first process; a thread waits for its end."""
 
-    def __init__(self, client: Client, container: str) -> None:
-        """Watch a container that has been started."""
+    def __init__(self, client: Client, container: str, standard_input: ContainerInput | None = None) -> None:
+        """Watch a container that has been started.
+
+        Args:
+            client: The engine.
+            container: The container.
+            standard_input: Its standard input, to be closed once it has ended.
+        """
         self.container = container
         self._client = client
+        self._input = standard_input
         self._code: int | None = None
         self._out_of_memory = False
         threading.Thread(target=self._wait, daemon=True, name=f"wait {container[:12]}").start()
@@ -96,6 +105,8 @@ class DockerNode:
                 if time.monotonic() - away_since > OUTAGE_SECONDS:
                     self._code = -signal.SIGKILL
                 time.sleep(_PAUSE_SECONDS)
+        if self._input:
+            self._input.close()
 
 
 def exit_code(state: dict[str, Any]) -> int:

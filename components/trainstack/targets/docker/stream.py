@@ -60,22 +60,22 @@ class ContainerOutput:
 
 
 class ContainerInput:
-    """The standard input of a container. Attach before it starts; closing is its end of file."""
+    """The standard input of a container. Attach before it starts; closing is its end of file.
+
+    Over ssh closing ends the program that carries the bytes, wherever they are: so close only when they were read.
+    """
 
     def __init__(self, client: Client, container: str) -> None:
         """Attach to `container`."""
         self._socket = _attached(client, container, {"stdin": 1, "stream": 1})
 
-    def hand_over(self, data: bytes) -> None:
-        """Write it all, and close."""
-        try:
-            # Under a socket's file-like object, which is made for reading, lies the socket itself.
-            getattr(self._socket, "_sock", self._socket).sendall(data)
-        finally:
-            self.close()
+    def write(self, data: bytes) -> None:
+        """Write it all."""
+        # Under a socket's file-like object, which is made for reading, lies the socket itself.
+        getattr(self._socket, "_sock", self._socket).sendall(data)
 
     def close(self) -> None:
-        """Close without a word."""
+        """Close; a second time does nothing."""
         with contextlib.suppress(OSError, AttributeError):
             self._socket.close()
 

@@ -91,12 +91,9 @@ class DockerTarget:
             starting = [pool.submit(self._start, home, gang, index, marks) for index in range(gang.node_count)]
             courier = self._courier(home, gang, marks)
             courier.hand_over()
-            started = [one.result() for one in starting]
-            for node in started:
-                node.tell(gang.variables)
+            nodes = [one.tell(gang.variables) for one in [each.result() for each in starting]]
             courier.start()
             courier.note_working()
-            nodes = [DockerNode(client, node.container) for node in started]
         return DockerGang(nodes, courier)
 
     def attach(self, home: Home, attempt: int, node_count: int) -> DockerGang | None:
