@@ -65,6 +65,12 @@ def _of_packages(spec: EnvironmentSpec, lock: Lock, system: str, gpu: bool) -> P
     content = digests.of_json([system, contents, digests.of_bytes(text.partition(b"\n")[2])])
 
     def plain() -> Sources:
+        if lock.conda or "horovod" in lock.packages:
+            what = "a conda package" if lock.conda else "Horovod"
+            raise TrainstackError(
+                f"environment {spec.name}: {what} needs Docker with BuildKit, and this machine's `docker` has none: "
+                "install its buildx plugin, or push an image of your own and name it with image="
+            )
         simple = dockerfile.render_plain(spec.name, lock, base, variables=spec.variables)
         return simple.pop("Dockerfile"), image_builder.archive(simple)
 
