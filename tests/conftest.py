@@ -38,6 +38,14 @@ def zoo(serving_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def dense(serving_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The zoo's default signature alone: a model that is served without TensorFlow."""
+    folder = tmp_path_factory.mktemp("dense") / "model"
+    subprocess.run([serving_python, SAVE_ZOO, folder, "serving_default"], check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def horovod_python() -> Path:
     """The interpreter of the environment with TensorFlow 2.15 and Horovod, which takes minutes to build once."""
     spec = get_curated("tensorflow-2.15-horovod")

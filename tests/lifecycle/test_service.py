@@ -19,6 +19,7 @@ from trainstack.lifecycle.service import ServiceSpec
 from trainstack.lifecycle.service_process import living
 from trainstack.lifecycle.service_record import write_record
 from trainstack.lifecycle.workspace import Workspace
+from trainstack.serving.key import key_digest
 
 DIGITS = ServiceSpec(name="digits")
 
@@ -32,8 +33,8 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
 
 
 @pytest.fixture
-def zoo_model(workspace: Workspace, zoo: Path) -> model.ModelRecord:
-    return model.register(workspace, model.ModelSpec(name="zoo", framework_version="2.15.1"), zoo)
+def zoo_model(workspace: Workspace, dense: Path) -> model.ModelRecord:
+    return model.register(workspace, model.ModelSpec(name="zoo", framework_version="2.15.1"), dense)
 
 
 @pytest.fixture
@@ -135,7 +136,7 @@ def test_a_process_that_only_has_the_id_of_a_dead_server_is_not_killed(workspace
     lock = workspace.service("digits") / "instances" / "dead.lock"
     lock.parent.mkdir(parents=True)
     lock.write_text(
-        f'{{"pid": {other.pid}, "digest": "", "version": 1, "name": "", "port": 8501, "executable": "python"}}'
+        f'{{"pid": {other.pid}, "host": "127.0.0.1", "port": 8501, "executable": "python", "arguments": []}}'
     )
     try:
         service.stop(workspace, "digits")
@@ -267,25 +268,21 @@ def test_a_new_version_takes_over_the_port_while_clients_are_served(
     done = threading.Event()
 
     def ask() -> None:
-        # Connections may be refused or reset in the moment of the change; answers must never be wrong.
-        transport = httpx.HTTPTransport(retries=3)
-        while not done.is_set():
-            with httpx.Client(trust_env=False, transport=transport, timeout=10) as client:
-                try:
-                    answer = client.post(old.scoring_uri, json={"instances": [[1, 2, 3, 4]]})
-                except httpx.TransportError:
-                    continue
+        with httpx.Client(trust_env=False, timeout=30) as client:
+            while not done.is_set():
+                answer = client.post(old.scoring_uri, json={"instances": [[1, 2, 3, 4]]})
                 answers.append((answer.status_code, answer.headers["x-model-digest"]))
                 assert answer.json() == {"predictions": [[40.5, 49.0]]}
-            time.sleep(0.02)
+                time.sleep(0.005)
 
     with ThreadPoolExecutor() as pool:
         asking = pool.submit(ask)
-        new = service.replace(workspace, DIGITS, second, serving_python)
+        new = service.start(workspace, DIGITS, second, serving_python)
         time.sleep(0.5)
         done.set()
         asking.result(10)
-    assert (new.port, new.model_version, new.pid != old.pid) == (old.port, 2, True)
+    # The same server, with other contents: no connection had to end.
+    assert (new.port, new.model_version, new.pid) == (old.port, 2, old.pid)
     assert {status for status, _ in answers} == {200}
     assert answers[0][1] == zoo_model.digest
     assert answers[-1][1] == second.digest
@@ -305,7 +302,7 @@ def test_a_model_that_does_not_load_is_told_with_its_log_and_the_old_one_stays(
     assert service.find(workspace, "digits").status == "failed"
     assert living(workspace.service("digits")) == []
     record = service.start(workspace, DIGITS, zoo_model, serving_python)
-    with pytest.raises(TrainstackError, match="ended before it answered"):
+    with pytest.raises(TrainstackError, match=r"does not load what it is to serve: .*saved_model\.pb is damaged"):
         service.start(workspace, DIGITS, broken, serving_python)
     assert service.find(workspace, "digits") == record
     assert service.status(workspace, "digits").drift(zoo_model.digest) == ""
@@ -314,10 +311,10 @@ def test_a_model_that_does_not_load_is_told_with_its_log_and_the_old_one_stays(
 
 
 @pytest.mark.tensorflow
-def test_a_sample_input_that_the_model_refuses_fails_the_start(workspace: Workspace, zoo: Path, serving_python: Path):
+def test_a_sample_input_that_the_model_refuses_fails_the_start(workspace: Workspace, dense: Path, serving_python: Path):
     spec = model.ModelSpec(name="zoo", sample_input=[["seven"]])
     with pytest.raises(TrainstackError, match="the model refuses its sample input"):
-        service.start(workspace, DIGITS, model.register(workspace, spec, zoo), serving_python)
+        service.start(workspace, DIGITS, model.register(workspace, spec, dense), serving_python)
 
 
 @pytest.mark.tensorflow
@@ -331,11 +328,84 @@ def test_another_digest_than_the_recorded_one_is_drift(
     assert status.drift("f" * 64) == f"service digits serves {zoo_model.digest[:12]}, not ffffffffffff of zoo version 2"
 
 
+@pytest.mark.tensorflow
+def test_traffic_is_split_by_share_and_the_rest_is_reached_by_number_and_label(
+    workspace: Workspace, zoo_model: model.ModelRecord, second: model.ModelRecord, serving_python: Path
+):
+    spec = ServiceSpec(name="digits", traffic={"latest": 1, "1": 3}, labels={"stable": "1"}, mirror="latest")
+    record = service.start(workspace, spec, second, serving_python)
+    assert record.shares == {"1": 3, "2": 1}
+    assert (record.runtime, "LiteRT answers serving_default" in record.runtime_reason) == ("litert", True)
+    found = [predict(record).headers["x-model-version"] for _ in range(200)]
+    assert 20 < found.count("2") < 80
+    for path, digest in (("versions/2", second.digest), ("labels/stable", zoo_model.digest)):
+        address = record.scoring_uri.replace(":predict", f"/{path}:predict")
+        answer = httpx.post(address, json={"instances": [[1, 2, 3, 4]]}, trust_env=False)
+        assert (answer.status_code, answer.headers["x-model-digest"]) == (200, digest)
+    assert service.status(workspace, "digits").state == "healthy"
+    back = service.start(workspace, DIGITS, zoo_model, serving_python)
+    assert (back.pid, back.shares) == (record.pid, {"1": 1})
+    assert {predict(back).headers["x-model-digest"] for _ in range(20)} == {zoo_model.digest}
+
+
+@pytest.mark.tensorflow
+def test_a_service_for_others_takes_a_key_and_a_new_key_ends_the_old(
+    workspace: Workspace, zoo_model: model.ModelRecord, serving_python: Path
+):
+    open_to_all = ServiceSpec(name="digits", host="0.0.0.0")
+    with pytest.raises(InvalidInputError, match="so it takes a key"):
+        service.start(workspace, open_to_all, zoo_model, serving_python)
+    for key, other in (("first", "second"), ("second", "first")):
+        record = service.start(
+            workspace, open_to_all.model_copy(update={"key_digests": (key_digest(key),)}), zoo_model, serving_python
+        )
+        address = record.scoring_uri.replace("0.0.0.0", "127.0.0.1")
+        body = {"instances": [[1, 2, 3, 4]]}
+        sent = {
+            name: httpx.post(address, json=body, headers=headers, trust_env=False).status_code
+            for name, headers in (
+                ("none", {}),
+                ("right", {"Authorization": f"Bearer {key}"}),
+                ("right, other header", {"X-API-Key": key}),
+                ("wrong", {"Authorization": f"Bearer {other}"}),
+            )
+        }
+        assert sent == {"none": 401, "right": 200, "right, other header": 200, "wrong": 403}
+        kept = [path.read_bytes() for path in Path(record.folder).rglob("*") if path.is_file()]
+        assert not any(f'"{key}"'.encode() in content for content in kept)
+
+
+@pytest.mark.tensorflow
+def test_another_server_takes_over_the_socket_without_a_lost_request(
+    workspace: Workspace, zoo_model: model.ModelRecord, serving_python: Path
+):
+    old = service.start(workspace, DIGITS, zoo_model, serving_python)
+    done = threading.Event()
+    statuses: list[int] = []
+
+    def ask() -> None:
+        with httpx.Client(trust_env=False, timeout=30) as client:
+            while not done.is_set():
+                statuses.append(client.post(old.scoring_uri, json={"instances": [[1, 2, 3, 4]]}).status_code)
+
+    with ThreadPoolExecutor() as pool:
+        asking = [pool.submit(ask) for _ in range(3)]
+        new = service.start(workspace, ServiceSpec(name="digits", workers=1), zoo_model, serving_python)
+        done.set()
+        for one in asking:
+            one.result(30)
+    assert new.pid != old.pid
+    assert new.port == old.port
+    assert set(statuses) == {200}
+    assert [instance.pid for instance in living(Path(new.folder))] == [new.pid]
+
+
 _UP = """
 import sys
 from pathlib import Path
 from trainstack.lifecycle import model, service
 from trainstack.lifecycle.workspace import Workspace
+from trainstack.serving.key import key_digest
 
 workspace = Workspace.open(Path(sys.argv[1]))
 spec = service.ServiceSpec(name="digits")

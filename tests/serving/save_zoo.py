@@ -1,12 +1,14 @@
-"""Save one SavedModel with a signature for each thing that the protocol must carry: `save_zoo.py FOLDER`.
+"""Save one SavedModel with a signature for each thing that the protocol must carry: `save_zoo.py FOLDER [SIGNATURE …]`.
 
 Runs in a TensorFlow environment, as a script.
 """
 # pyright: reportMissingImports=false, reportMissingModuleSource=false, reportOptionalOperand=false
 
 import sys
+from pathlib import Path
 
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 
 def spec(shape, dtype, name):
@@ -59,6 +61,29 @@ class Zoo(tf.Module):
     def pick(self, index):
         return {"y": tf.gather(tf.constant([10, 20, 30]), index)}
 
+    @tf.function(input_signature=[spec([None], tf.string, "text"), spec([None], tf.int32, "index")])
+    def lookup(self, text, index):
+        return {"y": tf.gather(tf.constant(["a", "b", "c"]), index)}
+
+    @tf.function(input_signature=[spec([None, 2, 2, 1], tf.float32, "image"), spec([None], tf.int64, "scale")])
+    def image(self, image, scale):
+        scaled = image * tf.cast(scale, tf.float32)[:, None, None, None]
+        return {"sum": tf.reduce_sum(scaled, [1, 2, 3]), "largest": tf.reduce_max(scaled, [1, 2, 3])}
+
+    @tf.function(input_signature=[spec([None], tf.string, "inputs")])
+    def classify(self, inputs):
+        x = tf.io.parse_example(inputs, {"x": tf.io.FixedLenFeature([2], tf.float32)})["x"]
+        labels = tf.tile([["cat", "dog"]], [tf.shape(x)[0], 1])
+        return {"classes": labels, "scores": x}
+
+    @tf.function(input_signature=[spec([None], tf.string, "inputs")])
+    def regress(self, inputs):
+        found = tf.io.parse_example(
+            inputs,
+            {"x": tf.io.FixedLenFeature([2], tf.float32), "plus": tf.io.FixedLenFeature([], tf.int64, 0)},
+        )
+        return {"outputs": tf.reduce_sum(found["x"], 1) + tf.cast(found["plus"], tf.float32)}
+
     @tf.function(
         input_signature=[
             spec([None], getattr(tf, name), f"of_{name}")
@@ -75,10 +100,17 @@ class Zoo(tf.Module):
 
 
 zoo = Zoo()
-names = [
-    name
-    for name in vars(Zoo)
-    if name in ("pair", "any_rank", "binary", "echo", "quotient", "total", "uneven", "narrow", "pick", "types", "spin")
-]
+every = ["pair", "any_rank", "binary", "echo", "quotient", "total", "uneven", "narrow", "pick", "types", "spin"]
+every += ["lookup", "image", "classify", "regress"]
+# One name alone, `serving_default`, gives a model that LiteRT serves without TensorFlow.
+names = [name for name in sys.argv[2:] or every if name != "serving_default"]
 signatures = {"serving_default": zoo.dense, **{name: getattr(zoo, name) for name in names}}
 tf.saved_model.save(zoo, sys.argv[1], signatures=signatures)
+
+# What Keras and tf.function write says `predict`; estimators wrote what the other two paths ask for.
+file = Path(sys.argv[1]) / "saved_model.pb"
+proto = saved_model_pb2.SavedModel()
+proto.ParseFromString(file.read_bytes())
+for method in {"classify", "regress"}.intersection(names):
+    proto.meta_graphs[0].signature_def[method].method_name = f"tensorflow/serving/{method}"
+file.write_bytes(proto.SerializeToString())

@@ -24,7 +24,9 @@ class Served:
         self.port = free_port()
         self.log = log
         command = [str(python), str(SERVER), "--model-path", str(model), "--model-name", "zoo"]
-        command += ["--model-version", "3", "--model-digest", "d1g", "--port", str(self.port), *options]
+        command += ["--model-version", "3", "--model-digest", "d1g", "--port", str(self.port)]
+        # Beside the model: what was converted for one test serves the next.
+        command += ["--workers", "1", "--state", str(model.parent / "state"), *options]
         with log.open("wb") as file:
             self.process = subprocess.Popen(command, stdout=file, stderr=file)
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", trust_env=False, timeout=60)

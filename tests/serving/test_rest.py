@@ -160,8 +160,9 @@ def test_a_body_that_does_not_fit_is_400(served: Served, body: bytes, says: str)
     refused(served.client.post("/v1/models/zoo:predict", content=body), 400, says)
 
 
-def test_what_tensorflow_itself_refuses_is_its_reason_without_its_trace(served: Served):
-    refused(served.predict("pick", inputs=[7]), 400, "indices[0] = 7 is not in [0, 3)")
+def test_what_the_runtime_itself_refuses_is_its_reason_without_its_trace(served: Served):
+    refused(served.predict("pick", inputs=[7]), 400, "gather index out of bounds")
+    refused(served.predict("lookup", inputs={"text": ["a"], "index": [7]}), 400, "indices[0] = 7 is not in [0, 3)")
 
 
 @pytest.mark.parametrize(
@@ -182,7 +183,7 @@ def test_what_tensorflow_itself_refuses_is_its_reason_without_its_trace(served: 
         ("GET", "/v1/models/foo", 404, "Could not find any versions of model foo"),
         ("GET", "/v1/models/zoo/versions/9", 404, "Could not find version 9 of model zoo"),
         ("GET", "/v1/models/foo/metadata", 404, "Servable not found for request: Latest(foo)"),
-        ("POST", "/v1/models/zoo:classify", 501, "classify is not served"),
+        ("POST", "/v1/models/zoo:classify", 400, "key 'examples' is expected and was not found"),
         ("GET", "/", 404, "Not found"),
         ("GET", "/statuspage", 404, "Not found"),
     ],
@@ -205,14 +206,15 @@ def test_every_answer_names_the_digest_that_is_served(served: Served):
         assert (answer.headers["x-model-version"], answer.headers["x-model-digest"]) == ("3", "d1g")
 
 
-def test_health_says_which_model_and_which_process(served: Served):
-    assert served.client.get("/healthz").json() == {
-        "status": "ok",
-        "name": "zoo",
-        "version": 3,
-        "digest": "d1g",
-        "server": served.process.pid,
-    }
+def test_health_says_which_model_by_which_runtime_and_which_process(served: Served):
+    said = served.client.get("/healthz").json()
+    assert (said["status"], said["name"], said["version"], said["digest"]) == ("ok", "zoo", 3, "d1g")
+    assert (said["server"], said["workers"], said["error"]) == (served.process.pid, 1, None)
+    assert said["runtime"] == "litert+tensorflow"
+    assert "serving_default" in said["runtime_reason"]
+    assert "echo: input text is of type string" in said["runtime_reason"]
+    assert said["versions"][0]["weight"] == 1
+    assert len(said["plan"]) == 64
 
 
 def test_a_body_may_come_packed(served: Served):
@@ -231,3 +233,41 @@ def test_a_million_numbers_arrive_exactly(served: Served):
     answer = served.predict("any_rank", inputs=values)
     assert len(answer.json()["outputs"]) == 1_000_000
     assert answer.json()["outputs"][999_999] == pytest.approx(999_999 / 14 + 2, rel=1e-6)
+
+
+def test_classify_gives_labels_and_scores_for_each_example(served: Served):
+    body = {"signature_name": "classify", "examples": [{"x": [0.25, 0.75]}, {"x": [1.0, 0.0]}]}
+    answer = served.client.post("/v1/models/zoo:classify", json=body)
+    assert answer.json() == {"result": [[["cat", 0.25], ["dog", 0.75]], [["cat", 1.0], ["dog", 0.0]]]}
+
+
+def test_regress_gives_a_number_for_each_example_and_adds_the_context_to_all(served: Served):
+    body: dict[str, Any] = {"signature_name": "regress", "examples": [{"x": [1.0, 2.0]}, {"x": [3.0, 4.0], "plus": 1}]}
+    path = "/v1/models/zoo/versions/3:regress"
+    assert served.client.post(path, json=body).json() == {"result": [3.0, 8.0]}
+    body["context"] = {"plus": 10}
+    assert served.client.post(path, json=body).json() == {"result": [13.0, 8.0]}
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ({"signature_name": "classify", "examples": {}}, "value to be an list/array"),
+        ({"signature_name": "classify", "examples": []}, "is an empty array"),
+        ({"signature_name": "classify", "examples": [1]}, "Example must be JSON object but got JSON Number"),
+        ({"signature_name": "classify", "examples": [{"x": [1, "a"]}]}, "Unexpected element type in feature: x"),
+        ({"signature_name": "classify", "examples": [{"x": None}]}, "unexpected JSON type: Null"),
+        ({"signature_name": "classify", "examples": [{"x": [[1.0]]}]}, "unexpected JSON type: Array"),
+        ({"examples": [{"x": [1.0, 2.0]}]}, "method_name to be tensorflow/serving/classify. Was:"),
+        ({"signature_name": "none", "examples": [{}]}, 'Serving signature name: "none" not found'),
+    ],
+)
+def test_an_example_that_does_not_fit_is_refused(served: Served, body: dict[str, Any], says: str):
+    refused(served.client.post("/v1/models/zoo:classify", json=body), 400, says)
+
+
+def test_images_and_scalars_of_several_inputs_are_answered(served: Served):
+    row = {"image": [[[1.0], [2.0]], [[3.0], [4.0]]], "scale": 2}
+    assert served.predict("image", instances=[row, row]).json() == {
+        "predictions": [{"largest": 8.0, "sum": 20.0}, {"largest": 8.0, "sum": 20.0}]
+    }

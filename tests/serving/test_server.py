@@ -159,7 +159,7 @@ def test_a_port_where_somebody_listens_ends_the_server_before_it_loads(start: St
     assert "loading" not in ended.stderr
 
 
-def test_two_servers_do_not_share_a_port_unless_told_to(start: Start, serving_python: Path, zoo: Path):
+def test_two_servers_do_not_share_a_port(start: Start, serving_python: Path, zoo: Path):
     first = start().ready()
     command = [serving_python, SERVER, "--model-path", zoo, "--model-name", "zoo", "--port", str(first.port)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)

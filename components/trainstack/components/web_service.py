@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
 
-from trainstack.components.base import Component, LifecycleResource
+from trainstack.components.base import Component, LifecycleResource, portable_path
 from trainstack.components.compute import Compute
 from trainstack.components.model import Model
 from trainstack.provider.handles import WebServiceHandle
@@ -18,11 +19,22 @@ class WebServiceArgs:
 
     Attributes:
         model: The model to serve.
-        port: The port on 127.0.0.1; a free one is chosen, and kept, when left out.
+        port: Its port; a free one is chosen, and kept, when left out.
         compute: Where it runs; a process of this machine when left out. With target `docker` it is a container, and the
             port is one of the engine's machine.
         server: `trainstack`, or `tensorflow-serving`, which needs a compute with target `docker`.
         server_image: The image of TensorFlow Serving; the one for the model's TensorFlow when left out.
+        host: The address to listen on. Another than 127.0.0.1 takes a key.
+        key_rotation: Any text, to have a key that clients must send; another text makes another key.
+        tls_certificate: PEM file with a certificate chain, for https.
+        tls_key: PEM file with its private key.
+        traffic: Shares of the model's versions, such as `{"5": 10, "4": 90}`; `latest` is the version of `model`, which
+            gets all when left out.
+        mirror: A version that gets a copy of the requests to the others; nobody sees its answers.
+        labels: Version labels for the paths, such as `{"stable": "4", "canary": "latest"}`.
+        capture: Share of requests whose inputs and outputs are kept in the workspace, 0 to 1.
+        runtime: `auto` takes LiteRT where it answers as TensorFlow does; `tensorflow` never takes it.
+        workers: Processes that answer; left out, as many as the model's resource configuration has cores.
     """
 
     model: Model
@@ -30,21 +42,38 @@ class WebServiceArgs:
     compute: Compute | None = None
     server: pulumi.Input[str] = "trainstack"
     server_image: pulumi.Input[str] | None = None
+    host: pulumi.Input[str] = "127.0.0.1"
+    key_rotation: pulumi.Input[str] | None = None
+    tls_certificate: pulumi.Input[str] | None = None
+    tls_key: pulumi.Input[str] | None = None
+    traffic: Mapping[str, pulumi.Input[int]] | None = None
+    mirror: pulumi.Input[str] | None = None
+    labels: Mapping[str, pulumi.Input[str]] | None = None
+    capture: pulumi.Input[float] = 0.0
+    runtime: pulumi.Input[str] = "auto"
+    workers: pulumi.Input[int] | None = None
 
 
 class _Resource(LifecycleResource, module="trainstack", name="WebService"):
-    outputs = ("scoring_uri", "served_port")
+    outputs = ("scoring_uri", "served_port", "served_runtime", "runtime_reason", "key")
     scoring_uri: pulumi.Output[str]
+    served_runtime: pulumi.Output[str]
+    runtime_reason: pulumi.Output[str]
+    key: pulumi.Output[str]
 
 
 class WebService(Component):
-    """A model served with TensorFlow Serving's REST paths, without any code.
+    """A model served by TensorFlow Serving's REST paths and the Open Inference Protocol, without any code.
 
-    Healthy, and serving this very model, before `pulumi up` returns; stopped by `pulumi destroy`.
+    Healthy, and serving this very model, before `pulumi up` returns; stopped by `pulumi destroy`. Another model, or
+    other shares, replace what is served without a lost request.
 
     Attributes:
         name: Its name.
         scoring_uri: The address to post instances to.
+        key: What clients send as `Authorization: Bearer KEY`, secret; empty where there is none.
+        runtime: What computes: `litert`, `tensorflow` or both.
+        runtime_reason: Why.
 
     Example:
         ```python
@@ -58,21 +87,43 @@ class WebService(Component):
         super().__init__(name, opts)
         self.name = name
         compute = args.compute
+        secret = pulumi.ResourceOptions(additional_secret_outputs=["key"])
+        props = {
+            "workspace": args.model.workspace.root,
+            "name": name,
+            "model_name": args.model.name,
+            "model_version": args.model.version,
+            "model_digest": args.model.digest,
+            "port": args.port,
+            "server": args.server,
+            "server_image": args.server_image,
+            **({"compute": compute.spec, **compute.workspace.images} if compute else {}),
+            "host": args.host,
+            "key_rotation": args.key_rotation,
+            "tls_certificate": None if args.tls_certificate is None else portable_path(args.tls_certificate),
+            "tls_key": None if args.tls_key is None else portable_path(args.tls_key),
+            "traffic": args.traffic,
+            "mirror": args.mirror,
+            "labels": args.labels,
+            "capture": args.capture,
+            "runtime": args.runtime,
+            "workers": args.workers,
+        }
         self._resource = _Resource(
             WebServiceHandle(),
             name,
-            {
-                "workspace": args.model.workspace.root,
-                "name": name,
-                "model_name": args.model.name,
-                "model_version": args.model.version,
-                "model_digest": args.model.digest,
-                "port": args.port,
-                "server": args.server,
-                "server_image": args.server_image,
-                **({"compute": compute.spec, **compute.workspace.images} if compute else {}),
-            },
-            self._child_options([compute]),
+            {key: value for key, value in props.items() if value is not None},
+            pulumi.ResourceOptions.merge(self._child_options([compute]), secret),
         )
         self.scoring_uri = self._resource.scoring_uri
-        self.register_outputs({"scoring_uri": self.scoring_uri})
+        self.key = self._resource.key
+        self.runtime = self._resource.served_runtime
+        self.runtime_reason = self._resource.runtime_reason
+        self.register_outputs(
+            {
+                "scoring_uri": self.scoring_uri,
+                "key": self.key,
+                "runtime": self.runtime,
+                "runtime_reason": self.runtime_reason,
+            }
+        )

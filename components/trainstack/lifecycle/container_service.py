@@ -217,8 +217,10 @@ def _ours(spec: ServiceSpec, model: ModelRecord, image: Image) -> tuple[str, ...
     return (
         image.python, f"{FOLDER}/serving", "--model-path", f"{FOLDER}/model", "--model-name", model.name,
         "--model-version", str(model.version), "--model-digest", model.digest, "--host", "0.0.0.0",  # noqa: S104
-        "--port", str(PORT), "--threads", str(service_process.threads(model)), "--drain", str(spec.drain_timeout),
-        *sample,
+        "--port", str(PORT), "--workers", str(service_process.workers(spec, model)), "--runtime", spec.runtime,
+        "--drain", str(spec.drain_timeout), *sample,
+        # The engine gives the port to its own machine alone, so a key is for whoever asks for one.
+        *(f"--key-digest={one}" for one in spec.key_digests), "--open-to-all",
     )  # fmt: skip
 
 
@@ -231,7 +233,7 @@ def _tf_serving(model: ModelRecord) -> tuple[str, ...]:
 
 def _code() -> dict[str, str]:
     """Our server's own files, so that another version of it is another server."""
-    return {path.name: digests.of_file(path) for path in sorted(_SERVER.glob("*.py"))}
+    return {path.name: digests.of_file(path) for path in sorted(_SERVER.glob("*.[ph]*"))}
 
 
 def _content(spec: ServiceSpec, model: ModelRecord) -> IO[bytes]:
@@ -248,7 +250,7 @@ def _content(spec: ServiceSpec, model: ModelRecord) -> IO[bytes]:
         for name in model.files:
             tar.add(Path(model.path) / name, f"{base}/{name}", filter=anyones)
         if spec.server == "trainstack":
-            for path in sorted(_SERVER.glob("*.py")):
+            for path in sorted(_SERVER.glob("*.[ph]*")):
                 tar.add(path, f"serving/{path.name}", filter=anyones)
             if model.sample_input is not None:
                 with tempfile.NamedTemporaryFile() as sample:

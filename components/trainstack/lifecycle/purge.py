@@ -137,8 +137,9 @@ def _run_needed_by(workspace: Workspace, victim: Victim) -> Iterator[str]:
 
 def _model_needed_by(workspace: Workspace, victim: Victim) -> Iterator[str]:
     for service in list_services(workspace):
-        served = {(one.name, one.version) for one in living(Path(service.folder))}
+        served = {pair for one in living(Path(service.folder)) for pair in one.served}
         if service.status != "stopped":
+            served |= {(service.model_name, int(version)) for version in service.shares}
             served.add((service.model_name, service.model_version))
         if (victim.name, victim.version) in served:
             yield f"service {service.name} serves it"

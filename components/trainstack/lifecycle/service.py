@@ -7,16 +7,17 @@ for, and does nothing where it already is. `docs/serving.md` tells the whole.
 from __future__ import annotations
 
 import re
-import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
 from trainstack.lifecycle import service_process as process
 from trainstack.lifecycle.exclusion import alone, together
 from trainstack.lifecycle.model import ModelRecord, drift
+from trainstack.lifecycle.service_plan import served_models, service_plan
 from trainstack.lifecycle.service_port import chosen_port, validate_port
 from trainstack.lifecycle.service_record import (
     ServiceRecord,
@@ -27,15 +28,18 @@ from trainstack.lifecycle.service_record import (
     write_record,
 )
 from trainstack.lifecycle.workspace import Workspace, checked_name
+from trainstack.serving.plan import Plan
+from trainstack.store.atomic import write_bytes, write_json
 
 __all__ = [
     "ServiceRecord",
     "ServiceSpec",
     "ServiceStatus",
     "check_servable",
+    "environment_of",
     "find",
     "list_services",
-    "replace",
+    "served_models",
     "serving_environment",
     "start",
     "status",
@@ -92,13 +96,21 @@ def tensorflow_serving_image(framework_version: str | None) -> str:
     return f"tensorflow/serving:{match[0]}" if match else "tensorflow/serving:latest"
 
 
+def environment_of(models: list[ModelRecord]) -> str:
+    """Name the curated environment that serves several versions of a model: the newest that one of them takes."""
+    order = {name: version for version, name in _ENVIRONMENTS.items()}
+    return max((serving_environment(one.framework_version) for one in models), key=order.__getitem__)
+
+
 def start(
     workspace: Workspace, spec: ServiceSpec, model: ModelRecord, python: Path, progress: Progress = _silent
 ) -> ServiceRecord:
-    """Make a service serve a model, and return when it does.
+    """Make a service serve what is asked for, and return when it does.
 
-    A server that serves it already is left alone. Else a new one is started, beside the old one where there is one;
-    when it answers with the model's digest, the old one is ended. When it does not come up, the old one stays.
+    A server that runs is told what to serve from now on: it loads that beside what it serves, and switches. A new one
+    is started where there is none, or where the one there is cannot become what is asked for (another interpreter,
+    port or certificate); it takes over the old one's socket, which then drains. When what is asked for does not come
+    up, the service goes on as it was.
 
     Args:
         workspace: The workspace.
@@ -112,10 +124,14 @@ def start(
 
     Raises:
         InvalidInputError: The port is taken, or the model is none that can be served.
-        TrainstackError: The server did not come up; its last lines and its log's path are in the message.
+        TrainstackError: It did not come up; its last lines and its log's path are in the message.
     """
     checked_name(spec.name, "service")
-    check_servable(workspace, model)
+    if not spec.is_local and not spec.key_digests:
+        raise InvalidInputError(f"service {spec.name}: host {spec.host} is not this machine alone, so it takes a key")
+    models = served_models(workspace, spec, model)
+    for one in models:
+        check_servable(workspace, one)
     folder = workspace.service(spec.name)
     python = python.absolute()
     with (
@@ -129,35 +145,40 @@ def start(
         # One service at a time chooses a port and notes it.
         with alone(workspace.root / "services" / ".ports.lock", lambda: None):
             port = chosen_port(workspace, spec, old, servers, progress)
-            record = _record(spec, model, python, port, folder)
+            plan = service_plan(spec, model, models, folder)
+            record = _record(spec, model, plan, python, port, folder)
             if not servers:
                 write_record(record)
-        found = [server for server in servers if server.port == port and server.serves(model, python)]
+        given = process.arguments(spec, model)
+        wanted = (spec.host, port, str(python), given)
+        found = [one for one in servers if (one.host, one.port, one.python, one.arguments) == wanted]
         begun = record.log.stat().st_size if record.log.exists() else 0
+        before = found[-1].plan.read_bytes() if found else b""
         try:
             if found:
                 server = found[-1]
+                write_json(server.plan, plan.to_json())
             else:
-                shared = any(server.port == port for server in servers)
-                if shared and sys.platform != "linux":
-                    # Only Linux deals connections out to all who listen on one port.
-                    process.terminate(servers, drain=spec.drain_timeout)
-                    shared = False
+                same = [one for one in servers if one.hands_over and (one.host, one.port) == (spec.host, port)]
+                # One that holds the port and cannot hand it over (it loads, or has another address) must go first.
+                process.terminate([one for one in servers if one.port == port and one not in same], drain=1)
                 progress(f"starting a server for {model.name} version {model.version} on port {port}")
                 server = process.launch(
                     folder,
-                    model,
+                    plan,
                     python,
+                    spec=spec,
                     port=port,
-                    host=spec.host,
-                    shared=shared,
-                    drain=spec.drain_timeout,
+                    given=given,
+                    before=same[-1] if same else None,
                     held=held,
                 )
-            _await_healthy(server, spec, progress)
+            said = _await_serving(server, spec, progress)
         except TrainstackError as exc:
-            # What was there before stays, unless it is what failed to answer.
-            failed = [one for one in process.living(folder) if one not in servers or one in found]
+            # What was there before stays.
+            if found and found[-1].alive:
+                write_bytes(found[-1].plan, before)
+            failed = [one for one in process.living(folder) if one not in servers]
             process.terminate(failed, drain=1)
             if not process.living(folder):
                 write_record(record.model_copy(update={"status": "failed"}))
@@ -166,12 +187,19 @@ def start(
             raise TrainstackError(f"service {spec.name}: {exc}; its log is {record.log}{shown}") from exc
         now = datetime.now(UTC).isoformat(timespec="seconds")
         unchanged = old is not None and old.pid == server.pid and old.status == "running"
-        started = old.started if old is not None and unchanged else now
-        record = record.model_copy(update={"status": "running", "pid": server.pid, "started": started})
+        update = {
+            "status": "running",
+            "pid": server.pid,
+            "started": old.started if old is not None and unchanged else now,
+            **_runtime(said, model),
+        }
+        record = record.model_copy(update=update)
         write_record(record)
         others = [one for one in process.living(folder) if one.pid != server.pid]
         if others:
             progress("ending the old server")
+            # One whose socket was taken over ends by itself, once its clients have come over.
+            process.await_end([one for one in others if one.port == port], spec.drain_timeout)
             process.terminate(others, drain=spec.drain_timeout)
         progress(f"serving at {record.scoring_uri}")
         return record
@@ -188,13 +216,6 @@ def find(workspace: Workspace, name: str) -> ServiceRecord:
         names = ", ".join(found.name for found in list_services(workspace)) or "none"
         raise NotFoundError(f"no service {name!r} in {workspace.root}: there is {names}")
     return record
-
-
-def replace(
-    workspace: Workspace, spec: ServiceSpec, model: ModelRecord, python: Path, progress: Progress = _silent
-) -> ServiceRecord:
-    """Make a service serve another model version on the same port; the same as `start`."""
-    return start(workspace, spec, model, python, progress)
 
 
 def stop(workspace: Workspace, name: str) -> None:
@@ -234,16 +255,25 @@ def status(workspace: Workspace, name: str) -> ServiceStatus:
     servers = process.living(Path(record.folder))
     if not servers:
         return ServiceStatus(state="down", detail=f"service {name} is not running; its log is {record.log}")
-    said = process.answer(record.host, record.port)
-    if said is None or said.get("server") not in {server.pid for server in servers}:
+    said = process.answer(record.host, record.port, tls=record.tls)
+    server = next((one for one in servers if said is not None and said.get("server") == one.pid), None)
+    if said is None or server is None:
         return ServiceStatus(state="starting", detail=f"service {name} does not answer yet on port {record.port}")
-    digest = str(said["digest"])
+    digests = {one["version"]: str(one["digest"]) for one in said["versions"]}
+    digest = digests.get(record.model_version, str(said["digest"]))
     if digest != record.model_digest:
         return ServiceStatus(
             state="other",
             digest=digest,
             detail=f"service {name} serves {digest[:12]}, not {record.model_digest[:12]} of "
             f"{record.model_name} version {record.model_version}",
+        )
+    shares = {str(one["version"]): one["weight"] for one in said["versions"] if one["weight"]}
+    if shares != record.shares:
+        return ServiceStatus(
+            state="other",
+            digest=digest,
+            detail=f"service {name} splits its traffic {shares}, not {record.shares}",
         )
     return ServiceStatus(
         state="healthy",
@@ -274,7 +304,9 @@ def check_servable(workspace: Workspace, model: ModelRecord) -> None:
         )
 
 
-def _record(spec: ServiceSpec, model: ModelRecord, python: Path, port: int, folder: Path) -> ServiceRecord:
+def _record(spec: ServiceSpec, model: ModelRecord, plan: Plan, python: Path, port: int, folder: Path) -> ServiceRecord:
+    scheme = "https" if spec.tls_certificate else "http"
+    host = f"[{spec.host}]" if ":" in spec.host else spec.host
     return ServiceRecord(
         name=spec.name,
         model_name=model.name,
@@ -282,23 +314,36 @@ def _record(spec: ServiceSpec, model: ModelRecord, python: Path, port: int, fold
         model_digest=model.digest,
         host=spec.host,
         port=port,
-        scoring_uri=f"http://{spec.host}:{port}/v1/models/{model.name}:predict",
+        scoring_uri=f"{scheme}://{host}:{port}/v1/models/{model.name}:predict",
+        tls=spec.tls_certificate is not None,
+        shares={str(one.version): one.weight for one in plan.versions if one.weight},
         status="starting",
         python=str(python),
         folder=str(folder),
     )
 
 
-def _await_healthy(server: process.Instance, spec: ServiceSpec, progress: Progress) -> None:
+def _runtime(said: dict[str, Any], model: ModelRecord) -> dict[str, str]:
+    """What computes the model's own version, and why, as the server says."""
+    own = next(one for one in said["versions"] if one["version"] == model.version)
+    return {"runtime": own["runtime"], "runtime_reason": own["runtime_reason"]}
+
+
+def _await_serving(server: process.Instance, spec: ServiceSpec, progress: Progress) -> dict[str, Any]:
+    """Wait until every worker of a server serves what it is told to, and give what it then says of itself."""
     begun = time.monotonic()
     told = 0
+    digest = server.plan_digest
     while (waited := time.monotonic() - begun) < spec.start_timeout:
         if not server.alive:
             raise TrainstackError("its server ended before it answered")
         # While two servers share the port, the old one may be asked: then ask again.
-        said = process.answer(spec.host, server.port)
-        if said is not None and said.get("server") == server.pid and said["digest"] == server.digest:
-            return
+        said = process.answer(spec.host, server.port, tls=spec.tls_certificate is not None)
+        if said is not None and said.get("server") == server.pid:
+            if said["plan"] == digest:
+                return said
+            if said["error"] is not None and said["error"]["plan"] == digest:
+                raise TrainstackError(f"it does not load what it is to serve: {said['error']['message']}")
         if waited - told >= 1:
             told = int(waited)
             progress(f"loading the model, {told} s")

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
+import hashlib
 import json
 import math
 import os
@@ -23,7 +25,9 @@ from typing import Any
 
 from trainstack.errors import TrainstackError
 from trainstack.lifecycle.model_record import ModelRecord
-from trainstack.store.atomic import disk_errors, write_json
+from trainstack.lifecycle.service_record import ServiceSpec
+from trainstack.serving.plan import Plan
+from trainstack.store.atomic import disk_errors, read_json, write_json
 
 _SERVER = Path(__file__).parents[1] / "serving"
 _TAIL = 20
@@ -39,30 +43,44 @@ class Instance:
     Attributes:
         lock: The file that it holds.
         pid: Its process, which leads a session of its own.
-        digest: Digest of the model that it was started for.
-        version: That model's version.
-        name: That model's name.
+        host: The address that it was given.
         port: The port that it was given.
         python: The interpreter that runs it.
+        arguments: What else it was started with that cannot change while it runs.
     """
 
     lock: Path
     pid: int
-    digest: str
-    version: int
-    name: str
+    host: str
     port: int
     python: str
+    arguments: list[str]
 
     @property
     def alive(self) -> bool:
-        """Whether the process, or its worker, still holds its lock."""
+        """Whether the process, or a worker of it, still holds its lock."""
         return _held(self.lock)
 
-    def serves(self, model: ModelRecord, python: Path) -> bool:
-        """Whether it was started for this model, by this interpreter."""
-        wanted = (model.name, model.version, model.digest, str(python))
-        return (self.name, self.version, self.digest, self.python) == wanted
+    @property
+    def plan(self) -> Path:
+        """The document that says what it serves, which it watches."""
+        return self.lock.with_suffix(".plan.json")
+
+    @property
+    def hands_over(self) -> bool:
+        """Whether it is far enough to give its listening socket to the next server."""
+        return self.lock.with_suffix(".sock").exists()
+
+    @property
+    def served(self) -> set[tuple[str, int]]:
+        """Name and number of each model version that it is told to serve."""
+        plan = Plan.from_json(read_json(self.plan))
+        return {(plan.name, one.version) for one in plan.versions}
+
+    @property
+    def plan_digest(self) -> str:
+        """How the server names that document."""
+        return hashlib.sha256(self.plan.read_bytes()).hexdigest()
 
 
 def living(folder: Path) -> list[Instance]:
@@ -80,23 +98,44 @@ def sweep(folder: Path) -> None:
     """Remove what dead servers left; only for whoever holds the service's own lock."""
     for lock in (folder / "instances").glob("*.lock"):
         if not _held(lock):
-            lock.with_suffix(".json").unlink(missing_ok=True)
-            lock.unlink(missing_ok=True)
+            for other in (lock.with_suffix(".plan.json"), lock.with_suffix(".sock"), lock):
+                other.unlink(missing_ok=True)
+
+
+def workers(spec: ServiceSpec, model: ModelRecord) -> int:
+    """Processes that answer for a model: few by default, since services share the machine with training."""
+    asked = model.resource_configuration.cpu if model.resource_configuration else 2
+    return spec.workers or max(1, min(os.cpu_count() or 1, math.ceil(asked)))
+
+
+def arguments(spec: ServiceSpec, model: ModelRecord) -> list[str]:
+    """What a server is started with that cannot change while it runs: its workers and its certificate."""
+    tls = ["--tls-certificate", spec.tls_certificate, "--tls-key", spec.tls_key] if spec.tls_certificate else []
+    # Another version of the server itself is another server.
+    return ["--workers", str(workers(spec, model)), *map(str, tls), "--code", _code_digest()]
 
 
 def launch(
-    folder: Path, model: ModelRecord, python: Path, *, port: int, host: str, shared: bool, drain: int, held: int
+    folder: Path,
+    plan: Plan,
+    python: Path,
+    *,
+    spec: ServiceSpec,
+    port: int,
+    given: list[str],
+    before: Instance | None,
+    held: int,
 ) -> Instance:
     """Start a server and return once it is on its own; it still has to load the model.
 
     Args:
         folder: The service's folder.
-        model: What to serve.
+        plan: What to serve.
         python: The interpreter of a serving environment.
+        spec: How the service is asked for.
         port: The port to listen on.
-        host: The address to listen on.
-        shared: Whether another server of this service listens there already.
-        drain: Seconds for requests in flight at its end.
+        given: What `arguments` gave.
+        before: A server whose listening socket it takes over, so that no connection is lost; None for a new one.
         held: Descriptor of the service's lock: kept open by the starting process until it holds a lock of its own,
             so that whoever comes after a killed `up` finds it.
 
@@ -104,18 +143,15 @@ def launch(
         TrainstackError: It did not come up.
     """
     lock = folder / "instances" / f"{secrets.token_hex(4)}.lock"
-    command = [str(python), str(_SERVER), "--model-path", model.path, "--model-name", model.name]
-    command += ["--model-version", str(model.version), "--model-digest", model.digest]
-    command += ["--host", host, "--port", str(port), "--threads", str(threads(model)), "--drain", str(drain)]
+    document = lock.with_suffix(".plan.json")
+    command = [str(python), str(_SERVER), "--plan", str(document), "--host", spec.host, "--port", str(port)]
+    command += [*given, "--state", str(folder), "--drain", str(spec.drain_timeout)]
     command += ["--lock", str(lock), "--detach", "--release", str(held)]
-    if shared:
-        command.append("--shared")
+    if before is not None:
+        command += ["--takeover", str(before.lock.with_suffix(".sock"))]
     with disk_errors(lock):
         lock.parent.mkdir(parents=True, exist_ok=True)
-        if model.sample_input is not None:
-            sample = lock.with_suffix(".json")
-            write_json(sample, model.sample_input)
-            command += ["--sample-input", str(sample)]
+        write_json(document, plan.to_json())
         log = (folder / "log.txt").open("ab")
     with log:
         try:
@@ -161,14 +197,25 @@ def terminate(instances: list[Instance], *, drain: float) -> None:
     )
 
 
-def answer(host: str, port: int, *, timeout: float = 2.0) -> dict[str, Any] | None:
+def await_end(instances: list[Instance], seconds: float) -> None:
+    """Wait until servers have ended by themselves, for so long at most."""
+    for _ in _until(seconds):
+        if not any(instance.alive for instance in instances):
+            return
+
+
+def answer(host: str, port: int, *, tls: bool = False, timeout: float = 2.0) -> dict[str, Any] | None:
     """What a server says of itself at `/healthz`; None when none of ours answers."""
     import httpx
 
+    # A server that listens everywhere is asked on this machine.
+    reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    address = f"[{reached}]" if ":" in reached else reached
     try:
-        # Without the proxies of the environment: it is on this machine.
-        with httpx.Client(trust_env=False, timeout=timeout) as client:
-            found = client.get(f"http://{host}:{port}/healthz").json()
+        # Without the proxies of the environment: it is on this machine. Nothing secret is sent, and who answers is
+        # told by its process, so the certificate need not name this address.
+        with httpx.Client(trust_env=False, timeout=timeout, verify=False) as client:  # noqa: S501
+            found = client.get(f"{'https' if tls else 'http'}://{address}:{port}/healthz").json()
     except (httpx.HTTPError, ValueError):
         return None
     return found if isinstance(found, dict) and "digest" in found else None  # pyright: ignore[reportUnknownVariableType]
@@ -207,11 +254,10 @@ def _identify(lock: Path) -> Instance | None:
             return Instance(
                 lock=lock,
                 pid=found["pid"],
-                digest=found["digest"],
-                version=found["version"],
-                name=found["name"],
+                host=found["host"],
                 port=found["port"],
                 python=found["executable"],
+                arguments=found["arguments"],
             )
     raise TrainstackError(f"{lock} is held by a process that does not say who it is: end it, then run again")
 
@@ -233,11 +279,13 @@ def _until(seconds: float) -> Iterator[None]:
         time.sleep(0.05)
 
 
-def threads(model: ModelRecord) -> int:
-    """Threads for a model's server: few by default, since services share the machine with training."""
-    cores = os.cpu_count() or 1
-    asked = model.resource_configuration.cpu if model.resource_configuration else 2
-    return max(1, min(cores, math.ceil(asked)))
+@functools.cache
+def _code_digest() -> str:
+    content = hashlib.sha256()
+    for file in sorted(_SERVER.glob("*.*")):
+        if file.is_file():
+            content.update(file.read_bytes())
+    return content.hexdigest()[:12]
 
 
 def _environment() -> dict[str, str]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from trainstack.errors import TrainstackError
 from trainstack.lifecycle.workspace import Workspace
 from trainstack.store.atomic import disk_errors, read_json, write_json
 
 _RECORD = "service.json"
+LATEST = "latest"
+"""Stands for the version of the model that a service is declared with."""
 
 
 class ServiceSpec(BaseModel):
@@ -20,8 +23,17 @@ class ServiceSpec(BaseModel):
 
     Attributes:
         name: Its name.
-        port: Port on the loopback address; 0 for a free one, which is then kept.
-        host: The address; only this machine's own.
+        port: Its port; 0 for a free one, which is then kept.
+        host: The address to listen on; another than this machine's own takes a key.
+        traffic: Version number (or `latest`, the model's own) to its share; all to the model's own when empty.
+        mirror: A version that gets a copy of what the others answer.
+        labels: Version label to version number, or `latest`.
+        key_digests: SHA-256 of each key that is let in; everybody when empty.
+        tls_certificate: PEM file with the certificate chain, for https.
+        tls_key: PEM file with its private key.
+        capture: Share of requests that are kept in the workspace, 0 to 1.
+        runtime: `auto`, or `tensorflow` to never use LiteRT.
+        workers: Processes that answer; None for what the model asks for, at most one a core.
         start_timeout: Seconds that the model has to load and answer.
         drain_timeout: Seconds that requests in flight have to finish when the service stops.
         target: Where it runs: `local`, a process of this machine, or `docker`, a container.
@@ -34,13 +46,42 @@ class ServiceSpec(BaseModel):
 
     name: str
     port: int = 0
-    host: Literal["127.0.0.1"] = "127.0.0.1"
+    host: str = "127.0.0.1"
+    traffic: dict[str, int] = {}
+    mirror: str | None = None
+    labels: dict[str, str] = {}
+    key_digests: tuple[str, ...] = ()
+    tls_certificate: str | None = None
+    tls_key: str | None = None
+    capture: float = Field(default=0.0, ge=0, le=1)
+    runtime: Literal["auto", "tensorflow"] = "auto"
+    workers: int | None = Field(default=None, gt=0, le=64)
     start_timeout: float = Field(default=180.0, gt=0)
     drain_timeout: int = Field(default=20, gt=0)
     target: Literal["local", "docker"] = "local"
     docker_host: str | None = None
     server: Literal["trainstack", "tensorflow-serving"] = "trainstack"
     server_image: str | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> ServiceSpec:
+        try:
+            ipaddress.ip_address(self.host)
+        except ValueError:
+            raise ValueError(f"host {self.host!r} is no address: write one like 127.0.0.1, 0.0.0.0 or ::") from None
+        for name in (*self.traffic, *self.labels.values(), *([self.mirror] if self.mirror is not None else [])):
+            if name != LATEST and not (name.isdecimal() and int(name) > 0):
+                raise ValueError(f"version {name!r} is no number of a version, and not {LATEST!r}")
+        if self.traffic and (min(self.traffic.values()) < 0 or not any(self.traffic.values())):
+            raise ValueError("traffic: shares are whole numbers from 0 on, and one is more than 0")
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key go together")
+        return self
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach it."""
+        return ipaddress.ip_address(self.host).is_loopback
 
 
 class ServiceRecord(BaseModel):
@@ -54,6 +95,10 @@ class ServiceRecord(BaseModel):
         host: The address that it listens on.
         port: The port; kept when the service stops, for when it starts again.
         scoring_uri: Where predictions are posted to.
+        tls: Whether it speaks https.
+        shares: Version number to its share of the traffic.
+        runtime: What computes: `litert`, `tensorflow` or both.
+        runtime_reason: Why.
         pid: The server's process, while it runs.
         status: What was last done: `starting`, `running`, `stopped` or `failed`.
         started: When it last became healthy, ISO 8601, UTC.
@@ -70,6 +115,10 @@ class ServiceRecord(BaseModel):
     host: str
     port: int
     scoring_uri: str
+    tls: bool = False
+    shares: dict[str, int] = {}
+    runtime: str = ""
+    runtime_reason: str = ""
     pid: int | None = None
     status: Literal["starting", "running", "stopped", "failed"]
     started: str | None = None

@@ -1,6 +1,8 @@
-"""Web services: a registered model behind TensorFlow Serving's REST paths."""
+"""Web services: a registered model behind TensorFlow Serving's REST paths and the Open Inference Protocol."""
 
 from __future__ import annotations
+
+import secrets
 
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, UpdateResult
 
@@ -10,6 +12,7 @@ from trainstack.provider import images
 from trainstack.provider.base import (
     LifecycleProvider,
     Properties,
+    absolute,
     changed,
     known,
     own,
@@ -17,24 +20,37 @@ from trainstack.provider.base import (
     validated,
     workspace_of,
 )
+from trainstack.serving.key import key_digest
+
+_TLS = ("tls_certificate", "tls_key")
 
 
 class WebServiceProvider(LifecycleProvider):
     """A served model."""
 
-    content = ("model_name", "model_version", "model_digest", "port", "server", "server_image")
+    content = (
+        "model_name", "model_version", "model_digest", "port", "host", "traffic", "mirror", "labels", "key_rotation",
+        "tls_certificate", "tls_key", "capture", "runtime", "workers", "server", "server_image",
+    )  # fmt: skip
 
     def accept(self, news: Properties) -> Properties:
-        """Check name and port; a port that somebody else listens on is refused here."""
+        """Check all that can be known; a port that somebody else listens on is refused here."""
         images.check(news)
         spec = validated(service.ServiceSpec, placed(news), "web service")
-        if spec is not None and spec.server != "trainstack" and spec.target == "local":
+        if spec is None:
+            return news
+        _check_place(spec)
+        if not spec.is_local and not news.get("key_rotation"):
             raise InvalidInputError(
-                f"web service {spec.name}: server {spec.server!r} runs in a container only: give a compute with target "
-                "'docker', or take 'trainstack'",
-                field="server",
+                f"web service {spec.name}: host {spec.host} is not this machine alone, so it takes a key: "
+                "set key_rotation to any text",
+                field="key_rotation",
             )
-        if spec is not None and known(news["workspace"]):
+        for field in _TLS:
+            path = getattr(spec, field)
+            if path is not None and not absolute(path).is_file():
+                raise InvalidInputError(f"web service {spec.name}: {field} {path} is no file", field=field)
+        if known(news["workspace"]):
             try:
                 record = service.find(workspace_of(news), spec.name)
             except NotFoundError:
@@ -51,11 +67,11 @@ class WebServiceProvider(LifecycleProvider):
 
     def create(self, props: Properties) -> CreateResult:
         """Start it, and wait until it serves this very model."""
-        return CreateResult(props["name"], self._serve(own(props)))
+        return CreateResult(props["name"], self._serve(own(props), {}))
 
     def update(self, _id: str, _olds: Properties, _news: Properties) -> UpdateResult:
-        """Serve the model that is wanted now."""
-        return UpdateResult(self._serve(own(_news)))
+        """Serve what is wanted now."""
+        return UpdateResult(self._serve(own(_news), own(_olds)))
 
     def read(self, id_: str, props: Properties) -> ReadResult:
         """Ask the service whether it is up and which model it serves."""
@@ -74,10 +90,13 @@ class WebServiceProvider(LifecycleProvider):
         except NotFoundError:
             return
 
-    def _serve(self, inputs: Properties) -> Properties:
+    def _serve(self, inputs: Properties, before: Properties) -> Properties:
         spec = validated(service.ServiceSpec, placed(inputs), "web service")
         if spec is None:
             raise InvalidInputError(f"web service {inputs['name']}: an input is not known")
+        key = _key(inputs, before)
+        files = {field: str(absolute(path)) for field in _TLS if (path := getattr(spec, field)) is not None}
+        spec = spec.model_copy(update={**files, "key_digests": (key_digest(key),) if key else ()})
         shown = row(inputs)
         workspace = workspace_of(inputs)
         served = model.find(workspace, inputs["model_name"], int(inputs["model_version"]))
@@ -85,11 +104,20 @@ class WebServiceProvider(LifecycleProvider):
             record = self._serve_from_container(inputs, spec, served)
         else:
             self._leave_container(inputs, spec)
-            runtime = environment.get_curated(service.serving_environment(served.framework_version))
+            runtime = environment.get_curated(service.environment_of(service.served_models(workspace, spec, served)))
             built = environment.build(runtime, environment.lock(runtime), shown.progress)
-            record = service.replace(workspace, spec, served, built.python, shown.progress)
+            record = service.start(workspace, spec, served, built.python, shown.progress)
         shown.info(f"{served.name} version {served.version} at {record.scoring_uri}")
-        return {**inputs, "scoring_uri": record.scoring_uri, "served_port": record.port, "drift": []}
+        return {
+            **inputs,
+            "scoring_uri": record.scoring_uri,
+            "served_port": record.port,
+            "runtime": spec.runtime,
+            "served_runtime": record.runtime,
+            "runtime_reason": record.runtime_reason,
+            "key": key,
+            "drift": [],
+        }
 
     def _serve_from_container(
         self, inputs: Properties, spec: service.ServiceSpec, served: model.ModelRecord
@@ -128,3 +156,36 @@ def placed(inputs: Properties) -> Properties:
     """A service's inputs with where it runs, which its compute says."""
     place = images.place(inputs)
     return {**inputs, "target": place.get("target"), "docker_host": place.get("docker_host")}
+
+
+def _check_place(spec: service.ServiceSpec) -> None:
+    """Refuse what there is on one kind of compute only."""
+    if spec.target == "local" and spec.server != "trainstack":
+        raise InvalidInputError(
+            f"web service {spec.name}: server {spec.server!r} runs in a container only: give a compute with target "
+            "'docker', or take 'trainstack'",
+            field="server",
+        )
+    if spec.target == "local":
+        return
+    asked = {
+        "host": not spec.is_local, "traffic": spec.traffic, "mirror": spec.mirror, "labels": spec.labels,
+        "tls_certificate": spec.tls_certificate, "capture": spec.capture,
+    }  # fmt: skip
+    for field, value in asked.items():
+        if value:
+            raise InvalidInputError(
+                f"web service {spec.name}: {field} is for services of this machine: leave out {field} or compute",
+                field=field,
+            )
+    if spec.server == "tensorflow-serving" and spec.key_digests:
+        raise InvalidInputError(f"web service {spec.name}: TensorFlow Serving knows no keys", field="key_rotation")
+
+
+def _key(inputs: Properties, before: Properties) -> str:
+    """The key that clients send: kept until `key_rotation` changes; empty where none is asked for."""
+    rotation = inputs.get("key_rotation")
+    if not rotation:
+        return ""
+    kept = before.get("key") if before.get("key_rotation") == rotation else None
+    return kept or secrets.token_urlsafe(32)

@@ -30,4 +30,5 @@ def _package() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(importlib.import_module(f"{_package()}.server").main(sys.argv[1:]))
+    module, arguments = ("convert", sys.argv[2:]) if sys.argv[1:2] == ["convert"] else ("server", sys.argv[1:])
+    sys.exit(importlib.import_module(f"{_package()}.{module}").main(arguments))

@@ -1,10 +1,16 @@
-"""The port: whether it is free, and keeping it while the model loads."""
+"""The listening socket: whether a port is free, keeping it while the model loads, handing it to the next server."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import socket
+import threading
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+_BACKLOG = 2048
 
 
 class PortTakenError(Exception):
@@ -12,32 +18,121 @@ class PortTakenError(Exception):
 
 
 def check_free(host: str, port: int) -> None:
-    """Make sure that nobody listens on a port.
-
-    Granian listens with SO_REUSEPORT, which would let two servers share a port in silence; so ask without it.
-    SO_REUSEADDR leaves out connections that are closed and only linger.
+    """Make sure that nobody has a port.
 
     Raises:
-        PortTakenError: Somebody listens there, or the address is not of this machine.
+        PortTakenError: Somebody has it, or the address is not of this machine.
     """
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as exc:
-            if exc.errno == errno.EADDRINUSE:
-                raise PortTakenError(f"port {port} on {host} is taken by another process") from exc
-            raise PortTakenError(f"cannot listen on {host}:{port}: {exc.strerror}") from exc
+    hold(host, port).close()
 
 
-def claim(host: str, port: int) -> socket.socket:
-    """Hold a port without listening, so that nobody else starts to while a model loads.
+def hold(host: str, port: int) -> socket.socket:
+    """Take a port without listening on it, so that no client waits while a model loads.
 
-    It stands in no one's way who also listens with SO_REUSEPORT, as this server will. Where the system does
-    not allow the claim (a connection that lingers), there is none: `check_free` is asked again before listening.
+    Connections of an earlier server that are closed and only linger are left out. Linux lets two hold a port that
+    neither listens on; the second then fails to `listen`.
+
+    Raises:
+        PortTakenError: Somebody has it, or the address is not of this machine.
     """
-    holder = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    with contextlib.suppress(OSError):
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    holder = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         holder.bind((host, port))
+    except OSError as exc:
+        holder.close()
+        if exc.errno == errno.EADDRINUSE:
+            raise PortTakenError(f"port {port} on {host} is taken by another process") from exc
+        raise PortTakenError(f"cannot listen on {host}:{port}: {exc.strerror or exc}") from exc
+    holder.setblocking(False)
     return holder
+
+
+def listen(holder: socket.socket) -> None:
+    """Begin to take connections; once more does nothing.
+
+    Raises:
+        PortTakenError: Somebody else began meanwhile.
+    """
+    try:
+        holder.listen(_BACKLOG)
+    except OSError as exc:
+        raise PortTakenError(f"the port is taken by another process: {exc.strerror}") from exc
+
+
+def stop_listening(holder: socket.socket) -> None:
+    """Refuse connections from now on, in every process that shares the socket."""
+    with contextlib.suppress(OSError):
+        holder.shutdown(socket.SHUT_RDWR)
+    holder.close()
+
+
+def offer(path: Path, holder: socket.socket, taken: Callable[[], None]) -> None:
+    """Give the listening socket to whoever connects to a socket file: the next server of the same service.
+
+    Args:
+        path: The socket file; only its owner may connect.
+        holder: The listening socket.
+        taken: Is called when somebody has it and says that it answers.
+    """
+    path.unlink(missing_ok=True)
+    server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        with _short(path) as address:
+            server.bind(address)
+    finally:
+        os.umask(before)
+    server.listen(1)
+
+    def run() -> None:
+        while True:
+            connection, _ = server.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.settimeout(600)
+                socket.send_fds(connection, [b"L"], [holder.fileno()])
+                if connection.recv(1) == b"A":
+                    taken()
+                    return
+
+    threading.Thread(target=run, name="offer", daemon=True).start()
+
+
+@contextlib.contextmanager
+def _short(path: Path) -> Generator[str]:
+    """An address for a socket file whose path is longer than the 107 bytes that an address has."""
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
+
+
+def take_over(path: Path) -> tuple[socket.socket, Callable[[], None]]:
+    """Get the listening socket of a server that runs.
+
+    Returns:
+        The socket, and what to call once this server answers on it.
+
+    Raises:
+        OSError: There is no such server.
+    """
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(10)
+    try:
+        with _short(path) as address:
+            connection.connect(address)
+        _, descriptors, _, _ = socket.recv_fds(connection, 1, 1)
+    except OSError:
+        connection.close()
+        raise
+    if not descriptors:
+        connection.close()
+        raise ConnectionError(f"no socket came from {path}")
+
+    def answering() -> None:
+        with connection, contextlib.suppress(OSError):
+            connection.sendall(b"A")
+
+    return socket.socket(fileno=descriptors[0]), answering

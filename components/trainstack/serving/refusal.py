@@ -8,8 +8,13 @@ class Refusal(Exception):
 
     The statuses are those that TensorFlow Serving gives to the canonical codes: 400 for INVALID_ARGUMENT,
     404 for NOT_FOUND, 501 for UNIMPLEMENTED, 500 for INTERNAL.
+
+    Attributes:
+        status: The HTTP status.
+        retry_after: Seconds after which the client may try again, where that helps.
     """
 
-    def __init__(self, message: str, status: int = 400) -> None:
+    def __init__(self, message: str, status: int = 400, *, retry_after: int | None = None) -> None:
         super().__init__(message)
         self.status = status
+        self.retry_after = retry_after

@@ -1,64 +1,53 @@
-"""TensorFlow Serving's REST paths over one model version; knows nothing of HTTP servers or of TensorFlow."""
+"""TensorFlow Serving's REST paths over the versions of one model; knows nothing of HTTP servers.
+
+The protocol: https://www.tensorflow.org/tfx/serving/api_rest.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any
 from urllib.parse import unquote
 
 import orjson
 
+from .examples import read_examples
+from .hosting import Asked, Hosted, Hosting
 from .json_text import parse_object
 from .prediction_request import read_prediction, signature_name
 from .prediction_response import to_json
 from .refusal import Refusal
-from .signature import Signature
 from .tensors import Array
 
 _MODEL = r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
 _VERB = re.compile(_MODEL + r":(?P<verb>classify|regress|predict)", re.IGNORECASE)
 _READ = re.compile(_MODEL + r"(?P<metadata>/metadata)?", re.IGNORECASE)
 _LARGEST_VERSION = 2**63 - 1
-
-
-class Servable(Protocol):
-    """A loaded model, as the paths need it."""
-
-    @property
-    def signatures(self) -> Mapping[str, Signature]:
-        """What it takes and gives."""
-        ...
-
-    @property
-    def metadata(self) -> Mapping[str, Any]:
-        """The SavedModel's signatures in protobuf's JSON form."""
-        ...
-
-    def run(self, signature: Signature, tensors: Mapping[str, Array]) -> dict[str, Array]:
-        """Run one signature."""
-        ...
+# Bytes of JSON that are read on the event loop: about a millisecond's worth.
+_SIMD_BODY = 2**20
 
 
 class RestApi:
-    """Answers for one version of one model.
+    """Answers for the versions of one hosting.
 
     Args:
-        name: The model's name in the paths.
-        version: Its version.
-        servable: The model.
+        hosting: The versions.
     """
 
-    def __init__(self, name: str, version: int, servable: Servable) -> None:
-        self._name = name
-        self._version = version
-        self._servable = servable
+    def __init__(self, hosting: Hosting) -> None:
+        self._hosting = hosting
+        self._name = hosting.plan.name
+        self._usual = f"/v1/models/{self._name}:predict"
 
-    def get(self, path: str) -> bytes:
+    def get(self, path: str) -> tuple[bytes, Hosted]:
         """Answer a GET: the model's status or metadata.
 
         Args:
             path: The path as sent, still percent-encoded, without the query.
+
+        Returns:
+            JSON, and the version that it is about.
 
         Raises:
             Refusal: There is no such path, model or version.
@@ -68,18 +57,34 @@ class RestApi:
             if path.lower().rstrip("/") == "/v1/models":
                 raise Refusal("Missing model name in request.")
             raise Refusal(f"Malformed request: GET {path}")
-        name, version = self._named(match)
+        name, version, label = _named(match)
         if match["metadata"]:
-            self._check_served(name, version)
-            return self._metadata()
+            hosted = self._served(name, version, label)
+            return self._metadata(hosted), hosted
         if name != self._name:
             raise Refusal(f"Could not find any versions of model {name}", 404)
-        if version not in (None, self._version):
+        if version is None and label is None:
+            versions = [self._hosting.versions[number] for number in sorted(self._hosting.versions, reverse=True)]
+            return _status(versions), self._hosting.main
+        hosted = self._hosting.named(version, label)
+        if hosted is None:
             raise Refusal(f"Could not find version {version} of model {name}", 404)
-        return self._status()
+        return _status([hosted]), hosted
 
-    def post(self, path: str, body: bytes) -> bytes:
-        """Answer a POST: `:predict`.
+    def quick(self, path: str, body: bytes) -> Asked | None:
+        """Read a POST of the usual form: `:predict` to no version, numbers for one input. Only on the event loop.
+
+        Returns:
+            The request; None when it is another, which `read` then reads.
+        """
+        if path != self._usual or len(body) > _SIMD_BODY:
+            return None
+        hosted = self._hosting.chosen()
+        prediction = hosted.decoded(body)
+        return None if prediction is None else Asked(hosted, prediction, _written(hosted, prediction.rows))
+
+    def read(self, path: str, body: bytes) -> Asked:
+        """Read a POST: `:predict`, `:classify` or `:regress`.
 
         Args:
             path: The path as sent, still percent-encoded, without the query.
@@ -91,38 +96,53 @@ class RestApi:
         match = _VERB.fullmatch(path)
         if match is None:
             raise Refusal(f"Malformed request: POST {path}")
-        name, version = self._named(match)
-        if match["verb"].lower() != "predict":
-            raise Refusal(f"{match['verb']} is not served: use :predict", 501)
+        name, version, label = _named(match)
+        verb = match["verb"].lower()
+        # A body that is none is told before a model that is none.
         question = parse_object(body)
         signature_name(question)
-        self._check_served(name, version)
-        prediction = read_prediction(question, self._servable.signatures)
-        outputs = self._servable.run(prediction.signature, prediction.tensors)
-        return to_json(outputs, rows=prediction.rows)
+        hosted = self._served(name, version, label)
+        named = version is not None or label is not None
+        if verb == "predict":
+            prediction = read_prediction(question, hosted.servable.signatures)
+            return Asked(hosted, prediction, _written(hosted, prediction.rows), named)
+        examples = read_examples(question, hosted.servable.signatures, verb)
+        return Asked(hosted, examples.prediction, lambda outputs: (hosted.json_head, examples.to_json(outputs)), named)
 
-    def _named(self, match: re.Match[str]) -> tuple[str, int | None]:
-        if match["label"]:
-            raise Refusal(f"Unrecognized servable version label: {unquote(match['label'])}")
-        digits = match["version"]
-        if digits and int(digits) > _LARGEST_VERSION:
-            raise Refusal(f"Failed to convert version: {digits} to numeric.")
-        return unquote(match["name"]), int(digits) if digits else None
+    def _served(self, name: str, version: int | None, label: str | None) -> Hosted:
+        if name == self._name:
+            hosted = self._hosting.named(version, label)
+            if hosted is not None:
+                return hosted
+        elif label is not None:
+            raise Refusal(f"Unrecognized servable version label: {label}")
+        wanted = f"Latest({name})" if version is None else f"Specific({name}, {version})"
+        raise Refusal(f"Servable not found for request: {wanted}", 404)
 
-    def _check_served(self, name: str, version: int | None) -> None:
-        if name != self._name or version not in (None, self._version):
-            wanted = f"Latest({name})" if version is None else f"Specific({name}, {version})"
-            raise Refusal(f"Servable not found for request: {wanted}", 404)
+    def _metadata(self, hosted: Hosted) -> bytes:
+        spec = {"name": self._name, "signature_name": "", "version": str(hosted.plan.version)}
+        metadata = {"signature_def": hosted.servable.metadata}
+        return orjson.dumps({"model_spec": spec, "metadata": metadata}, option=orjson.OPT_INDENT_2)
 
-    def _status(self) -> bytes:
-        status = {
-            "version": str(self._version),
+
+def _written(hosted: Hosted, rows: bool) -> Callable[[Mapping[str, Array]], tuple[bytes, bytes]]:
+    return lambda outputs: (hosted.json_head, to_json(outputs, rows=rows))
+
+
+def _named(match: re.Match[str]) -> tuple[str, int | None, str | None]:
+    digits, label = match["version"], match["label"]
+    if digits and (len(digits) > 20 or int(digits) > _LARGEST_VERSION):
+        raise Refusal(f"Failed to convert version: {digits} to numeric.")
+    return unquote(match["name"]), int(digits) if digits else None, unquote(label) if label else None
+
+
+def _status(versions: list[Hosted]) -> bytes:
+    statuses: list[dict[str, Any]] = [
+        {
+            "version": str(hosted.plan.version),
             "state": "AVAILABLE",
             "status": {"error_code": "OK", "error_message": ""},
         }
-        return orjson.dumps({"model_version_status": [status]}, option=orjson.OPT_INDENT_2)
-
-    def _metadata(self) -> bytes:
-        spec = {"name": self._name, "signature_name": "", "version": str(self._version)}
-        metadata = {"signature_def": self._servable.metadata}
-        return orjson.dumps({"model_spec": spec, "metadata": metadata}, option=orjson.OPT_INDENT_2)
+        for hosted in versions
+    ]
+    return orjson.dumps({"model_version_status": statuses}, option=orjson.OPT_INDENT_2)

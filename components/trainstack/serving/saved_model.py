@@ -1,10 +1,9 @@
-"""A SavedModel in memory: loaded once, warmed, run by signature. The only module that knows TensorFlow."""
+"""A SavedModel in memory: loaded once, run by signature, by TensorFlow itself."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
-import logging
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -13,12 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from .prediction_request import read_prediction
 from .refusal import Refusal
-from .signature import DEFAULT, Signature, TensorSpec
-from .tensors import Array, is_object
-
-_log = logging.getLogger("trainstack.serving")
+from .signature import Signature, TensorSpec
+from .tensors import Array
 
 _SERVE_TAG = "serve"
 # TensorFlow's canonical codes, to the HTTP status that TensorFlow Serving gives them; all others are 500.
@@ -61,13 +57,14 @@ class SavedModel:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
         self._tf = tf
+        self.path = path
         definitions = _signature_definitions(path)
         self.metadata: Mapping[str, Any] = {
             "signature_def": {name: _as_json(definition) for name, definition in sorted(definitions.items())}
         }
         self.signatures: Mapping[str, Signature] = {
-            name: Signature(name, self._specs(definition.inputs), self._specs(definition.outputs))
-            for name, definition in definitions.items()
+            name: Signature(name, self._specs(one.inputs), self._specs(one.outputs), one.method_name)
+            for name, one in sorted(definitions.items())
         }
         # Kept: the functions hold only weak references to the variables of the object they came from.
         self._loaded = tf.saved_model.load(os.fspath(path), tags=[_SERVE_TAG])
@@ -99,32 +96,6 @@ class SavedModel:
         except tf.errors.OpError as exc:
             raise Refusal(_reason(exc.message), _STATUSES.get(exc.error_code, 500)) from exc
         return {name: _to_numpy(outputs[name]) for name in signature.outputs}
-
-    def warm_up(self, sample: Any) -> None:
-        """Run the default signature once, so that the first client does not pay for tracing and allocation.
-
-        Args:
-            sample: A predict body (`{"instances": …}` or `{"inputs": …}`), or the rows alone; None for zeros.
-
-        Raises:
-            ValueError: The model refuses its own sample input.
-        """
-        if sample is not None:
-            body = sample if is_object(sample) else {"instances": sample}
-            try:
-                prediction = read_prediction(body, self.signatures)
-                self.run(prediction.signature, prediction.tensors)
-            except Refusal as exc:
-                raise ValueError(f"the model refuses its sample input: {exc}") from exc
-            return
-        signature = self.signatures.get(DEFAULT)
-        if signature is None or not signature.inputs:
-            return
-        try:
-            self.run(signature, {name: _zeros(spec) for name, spec in signature.inputs.items()})
-        except Refusal as exc:
-            # Zeros are a guess: a model that decodes images cannot take an empty string, and is well.
-            _log.info("warm-up with zeros was refused: %s; a sample input would warm the model", exc)
 
     def _specs(self, infos: Mapping[str, Any]) -> dict[str, TensorSpec]:
         specs: dict[str, TensorSpec] = {}
@@ -169,13 +140,6 @@ def _type_name(tf: Any, number: int) -> str:
 
 # TensorFlow Serving's messages say `float` and `double` where TensorFlow's Python says `float32`, `float64`.
 _PROTO_NAMES = {1: "float", 2: "double"}
-
-
-def _zeros(spec: TensorSpec) -> Array:
-    shape = tuple(1 if size < 0 else size for size in spec.shape or ())
-    if spec.dtype == "string":
-        return np.full(shape, b"", object)
-    return np.zeros(shape, {"float": "float32", "double": "float64"}.get(spec.dtype, spec.dtype))
 
 
 def _to_numpy(tensor: Any) -> Array:

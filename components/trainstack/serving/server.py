@@ -1,32 +1,33 @@
-"""The server process: one that supervises, and a worker with the model; see `docs/serving.md`."""
+"""The server process: it keeps the port and the plan, and supervises the workers; see `docs/serving.md`."""
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
+import hashlib
+import ipaddress
 import json
 import logging
-import multiprocessing
 import os
 import signal
 import sys
+import tempfile
+import threading
 import time
-from collections.abc import Sequence
-from functools import partial
-from multiprocessing.synchronize import Event
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
-from granian import Granian
-from granian.constants import HTTPModes, Interfaces
-from granian.log import LogLevels
-from starlette.applications import Starlette
-
-from .app import load_app
-from .listening import PortTakenError, check_free, claim
+from .conversion import ensure
+from .listening import PortTakenError, hold, offer, take_over
+from .plan import Plan
 from .settings import Settings, parse
+from .supervisor import Supervisor
+from .worker import DRAINING, ERROR, SERVING, living_workers
+from .written import write_json
 
 _log = logging.getLogger("trainstack.serving")
-_PR_SET_PDEATHSIG = 1
+# Seconds without a request after which the rest of the connections are taken to be idle.
+_QUIET = 1.0
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -52,30 +53,101 @@ def main(arguments: Sequence[str]) -> int:
         _say_who(lock, settings)
     if settings.release is not None:
         os.close(settings.release)
-    try:
-        if not settings.shared:
-            check_free(settings.host, settings.port)
-    except PortTakenError as exc:
-        _log.error("%s", exc)
-        return 1
-    # The worker is forked: it shares the lock, so that the lock is free only when both are gone.
-    multiprocessing.set_start_method("fork", force=True)
-    failed = multiprocessing.Event()
-    _log.info("loading %s version %d for port %d", settings.model_name, settings.model_version, settings.port)
-    server = Granian(
-        "trainstack-serving",
-        address=settings.host,
-        port=settings.port,
-        interface=Interfaces.ASGINL,
-        http=HTTPModes.http1,
-        websockets=False,
-        respawn_failed_workers=True,
-        workers_kill_timeout=settings.drain,
-        log_level=LogLevels.warning,
-    )
-    server.serve(target_loader=partial(_load, settings, os.getpid(), failed), wrap_loader=False)  # pyright: ignore[reportUnknownMemberType]
+    with tempfile.TemporaryDirectory(prefix="trainstack-serving-") as temporary:
+        try:
+            return _serve(settings, Path(temporary))
+        except (PortTakenError, ValueError, OSError) as exc:
+            _log.error("%s", exc)
+            return 1
+
+
+def _serve(settings: Settings, temporary: Path) -> int:
+    plan, digest = _read(settings)
+    _check_reach(settings, plan)
+    answering: Callable[[], None] = lambda: None  # noqa: E731
+    if settings.takeover is not None:
+        holder, answering = take_over(settings.takeover)
+    else:
+        holder = hold(settings.host, settings.port)
+    # What workers say of themselves is of this server alone; conversions outlive it where it is told a folder.
+    conversions = (settings.state or temporary) / "conversions"
+    _log.info("loading %s for port %d", plan.name, settings.port)
+    _lay_ready(plan, digest, conversions, temporary)
+    supervisor = Supervisor(settings, temporary, holder)
+    if settings.plan_path is not None:
+        _thread(_watch_plan, digest, conversions, temporary, settings)
+    _thread(_announce, settings, temporary, answering)
+    if settings.lock is not None:
+        offer(settings.lock.with_suffix(".sock"), holder, lambda: _retire(supervisor, settings, temporary))
+    code = supervisor.run()
     _log.info("stopped")
-    return 1 if failed.is_set() else 0
+    return code
+
+
+def _check_reach(settings: Settings, plan: Plan) -> None:
+    """Refuse to listen for everybody without a key."""
+    try:
+        local = ipaddress.ip_address(settings.host).is_loopback
+    except ValueError:
+        local = settings.host == "localhost"
+    if not local and not plan.key_digests and not settings.open_to_all:
+        raise ValueError(
+            f"{settings.host} is not this machine alone: give a key (--key-file, or key_digests in the plan), "
+            "or --open-to-all"
+        )
+
+
+def _lay_ready(plan: Plan, digest: str, conversions: Path, state: Path) -> None:
+    """Convert what a plan names, and lay all ready for the workers."""
+    folders = {str(version): str(path) for version, path in ensure(plan, conversions).items()}
+    write_json(state / SERVING, {"digest": digest, "plan": plan.to_json(), "conversions": folders})
+
+
+def _watch_plan(seen: str, conversions: Path, state: Path, settings: Settings) -> None:
+    """Serve what the plan says, whenever it changes."""
+    while True:
+        time.sleep(0.2)
+        try:
+            plan, digest = _read(settings)
+            if digest == seen:
+                continue
+        except ValueError as exc:
+            _log.error("%s", exc)
+            continue
+        seen = digest
+        _log.info("the plan has changed")
+        try:
+            _check_reach(settings, plan)
+            _lay_ready(plan, digest, conversions, state)
+            (state / ERROR).unlink(missing_ok=True)
+        except Exception as exc:  # noqa: BLE001 (the server goes on with what it serves, and says why)
+            _log.error("%s", exc)
+            write_json(state / ERROR, {"plan": digest, "message": str(exc)})
+
+
+def _announce(settings: Settings, state: Path, answering: Callable[[], None]) -> None:
+    """Say when all workers answer; then the server before this one need not any more."""
+    while len(living_workers(state)) < settings.workers:
+        time.sleep(0.05)
+    scheme = "https" if settings.tls_certificate else "http"
+    _log.info("ready on %s://%s:%d", scheme, settings.host, settings.port)
+    answering()
+
+
+def _retire(supervisor: Supervisor, settings: Settings, state: Path) -> None:
+    """Answer what comes on open connections, with word that the next request needs a new one; then end."""
+    _log.info("another server has taken over")
+    supervisor.handed_over = True
+    (state / DRAINING).touch()
+    answered, quiet_since = -1, time.monotonic()
+    end = time.monotonic() + settings.drain
+    while time.monotonic() < end and time.monotonic() - quiet_since < _QUIET:
+        time.sleep(0.1)
+        workers = living_workers(state)
+        found = sum(one["answered"] for one in workers)
+        if found != answered or any(one["held"] for one in workers):
+            answered, quiet_since = found, time.monotonic()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _take_lock(settings: Settings) -> int | None:
@@ -98,45 +170,45 @@ def _say_who(lock: int, settings: Settings) -> None:
     """Write into the lock what it stands for: its holder is this process, and nothing else can be."""
     identity = {
         "pid": os.getpid(),
-        "digest": settings.model_digest,
-        "name": settings.model_name,
-        "version": settings.model_version,
+        "host": settings.host,
         "port": settings.port,
         "executable": sys.executable,
+        "arguments": _started_as(settings),
     }
     os.ftruncate(lock, 0)
     os.pwrite(lock, json.dumps(identity).encode(), 0)
 
 
-def _load(settings: Settings, supervisor: int, failed: Event) -> Starlette:
-    """Make the application, in the worker. What fails here would fail again: end the server, not the worker."""
-    # The supervisor's handlers came along with the fork; until Granian sets the worker's own, end at once.
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _die_with(supervisor)
+def _started_as(settings: Settings) -> list[str]:
+    """What cannot change while the server runs, to be compared with what is wanted next."""
+    given = {
+        "--workers": settings.workers,
+        "--tls-certificate": settings.tls_certificate,
+        "--tls-key": settings.tls_key,
+        "--code": settings.code,
+    }
+    return [text for option, value in given.items() if value is not None for text in (option, str(value))]
+
+
+def _thread(work: Callable[..., None], *arguments: Any) -> None:
+    threading.Thread(target=work, args=arguments, name=work.__name__, daemon=True).start()
+
+
+def _read(settings: Settings) -> tuple[Plan, str]:
+    """The plan as it is now, and a digest to tell it by.
+
+    Raises:
+        ValueError: Its file is not there, or holds none.
+    """
+    if settings.plan_path is None:
+        assert settings.plan is not None  # noqa: S101 (the command line gives one or the other)
+        return settings.plan, _digest(json.dumps(settings.plan.to_json()).encode())
     try:
-        claimed = claim(settings.host, settings.port)
-        app = load_app(settings)
-        claimed.close()
-        if not settings.shared:
-            check_free(settings.host, settings.port)
-    except (PortTakenError, ValueError, OSError) as exc:
-        _log.error("%s", exc)
-    except BaseException:  # noqa: BLE001 (nothing may leave this function but the application)
-        _log.exception("the model could not be loaded")
-    else:
-        _log.info("ready on http://%s:%d/v1/models/%s", settings.host, settings.port, settings.model_name)
-        return app
-    failed.set()
-    os.kill(supervisor, signal.SIGTERM)
-    time.sleep(settings.drain)
-    os._exit(1)
+        content = settings.plan_path.read_bytes()
+        return Plan.from_json(json.loads(content)), _digest(content)
+    except OSError as exc:
+        raise ValueError(f"{settings.plan_path}: {exc.strerror}") from exc
 
 
-def _die_with(supervisor: int) -> None:
-    """A supervisor that is killed takes its worker along (on Linux; elsewhere `stop` ends the session)."""
-    if sys.platform == "linux":
-        libc: Any = ctypes.CDLL(None)
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != supervisor:
-        os._exit(1)
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

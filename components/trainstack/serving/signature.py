@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 DEFAULT = "serving_default"
+PREDICT, CLASSIFY, REGRESS = (f"tensorflow/serving/{method}" for method in ("predict", "classify", "regress"))
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,13 @@ class TensorSpec:
             want in (-1, got) for want, got in zip(self.shape, shape, strict=True)
         )
 
+    @property
+    def numpy(self) -> str:
+        """Numpy's name of the type."""
+        return {"float": "float32", "double": "float64", "half": "float16", "string": "object"}.get(
+            self.dtype, self.dtype
+        )
+
 
 @dataclass(frozen=True)
 class Signature:
@@ -37,8 +46,27 @@ class Signature:
         name: Its key, such as `serving_default`.
         inputs: Input name to tensor, sorted by name.
         outputs: Output name to tensor, sorted by name.
+        method: What it says it is for, such as `tensorflow/serving/predict`.
     """
 
     name: str
     inputs: Mapping[str, TensorSpec]
     outputs: Mapping[str, TensorSpec]
+    method: str = PREDICT
+
+    def to_json(self) -> dict[str, Any]:
+        """As `from_json` reads it."""
+        return {
+            "inputs": {name: [spec.dtype, spec.shape] for name, spec in self.inputs.items()},
+            "outputs": {name: [spec.dtype, spec.shape] for name, spec in self.outputs.items()},
+            "method": self.method,
+        }
+
+    @staticmethod
+    def from_json(name: str, value: Mapping[str, Any]) -> Signature:
+        """Read what `to_json` gave."""
+        sides = [
+            {key: TensorSpec(dtype, None if shape is None else tuple(shape)) for key, (dtype, shape) in side.items()}
+            for side in (value["inputs"], value["outputs"])
+        ]
+        return Signature(name, sides[0], sides[1], value["method"])

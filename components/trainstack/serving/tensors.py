@@ -141,11 +141,16 @@ def _strings(leaves: list[Any], dtype: str) -> Array:
     _check_types(leaves, {str, dict}, dtype)
     array = np.empty(len(leaves), object)
     for index, leaf in enumerate(leaves):
-        array[index] = _bytes(leaf)
+        array[index] = bytes_of(leaf)
     return array
 
 
-def _bytes(leaf: str | dict[str, Any]) -> bytes:
+def bytes_of(leaf: str | dict[str, Any]) -> bytes:
+    """The bytes that a JSON string, or a base64 object, stands for.
+
+    Raises:
+        Refusal: It stands for none.
+    """
     if isinstance(leaf, str):
         try:
             return leaf.encode()

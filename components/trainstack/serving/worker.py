@@ -1,0 +1,229 @@
+"""One worker process: loads what the supervisor lays ready, answers, and loads anew when that changes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import json
+import logging
+import os
+import signal
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, MutableSequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from .accepting import Acceptor
+from .connection import Connection, Connections
+from .front import Front
+from .hosting import Hosting, load
+from .metrics import Metrics
+from .plan import Plan
+from .settings import Settings
+from .written import write_json
+
+_log = logging.getLogger("trainstack.serving")
+SERVING, GOOD, ERROR, DRAINING = "serving.json", "serving.good.json", "error.json", "draining"
+_WORKER = "worker-{}.json"
+_PAUSE = 0.2
+
+
+class Worker:
+    """A worker process.
+
+    Args:
+        settings: The server's settings.
+        state: The folder in which supervisor and workers leave each other word.
+        listener: The listening socket, which all workers share.
+        counts: Connections of each worker, in memory that all of them share.
+        index: This worker's place in it.
+
+    Raises:
+        ValueError: The model cannot be loaded.
+    """
+
+    def __init__(
+        self, settings: Settings, state: Path, listener: socket.socket, counts: MutableSequence[int], index: int
+    ) -> None:
+        self._settings = settings
+        self._state = state
+        self._listener = listener
+        self._counts = counts
+        self._index = index
+        self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="predict")
+        self._metrics = Metrics(state)
+        self._error: dict[str, str] | None = None
+        self._draining = False
+        self._seen = _changed(state / SERVING)
+        try:
+            self._plan_digest, hosting = self._load(state / SERVING, None)
+        except (ValueError, OSError, KeyError) as exc:
+            if not (state / GOOD).exists():
+                raise ValueError(str(exc)) from exc
+            # What was laid ready last does not load: this worker replaces a dead one, so serve what that one did.
+            _log.error("%s; going on with what was served before", exc)
+            self._plan_digest, hosting = self._load(state / GOOD, None)
+        self._front = Front(settings, hosting, self._metrics, self._health)
+
+    def run(self) -> None:
+        """Answer until SIGTERM, and what is under way then."""
+        # What is loaded stays: the collector need not look at it again and again, nor stop a request for it.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 100)
+        uvloop.run(self._serve())
+
+    async def _serve(self) -> None:
+        settings, loop = self._settings, asyncio.get_running_loop()
+        connections = Connections(self._front, max_body=settings.max_body, body_timeout=settings.body_timeout)
+        tls = None
+        if settings.tls_certificate is not None:
+            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            tls.load_cert_chain(settings.tls_certificate, settings.tls_key)
+        stop = asyncio.Event()
+        loop.add_signal_handler(signal.SIGTERM, stop.set)
+        connections.tick(loop)
+        acceptor = Acceptor(self._listener, lambda: Connection(connections), tls, self._counts, self._index)
+        connections.on_change(acceptor.note)
+        acceptor.note(0)
+
+        def retire() -> None:
+            acceptor.close()
+            connections.draining = True
+
+        self._report()
+        threading.Thread(target=self._watch, args=[loop, retire], name="watch", daemon=True).start()
+        await stop.wait()
+        acceptor.close()
+        connections.close_idle()
+        end = loop.time() + settings.drain
+        while connections.open and loop.time() < end:
+            await asyncio.sleep(0.02)
+        self._metrics.write()
+
+    def _watch(self, loop: asyncio.AbstractEventLoop, retire: Callable[[], None]) -> None:
+        last = 0.0
+        while True:
+            time.sleep(_PAUSE)
+            try:
+                found = _changed(self._state / SERVING)
+                if found != self._seen:
+                    self._seen = found
+                    self._reload(loop)
+                if not self._draining and (self._state / DRAINING).exists():
+                    self._draining = True
+                    loop.call_soon_threadsafe(retire)
+                if self._draining or time.monotonic() - last > 1:
+                    last = time.monotonic()
+                    self._front.measure()
+                    self._metrics.write()
+                    self._report()
+            except Exception:  # noqa: BLE001 (whatever it is, the worker must go on watching)
+                _log.exception("a worker's watch failed; it goes on")
+
+    def _reload(self, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            digest, hosting = self._load(self._state / SERVING, self._front.hosting)
+        except (ValueError, OSError, KeyError) as exc:
+            _log.error("%s; going on with what was served before", exc)
+            self._error = {"plan": _digest_in(self._state / SERVING), "message": str(exc)}
+            self._report()
+            return
+        switched = threading.Event()
+
+        def switch() -> None:
+            self._front.serve(hosting)
+            switched.set()
+
+        loop.call_soon_threadsafe(switch)
+        switched.wait()
+        self._plan_digest, self._error = digest, None
+        self._report()
+        _log.info("serving %s", ", ".join(f"version {one.version}" for one in hosting.plan.versions))
+
+    def _load(self, path: Path, before: Hosting | None) -> tuple[str, Hosting]:
+        laid: dict[str, Any] = json.loads(path.read_bytes())
+        hosting = load(
+            Plan.from_json(laid["plan"]),
+            {int(version): Path(folder) for version, folder in laid["conversions"].items()},
+            before,
+            self._pool,
+            threads=self._settings.threads,
+            latency=self._settings.latency,
+        )
+        write_json(self._state / GOOD, laid)
+        return laid["digest"], hosting
+
+    def _report(self) -> None:
+        """Leave word of what this worker serves."""
+        said = {
+            "pid": os.getpid(),
+            "plan": self._plan_digest,
+            "error": self._error,
+            "held": self._front.held,
+            "answered": self._metrics.answered,
+        }
+        write_json(self._state / _WORKER.format(os.getpid()), said)
+
+    def _health(self) -> dict[str, Any]:
+        workers = living_workers(self._state)
+        settled = len(workers) == self._settings.workers and {one["plan"] for one in workers} == {self._plan_digest}
+        hosting = self._front.hosting
+        main = hosting.main
+        errors = [one["error"] for one in workers if one["error"]]
+        with contextlib.suppress(OSError, ValueError):
+            errors.append(json.loads((self._state / ERROR).read_bytes()))
+        weights = {one.version: one.weight for one in hosting.plan.versions}
+        return {
+            "status": "ok",
+            "name": hosting.plan.name,
+            "version": main.plan.version,
+            "digest": main.plan.digest,
+            "runtime": main.servable.runtime,
+            "runtime_reason": main.servable.runtime_reason,
+            "versions": [
+                {
+                    "version": version,
+                    "digest": hosted.plan.digest,
+                    "weight": weights[version],
+                    "runtime": hosted.servable.runtime,
+                    "runtime_reason": hosted.servable.runtime_reason,
+                }
+                for version, hosted in sorted(hosting.versions.items())
+            ],
+            # The process that was started; this one is its worker.
+            "server": os.getppid(),
+            "workers": len(workers),
+            # What all workers serve; null while they change over.
+            "plan": self._plan_digest if settled else None,
+            "error": errors[-1] if errors else None,
+        }
+
+
+def living_workers(state: Path) -> list[dict[str, Any]]:
+    """What the workers that live have said of themselves."""
+    found: list[dict[str, Any]] = []
+    for path in state.glob(_WORKER.format("*")):
+        with contextlib.suppress(OSError, ValueError):
+            said = json.loads(path.read_bytes())
+            os.kill(said["pid"], 0)
+            found.append(said)
+    return found
+
+
+def _changed(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_mtime_ns, found.st_ino
+
+
+def _digest_in(path: Path) -> str:
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        return json.loads(path.read_bytes())["digest"]
+    return ""
