@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-MODULES = ("preview", "run", "fingerprint", "environment", "horovod", "docker", "image")
+MODULES = ("preview", "run", "fingerprint", "environment", "horovod", "docker", "image", "serving")
 
 if __name__ == "__main__":
     codes = [

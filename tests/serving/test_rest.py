@@ -184,7 +184,7 @@ def test_what_the_runtime_itself_refuses_is_its_reason_without_its_trace(served:
         ("GET", "/v1/models/zoo/versions/9", 404, "Could not find version 9 of model zoo"),
         ("GET", "/v1/models/foo/metadata", 404, "Servable not found for request: Latest(foo)"),
         ("POST", "/v1/models/zoo:classify", 400, "key 'examples' is expected and was not found"),
-        ("GET", "/", 404, "Not found"),
+        ("GET", "/nothing", 404, "Not found"),
         ("GET", "/statuspage", 404, "Not found"),
     ],
 )

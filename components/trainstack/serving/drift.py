@@ -69,7 +69,8 @@ class Baseline:
         if self._seen[0].sum() < _LEAST:
             return None
         found = self._shares(self._seen)
-        return float(np.mean(np.sum((found - self._expected) * np.log(found / self._expected), axis=1)))
+        terms: Array = (found - self._expected) * np.log(found / self._expected)
+        return float(terms.sum() / len(terms))
 
     def _count(self, rows: Array) -> Array:
         """Rows in each bin of each feature."""
