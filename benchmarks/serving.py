@@ -115,8 +115,7 @@ def main() -> None:
     ours = _ours()
     with tempfile.TemporaryDirectory(prefix="trainstack-benchmark-") as name:
         folder = Path(name)
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        subprocess.run([peers, PEERS / "save_models.py", folder], check=True, **quiet)
+        subprocess.run([peers, PEERS / "save_models.py", folder], check=True, capture_output=True)
         bodies = _bodies(folder)
         (folder / "wrk.lua").write_text(_WRK)
         _compare(options, peers, ours, folder, bodies)
