@@ -1,6 +1,8 @@
 """Reaching a Docker engine, and what is said when none answers."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -58,3 +60,15 @@ def test_a_real_engine_says_what_it_is():
     assert found.system.startswith("linux/")
     assert found.cpus >= 1
     assert "runc" in found.runtimes
+
+
+def test_the_sdk_is_loaded_without_ssh_until_an_engine_is_behind_it():
+    code = """
+import sys
+from trainstack.targets.docker import sdk
+sdk.load(ssh=False)
+assert "paramiko" not in sys.modules
+docker = sdk.load(ssh=True)
+assert docker.api.client.SSHHTTPAdapter.__module__ == "docker.transport.sshconn"
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 from trainstack.errors import InvalidInputError, TrainstackError
+from trainstack.targets.docker import sdk
 
 Client: TypeAlias = Any
 """A `docker.DockerClient`; the SDK comes without types."""
@@ -60,17 +61,19 @@ def connect(docker_host: str | None = None, *, timeout: int = 60) -> Client:
         TrainstackError: Nobody answers there; says which address and what to do.
     """
     address = checked_host(docker_host or os.environ.get("DOCKER_HOST") or None)
-    if address is not None and address.startswith("ssh://"):
+    ssh = address is not None and address.startswith("ssh://")
+    if address is not None and ssh:
         _try_ssh(address)
-    import docker
-    from docker.errors import DockerException
-
+    docker = sdk.load(ssh=ssh)
     try:
-        # The SDK's `ssh://` goes through the ssh program, so that ~/.ssh/config and agents hold.
-        client: Client = docker.DockerClient.from_env(
-            environment=variables(address) | _tls(), use_ssh_client=True, timeout=timeout, version="auto"
-        )
-    except (DockerException, OSError, ValueError) as exc:
+        try:
+            client: Client = _client(docker, address, timeout)
+        except docker.errors.DockerException as exc:
+            # Docker's current context, which only the SDK looks up, may lead through ssh too.
+            if ssh or "paramiko" not in str(exc):
+                raise
+            client = _client(sdk.load(ssh=True), address, timeout)
+    except (docker.errors.DockerException, OSError, ValueError) as exc:
         raise unreachable(address, _reason(exc)) from exc
     # For Docker's own programs: the SDK forgets where it was connected to.
     client.trainstack_address = address
@@ -80,6 +83,13 @@ def connect(docker_host: str | None = None, *, timeout: int = 60) -> Client:
 def address(client: Client) -> str | None:
     """The address that `connect` was given or found in `DOCKER_HOST`; None for the usual one."""
     return getattr(client, "trainstack_address", None)
+
+
+def _client(docker: Any, address: str | None, timeout: int) -> Client:
+    # The SDK's `ssh://` goes through the ssh program, so that ~/.ssh/config and agents hold.
+    return docker.DockerClient.from_env(
+        environment=variables(address) | _tls(), use_ssh_client=True, timeout=timeout, version="auto"
+    )
 
 
 @contextlib.contextmanager
