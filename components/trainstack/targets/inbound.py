@@ -29,7 +29,11 @@ class Source(Protocol):
 
 
 class Inbound:
-    """A run's directory that follows a stream. Whatever cuts the stream off, each file is whole, old or new."""
+    """A run's directory that follows a stream. Whatever cuts the stream off, each file is whole, old or new.
+
+    Attributes:
+        refused: Names of what was not taken in: links that lead elsewhere, names that cannot be here.
+    """
 
     def __init__(self, root: Path) -> None:
         """Follow into the run directory `root`."""
@@ -53,7 +57,11 @@ class Inbound:
                     remembered.members = []
                     if LAST in entry.pax_headers:
                         return True
-                    self._apply(entry, stream)
+                    try:
+                        self._apply(entry, stream)
+                    except OSError as exc:
+                        # A name that this file system cannot have, a file where a folder must be.
+                        self.refused.append(f"{entry.name} ({exc.strerror})")
         except (tarfile.ReadError, EOFError):
             pass
         return False
@@ -63,13 +71,10 @@ class Inbound:
         if top not in WRITTEN or not rest:
             return
         folder = self._root / top
-        try:
-            # The filter wants names below the folder that it guards, and links are to stay below it as well.
-            safe = tarfile.data_filter(entry.replace(name=rest, deep=False), str(folder))
-        except tarfile.FilterError as exc:
-            self.refused.append(str(exc))
+        path = folder / rest
+        if not _allowed(folder, path, entry):
+            self.refused.append(entry.name)
             return
-        path = folder / safe.name
         with disk_errors(path):
             if GONE in entry.pax_headers:
                 _remove(path)
@@ -82,7 +87,24 @@ class Inbound:
                     _remove(path)
                     path.mkdir()
             else:
-                _replace(path, safe, _content(stream, entry))
+                _replace(path, entry, _content(stream, entry))
+
+
+def _allowed(folder: Path, path: Path, entry: tarfile.TarInfo) -> bool:
+    """Whether an entry is a file, folder or link that stays below its folder, whatever links are there already."""
+    root = os.path.realpath(folder)
+    parent = os.path.realpath(path.parent)
+    if ".." in path.parts or not _below(root, parent):
+        return False
+    if entry.issym():
+        # Links in between must not lead elsewhere either.
+        target = os.path.join(parent, entry.linkname)  # noqa: PTH118
+        return _below(root, os.path.normpath(target)) and _below(root, os.path.realpath(target))
+    return entry.isreg() or entry.isdir()
+
+
+def _below(root: str, path: str) -> bool:
+    return path == root or path.startswith(root + os.sep)
 
 
 def _content(stream: tarfile.TarFile, entry: tarfile.TarInfo) -> IO[bytes] | None:
@@ -91,6 +113,8 @@ def _content(stream: tarfile.TarFile, entry: tarfile.TarInfo) -> IO[bytes] | Non
 
 def _extend(path: Path, offset: int, content: IO[bytes] | None) -> None:
     """Write what a log has grown by where it belongs: doing so twice changes nothing."""
+    if path.is_symlink():
+        path.unlink()
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     with os.fdopen(descriptor, "wb") as file:
         file.seek(offset)
@@ -108,7 +132,7 @@ def _replace(path: Path, entry: tarfile.TarInfo, content: IO[bytes] | None) -> N
         else:
             with aside.open("xb") as file:
                 shutil.copyfileobj(content, file, _CHUNK)
-            aside.chmod(entry.mode if entry.mode is not None else 0o644)  # pyright: ignore[reportUnnecessaryComparison]
+            aside.chmod(entry.mode & 0o755 | 0o600)
             # When it was written tells from which step a resumed run goes on.
             os.utime(aside, (entry.mtime, entry.mtime))
         if path.is_dir() and not path.is_symlink():

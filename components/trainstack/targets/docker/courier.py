@@ -7,6 +7,7 @@ It outlives the nodes and any supervisor; started again, it sends again what has
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 import time
 
@@ -19,7 +20,7 @@ from trainstack.targets.inbound import Inbound
 
 _FIRST_SECONDS = 0.4
 _AGAIN_SECONDS = 2.0
-_ASK_SECONDS = 0.2
+_ASK_SECONDS = 0.1
 # Enough for a large last checkpoint on a slow line: as long as bytes arrive, the courier is waited for.
 _SILENCE_SECONDS = 60.0
 
@@ -85,6 +86,8 @@ class Courier:
                 f"what run {self._home.run} wrote on the Docker engine is not all home ({reason}): it stays there, "
                 "and the next `pulumi up` fetches it"
             )
+        if self._inbound.refused:
+            print(f"not taken home: {', '.join(self._inbound.refused[:20])}", file=sys.stderr)
         with engine_errors("noting that everything is home"):
             self._client.api.rename(self._id, f"{labels.prefix(self._home)}-{labels.SETTLED}")
 
