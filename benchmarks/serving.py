@@ -134,6 +134,7 @@ def _compare(options: argparse.Namespace, peers: Path, ours: Path, folder: Path,
                     for connections in CONNECTIONS:
                         found = _load(server, port, rows, connections, options.seconds, folder, bodies)
                         results.setdefault((server.name, rows, connections), []).append(found)
+                        print(f"{server.name}, {rows} rows, {connections} connections: {found}", file=sys.stderr)
     print("| server | rows | connections | requests/s | p50 ms | p99 ms | wrong |\n|---|---|---|---|---|---|---|")
     for (name, rows, connections), found in results.items():
         rate, half, most = (statistics.median(getattr(one, what) for one in found) for what in ("rate", "half", "most"))
