@@ -34,8 +34,9 @@ from trainstack.store.cache import cache_folder
 HERE = Path(__file__).parent
 PEERS = HERE / "serving_scripts"
 SERVER = HERE.parents[0] / "components" / "trainstack" / "serving"
+# MLServer from 1.7 on wants a newer protobuf than this TensorFlow takes.
 PACKAGES = (
-    "tensorflow-cpu==2.15.1", "mlflow>=2.17", "mlserver>=1.6", "bentoml>=1.4", "litserve>=0.2.10", "fastapi",
+    "tensorflow-cpu==2.15.1", "mlflow>=2.17", "mlserver==1.6.1", "bentoml>=1.4", "litserve>=0.2.10", "fastapi",
     "uvicorn[standard]", "granian[uvloop]==2.8.7", "setuptools<81",
 )  # fmt: skip
 ROWS = (1, 32)
