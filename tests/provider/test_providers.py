@@ -14,7 +14,7 @@ from trainstack.provider.dataset import DatasetProvider
 from trainstack.provider.environment import EnvironmentProvider
 from trainstack.provider.model import ModelProvider
 from trainstack.provider.training_run import TrainingRunProvider
-from trainstack.provider.web_service import WebServiceProvider
+from trainstack.provider.web_service import WebServiceProvider, new_key
 from trainstack.provider.workspace import WorkspaceProvider
 
 
@@ -208,6 +208,41 @@ def test_a_service_follows_its_model_in_place():
     assert provider.diff("s", state, {**state}).changes is False
     changed = provider.diff("s", state, {**state, "model_version": UNKNOWN, "model_digest": UNKNOWN})
     assert (changed.changes, changed.replaces) == (True, [])
+
+
+SERVICE = {"workspace": "ws", "name": "s", "port": 0.0, "model_name": "m", "model_version": 1.0, "model_digest": "a"}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            {"host": "0.0.0.0"},
+            "host 0.0.0.0 is not this machine alone, so it takes a key: set key_rotation to any text",
+        ),
+        ({"host": "example.org"}, "host 'example.org' is no address"),
+        ({"traffic": {"new": 1.0}}, "version 'new' is no number of a version, and not 'latest'"),
+        ({"traffic": {"1": -1.0}}, "shares are whole numbers from 0 on"),
+        ({"traffic": {"1": 0.0}}, "and one is more than 0"),
+        ({"mirror": "x"}, "version 'x'"),
+        ({"labels": {"stable": "x"}}, "version 'x'"),
+        ({"tls_certificate": "a.pem"}, "tls_certificate and tls_key go together"),
+        ({"tls_certificate": "a.pem", "tls_key": "b.pem"}, "tls_certificate a.pem is no file"),
+        ({"capture": 2.0}, "capture: Input should be less than or equal to 1, not 2"),
+        ({"runtime": "onnx"}, "runtime: Input should be 'auto' or 'tensorflow', not 'onnx'"),
+        ({"workers": 0.0}, "workers"),
+    ],
+)
+def test_a_wrong_service_is_refused_in_preview(change, words):
+    assert words in refused(WebServiceProvider(), {**SERVICE, **change})
+
+
+def test_a_key_is_kept_until_its_rotation_changes():
+    first = new_key({"key_rotation": "1"}, {})
+    assert len(first) > 40
+    assert new_key({"key_rotation": "1"}, {"key_rotation": "1", "key": first}) == first
+    assert new_key({"key_rotation": "2"}, {"key_rotation": "1", "key": first}) not in ("", first)
+    assert new_key({}, {"key_rotation": "1", "key": first}) == ""
 
 
 @pytest.mark.parametrize(

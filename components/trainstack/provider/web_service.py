@@ -94,7 +94,7 @@ class WebServiceProvider(LifecycleProvider):
         spec = validated(service.ServiceSpec, placed(inputs), "web service")
         if spec is None:
             raise InvalidInputError(f"web service {inputs['name']}: an input is not known")
-        key = _key(inputs, before)
+        key = new_key(inputs, before)
         files = {field: str(absolute(path)) for field in _TLS if (path := getattr(spec, field)) is not None}
         spec = spec.model_copy(update={**files, "key_digests": (key_digest(key),) if key else ()})
         shown = row(inputs)
@@ -182,7 +182,7 @@ def _check_place(spec: service.ServiceSpec) -> None:
         raise InvalidInputError(f"web service {spec.name}: TensorFlow Serving knows no keys", field="key_rotation")
 
 
-def _key(inputs: Properties, before: Properties) -> str:
+def new_key(inputs: Properties, before: Properties) -> str:
     """The key that clients send: kept until `key_rotation` changes; empty where none is asked for."""
     rotation = inputs.get("key_rotation")
     if not rotation:

@@ -180,8 +180,14 @@ class Connection(asyncio.Protocol):
             self._begun = time.perf_counter()
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._refuse(Refusal("this server does not change protocols"))
+        except httptools.HttpParserUpgrade as upgrade:
+            if self._parser.get_method() == b"CONNECT":
+                self._refuse(Refusal("this server is no proxy"))
+                return
+            # Whoever offers another protocol is answered in this one: the same request, without the offer.
+            head = self._head_without_offer()
+            self._parser = httptools.HttpRequestParser(self)
+            self.data_received(head + data[upgrade.args[0] :])
         except httptools.HttpParserError as exc:
             cause = exc.__context__
             self._refuse(cause if isinstance(cause, Refusal) else Refusal("this is not HTTP/1.1"))
@@ -223,6 +229,9 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """All of it: answer it, once those before it are answered."""
+        if self._parser.should_upgrade():
+            # Only its head was read, for the parser takes it that another protocol follows: `data_received` goes on.
+            return
         url = self._url
         if not url.startswith(b"/"):
             url = httptools.parse_url(url).path or b"/"
@@ -259,6 +268,12 @@ class Connection(asyncio.Protocol):
         """Close, unless a request is coming in or being answered."""
         if self._task is None and not self._ahead and not self._begun:
             self._transport.close()
+
+    def _head_without_offer(self) -> bytes:
+        lines = [b"%b %b HTTP/1.1" % (self._parser.get_method(), self._url)]
+        offers = (b"upgrade", b"connection", b"http2-settings")
+        lines += [b"%b: %b" % header for header in self._headers.items() if header[0] not in offers]
+        return b"\r\n".join([*lines, b"\r\n"])
 
     def _count_head(self, size: int) -> None:
         self._head += size
