@@ -247,7 +247,7 @@ def _mlserver_settings(folder: Path, port: int) -> None:
         "http_port": port,
         "grpc_port": port + 1,
         "metrics_port": port + 2,
-        "parallel_workers": 2,
+        "parallel_workers": 0,
         "debug": False,
     }
     (folder / "settings.json").write_text(json.dumps(settings))
