@@ -19,4 +19,4 @@ tf.saved_model.save(model, f"{folder}/model")
 # Another version of it, with weights of its own.
 tf.saved_model.save(network(), f"{folder}/other")
 signature = mlflow.models.infer_signature(np.zeros((1, 784), np.float32), np.zeros((1, 10), np.float32))
-mlflow.tensorflow.save_model(model, f"{folder}/mlflow", signature=signature)
+mlflow.tensorflow.save_model(model, f"{folder}/mlflow", signature=signature, pip_requirements=["tensorflow"])
