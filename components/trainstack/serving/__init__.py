@@ -5,6 +5,6 @@ packages of the curated serving environments, and is started by path (`python â€
 `trainstack.lifecycle.service` starts it; `docs/serving.md` says what it answers, and how.
 
 From the outside in: `server` keeps port and plan, `conversion` has `convert` make LiteRT models, `supervisor` forks
-workers, `worker` loads what is laid ready. In a worker, `accepting` takes connections, `connection` speaks HTTP, `front`
-decides, `rest` and `inference` speak the protocols, `hosting` holds the versions, `batching` runs `servable`.
+workers, `worker` loads what is laid ready. In a worker, `accepting` takes connections, `connection` speaks HTTP,
+`front` decides, `rest` and `inference` speak the protocols, `hosting` holds the versions, `batching` runs `servable`.
 """
