@@ -122,7 +122,8 @@ def test_another_model_follows_without_a_failed_prediction_for_long(workspace, d
     assert replaced.port == record.port
     assert service.status(workspace, "digits").drift(second.digest) == ""
     assert service.status(workspace, "digits").drift(digits.digest)
-    assert not failed or max(failed) - min(failed) < 30  # a busy machine takes its time, a service that stays away fails
+    # A busy machine takes its time; a service that stays away fails.
+    assert not failed or max(failed) - min(failed) < 30
 
 
 def test_a_server_that_dies_is_started_again_by_the_engine(workspace, digits, serving, client):
