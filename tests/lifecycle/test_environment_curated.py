@@ -111,7 +111,7 @@ def test_tensorflow_2_21_trains_with_legacy_keras() -> None:
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("version", ["2.15", "2.21"])
 def test_a_serving_environment_has_the_server_and_tensorflow(version: str) -> None:
-    script = "import tensorflow, granian, orjson, starlette; print(tensorflow.__version__)"
+    script = "import ai_edge_litert, httptools, orjson, simdjson, tensorflow, uvloop; print(tensorflow.__version__)"
     assert run_in(f"serving-{version}", script).stdout.startswith(version)
 
 
