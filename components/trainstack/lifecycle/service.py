@@ -17,6 +17,7 @@ from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
 from trainstack.lifecycle import service_process as process
 from trainstack.lifecycle.exclusion import alone, together
 from trainstack.lifecycle.model import ModelRecord, drift
+from trainstack.lifecycle.service_certificate import check_certificate
 from trainstack.lifecycle.service_plan import served_models, service_plan
 from trainstack.lifecycle.service_port import chosen_port, validate_port
 from trainstack.lifecycle.service_record import (
@@ -123,12 +124,13 @@ def start(
         The service's record, with its scoring address.
 
     Raises:
-        InvalidInputError: The port is taken, or the model is none that can be served.
+        InvalidInputError: The port is taken, the model is none that can be served, or the certificate is none.
         TrainstackError: It did not come up; its last lines and its log's path are in the message.
     """
     checked_name(spec.name, "service")
     if not spec.is_local and not spec.key_digests:
         raise InvalidInputError(f"service {spec.name}: host {spec.host} is not this machine alone, so it takes a key")
+    check_certificate(spec)
     models = served_models(workspace, spec, model)
     for one in models:
         check_servable(workspace, one)

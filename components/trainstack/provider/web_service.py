@@ -8,6 +8,7 @@ from pulumi.dynamic import CreateResult, DiffResult, ReadResult, UpdateResult
 
 from trainstack.errors import InvalidInputError, NotFoundError
 from trainstack.lifecycle import environment, model, service
+from trainstack.lifecycle.service_certificate import check_certificate
 from trainstack.provider import images
 from trainstack.provider.base import (
     LifecycleProvider,
@@ -46,10 +47,7 @@ class WebServiceProvider(LifecycleProvider):
                 "set key_rotation to any text",
                 field="key_rotation",
             )
-        for field in _TLS:
-            path = getattr(spec, field)
-            if path is not None and not absolute(path).is_file():
-                raise InvalidInputError(f"web service {spec.name}: {field} {path} is no file", field=field)
+        check_certificate(spec, absolute)
         if known(news["workspace"]):
             try:
                 record = service.find(workspace_of(news), spec.name)

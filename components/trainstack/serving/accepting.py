@@ -13,6 +13,8 @@ import ssl
 from collections.abc import Callable, MutableSequence
 from socket import IPPROTO_TCP, TCP_NODELAY, socket
 
+from .certificate import Certificate
+
 _log = logging.getLogger("trainstack.serving")
 _PATIENCE = 0.002
 _TURNS = 3
@@ -24,7 +26,7 @@ class Acceptor:
     Args:
         listener: The listening socket, which all workers share.
         make: Makes a protocol for each connection.
-        tls: The certificate to speak TLS with; None for plain HTTP.
+        certificate: The certificate to speak TLS with; None for plain HTTP.
         counts: Connections of each worker, in memory that all of them share.
         index: This worker's place in it.
     """
@@ -33,13 +35,13 @@ class Acceptor:
         self,
         listener: socket,
         make: Callable[[], asyncio.Protocol],
-        tls: ssl.SSLContext | None,
+        certificate: Certificate | None,
         counts: MutableSequence[int],
         index: int,
     ) -> None:
         self._listener = listener
         self._make = make
-        self._tls = tls
+        self._certificate = certificate
         self._counts = counts
         self._index = index
         self._loop = asyncio.get_running_loop()
@@ -94,7 +96,8 @@ class Acceptor:
 
     async def _connect(self, connection: socket) -> None:
         try:
-            await self._loop.connect_accepted_socket(self._make, connection, ssl=self._tls)
+            tls = None if self._certificate is None else self._certificate.context
+            await self._loop.connect_accepted_socket(self._make, connection, ssl=tls)
         except (OSError, ssl.SSLError):
             # A client that does not speak TLS, or is gone already.
             connection.close()

@@ -5,6 +5,7 @@ A thread writes; when it cannot keep up, requests are left out and counted, neve
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import queue
@@ -29,6 +30,8 @@ _log = logging.getLogger("trainstack.serving")
 _FILE_BYTES = 16 * 2**20
 _FILES = 64
 _WAITING = 256
+# Seconds between two warnings that requests are not kept: a full disk must not be filled with them.
+_QUIET = 60.0
 
 
 class Capture:
@@ -44,6 +47,7 @@ class Capture:
         self._folder: Path | None = None
         self._waiting: queue.Queue[tuple[Path, str, Asked, Mapping[str, Array]]] = queue.Queue(_WAITING)
         self._file: Path | None = None
+        self._warned = float("-inf")
         threading.Thread(target=self._write_all, name="capture", daemon=True).start()
 
     def set(self, share: float, folder: str | None) -> None:
@@ -61,6 +65,12 @@ class Capture:
         except queue.Full:
             self._metrics.add("captured", asked.hosted.plan.version, "left out")
 
+    def finish(self, seconds: float) -> None:
+        """Write what waits, for so long at most."""
+        end = time.monotonic() + seconds
+        while self._waiting.unfinished_tasks and time.monotonic() < end:
+            time.sleep(0.01)
+
     def _write_all(self) -> None:
         while True:
             folder, now, asked, outputs = self._waiting.get()
@@ -68,10 +78,13 @@ class Capture:
             try:
                 self._write(folder, _line(now, asked, outputs))
                 self._metrics.add("captured", version, "kept")
-            except (OSError, Refusal, TypeError) as exc:
+            except Exception as exc:  # noqa: BLE001 (whatever it is, the thread must go on with the next)
                 self._metrics.add("captured", version, "failed")
-                _log.warning("a request was not kept: %s", exc)
-                time.sleep(0.1)
+                if time.monotonic() - self._warned > _QUIET:
+                    self._warned = time.monotonic()
+                    _log.warning("requests are not kept: %s", exc)
+            finally:
+                self._waiting.task_done()
 
     def _write(self, folder: Path, line: bytes) -> None:
         file = self._file
@@ -84,7 +97,11 @@ class Capture:
         # What clients send is nobody else's business.
         descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
-            os.write(descriptor, line)
+            written = os.write(descriptor, line)
+            if written < len(line):
+                # The disk is full: no half line, which would spoil the next one too.
+                os.ftruncate(descriptor, os.fstat(descriptor).st_size - written)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file))
         finally:
             os.close(descriptor)
 

@@ -30,6 +30,8 @@ _log = logging.getLogger("trainstack.serving")
 # Bytes of a body that are read on the event loop, and values that are written there: about a millisecond's worth.
 _BODY = 2**17
 _VALUES = 2**16
+# Seconds that an ending worker has to write requests that are kept; its supervisor grants it one beyond the drain.
+_LAST_WORDS = 0.5
 # Nothing in them is anybody's secret, and those who ask for them (an orchestrator, a browser) have no key to send.
 _OPEN = frozenset({"/", "/healthz", "/v2/health/live", "/v2/health/ready"})
 _PAGE_HEAD = b"x-content-type-options: nosniff\r\nx-frame-options: DENY\r\nreferrer-policy: no-referrer\r\n"
@@ -67,6 +69,10 @@ class Front:
         self._capture.set(hosting.plan.capture, hosting.plan.capture_folder)
         described = b"content-type: application/json\r\n", orjson.dumps(openapi(hosting))
         self._pages = {"/": page, "/openapi.json": lambda: described, "/metrics": self._exposition}
+
+    def finish(self) -> None:
+        """Write what is still to be kept of requests that were answered."""
+        self._capture.finish(_LAST_WORDS)
 
     def measure(self) -> None:
         """Bring the gauges up to date."""

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from .certificate import Certificate
 from .conversion import ensure
 from .listening import PortTakenError, hold, offer, take_over
 from .plan import Plan
@@ -64,6 +65,9 @@ def main(arguments: Sequence[str]) -> int:
 def _serve(settings: Settings, temporary: Path) -> int:
     plan, digest = _read(settings)
     _check_reach(settings, plan)
+    certificate = None
+    if settings.tls_certificate is not None and settings.tls_key is not None:
+        certificate = Certificate(settings.tls_certificate, settings.tls_key)
     answering: Callable[[], None] = lambda: None  # noqa: E731
     if settings.takeover is not None:
         holder, answering = take_over(settings.takeover)
@@ -73,7 +77,7 @@ def _serve(settings: Settings, temporary: Path) -> int:
     conversions = (settings.state or temporary) / "conversions"
     _log.info("loading %s for port %d", plan.name, settings.port)
     _lay_ready(plan, digest, conversions, temporary)
-    supervisor = Supervisor(settings, temporary, holder)
+    supervisor = Supervisor(settings, temporary, holder, certificate)
     if settings.plan_path is not None:
         _thread(_watch_plan, digest, conversions, temporary, settings)
     _thread(_announce, settings, temporary, answering)

@@ -14,6 +14,7 @@ from collections.abc import MutableSequence
 from pathlib import Path
 from typing import Any
 
+from .certificate import Certificate
 from .listening import PortTakenError, listen, stop_listening
 from .settings import Settings
 from .worker import Worker
@@ -34,15 +35,19 @@ class Supervisor:
         settings: The server's settings.
         state: The folder in which supervisor and workers leave each other word.
         listener: The listening socket, which all workers share.
+        certificate: What they speak TLS with; None for plain HTTP.
 
     Attributes:
         handed_over: Whether another server has the listening socket too, so that it must not be shut.
     """
 
-    def __init__(self, settings: Settings, state: Path, listener: socket.socket) -> None:
+    def __init__(
+        self, settings: Settings, state: Path, listener: socket.socket, certificate: Certificate | None
+    ) -> None:
         self._settings = settings
         self._state = state
         self._listener = listener
+        self._certificate = certificate
         shared: Any = memoryview(mmap.mmap(-1, 8 * settings.workers)).cast("q")
         self._counts: MutableSequence[int] = shared
         self._workers: dict[int, int] = {}
@@ -102,7 +107,7 @@ class Supervisor:
         _die_with(supervisor)
         try:
             try:
-                worker = Worker(self._settings, self._state, self._listener, self._counts, index)
+                worker = Worker(self._settings, self._state, self._listener, self._counts, index, self._certificate)
                 listen(self._listener)
             except (PortTakenError, ValueError, OSError) as exc:
                 _log.error("%s", exc)

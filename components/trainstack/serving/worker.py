@@ -10,7 +10,6 @@ import logging
 import os
 import signal
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable, MutableSequence
@@ -21,6 +20,7 @@ from typing import Any
 import uvloop
 
 from .accepting import Acceptor
+from .certificate import Certificate
 from .connection import Connection, Connections
 from .front import Front
 from .hosting import Hosting, load
@@ -44,19 +44,27 @@ class Worker:
         listener: The listening socket, which all workers share.
         counts: Connections of each worker, in memory that all of them share.
         index: This worker's place in it.
+        certificate: What it speaks TLS with; None for plain HTTP.
 
     Raises:
         ValueError: The model cannot be loaded.
     """
 
     def __init__(
-        self, settings: Settings, state: Path, listener: socket.socket, counts: MutableSequence[int], index: int
+        self,
+        settings: Settings,
+        state: Path,
+        listener: socket.socket,
+        counts: MutableSequence[int],
+        index: int,
+        certificate: Certificate | None,
     ) -> None:
         self._settings = settings
         self._state = state
         self._listener = listener
         self._counts = counts
         self._index = index
+        self._certificate = certificate
         self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="predict")
         self._metrics = Metrics(state)
         self._error: dict[str, str] | None = None
@@ -83,14 +91,12 @@ class Worker:
     async def _serve(self) -> None:
         settings, loop = self._settings, asyncio.get_running_loop()
         connections = Connections(self._front, max_body=settings.max_body, body_timeout=settings.body_timeout)
-        tls = None
-        if settings.tls_certificate is not None:
-            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            tls.load_cert_chain(settings.tls_certificate, settings.tls_key)
         stop = asyncio.Event()
         loop.add_signal_handler(signal.SIGTERM, stop.set)
         connections.tick(loop)
-        acceptor = Acceptor(self._listener, lambda: Connection(connections), tls, self._counts, self._index)
+        acceptor = Acceptor(
+            self._listener, lambda: Connection(connections), self._certificate, self._counts, self._index
+        )
         connections.on_change(acceptor.note)
         acceptor.note(0)
 
@@ -106,6 +112,7 @@ class Worker:
         end = loop.time() + settings.drain
         while connections.open and loop.time() < end:
             await asyncio.sleep(0.02)
+        self._front.finish()
         self._metrics.write()
 
     def _watch(self, loop: asyncio.AbstractEventLoop, retire: Callable[[], None]) -> None:
@@ -122,6 +129,8 @@ class Worker:
                     loop.call_soon_threadsafe(retire)
                 if self._draining or time.monotonic() - last > 1:
                     last = time.monotonic()
+                    if self._certificate is not None:
+                        self._certificate.refresh()
                     self._front.measure()
                     self._metrics.write()
                     self._report()
