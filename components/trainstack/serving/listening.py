@@ -29,24 +29,25 @@ def check_free(host: str, port: int) -> None:
 def hold(host: str, port: int) -> socket.socket:
     """Take a port without listening on it, so that no client waits while a model loads.
 
-    Connections of an earlier server that are closed and only linger are left out. Linux lets two hold a port that
-    neither listens on; the second then fails to `listen`.
+    Nobody else gets it then, except where connections of an earlier server linger: those are left out, but Linux lets
+    two hold such a port that neither listens on. The second then fails to `listen`.
 
     Raises:
         PortTakenError: Somebody has it, or the address is not of this machine.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    holder = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        holder.bind((host, port))
-    except OSError as exc:
-        holder.close()
-        if exc.errno == errno.EADDRINUSE:
-            raise PortTakenError(f"port {port} on {host} is taken by another process") from exc
-        raise PortTakenError(f"cannot listen on {host}:{port}: {exc.strerror or exc}") from exc
-    holder.setblocking(False)
-    return holder
+    for shared in (False, True):
+        holder = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, shared)
+            holder.bind((host, port))
+        except OSError as exc:
+            holder.close()
+            if exc.errno != errno.EADDRINUSE:
+                raise PortTakenError(f"cannot listen on {host}:{port}: {exc.strerror or exc}") from exc
+        else:
+            holder.setblocking(False)
+            return holder
+    raise PortTakenError(f"port {port} on {host} is taken by another process")
 
 
 def listen(holder: socket.socket) -> None:
@@ -56,6 +57,8 @@ def listen(holder: socket.socket) -> None:
         PortTakenError: Somebody else began meanwhile.
     """
     try:
+        # Its connections may linger when it is gone; then the next server can have the port all the same.
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, True)
         holder.listen(_BACKLOG)
     except OSError as exc:
         raise PortTakenError(f"the port is taken by another process: {exc.strerror}") from exc
