@@ -6,11 +6,13 @@ declares then pays for none of what a provider needs, and `pulumi preview` of a 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
 import importlib
 import os
 import threading
+from collections.abc import Generator
 from typing import Any, ClassVar
 
 from pulumi.dynamic import CheckResult, CreateResult, DiffResult, ReadResult, ResourceProvider, UpdateResult
@@ -18,30 +20,36 @@ from pulumi.dynamic import CheckResult, CreateResult, DiffResult, ReadResult, Re
 
 @functools.cache
 def _loaded(provider: str) -> ResourceProvider:
-    _load_ahead()
     module, name = provider.split(":")
-    return getattr(importlib.import_module(f"trainstack.provider.{module}"), name)()
+    with _uncollected():
+        found = importlib.import_module(f"trainstack.provider.{module}")
+    _load_ahead()
+    return getattr(found, name)()
 
 
 @functools.cache
 def _load_ahead() -> None:
-    """Begin to load the other providers: the program takes its time from one resource to the next, and we wait for it.
-
-    What is loaded stays, so the garbage collector, which would walk through all of it again and again meanwhile, rests.
-    """
-    # Looking for plugins of pydantic means to read the metadata of every installed package; our specs want none.
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    """Load the other providers while the program takes its time from one resource to the next."""
 
     def load() -> None:
-        gc.disable()
-        try:
+        with _uncollected():
             for module in ("compute", "dataset", "environment", "training_run", "model", "web_service"):
                 importlib.import_module(f"trainstack.provider.{module}")
-        finally:
-            gc.freeze()
-            gc.enable()
 
     threading.Thread(target=load, name="load ahead", daemon=True).start()
+
+
+@contextlib.contextmanager
+def _uncollected() -> Generator[None]:
+    """Let the garbage collector rest: what is loaded stays, and it would walk through all of it again and again."""
+    # Looking for plugins of pydantic means to read the metadata of every installed package; our specs want none.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 class Handle(ResourceProvider):
