@@ -18,13 +18,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from trainstack.lifecycle.environment import broken, build, get_curated, lock
-from trainstack.lifecycle.uv_command import uv
+from trainstack.lifecycle.environments.environment import broken, build, get_curated, lock
+from trainstack.lifecycle.environments.uv_command import uv
 
 LIMIT = 0.3
 CHILD = """
 import sys
-from trainstack.lifecycle.environment import build, get_curated, lock
+from trainstack.lifecycle.environments.environment import build, get_curated, lock
 spec = get_curated(sys.argv[1])
 build(spec, lock(spec))
 """

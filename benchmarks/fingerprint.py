@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from trainstack.lifecycle.local_files import local_files
+from trainstack.lifecycle.datasets.local_files import local_files
 from trainstack.store.digest import RACY_NS, DigestCache
 
 FILES_A_FOLDER = 100

@@ -18,11 +18,13 @@ from typing import Any
 
 from benchmarks import loopback
 from benchmarks.machine import description, in_turns
-from trainstack.lifecycle import dataset, environment, snapshot, submission
-from trainstack.lifecycle.arguments import canonical
 from trainstack.lifecycle.compute import ComputeSpec
-from trainstack.lifecycle.fingerprint import RunEnvironment, RunSpec
-from trainstack.lifecycle.run import RunRequest
+from trainstack.lifecycle.datasets import dataset
+from trainstack.lifecycle.environments import environment
+from trainstack.lifecycle.runs import snapshot, submission
+from trainstack.lifecycle.runs.arguments import canonical
+from trainstack.lifecycle.runs.fingerprint import RunEnvironment, RunSpec
+from trainstack.lifecycle.runs.run import RunRequest
 from trainstack.lifecycle.workspace import Workspace
 from trainstack.targets.local.node import PASSED_ON
 from trainstack.tracking import files as tracking

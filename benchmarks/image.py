@@ -20,14 +20,15 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import description, in_turns, seconds
-from trainstack.lifecycle import image, image_builder
-from trainstack.lifecycle.environment import EnvironmentSpec, get_curated, lock, save_to_directory
+from trainstack.lifecycle.environments.environment import EnvironmentSpec, get_curated, lock, save_to_directory
+from trainstack.lifecycle.images import builder as image_builder
+from trainstack.lifecycle.images import image
 from trainstack.targets.docker import engine
 
 CHILD = """
 import sys
-from trainstack.lifecycle import image
-from trainstack.lifecycle.environment import EnvironmentSpec, lock
+from trainstack.lifecycle.images import image
+from trainstack.lifecycle.environments.environment import EnvironmentSpec, lock
 from trainstack.targets.docker import engine
 spec = EnvironmentSpec.model_validate_json(sys.argv[1])
 with engine.connected() as client:

@@ -28,7 +28,7 @@ from pathlib import Path
 
 from benchmarks import serving_endurance
 from benchmarks.machine import description
-from trainstack.lifecycle import environment
+from trainstack.lifecycle.environments import environment
 from trainstack.store.cache import cache_folder
 
 HERE = Path(__file__).parent

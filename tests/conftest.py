@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from trainstack.lifecycle.environment import build, get_curated, lock
-from trainstack.lifecycle.service import serving_environment
+from trainstack.lifecycle.environments.environment import build, get_curated, lock
+from trainstack.lifecycle.services.service import serving_environment
 
 SAVE_ZOO = Path(__file__).with_name("serving") / "save_zoo.py"
 

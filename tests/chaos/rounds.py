@@ -14,10 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.lifecycle.runs import request
+from tests.lifecycle.sample_runs import request
 
 from trainstack.launch.report import NodeReport, read_report
-from trainstack.lifecycle.run import RunDirectory, RunRequest
+from trainstack.lifecycle.runs.run import RunDirectory, RunRequest
 from trainstack.lifecycle.workspace import Workspace
 from trainstack.targets.local.strays import processes
 

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from trainstack.errors import TrainstackError
-from trainstack.lifecycle import submission
-from trainstack.lifecycle.run import RunRequest
+from trainstack.lifecycle.runs import submission
+from trainstack.lifecycle.runs.run import RunRequest
 from trainstack.lifecycle.workspace import Workspace
 
 if __name__ == "__main__":

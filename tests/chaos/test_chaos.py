@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 from tests.chaos.rounds import HARMS, Round, Tally, play
-from tests.lifecycle.runs import tiny_environment
+from tests.lifecycle.sample_runs import tiny_environment
 
 from trainstack.lifecycle.workspace import Workspace
 

@@ -9,10 +9,10 @@ import pytest
 from tests.chaos.rounds import Round, Tally, kill, play
 from tests.lifecycle.docker_runs import needs_engine
 from tests.lifecycle.own_engine import OwnEngine, own_engine
-from tests.lifecycle.runs import tiny_environment
+from tests.lifecycle.sample_runs import tiny_environment
 
-from trainstack.lifecycle import placement
 from trainstack.lifecycle.compute import ComputeSpec, target_of
+from trainstack.lifecycle.runs import placement
 from trainstack.lifecycle.workspace import Workspace
 
 __all__ = ["own_engine"]

@@ -11,7 +11,7 @@ import pytest
 from tests.chaos.rounds import PAUSE, SCRIPT, STEPS, expected
 from tests.end_to_end.project import new_project
 
-from trainstack.lifecycle.run import RunDirectory
+from trainstack.lifecycle.runs.run import RunDirectory
 from trainstack.targets.local.strays import processes
 
 pytestmark = pytest.mark.end_to_end

@@ -10,15 +10,17 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.lifecycle.runs import until
+from tests.lifecycle.sample_runs import until
 
 from trainstack.launch.report import read_report
-from trainstack.lifecycle import dataset, environment, snapshot, submission
-from trainstack.lifecycle.arguments import canonical
 from trainstack.lifecycle.compute import ComputeSpec
-from trainstack.lifecycle.fingerprint import RunEnvironment, RunSpec
-from trainstack.lifecycle.run import RunDirectory, RunRequest
-from trainstack.lifecycle.submission import Outcome
+from trainstack.lifecycle.datasets import dataset
+from trainstack.lifecycle.environments import environment
+from trainstack.lifecycle.runs import snapshot, submission
+from trainstack.lifecycle.runs.arguments import canonical
+from trainstack.lifecycle.runs.fingerprint import RunEnvironment, RunSpec
+from trainstack.lifecycle.runs.run import RunDirectory, RunRequest
+from trainstack.lifecycle.runs.submission import Outcome
 from trainstack.lifecycle.workspace import Workspace
 from trainstack.targets.local.strays import processes
 from trainstack.tracking import files as tracking

@@ -17,13 +17,14 @@ from typer.testing import CliRunner, Result
 
 import trainstack
 from trainstack.cli.app import app
-from trainstack.lifecycle import environment, snapshot, submission
-from trainstack.lifecycle.arguments import canonical
 from trainstack.lifecycle.compute import ComputeSpec
-from trainstack.lifecycle.environment import EnvironmentSpec
-from trainstack.lifecycle.fingerprint import RunEnvironment, RunSpec
-from trainstack.lifecycle.run import RunDirectory, RunRecord, RunRequest, Stage, Status
-from trainstack.lifecycle.run_record import Persistence
+from trainstack.lifecycle.environments import environment
+from trainstack.lifecycle.environments.environment import EnvironmentSpec
+from trainstack.lifecycle.runs import snapshot, submission
+from trainstack.lifecycle.runs.arguments import canonical
+from trainstack.lifecycle.runs.fingerprint import RunEnvironment, RunSpec
+from trainstack.lifecycle.runs.record import Persistence
+from trainstack.lifecycle.runs.run import RunDirectory, RunRecord, RunRequest, Stage, Status
 from trainstack.lifecycle.workspace import Workspace
 from trainstack.store.atomic import write_json
 

@@ -9,9 +9,9 @@ import sys
 
 import pytest
 
-from trainstack.lifecycle import environment
-from trainstack.lifecycle.environment import EnvironmentSpec
-from trainstack.lifecycle.run import Status
+from trainstack.lifecycle.environments import environment
+from trainstack.lifecycle.environments.environment import EnvironmentSpec
+from trainstack.lifecycle.runs.run import Status
 
 
 @pytest.fixture(autouse=True)

@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 
-from trainstack.lifecycle import environment
-from trainstack.lifecycle.environment import EnvironmentSpec
+from trainstack.lifecycle.environments import environment
+from trainstack.lifecycle.environments.environment import EnvironmentSpec
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """`trainstack runs simulate-preemption` on real runs."""
 
-from trainstack.lifecycle import submission
-from trainstack.lifecycle.run import Status
+from trainstack.lifecycle.runs import submission
+from trainstack.lifecycle.runs.run import Status
 from trainstack.targets.local.strays import processes
 
 STEPS = """

@@ -4,12 +4,15 @@ import json
 
 import pytest
 
-from trainstack.lifecycle import compute, dataset, model, service
+from trainstack.lifecycle import compute
 from trainstack.lifecycle.compute import ComputeSpec
-from trainstack.lifecycle.dataset import DatasetSpec
-from trainstack.lifecycle.model import ModelSpec
-from trainstack.lifecycle.service import ServiceRecord, ServiceSpec
-from trainstack.lifecycle.service_record import write_record
+from trainstack.lifecycle.datasets import dataset
+from trainstack.lifecycle.datasets.dataset import DatasetSpec
+from trainstack.lifecycle.models import model
+from trainstack.lifecycle.models.model import ModelSpec
+from trainstack.lifecycle.services import service
+from trainstack.lifecycle.services.record import write_record
+from trainstack.lifecycle.services.service import ServiceRecord, ServiceSpec
 
 
 @pytest.mark.parametrize("what", ["datasets", "models", "services", "computes"])

@@ -12,8 +12,8 @@ from fcntl import ioctl
 
 import pytest
 
-from trainstack.lifecycle import submission
-from trainstack.lifecycle.run import Failure, Status
+from trainstack.lifecycle.runs import submission
+from trainstack.lifecycle.runs.run import Failure, Status
 from trainstack.store.atomic import write_json
 
 ESCAPE = "\x1b"

@@ -6,9 +6,10 @@ import pytest
 from typer.testing import CliRunner
 
 from trainstack.cli.app import app
-from trainstack.lifecycle import dataset, model
-from trainstack.lifecycle.dataset import DatasetSpec
-from trainstack.lifecycle.model import ModelSpec
+from trainstack.lifecycle.datasets import dataset
+from trainstack.lifecycle.datasets.dataset import DatasetSpec
+from trainstack.lifecycle.models import model
+from trainstack.lifecycle.models.model import ModelSpec
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from tests.end_to_end.project import REPOSITORY, Project
 
 from trainstack.launch.report import read_report
-from trainstack.lifecycle.run import RunDirectory, Status
+from trainstack.lifecycle.runs.run import RunDirectory, Status
 from trainstack.tracking import files as tracking
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(1200)]

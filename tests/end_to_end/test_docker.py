@@ -12,7 +12,7 @@ import pytest
 from tests.end_to_end.project import REPOSITORY, Project
 from tests.lifecycle.docker_runs import containers, left, needs_engine
 
-from trainstack.lifecycle.run import RunDirectory
+from trainstack.lifecycle.runs.run import RunDirectory
 from trainstack.tracking import files as tracking
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(900), needs_engine]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from trainstack.lifecycle.run import RunDirectory, Status
+from trainstack.lifecycle.runs.run import RunDirectory, Status
 from trainstack.targets.local.strays import processes
 
 pytestmark = pytest.mark.end_to_end

@@ -10,8 +10,8 @@ import httpx
 import pytest
 from tests.end_to_end.project import REPOSITORY, Project, new_project
 
-from trainstack.lifecycle import service
-from trainstack.lifecycle.run import RunDirectory
+from trainstack.lifecycle.runs.run import RunDirectory
+from trainstack.lifecycle.services import service
 from trainstack.lifecycle.workspace import Workspace
 from trainstack.tracking import files as tracking
 

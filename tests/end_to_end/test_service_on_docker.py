@@ -8,7 +8,7 @@ import pytest
 from tests.end_to_end.project import REPOSITORY, Project
 from tests.lifecycle.engine_images import needs_engine
 
-from trainstack.lifecycle import service
+from trainstack.lifecycle.services import service
 from trainstack.lifecycle.workspace import Workspace
 from trainstack.targets.docker import engine
 

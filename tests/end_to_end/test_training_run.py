@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.end_to_end.project import Project
 
-from trainstack.lifecycle.run import RunDirectory, history
+from trainstack.lifecycle.runs.run import RunDirectory, history
 from trainstack.lifecycle.workspace import Workspace
 
 pytestmark = pytest.mark.end_to_end

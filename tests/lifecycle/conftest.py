@@ -1,9 +1,9 @@
 """A workspace, a script's folder, and requests to run it; modules with other needs have fixtures of their own."""
 
 import pytest
-from tests.lifecycle.runs import SCRIPT, request, tiny_environment
+from tests.lifecycle.sample_runs import SCRIPT, request, tiny_environment
 
-from trainstack.lifecycle.run_record import Persistence
+from trainstack.lifecycle.runs.record import Persistence
 from trainstack.lifecycle.workspace import Workspace
 
 

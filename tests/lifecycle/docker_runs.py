@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from trainstack.errors import TrainstackError
-from trainstack.lifecycle import placement
-from trainstack.lifecycle.run import RunDirectory
+from trainstack.lifecycle.runs import placement
+from trainstack.lifecycle.runs.run import RunDirectory
 from trainstack.targets.docker.engine import connect
 
 _CLIENTS: list[Any] = []

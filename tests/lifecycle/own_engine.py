@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 from tests.lifecycle.docker_runs import engine
-from tests.lifecycle.runs import tiny_environment
+from tests.lifecycle.sample_runs import tiny_environment
 
 from trainstack.errors import TrainstackError
-from trainstack.lifecycle import image
+from trainstack.lifecycle.images import image
 from trainstack.targets.docker.engine import connect
 
 _START_SECONDS = 60.0

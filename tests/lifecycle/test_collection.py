@@ -9,11 +9,16 @@ import time
 import pytest
 
 from trainstack.errors import TrainstackError
-from trainstack.lifecycle import collection, dataset, environment_collection, model, references, snapshot, venv
-from trainstack.lifecycle.dataset import DatasetSpec
+from trainstack.lifecycle import collection, references
+from trainstack.lifecycle.datasets import dataset
+from trainstack.lifecycle.datasets.dataset import DatasetSpec
+from trainstack.lifecycle.environments import collection as environment_collection
+from trainstack.lifecycle.environments import venv
 from trainstack.lifecycle.exclusion import alone, together
-from trainstack.lifecycle.model import ModelSpec
-from trainstack.lifecycle.run import RunDirectory, RunRecord, Status
+from trainstack.lifecycle.models import model
+from trainstack.lifecycle.models.model import ModelSpec
+from trainstack.lifecycle.runs import snapshot
+from trainstack.lifecycle.runs.run import RunDirectory, RunRecord, Status
 from trainstack.lifecycle.workspace import Workspace
 from trainstack.store.atomic import write_json
 
@@ -177,9 +182,10 @@ def test_a_registration_waits_for_a_collection(workspace, tmp_path):
 REGISTERER = """
 import sys
 from pathlib import Path
-from trainstack.lifecycle import dataset, model
-from trainstack.lifecycle.dataset import DatasetSpec
-from trainstack.lifecycle.model import ModelSpec
+from trainstack.lifecycle.datasets import dataset
+from trainstack.lifecycle.models import model
+from trainstack.lifecycle.datasets.dataset import DatasetSpec
+from trainstack.lifecycle.models.model import ModelSpec
 from trainstack.lifecycle.workspace import Workspace
 workspace, source = Workspace.open(Path(sys.argv[1])), Path(sys.argv[2])
 for number in range(30):

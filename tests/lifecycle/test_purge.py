@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 
 from trainstack.errors import NotFoundError
-from trainstack.lifecycle import collection, dataset, model, purge
-from trainstack.lifecycle.dataset import DatasetSpec
+from trainstack.lifecycle import collection, purge
+from trainstack.lifecycle.datasets import dataset
+from trainstack.lifecycle.datasets.dataset import DatasetSpec
 from trainstack.lifecycle.exclusion import alone, together
-from trainstack.lifecycle.model import ModelSpec
+from trainstack.lifecycle.models import model
+from trainstack.lifecycle.models.model import ModelSpec
 from trainstack.lifecycle.purge import NeededError
-from trainstack.lifecycle.run import RunDirectory, RunRecord, Status, resolve
-from trainstack.lifecycle.service_record import ServiceRecord, write_record
+from trainstack.lifecycle.runs.run import RunDirectory, RunRecord, Status, resolve
+from trainstack.lifecycle.services.record import ServiceRecord, write_record
 from trainstack.lifecycle.workspace import Workspace
 from trainstack.store.atomic import write_json
 

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from trainstack.errors import TrainstackError
-from trainstack.lifecycle import artifacts, dataset, model
-from trainstack.lifecycle.dataset import DatasetSpec
-from trainstack.lifecycle.model import ModelSpec
-from trainstack.lifecycle.run import RunDirectory, RunRecord, Status
+from trainstack.lifecycle.datasets import dataset
+from trainstack.lifecycle.datasets.dataset import DatasetSpec
+from trainstack.lifecycle.models import model
+from trainstack.lifecycle.models.model import ModelSpec
+from trainstack.lifecycle.runs import artifacts
+from trainstack.lifecycle.runs.run import RunDirectory, RunRecord, Status
 from trainstack.lifecycle.verification import verify
 from trainstack.lifecycle.workspace import Workspace
 from trainstack.store.atomic import write_json

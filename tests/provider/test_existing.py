@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from pulumi.runtime.rpc import UNKNOWN
 
-from trainstack.lifecycle import dataset, model
-from trainstack.lifecycle.dataset import DatasetSpec
-from trainstack.lifecycle.model import ModelSpec
-from trainstack.lifecycle.run import RunDirectory, RunRecord, Status
+from trainstack.lifecycle.datasets import dataset
+from trainstack.lifecycle.datasets.dataset import DatasetSpec
+from trainstack.lifecycle.models import model
+from trainstack.lifecycle.models.model import ModelSpec
+from trainstack.lifecycle.runs.run import RunDirectory, RunRecord, Status
 from trainstack.lifecycle.workspace import Workspace
 from trainstack.provider.existing import ExistingDatasetProvider, ExistingModelProvider
 from trainstack.provider.existing_run import ExistingRunProvider

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from trainstack.lifecycle import environment
+from trainstack.lifecycle.environments import environment
 from trainstack.tracking import files
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from trainstack.cli.held import held
 from trainstack.errors import TrainstackError
-from trainstack.lifecycle import environment
-from trainstack.lifecycle.environment import Built
-from trainstack.lifecycle.requirements import read_lock
+from trainstack.lifecycle.environments import environment
+from trainstack.lifecycle.environments.environment import Built
+from trainstack.lifecycle.environments.requirements import read_lock
 from trainstack.store.cache import cache_folder
 
 

@@ -12,7 +12,7 @@ app = command_group("Registered datasets: list.")
 @app.command("list")
 def list_registered(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
     """List all versions of all datasets."""
-    from trainstack.lifecycle.dataset import list_datasets
+    from trainstack.lifecycle.datasets.dataset import list_datasets
 
     opened = open_workspace(workspace)
     records = list_datasets(opened)

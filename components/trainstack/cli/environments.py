@@ -12,7 +12,7 @@ from trainstack.cli.options import JsonOption
 from trainstack.errors import InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
-    from trainstack.lifecycle.environment import Built, EnvironmentSpec
+    from trainstack.lifecycle.environments.environment import Built, EnvironmentSpec
 
 app = command_group("Training environments: list, show.")
 
@@ -50,7 +50,7 @@ def show(
 
 
 def _find(reference: str) -> dict[str, Any]:
-    from trainstack.lifecycle.environment import CURATED_PREFIX
+    from trainstack.lifecycle.environments.environment import CURATED_PREFIX
 
     every = _all()
     named = [one for one in every if one["name"] and one["name"].removeprefix(CURATED_PREFIX) == reference]
@@ -66,7 +66,7 @@ def _find(reference: str) -> dict[str, Any]:
 def _all() -> list[dict[str, Any]]:
     """Every environment that has a name or a folder here: curated ones first."""
     from trainstack.cli.built_environments import built_here
-    from trainstack.lifecycle.environment import curated_names, get_curated, location, lock
+    from trainstack.lifecycle.environments.environment import curated_names, get_curated, location, lock
 
     curated: list[dict[str, Any]] = []
     for name in curated_names():

@@ -36,7 +36,9 @@ def gc(
 
     Registrations and submissions under way are waited for, and wait meanwhile.
     """
-    from trainstack.lifecycle import collection, environment_collection, stray_collection
+    from trainstack.lifecycle import collection
+    from trainstack.lifecycle.environments import collection as environment_collection
+    from trainstack.lifecycle.runs import stray_collection
 
     opened = open_workspace(workspace)
     found = collection.collect(opened, output.note) if delete else collection.find(opened)

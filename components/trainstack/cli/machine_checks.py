@@ -50,7 +50,7 @@ def engine() -> Iterator[Check]:
 
 def uv() -> Iterator[Check]:
     """The program that builds training environments."""
-    from trainstack.lifecycle import uv_command
+    from trainstack.lifecycle.environments import uv_command
 
     try:
         program = uv_command.uv()

@@ -12,7 +12,7 @@ app = command_group("Registered models: list.")
 @app.command("list")
 def list_registered(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
     """List all versions of all models."""
-    from trainstack.lifecycle.model import list_models
+    from trainstack.lifecycle.models.model import list_models
 
     opened = open_workspace(workspace)
     records = list_models(opened)

@@ -10,7 +10,7 @@ import typer
 from trainstack.errors import TrainstackError
 
 if TYPE_CHECKING:
-    from trainstack.lifecycle.run import RunDirectory
+    from trainstack.lifecycle.runs.run import RunDirectory
     from trainstack.lifecycle.workspace import Workspace
 
 WorkspaceOption = Annotated[
@@ -66,6 +66,6 @@ def find_run(folder: Path | None, reference: str) -> RunDirectory:
         NotFoundError: There is no such run or workspace.
         InvalidInputError: The start of an id fits several runs.
     """
-    from trainstack.lifecycle.run import resolve
+    from trainstack.lifecycle.runs.run import resolve
 
     return resolve(open_workspace(folder), reference)

@@ -23,7 +23,7 @@ def simulate_preemption(
 
     The run goes on by itself when it has attempts left (`max_attempts`), else with the next `pulumi up`.
     """
-    from trainstack.lifecycle.preemption import preempt
+    from trainstack.lifecycle.runs.preemption import preempt
 
     directory = find_run(workspace, run)
     request = directory.request()

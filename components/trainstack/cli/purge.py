@@ -64,7 +64,7 @@ def purge(
 
 def _victims(workspace: Workspace, run: str | None, model: str | None, dataset: str | None) -> list[Victim]:
     from trainstack.lifecycle import purge as purging
-    from trainstack.lifecycle.run import resolve
+    from trainstack.lifecycle.runs.run import resolve
 
     if run is not None:
         return purging.run(workspace, resolve(workspace, run))

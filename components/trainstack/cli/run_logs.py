@@ -15,7 +15,7 @@ from trainstack.cli.options import RunArgument, WorkspaceOption, find_run
 from trainstack.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from trainstack.lifecycle.run import RunDirectory
+    from trainstack.lifecycle.runs.run import RunDirectory
 
 _RANK = re.compile(r"\[(\d+)\] (.*)", re.DOTALL)
 _AGENT = "trainstack: "
@@ -83,7 +83,7 @@ def _log(directory: RunDirectory, rank: int | None) -> tuple[Path, int | None]:
         InvalidInputError: The run has no such rank.
     """
     from trainstack.cli.run_report import submitted
-    from trainstack.lifecycle.distribution import parse
+    from trainstack.lifecycle.runs.distribution import parse
 
     request = submitted(directory)
     tasks = None

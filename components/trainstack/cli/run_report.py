@@ -8,8 +8,8 @@ from typing import Any
 
 from trainstack.cli.wording import iso
 from trainstack.errors import TrainstackError
-from trainstack.lifecycle import artifacts
-from trainstack.lifecycle.run import RunDirectory, RunRecord, RunRequest, Status
+from trainstack.lifecycle.runs import artifacts
+from trainstack.lifecycle.runs.run import RunDirectory, RunRecord, RunRequest, Status
 from trainstack.tracking import files as tracking
 
 

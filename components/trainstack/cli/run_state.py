@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trainstack.cli.held import held
-from trainstack.lifecycle.run import RunDirectory, RunRecord
+from trainstack.lifecycle.runs.run import RunDirectory, RunRecord
 
 
 def settled(directory: RunDirectory, record: RunRecord) -> bool:

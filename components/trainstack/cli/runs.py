@@ -16,7 +16,7 @@ _SHOWN = 30
 
 
 def _statuses(values: list[str] | None) -> list[str] | None:
-    from trainstack.lifecycle.run import Status
+    from trainstack.lifecycle.runs.run import Status
 
     known = [status.value for status in Status]
     for value in values or ():
@@ -38,7 +38,7 @@ def list_runs(
 ) -> None:
     """List runs, newest first."""
     from trainstack.cli.run_report import summary
-    from trainstack.lifecycle.run import RunDirectory, history
+    from trainstack.lifecycle.runs.run import RunDirectory, history
 
     opened = open_workspace(workspace)
     every = history(opened)
@@ -79,7 +79,7 @@ def stop(run: RunArgument, workspace: WorkspaceOption = None, as_json: JsonOptio
     The script gets the run's grace period for a checkpoint. Says what came of it.
     """
     from trainstack.cli.run_report import summary
-    from trainstack.lifecycle import submission
+    from trainstack.lifecycle.runs import submission
 
     directory = find_run(workspace, run)
     record = submission.stop(directory, "stopped by `trainstack runs stop`")
@@ -104,7 +104,7 @@ def download(
 
     Those in outputs and logs whose path starts with PREFIX, folders kept.
     """
-    from trainstack.lifecycle import artifacts
+    from trainstack.lifecycle.runs import artifacts
 
     directory = find_run(workspace, run)
     copies = artifacts.download(directory.root, prefix, to)

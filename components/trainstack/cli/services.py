@@ -14,7 +14,7 @@ app = command_group("Web services: list.")
 @app.command("list")
 def list_all(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
     """List web services, and ask each how it does."""
-    from trainstack.lifecycle.service import list_services, status
+    from trainstack.lifecycle.services.service import list_services, status
 
     opened = open_workspace(workspace)
     found: list[dict[str, Any]] = []

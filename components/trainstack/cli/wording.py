@@ -22,7 +22,7 @@ def took(seconds: float | None) -> str:
     """A duration in seconds for people; empty for none."""
     if seconds is None:
         return ""
-    from trainstack.lifecycle.plan import seconds as worded
+    from trainstack.lifecycle.runs.plan import seconds as worded
 
     return f"{seconds:.1f} s" if seconds < 10 else worded(seconds)
 

@@ -42,7 +42,7 @@ def disk(workspace: Workspace) -> Iterator[Check]:
 def runs(workspace: Workspace) -> Iterator[Check]:
     """Runs that were cut off, and records that cannot be read."""
     from trainstack.cli.run_state import never_started
-    from trainstack.lifecycle.run import RunDirectory, Status
+    from trainstack.lifecycle.runs.run import RunDirectory, Status
 
     count = 0
     whole = True
@@ -65,7 +65,7 @@ def runs(workspace: Workspace) -> Iterator[Check]:
 
 def services(workspace: Workspace) -> Iterator[Check]:
     """Services that are to run and do not."""
-    from trainstack.lifecycle.service import list_services, status
+    from trainstack.lifecycle.services.service import list_services, status
 
     running = 0
     whole = True

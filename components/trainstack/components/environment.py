@@ -16,7 +16,7 @@ from trainstack.lifecycle.project import portable, project_root
 from trainstack.provider.handles import EnvironmentHandle
 
 if TYPE_CHECKING:
-    from trainstack.lifecycle.environment import EnvironmentSpec
+    from trainstack.lifecycle.environments.environment import EnvironmentSpec
 
 
 DEFAULT_PYTHON = "3.11"
@@ -77,7 +77,7 @@ class EnvironmentArgs:
             name: The curated environment.
             add: Requirements besides its own; with any, it is locked anew.
         """
-        from trainstack.lifecycle.environment import clone, get_curated
+        from trainstack.lifecycle.environments.environment import clone, get_curated
 
         with program_errors(f"environment {name}"):
             return cls._of(clone(get_curated(name), "clone", add=add))
@@ -89,7 +89,7 @@ class EnvironmentArgs:
         Args:
             folder: The folder, relative to the program's.
         """
-        from trainstack.lifecycle.environment import load_from_directory
+        from trainstack.lifecycle.environments.environment import load_from_directory
 
         with program_errors(f"environment in {folder}"):
             return cls._of(load_from_directory(folder))
@@ -101,7 +101,7 @@ class EnvironmentArgs:
             folder: The folder; made when missing.
             name: What the environment is called there.
         """
-        from trainstack.lifecycle.environment import declared, save_to_directory
+        from trainstack.lifecycle.environments.environment import declared, save_to_directory
 
         with program_errors(f"environment {name}"):
             save_to_directory(declared(self.spec(name), project_root()), folder)

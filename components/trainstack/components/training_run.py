@@ -166,7 +166,7 @@ class TrainingRun(Component):
         Returns:
             The paths of the copies.
         """
-        from trainstack.lifecycle import artifacts
+        from trainstack.lifecycle.runs import artifacts
 
         to = Path.cwd() / output_directory
         return self.path.apply(lambda path: artifacts.download(Path(path), prefix, to))

@@ -12,14 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainstack.errors import NotFoundError, TrainstackError
-from trainstack.lifecycle import dataset_record, model, references
+from trainstack.lifecycle import references
 from trainstack.lifecycle.collection import remove
+from trainstack.lifecycle.datasets import record as dataset_record
 from trainstack.lifecycle.exclusion import alone
+from trainstack.lifecycle.models import model
 from trainstack.lifecycle.numbering import note_purged
-from trainstack.lifecycle.run import RunDirectory
-from trainstack.lifecycle.run_record import RunRequest
-from trainstack.lifecycle.service_process import living
-from trainstack.lifecycle.service_record import list_services
+from trainstack.lifecycle.runs.record import RunRequest
+from trainstack.lifecycle.runs.run import RunDirectory
+from trainstack.lifecycle.services.process import living
+from trainstack.lifecycle.services.record import list_services
 from trainstack.lifecycle.workspace import Workspace
 from trainstack.store import space
 from trainstack.store.atomic import disk_errors

@@ -13,10 +13,11 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from trainstack.errors import TrainstackError
-from trainstack.lifecycle import dataset_record, model
-from trainstack.lifecycle.dataset_record import DatasetRecord
-from trainstack.lifecycle.model_record import ModelRecord
-from trainstack.lifecycle.run_record import RunRecord, RunRequest
+from trainstack.lifecycle.datasets import record as dataset_record
+from trainstack.lifecycle.datasets.record import DatasetRecord
+from trainstack.lifecycle.models import model
+from trainstack.lifecycle.models.record import ModelRecord
+from trainstack.lifecycle.runs.record import RunRecord, RunRequest
 from trainstack.lifecycle.workspace import Workspace
 from trainstack.store.atomic import read_json
 

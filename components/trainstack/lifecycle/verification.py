@@ -13,10 +13,10 @@ from pathlib import Path
 
 from trainstack.errors import TrainstackError
 from trainstack.lifecycle import references
-from trainstack.lifecycle.dataset_record import DatasetRecord
+from trainstack.lifecycle.datasets.record import DatasetRecord
 from trainstack.lifecycle.exclusion import together
-from trainstack.lifecycle.model_record import ModelRecord
-from trainstack.lifecycle.run_record import RunRecord, RunRequest
+from trainstack.lifecycle.models.record import ModelRecord
+from trainstack.lifecycle.runs.record import RunRecord, RunRequest
 from trainstack.lifecycle.workspace import Workspace
 from trainstack.store import digest as digests
 from trainstack.store import space

@@ -55,7 +55,7 @@ class ComputeProvider(LifecycleProvider):
 
     def delete(self, _id: str, _props: Properties) -> None:
         """Keep the record, but leave nothing at the place that nobody drives."""
-        from trainstack.lifecycle import stray_collection
+        from trainstack.lifecycle.runs import stray_collection
 
         spec = validated(compute.ComputeSpec, _props, "compute")
         if spec is not None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 
 from trainstack.errors import InvalidInputError, NotFoundError
-from trainstack.lifecycle.dataset_record import DatasetRecord
-from trainstack.lifecycle.dataset_spec import DatasetSpec, local_digest, validate
+from trainstack.lifecycle.datasets.record import DatasetRecord
+from trainstack.lifecycle.datasets.spec import DatasetSpec, local_digest, validate
 from trainstack.lifecycle.workspace import Workspace
 from trainstack.provider.base import (
     LifecycleProvider,
@@ -48,7 +48,7 @@ class DatasetProvider(LifecycleProvider):
 
     def read(self, id_: str, props: Properties) -> ReadResult:
         """Ask the sources whether their files are still those that were registered."""
-        from trainstack.lifecycle import dataset
+        from trainstack.lifecycle.datasets import dataset
 
         try:
             workspace = workspace_of(props)
@@ -70,7 +70,7 @@ class DatasetProvider(LifecycleProvider):
 
     def _register(self, inputs: Properties, *, check_remote: bool) -> Properties:
         # Only what fetches needs what fetching needs; preview asks for the spec alone.
-        from trainstack.lifecycle import dataset
+        from trainstack.lifecycle.datasets import dataset
 
         spec = self._spec(inputs)
         if spec is None:

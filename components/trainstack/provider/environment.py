@@ -9,7 +9,7 @@ from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 from pulumi.runtime.rpc import UNKNOWN
 
 from trainstack.errors import TrainstackError
-from trainstack.lifecycle import environment
+from trainstack.lifecycle.environments import environment
 from trainstack.lifecycle.project import project_root
 from trainstack.provider import images
 from trainstack.provider.base import LifecycleProvider, Properties, changed, integral, known, own, row

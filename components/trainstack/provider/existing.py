@@ -10,7 +10,8 @@ from typing import ClassVar
 from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 
 from trainstack.errors import InvalidInputError, NotFoundError
-from trainstack.lifecycle import dataset_record, model
+from trainstack.lifecycle.datasets import record as dataset_record
+from trainstack.lifecycle.models import model
 from trainstack.lifecycle.workspace import Workspace
 from trainstack.provider import dataset as datasets
 from trainstack.provider import model as models

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from trainstack.errors import NotFoundError
-from trainstack.lifecycle import artifacts
-from trainstack.lifecycle import run as runs
-from trainstack.lifecycle.run import RunDirectory, Status
-from trainstack.lifecycle.submission import Outcome
+from trainstack.lifecycle.runs import artifacts
+from trainstack.lifecycle.runs import run as runs
+from trainstack.lifecycle.runs.run import RunDirectory, Status
+from trainstack.lifecycle.runs.submission import Outcome
 from trainstack.lifecycle.workspace import Workspace
 from trainstack.provider.base import Properties, row
 from trainstack.provider.existing import ExistingProvider

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 from trainstack.errors import InvalidInputError
 from trainstack.lifecycle import sizes
-from trainstack.lifecycle.base_image import checked_reference
-from trainstack.lifecycle.environment import EnvironmentSpec, Lock
-from trainstack.lifecycle.registry import Registry
+from trainstack.lifecycle.environments.environment import EnvironmentSpec, Lock
+from trainstack.lifecycle.images.base_image import checked_reference
+from trainstack.lifecycle.images.registry import Registry
 from trainstack.provider.base import Properties, known
 
 if TYPE_CHECKING:
-    from trainstack.lifecycle.image import Image
+    from trainstack.lifecycle.images.image import Image
 
 
 def check(inputs: Properties) -> None:
@@ -72,7 +72,7 @@ def has_gpu(compute: Properties) -> bool:
 
 def ensure(inputs: Properties, spec: EnvironmentSpec, lock: Lock, progress: Callable[[str], None]) -> Image:
     """Have the environment's image where its compute is."""
-    from trainstack.lifecycle import image
+    from trainstack.lifecycle.images import image
     from trainstack.targets.docker import engine
 
     compute: dict[str, Any] = place(inputs)
@@ -88,7 +88,7 @@ def missing(inputs: Properties) -> str | None:
     Raises:
         TrainstackError: The engine or the registry does not answer.
     """
-    from trainstack.lifecycle import image
+    from trainstack.lifecycle.images import image
     from trainstack.targets.docker import engine
 
     reference = str(inputs.get("image") or "")

@@ -8,7 +8,7 @@ from pathlib import Path
 from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 
 from trainstack.errors import InvalidInputError, NotFoundError
-from trainstack.lifecycle import model
+from trainstack.lifecycle.models import model
 from trainstack.lifecycle.project import portable, project_root
 from trainstack.lifecycle.workspace import checked_name
 from trainstack.provider.base import (

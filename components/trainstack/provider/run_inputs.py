@@ -10,8 +10,10 @@ from typing import Any
 from pulumi.runtime.rpc import UNKNOWN
 
 from trainstack.errors import InvalidInputError
-from trainstack.lifecycle import arguments, compute, distribution, environment, snapshot
-from trainstack.lifecycle.run_record import Persistence
+from trainstack.lifecycle import compute
+from trainstack.lifecycle.environments import environment
+from trainstack.lifecycle.runs import arguments, distribution, snapshot
+from trainstack.lifecycle.runs.record import Persistence
 from trainstack.provider import images
 from trainstack.provider.base import Properties, absolute, integral, known, validated
 from trainstack.provider.environment import declared

@@ -8,12 +8,13 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from trainstack.lifecycle import environment, submission
-from trainstack.lifecycle.fingerprint import RunEnvironment, RunSpec
+from trainstack.lifecycle.environments import environment
+from trainstack.lifecycle.images.registry import PASSWORD
 from trainstack.lifecycle.project import portable, project_root
-from trainstack.lifecycle.registry import PASSWORD
-from trainstack.lifecycle.run import RunDirectory, RunRecord, RunRequest
-from trainstack.lifecycle.run_record import Persistence
+from trainstack.lifecycle.runs import submission
+from trainstack.lifecycle.runs.fingerprint import RunEnvironment, RunSpec
+from trainstack.lifecycle.runs.record import Persistence
+from trainstack.lifecycle.runs.run import RunDirectory, RunRecord, RunRequest
 from trainstack.provider import images
 from trainstack.provider.base import Properties, finite, integral, validated
 from trainstack.provider.environment import declared

@@ -8,8 +8,8 @@ from pulumi.dynamic import CreateResult, DiffResult, ReadResult, UpdateResult
 from pulumi.runtime.rpc import UNKNOWN
 
 from trainstack.errors import NotFoundError
-from trainstack.lifecycle import plan
-from trainstack.lifecycle.run_record import Persistence
+from trainstack.lifecycle.runs import plan
+from trainstack.lifecycle.runs.record import Persistence
 from trainstack.provider import run_inputs
 from trainstack.provider.base import LifecycleProvider, Properties, absolute, integral, own, row, workspace_of
 
@@ -37,7 +37,7 @@ class TrainingRunProvider(LifecycleProvider):
 
     def create(self, props: Properties) -> CreateResult:
         """Adopt the finished run, attach to the running one, resume the broken one, or start a new one."""
-        from trainstack.lifecycle import submission
+        from trainstack.lifecycle.runs import submission
         from trainstack.provider.run_submission import outputs, request, secrets_of
 
         inputs = own(props)
@@ -61,8 +61,8 @@ class TrainingRunProvider(LifecycleProvider):
 
     def update(self, _id: str, _olds: Properties, _news: Properties) -> UpdateResult:
         """Keep the new settings of a run that stays what it is, and put back outputs that are gone."""
-        from trainstack.lifecycle import artifacts, submission
-        from trainstack.lifecycle.run import RunDirectory
+        from trainstack.lifecycle.runs import artifacts, submission
+        from trainstack.lifecycle.runs.run import RunDirectory
         from trainstack.provider.run_submission import outputs
 
         inputs = own(_news)
@@ -75,7 +75,7 @@ class TrainingRunProvider(LifecycleProvider):
 
     def read(self, id_: str, props: Properties) -> ReadResult:
         """Find out whether the run is still there, complete."""
-        from trainstack.lifecycle.run import RunDirectory
+        from trainstack.lifecycle.runs.run import RunDirectory
 
         try:
             run = RunDirectory(workspace_of(props).run(id_))

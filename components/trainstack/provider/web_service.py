@@ -7,8 +7,10 @@ import secrets
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, UpdateResult
 
 from trainstack.errors import InvalidInputError, NotFoundError
-from trainstack.lifecycle import environment, model, service
-from trainstack.lifecycle.service_certificate import check_certificate
+from trainstack.lifecycle.environments import environment
+from trainstack.lifecycle.models import model
+from trainstack.lifecycle.services import service
+from trainstack.lifecycle.services.certificate import check_certificate
 from trainstack.provider import images
 from trainstack.provider.base import (
     LifecycleProvider,
@@ -120,7 +122,8 @@ class WebServiceProvider(LifecycleProvider):
     def _serve_from_container(
         self, inputs: Properties, spec: service.ServiceSpec, served: model.ModelRecord
     ) -> service.ServiceRecord:
-        from trainstack.lifecycle import container_service, image
+        from trainstack.lifecycle.images import image
+        from trainstack.lifecycle.services import container as container_service
         from trainstack.targets.docker import engine
 
         workspace, shown = workspace_of(inputs), row(inputs)

@@ -2,7 +2,7 @@
 
 It runs inside a TensorFlow environment, where Trainstack is not installed: this folder imports only itself and the
 packages of the curated serving environments, and is started by path (`python …/trainstack/serving --model-path …`).
-`trainstack.lifecycle.service` starts it; `docs/serving.md` says what it answers, and how.
+`trainstack.lifecycle.services.service` starts it; `docs/serving.md` says what it answers, and how.
 
 From the outside in: `server` keeps port and plan, `conversion` has `convert` make LiteRT models, `supervisor` forks
 workers, `worker` loads what is laid ready. In a worker, `accepting` takes connections, `connection` speaks HTTP,

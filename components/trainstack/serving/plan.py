@@ -1,7 +1,7 @@
 """What a server is to serve: versions of one model, their shares of the traffic, and who may ask.
 
 It comes from the command line (one version) or from a JSON file, which the server watches: a changed file is
-what replaces a model, splits traffic, rotates a key, all without a restart. `trainstack.lifecycle.service_plan`
+what replaces a model, splits traffic, rotates a key, all without a restart. `trainstack.lifecycle.services.plan`
 writes that file.
 """
 

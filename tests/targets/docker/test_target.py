@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 from tests.lifecycle.docker_runs import engine, needs_engine
-from tests.lifecycle.runs import tiny_environment, until
+from tests.lifecycle.sample_runs import tiny_environment, until
 
 import trainstack.launch
 from trainstack.errors import TrainstackError
 from trainstack.launch.plan import LaunchPlan, Single
-from trainstack.lifecycle import image
+from trainstack.lifecycle.images import image
 from trainstack.targets import WRITTEN, Capacity, GangSpec, Home, Runtime
 from trainstack.targets.docker import container
 from trainstack.targets.docker.node import exit_code

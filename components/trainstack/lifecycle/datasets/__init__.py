@@ -1,0 +1,1 @@
+"""Registered data: what is declared, where its files come from, and how they get into the store."""

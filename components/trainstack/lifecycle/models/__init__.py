@@ -1,0 +1,1 @@
+"""Registered models: where a version comes from and what is recorded of it."""

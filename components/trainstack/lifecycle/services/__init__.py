@@ -1,0 +1,1 @@
+"""Web services of registered models, as processes and as containers."""

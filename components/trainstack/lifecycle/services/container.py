@@ -1,0 +1,279 @@
+"""Web services on a Docker engine: the same server as on this machine in a container, or TensorFlow Serving's own."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+import trainstack.serving
+from trainstack.errors import TrainstackError
+from trainstack.lifecycle.exclusion import alone, together
+from trainstack.lifecycle.images.image import Image
+from trainstack.lifecycle.models.model import ModelRecord
+from trainstack.lifecycle.services import process as service_process
+from trainstack.lifecycle.services.port import free_port
+from trainstack.lifecycle.services.record import (
+    ServiceRecord,
+    ServiceSpec,
+    ServiceStatus,
+    append_log,
+    read_record,
+    write_record,
+)
+from trainstack.lifecycle.workspace import Workspace
+from trainstack.store import digest as digests
+from trainstack.targets.docker import engine
+from trainstack.targets.docker import service as containers
+from trainstack.targets.docker.engine import Client
+from trainstack.targets.docker.service import FOLDER, PORT, Server
+
+_SERVER = Path(trainstack.serving.__file__).parent
+# Python's and TensorFlow's own need, for more than one process, whatever the model.
+_LEAST_MEMORY_GIB = 2.0
+_HEALTH = (
+    "import json, sys, urllib.request as r; "
+    f"said = json.load(r.urlopen('http://127.0.0.1:{PORT}/healthz', timeout=5)); "
+    "print(said['digest']); sys.exit(said['digest'] != '{digest}')"
+)
+_TF_SERVING_HEALTH = (
+    "exec 3<>/dev/tcp/127.0.0.1/{port}; printf 'GET /v1/models/{name} HTTP/1.0\\r\\n\\r\\n' >&3; grep -q AVAILABLE <&3"
+)
+
+
+def start(
+    workspace: Workspace,
+    spec: ServiceSpec,
+    model: ModelRecord,
+    image: Image,
+    client: Client,
+    progress: Callable[[str], None],
+) -> ServiceRecord:
+    """Make a service serve a model from a container, and return when it does.
+
+    What serves it already is left alone. Else a new server comes up beside the old one; when it is healthy, the old one
+    finishes its requests and the new one gets the port. When it does not come up, the old one stays.
+
+    Args:
+        workspace: The workspace.
+        spec: How the service is asked for.
+        model: The registered version to serve.
+        image: A serving environment, or TensorFlow Serving.
+        client: The engine.
+        progress: Is told what happens, in a few words.
+
+    Returns:
+        The service's record, with its scoring address on the engine's machine.
+
+    Raises:
+        InvalidInputError: The port is taken.
+        TrainstackError: The server did not come up; its last lines and its log's path are in the message.
+    """
+    folder = workspace.service(spec.name)
+    with (
+        together(workspace.records_lock, lambda: progress("waiting for a removal from the workspace")),
+        alone(folder / "lock", lambda: progress("waiting for another change of this service")),
+    ):
+        old = read_record(workspace, spec.name)
+        with alone(workspace.root / "services" / ".ports.lock", lambda: None):
+            port = spec.port or (old.port if old is not None else free_port(workspace, spec))
+            server = described(workspace, spec, model, image, port)
+            record = _record(spec, model, image, port, folder)
+            if old is None:
+                write_record(record)
+        there = containers.containers(client, workspace.id, spec.name)
+        found = [one for one in there if one.name == server.title]
+        others = [one for one in there if one.name != server.title]
+        if found and containers.serving(found[0]) and containers.healthy(found[0]) is not None:
+            container = found[0]
+        else:
+            container = _brought_up(client, server, spec, record, found, others, progress)
+        containers.remove(client, others, workspace.id, spec.name, keep=server.configuration)
+        # One that was served by a process of this machine is now served from there.
+        service_process.terminate(service_process.living(folder), drain=spec.drain_timeout)
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        started = old.started if old is not None and old.container == container.id else now
+        record = record.model_copy(update={"status": "running", "container": container.id, "started": started})
+        write_record(record)
+        progress(f"serving at {record.scoring_uri}")
+        return record
+
+
+def status(workspace: Workspace, record: ServiceRecord) -> ServiceStatus:
+    """Ask a service on an engine how it does; one whose engine does not answer is down."""
+    try:
+        with engine.connected(record.docker_host, timeout=20) as client:
+            there = [
+                one
+                for one in containers.containers(client, workspace.id, record.name)
+                if containers.serving(one)
+            ]  # fmt: skip
+            if not there:
+                return ServiceStatus(state="down", detail=f"service {record.name} has no container that runs")
+            digest = str(there[0].labels.get(containers.MODEL, ""))
+            answers = containers.healthy(there[0]) is not None
+    except TrainstackError as exc:
+        return ServiceStatus(state="down", detail=f"service {record.name}: {exc}")
+    if digest != record.model_digest:
+        detail = f"service {record.name} serves {digest[:12]}, not {record.model_digest[:12]}"
+        return ServiceStatus(state="other", digest=digest, detail=detail)
+    if not answers:
+        return ServiceStatus(state="starting", detail=f"service {record.name} does not answer in its container")
+    what = f"{record.model_name} version {record.model_version} at {record.scoring_uri}"
+    return ServiceStatus(state="healthy", digest=digest, detail=f"service {record.name} serves {what}")
+
+
+def stop(workspace: Workspace, record: ServiceRecord, drain: int) -> None:
+    """End a service's containers and remove them with all that they had on the engine; their log comes home.
+
+    Raises:
+        TrainstackError: The engine does not answer.
+    """
+    with engine.connected(record.docker_host) as client, alone(Path(record.folder) / "lock", lambda: None):
+        there = containers.containers(client, workspace.id, record.name)
+        containers.stop(there, drain)
+        for container in there:
+            append_log(record, containers.said(container))
+        containers.remove(client, there, workspace.id, record.name)
+        write_record(record.model_copy(update={"status": "stopped", "container": None}))
+
+
+def _brought_up(
+    client: Client,
+    server: Server,
+    spec: ServiceSpec,
+    record: ServiceRecord,
+    found: list[Client],
+    others: list[Client],
+    progress: Callable[[str], None],
+) -> Client:
+    """Start a server, and let it follow the others once it is healthy."""
+    containers.remove(client, found, server.workspace, spec.name, keep=_kept(others))
+    progress(f"starting a container for {record.model_name} version {record.model_version} on port {server.port}")
+    container = containers.prepare(client, server)
+    try:
+        containers.await_healthy(container, spec.start_timeout, progress)
+        if others:
+            progress("ending the old server")
+        containers.take_over(client, server, container, others, spec.drain_timeout)
+    except TrainstackError as exc:
+        lines = containers.said(container, 20).decode(errors="replace").splitlines()
+        append_log(record, containers.said(container))
+        containers.remove(client, [container], server.workspace, spec.name, keep=_kept(others))
+        if not others:
+            write_record(record.model_copy(update={"status": "failed"}))
+        shown = "".join(f"\n  {line}" for line in lines)
+        raise type(exc)(f"service {spec.name}: {exc}; its log is {record.log}{shown}") from exc
+    for other in others:
+        append_log(record, containers.said(other))
+    return container
+
+
+def _kept(others: list[Client]) -> str:
+    return str(others[0].labels.get(containers.CONFIGURATION, "")) if others else ""
+
+
+def described(workspace: Workspace, spec: ServiceSpec, model: ModelRecord, image: Image, port: int) -> Server:
+    """Describe a service's container.
+
+    Args:
+        workspace: The workspace.
+        spec: How the service is asked for.
+        model: The registered version to serve.
+        image: A serving environment, or TensorFlow Serving.
+        port: The port on the engine's machine.
+    """
+    asked = model.resource_configuration
+    if spec.server == "tensorflow-serving":
+        command = _tf_serving(model)
+        health = ("bash", "-c", _TF_SERVING_HEALTH.format(port=PORT, name=model.name))
+    else:
+        command = _ours(spec, model, image)
+        health = (image.python, "-c", _HEALTH.replace("{digest}", model.digest))
+    code = {} if spec.server == "tensorflow-serving" else _code()
+    named = [image.reference, command, port, model.digest, asked.model_dump() if asked else None, code]
+    return Server(
+        workspace=workspace.id,
+        name=spec.name,
+        configuration=digests.of_json(named),
+        model=model.digest,
+        image=image.reference,
+        command=command,
+        health=health,
+        port=port,
+        content=lambda: _content(spec, model),
+        cpus=asked.cpu if asked else None,
+        memory=max(asked.memory_in_gb, _LEAST_MEMORY_GIB) * 2**30 if asked else None,
+        environment={"TF_CPP_MIN_LOG_LEVEL": "2"},
+    )
+
+
+def _ours(spec: ServiceSpec, model: ModelRecord, image: Image) -> tuple[str, ...]:
+    sample = ("--sample-input", f"{FOLDER}/sample.json") if model.sample_input is not None else ()
+    return (
+        image.python, f"{FOLDER}/serving", "--model-path", f"{FOLDER}/model", "--model-name", model.name,
+        "--model-version", str(model.version), "--model-digest", model.digest, "--host", "0.0.0.0",  # noqa: S104
+        "--port", str(PORT), "--workers", str(service_process.workers(spec, model)), "--runtime", spec.runtime,
+        "--drain", str(spec.drain_timeout), *sample,
+        # The engine gives the port to its own machine alone, so a key is for whoever asks for one.
+        *(f"--key-digest={one}" for one in spec.key_digests), "--open-to-all",
+    )  # fmt: skip
+
+
+def _tf_serving(model: ModelRecord) -> tuple[str, ...]:
+    return (
+        "tensorflow_model_server", f"--rest_api_port={PORT}", "--port=0", f"--model_name={model.name}",
+        f"--model_base_path={FOLDER}/models/{model.name}",
+    )  # fmt: skip
+
+
+def _code() -> dict[str, str]:
+    """Our server's own files, so that another version of it is another server."""
+    return {path.name: digests.of_file(path) for path in sorted(_SERVER.glob("*.[ph]*"))}
+
+
+def _content(spec: ServiceSpec, model: ModelRecord) -> IO[bytes]:
+    packed = tempfile.TemporaryFile()  # noqa: SIM115 (the caller closes it)
+    base = "model" if spec.server == "trainstack" else f"models/{model.name}/{model.version}"
+
+    def anyones(member: tarfile.TarInfo) -> tarfile.TarInfo:
+        member.uid = member.gid = 0
+        member.uname = member.gname = ""
+        member.mode = 0o755 if member.isdir() else 0o644
+        return member
+
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for name in model.files:
+            tar.add(Path(model.path) / name, f"{base}/{name}", filter=anyones)
+        if spec.server == "trainstack":
+            for path in sorted(_SERVER.glob("*.[ph]*")):
+                tar.add(path, f"serving/{path.name}", filter=anyones)
+            if model.sample_input is not None:
+                with tempfile.NamedTemporaryFile() as sample:
+                    sample.write(json.dumps(model.sample_input).encode())
+                    sample.flush()
+                    tar.add(sample.name, "sample.json", filter=anyones)
+    packed.seek(0)
+    return packed
+
+
+def _record(spec: ServiceSpec, model: ModelRecord, image: Image, port: int, folder: Path) -> ServiceRecord:
+    return ServiceRecord(
+        name=spec.name,
+        model_name=model.name,
+        model_version=model.version,
+        model_digest=model.digest,
+        host=spec.host,
+        port=port,
+        scoring_uri=f"http://{spec.host}:{port}/v1/models/{model.name}:predict",
+        status="starting",
+        python=image.python,
+        target="docker",
+        docker_host=spec.docker_host,
+        image=image.reference,
+        folder=str(folder),
+    )
