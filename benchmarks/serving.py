@@ -1,8 +1,9 @@
 """A served network beside what a user would serve it with, and beside a server that only says hello.
 
-Needs `wrk`. Makes an environment for the other servers the first time (minutes), below the cache. Every server has two
-processes where it can, gets the same bodies, and they are measured in turns. Usage: `python -m benchmarks.serving
-[--rounds N] [--seconds N] [--only NAME …] [--endurance SECONDS]`.
+Needs `wrk`, and `vegeta` for latencies at 70 % of what a server does at most: only requests by the clock show them.
+Makes an environment for the other servers the first time (minutes), below the cache. Every server has two processes
+where it can, gets the same bodies, and they are measured in turns. Usage: `python -m benchmarks.serving [--rounds N]
+[--seconds N] [--only NAME …] [--endurance SECONDS]`.
 """
 
 from __future__ import annotations
@@ -128,6 +129,7 @@ def main() -> None:
 
 def _compare(options: argparse.Namespace, peers: Path, ours: Path, folder: Path, bodies: dict[str, str]) -> None:
     results: dict[tuple[str, int, int], list[Found]] = {}
+    calm: dict[str, list[tuple[float, float]]] = {}
     for _ in range(options.rounds):
         for server in [one for one in SERVERS if one.name in options.only]:
             with _started(server, peers, ours, folder) as port:
@@ -136,11 +138,41 @@ def _compare(options: argparse.Namespace, peers: Path, ours: Path, folder: Path,
                         found = _load(server, port, rows, connections, options.seconds, folder, bodies)
                         results.setdefault((server.name, rows, connections), []).append(found)
                         print(f"{server.name}, {rows} rows, {connections} connections: {found}", file=sys.stderr)
+                if shutil.which("vegeta"):
+                    rate = 0.7 * max(found.rate for key, [*_, found] in results.items() if key[:2] == (server.name, 1))
+                    calm.setdefault(server.name, []).append(_calmly(server, port, rate, options.seconds, bodies))
     print("| server | rows | connections | requests/s | p50 ms | p99 ms | wrong |\n|---|---|---|---|---|---|---|")
     for (name, rows, connections), found in results.items():
         rate, half, most = (statistics.median(getattr(one, what) for one in found) for what in ("rate", "half", "most"))
         wrong = sum(one.wrong for one in found)
         print(f"| {name} | {rows} | {connections} | {rate:.0f} | {half:.2f} | {most:.2f} | {wrong} |")
+    print("\n| server, single rows at 70 % of its most | p50 ms | p99 ms | p99 / p50 |\n|---|---|---|---|")
+    for name, found in calm.items():
+        half, most = (statistics.median(one[index] for one in found) for index in (0, 1))
+        print(f"| {name} | {half:.2f} | {most:.2f} | {most / half:.1f} |")
+
+
+def _calmly(server: Server, port: int, rate: float, seconds: int, bodies: dict[str, str]) -> tuple[float, float]:
+    """Latencies of single rows that come by the clock, whatever the server does.
+
+    Args:
+        server: The server.
+        port: Where it listens.
+        rate: Requests a second.
+        seconds: How long.
+        bodies: The files with the requests' bodies.
+
+    Returns:
+        The median and the 99th percentile, ms.
+    """
+    headers = bodies.get(f"{server.body}-1-headers", "Content-Type: application/json")
+    attack = ["vegeta", "attack", f"-rate={rate:.0f}", f"-duration={seconds}s", "-max-workers=64", "-body"]
+    attack += [bodies[f"{server.body}-1"], *(f"-header={line}" for line in headers.splitlines())]
+    target = f"POST http://127.0.0.1:{port}{server.path}".encode()
+    shots = subprocess.run(attack, input=target, capture_output=True, check=True).stdout
+    report = subprocess.run(["vegeta", "report", "-type=json"], input=shots, capture_output=True, check=True).stdout
+    latencies = json.loads(report)["latencies"]
+    return latencies["50th"] / 1e6, latencies["99th"] / 1e6
 
 
 def _load(

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.lifecycle.sample_runs import until
+from tests.waiting import until
 
 from trainstack.launch.report import read_report
 from trainstack.lifecycle.compute import ComputeSpec

@@ -7,7 +7,6 @@ import fcntl
 import json
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -144,14 +143,3 @@ def holding() -> Callable[[Path], contextlib.AbstractContextManager[None]]:
             os.close(descriptor)
 
     return hold
-
-
-@pytest.fixture
-def until() -> Callable[..., None]:
-    def wait(condition: Callable[[], Any], seconds: float = 30.0) -> None:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, "it did not come to that"
-            time.sleep(0.02)
-
-    return wait

@@ -1,5 +1,7 @@
 """`trainstack runs simulate-preemption` on real runs."""
 
+from tests.waiting import until
+
 from trainstack.lifecycle.runs import submission
 from trainstack.lifecycle.runs.run import Status
 from trainstack.targets.local.strays import processes
@@ -24,7 +26,7 @@ def printed(run, text):
     return run.merged_log.is_file() and text in run.merged_log.read_text()
 
 
-def test_a_run_with_attempts_left_goes_on_by_itself_from_its_checkpoint(started, told, until):
+def test_a_run_with_attempts_left_goes_on_by_itself_from_its_checkpoint(started, told):
     run = started(STEPS, max_attempts=2, backoff=0.1)
     until(lambda: printed(run, "step 3"))
     ended = told("runs", "simulate-preemption", run.id)
@@ -38,7 +40,7 @@ def test_a_run_with_attempts_left_goes_on_by_itself_from_its_checkpoint(started,
     assert "node 0 was taken away: its agent was asked to end, and not by this run" in history
 
 
-def test_a_run_without_attempts_left_fails_and_says_how_it_goes_on(started, cli, until):
+def test_a_run_without_attempts_left_fails_and_says_how_it_goes_on(started, cli):
     run = started(STEPS)
     until(lambda: printed(run, "step 2"))
     said = cli("runs", "simulate-preemption", run.id, "--notice", "0")
@@ -49,7 +51,7 @@ def test_a_run_without_attempts_left_fails_and_says_how_it_goes_on(started, cli,
     assert not processes(run.root)
 
 
-def test_a_node_that_is_not_there_and_a_run_that_does_not_run_are_refused(started, cli, until):
+def test_a_node_that_is_not_there_and_a_run_that_does_not_run_are_refused(started, cli):
     run = started(STEPS)
     until(lambda: printed(run, "step 1"))
     refused = cli("runs", "simulate-preemption", run.id, "--node", "4")

@@ -11,6 +11,7 @@ import termios
 from fcntl import ioctl
 
 import pytest
+from tests.waiting import until
 
 from trainstack.lifecycle.runs import submission
 from trainstack.lifecycle.runs.run import Failure, Status
@@ -242,7 +243,7 @@ def test_a_run_that_is_not_there_or_not_clear_is_one_line_on_standard_error(writ
 LOOP = "import time\nprint('begun', flush=True)\ntime.sleep(600)\n"
 
 
-def test_stop_waits_for_the_end_and_says_which_it_was(started, until, cli):
+def test_stop_waits_for_the_end_and_says_which_it_was(started, cli):
     directory = started(LOOP)
     until(lambda: directory.merged_log.is_file() and "begun" in directory.merged_log.read_text())
     result = cli("runs", "stop", directory.id)
@@ -252,7 +253,7 @@ def test_stop_waits_for_the_end_and_says_which_it_was(started, until, cli):
     assert directory.read().status is Status.CANCELED
 
 
-def test_stop_tells_programs_the_runs_new_state(started, until, told):
+def test_stop_tells_programs_the_runs_new_state(started, told):
     directory = started(LOOP)
     until(lambda: directory.read().status is Status.RUNNING)
     assert told("runs", "stop", "tiny")["status"] == "canceled"

@@ -5,12 +5,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from tests.end_to_end.project import REPOSITORY, Project
 from tests.lifecycle.docker_runs import containers, left, needs_engine
+from tests.lifecycle.sample_runs import printed
+from tests.waiting import until
 
 from trainstack.lifecycle.runs.run import RunDirectory
 from trainstack.tracking import files as tracking
@@ -68,12 +69,18 @@ def run_of(project: Project) -> RunDirectory:
     return RunDirectory(Path(project.outputs()["path"]))
 
 
-def until(condition, seconds=60.0):
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.1)
-    return found
+def abandoned(project: Project, folder: Path) -> RunDirectory:
+    """A run whose `up` and supervisor are killed while its container trains."""
+    up = project.start_up(folder / "up.txt")
+    run = until(lambda: next(iter(RunDirectory(path.parent) for path in project.root.rglob("runs/*/run.json")), None))
+    until(lambda: printed(run, "step 3"))
+    supervisor = run.read().supervisor
+    assert supervisor is not None
+    up.kill()
+    os.kill(supervisor, signal.SIGKILL)
+    up.wait(30)
+    project.pulumi("cancel", "--yes", expect=None)
+    return run
 
 
 def test_up_trains_in_a_container_and_a_second_preview_shows_no_change(tiny):
@@ -110,15 +117,7 @@ def test_what_is_done_on_this_machine_is_adopted_in_containers(tiny):
 
 def test_a_killed_up_and_supervisor_leave_containers_that_the_next_up_takes_over(tiny, tmp_path):
     tiny.pulumi("config", "set", "trainstack:steps", "100")
-    up = tiny.start_up(tmp_path / "up.txt")
-    run = until(lambda: next(iter(RunDirectory(path.parent) for path in tiny.root.rglob("runs/*/run.json")), None))
-    until(lambda: run.merged_log.is_file() and "step 3" in run.merged_log.read_text())
-    supervisor = run.read().supervisor
-    assert supervisor is not None
-    up.kill()
-    os.kill(supervisor, signal.SIGKILL)
-    up.wait(30)
-    tiny.pulumi("cancel", "--yes", expect=None)
+    run = abandoned(tiny, tmp_path)
     assert containers(run, node="0")
     tiny.up()
     assert (run.read().attempt, (run.outputs / "total").read_text()) == (1, "100")
@@ -128,15 +127,7 @@ def test_a_killed_up_and_supervisor_leave_containers_that_the_next_up_takes_over
 
 def test_destroy_leaves_nothing_of_a_run_that_nobody_drives(tiny, tmp_path):
     tiny.pulumi("config", "set", "trainstack:steps", "1000")
-    up = tiny.start_up(tmp_path / "up.txt")
-    run = until(lambda: next(iter(RunDirectory(path.parent) for path in tiny.root.rglob("runs/*/run.json")), None))
-    until(lambda: run.merged_log.is_file() and "step 3" in run.merged_log.read_text())
-    supervisor = run.read().supervisor
-    assert supervisor is not None
-    up.kill()
-    os.kill(supervisor, signal.SIGKILL)
-    up.wait(30)
-    tiny.pulumi("cancel", "--yes", expect=None)
+    run = abandoned(tiny, tmp_path)
     assert left(run)
     tiny.pulumi("destroy", "--yes", "--skip-preview")
     assert not left(run)

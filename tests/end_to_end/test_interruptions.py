@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.waiting import until
 
 from trainstack.lifecycle.runs.run import RunDirectory, Status
 from trainstack.targets.local.strays import processes
@@ -48,13 +49,6 @@ def slow(project):
     project.write("__main__.py", PROGRAM)
     project.write("scripts/train.py", SCRIPT)
     return project
-
-
-def until(condition, seconds=60.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.05)
 
 
 def run_of(project) -> RunDirectory:

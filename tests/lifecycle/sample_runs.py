@@ -1,7 +1,6 @@
 """Runs for tests: a plain script that saves its state, the smallest real environment, and a request for them."""
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -60,13 +59,6 @@ def request(packages, source: Path, arguments=None, *, compute=None, parts=None,
         compute=(compute or ComputeSpec(name="local", max_nodes=2)).model_dump(),
         **how,
     )
-
-
-def until(condition, seconds=30.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.02)
 
 
 def printed(directory: RunDirectory, text: str) -> bool:

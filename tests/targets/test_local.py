@@ -4,10 +4,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from tests.waiting import until
 
 from trainstack.errors import TrainstackError
 from trainstack.targets.local.node import MARKER, NodeSpec, start
@@ -35,13 +35,6 @@ def node(tmp_path):
         return NodeSpec(**{**values, **changes})
 
     return make
-
-
-def until(condition, seconds=10.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.02)
 
 
 def test_an_agent_runs_with_its_plan_and_its_output_is_kept(node, tmp_path):

@@ -20,6 +20,8 @@ _MEANING = {
     "trash": "rest of a killed removal",
     "stray": "container, network or volume of a run that is over",
     "environment": "unused training environment of this machine",
+    "image": "unused environment's image on a Docker engine",
+    "build": "log of an image's build",
 }
 
 
@@ -27,7 +29,9 @@ def gc(
     delete: Annotated[bool, typer.Option("--delete", help="Remove it; without this it is only listed.")] = False,
     environments: Annotated[
         float | None,
-        typer.Option("--environments", min=1, metavar="DAYS", help="Also environments unused for so many days."),
+        typer.Option(
+            "--environments", min=1, metavar="DAYS", help="Also environments and their images unused for so many days."
+        ),
     ] = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
@@ -38,6 +42,7 @@ def gc(
     """
     from trainstack.lifecycle import collection
     from trainstack.lifecycle.environments import collection as environment_collection
+    from trainstack.lifecycle.images import collection as image_collection
     from trainstack.lifecycle.runs import stray_collection
 
     opened = open_workspace(workspace)
@@ -46,6 +51,8 @@ def gc(
     if environments is not None:
         act = environment_collection.collect if delete else environment_collection.find
         found += act(opened, environments)
+        take = image_collection.collect if delete else image_collection.find
+        found += take(opened, environments, output.note)
     size = sum(one.size for one in found)
     if as_json:
         items = [{"kind": one.kind, "path": str(one.path), "bytes": one.size} for one in found]

@@ -17,7 +17,7 @@ from trainstack.lifecycle.datasets import record as dataset_record
 from trainstack.lifecycle.datasets.record import DatasetRecord
 from trainstack.lifecycle.models import model
 from trainstack.lifecycle.models.record import ModelRecord
-from trainstack.lifecycle.runs.record import RunRecord, RunRequest
+from trainstack.lifecycle.runs.record import RunRecord, RunRequest, Status
 from trainstack.lifecycle.workspace import Workspace
 from trainstack.store.atomic import read_json
 
@@ -60,6 +60,18 @@ def run_records(workspace: Workspace) -> Iterator[tuple[Path, RunRecord | Trains
             yield path, RunRecord.model_validate(read_json(path))
         except (ValidationError, TrainstackError):
             yield path, TrainstackError(f"{path} is damaged: run `pulumi up`, or move it away")
+
+
+def unfinished(workspace: Workspace) -> Iterator[RunRequest]:
+    """What was submitted and has not completed yet: it may start or go on at any time."""
+    completed = {
+        path.parent
+        for path, record in run_records(workspace)
+        if not isinstance(record, Exception) and record.status is Status.COMPLETED
+    }
+    for path, request in requests(workspace):
+        if isinstance(request, RunRequest) and path.parent not in completed:
+            yield request
 
 
 def blobs(workspace: Workspace) -> set[str]:

@@ -21,6 +21,8 @@ from pulumi.dynamic import CheckResult, CreateResult, DiffResult, ReadResult, Re
 @functools.cache
 def _loaded(provider: str) -> ResourceProvider:
     module, name = provider.split(":")
+    # Looking for plugins of pydantic means to read the metadata of every installed package; our specs want none.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     with _uncollected():
         found = importlib.import_module(f"trainstack.provider.{module}")
     _load_ahead()
@@ -42,8 +44,6 @@ def _load_ahead() -> None:
 @contextlib.contextmanager
 def _uncollected() -> Generator[None]:
     """Let the garbage collector rest: what is loaded stays, and it would walk through all of it again and again."""
-    # Looking for plugins of pydantic means to read the metadata of every installed package; our specs want none.
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     gc.disable()
     try:
         yield

@@ -14,6 +14,7 @@ from typing import Any
 
 from trainstack.errors import TrainstackError
 from trainstack.store.atomic import write_bytes
+from trainstack.store.cache import cache_folder
 
 # A file changed within this many nanoseconds of being read may change again without its mtime moving
 # (coarse clocks), so it is not remembered: git calls such an entry racy and does the same.
@@ -56,6 +57,16 @@ class DigestCache:
         self._known: dict[str, list[Any]] = {}
         with contextlib.suppress(OSError, ValueError, TypeError):
             self._known = dict(json.loads(path.read_bytes()))
+
+    @classmethod
+    def of_folder(cls, kind: str, folder: str | Path) -> DigestCache:
+        """The machine's own cache for one folder, which is there before any workspace is.
+
+        Args:
+            kind: What its files are read as; each kind forgets what it no longer sees, and nothing of the others.
+            folder: The folder, absolute.
+        """
+        return cls(cache_folder() / "digests" / f"{kind}-{of_bytes(os.fsencode(folder))[:16]}.json")
 
     def digests(self, root: Path, names: Iterable[str]) -> dict[str, str]:
         """Digest files below `root`.

@@ -15,6 +15,7 @@ from typing import IO, Any, Protocol, cast
 
 from trainstack.launch.outbound import GONE, LAST, OFFSET
 from trainstack.store.atomic import disk_errors
+from trainstack.store.paths import is_below
 from trainstack.targets import WRITTEN
 
 _CHUNK = 1 << 20
@@ -94,17 +95,13 @@ def _allowed(folder: Path, path: Path, entry: tarfile.TarInfo) -> bool:
     """Whether an entry is a file, folder or link that stays below its folder, whatever links are there already."""
     root = os.path.realpath(folder)
     parent = os.path.realpath(path.parent)
-    if ".." in path.parts or not _below(root, parent):
+    if ".." in path.parts or not is_below(root, parent):
         return False
     if entry.issym():
         # Links in between must not lead elsewhere either.
         target = os.path.join(parent, entry.linkname)  # noqa: PTH118
-        return _below(root, os.path.normpath(target)) and _below(root, os.path.realpath(target))
+        return is_below(root, os.path.normpath(target)) and is_below(root, os.path.realpath(target))
     return entry.isreg() or entry.isdir()
-
-
-def _below(root: str, path: str) -> bool:
-    return path == root or path.startswith(root + os.sep)
 
 
 def _content(stream: tarfile.TarFile, entry: tarfile.TarInfo) -> IO[bytes] | None:

@@ -8,7 +8,8 @@ import sys
 import threading
 
 import pytest
-from tests.lifecycle.sample_runs import events, printed, until
+from tests.lifecycle.sample_runs import events, printed
+from tests.waiting import until
 
 from trainstack.errors import RunFailedError, TrainstackError
 from trainstack.lifecycle.runs import submission

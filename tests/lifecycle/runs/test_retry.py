@@ -6,7 +6,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from tests.lifecycle.sample_runs import events, printed, until
+from tests.lifecycle.sample_runs import events, printed
+from tests.waiting import until
 
 from trainstack.errors import RunFailedError
 from trainstack.lifecycle.runs import retry, submission

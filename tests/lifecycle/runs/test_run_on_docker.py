@@ -8,7 +8,8 @@ import signal
 
 import pytest
 from tests.lifecycle.docker_runs import containers, engine, file_in, left, needs_engine
-from tests.lifecycle.sample_runs import events, printed, until
+from tests.lifecycle.sample_runs import events, printed
+from tests.waiting import until
 
 from trainstack.errors import RunFailedError
 from trainstack.lifecycle.compute import ComputeSpec, target_of

@@ -5,7 +5,8 @@ import os
 import time
 
 import pytest
-from tests.lifecycle.sample_runs import events, printed, until
+from tests.lifecycle.sample_runs import events, printed
+from tests.waiting import until
 
 from trainstack.errors import RunFailedError
 from trainstack.lifecycle.environments.environment import EnvironmentSpec, build, get_curated, lock

@@ -7,7 +7,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from tests.lifecycle.sample_runs import SCRIPT, printed, until
+from tests.lifecycle.sample_runs import SCRIPT, printed
+from tests.waiting import until
 
 from trainstack.errors import RunFailedError, TrainstackError
 from trainstack.lifecycle.compute import ComputeSpec

@@ -4,7 +4,7 @@ import itertools
 import time
 
 import pytest
-from tests.lifecycle.sample_runs import until
+from tests.waiting import until
 
 from trainstack.lifecycle.runs import submission, watch
 from trainstack.lifecycle.runs.run import RunDirectory, Status

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.serving.served import free_port
+from tests.waiting import until
 
 from trainstack.lifecycle.models import model
 from trainstack.lifecycle.services import service
@@ -47,14 +48,6 @@ def counted(record: ServiceRecord, outcome: str) -> int:
     text = httpx.get(record.scoring_uri.split("/v1/")[0] + "/metrics", trust_env=False).text
     wanted = f'trainstack_captured_total{{outcome="{outcome}",version="1"}} '
     return sum(int(float(line.removeprefix(wanted))) for line in text.splitlines() if line.startswith(wanted))
-
-
-def until(true: Callable[[], bool]) -> None:
-    for _ in range(100):
-        if true():
-            return
-        time.sleep(0.1)
-    raise AssertionError("not within 10 s")
 
 
 def lines(record: ServiceRecord) -> list[dict[str, object]]:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from tests.lifecycle.docker_runs import engine, needs_engine
-from tests.lifecycle.sample_runs import tiny_environment, until
+from tests.lifecycle.sample_runs import tiny_environment
+from tests.waiting import until
 
 import trainstack.launch
 from trainstack.errors import TrainstackError

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainstack.errors import InvalidInputError
+from trainstack.store.paths import is_below
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def _checked_link(root: str, base: str, name: str) -> str:
         InvalidInputError: Out of the folder, or nowhere.
     """
     real = os.path.realpath(f"{base}/{name}")
-    if real != root and not real.startswith(f"{root.rstrip('/')}/"):
+    if not is_below(root, real):
         raise InvalidInputError(
             f"{name} in {base!r} is a link that leaves the folder: copy the file in, or name its own folder in paths",
             field="paths",

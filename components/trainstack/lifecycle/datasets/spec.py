@@ -14,7 +14,6 @@ from trainstack.lifecycle.datasets.local_files import LocalFiles, local_files
 from trainstack.lifecycle.datasets.sources import check_together, named_urls
 from trainstack.lifecycle.workspace import checked_name
 from trainstack.store import digest as digests
-from trainstack.store.cache import cache_folder
 from trainstack.store.digest import DigestCache
 
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
@@ -130,9 +129,7 @@ def local_digests(groups: list[LocalFiles]) -> dict[str, tuple[str, str]]:
     """
     found: dict[str, tuple[str, str]] = {}
     for group in groups:
-        # A cache a folder, kept for the machine: preview has it before there is a workspace.
-        key = digests.of_bytes(os.fsencode(group.base))[:16]
-        cache = DigestCache(cache_folder() / "digests" / f"dataset-{key}.json")
+        cache = DigestCache.of_folder("dataset", group.base)
         try:
             for name, digest in cache.digests(Path(group.base), group.names).items():
                 found[name] = (f"{group.base}/{name}", digest)

@@ -14,7 +14,6 @@ from pathlib import Path
 from trainstack.lifecycle import references
 from trainstack.lifecycle.collection import Garbage
 from trainstack.lifecycle.environments import venv
-from trainstack.lifecycle.runs.record import RunRequest, Status
 from trainstack.lifecycle.services.record import list_services
 from trainstack.lifecycle.workspace import Workspace
 from trainstack.store import space
@@ -60,14 +59,8 @@ def collect(workspace: Workspace, days: float) -> list[Garbage]:
 
 
 def _needed(workspace: Workspace) -> Iterator[str]:
-    completed = {
-        path.parent
-        for path, record in references.run_records(workspace)
-        if not isinstance(record, Exception) and record.status is Status.COMPLETED
-    }
-    for path, request in references.requests(workspace):
-        if isinstance(request, RunRequest) and path.parent not in completed:
-            yield request.spec.environment.digest
+    for request in references.unfinished(workspace):
+        yield request.spec.environment.digest
     for service in list_services(workspace):
         if service.status != "stopped":
             yield from Path(service.python).parts

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import IO
 
 from trainstack.errors import InvalidInputError, TrainstackError
+from trainstack.lifecycle.size_limit import check_size
 from trainstack.store import digest as digests
-from trainstack.store.cache import cache_folder
 from trainstack.store.digest import DigestCache
+from trainstack.store.paths import is_below
 
 LIMIT_BYTES = 300 * 1024 * 1024
 _EXECUTABLE = "+x "
@@ -118,14 +119,8 @@ def take(dockerfile: Path, folder: Path, *, limit_bytes: int = LIMIT_BYTES) -> B
             size += path.stat().st_size
         elif stat.S_ISDIR(mode) and not any(path.iterdir()):
             found[name] = _FOLDER
-    if size > limit_bytes:
-        largest = max(files, key=lambda name: (folder / name).stat().st_size)
-        raise InvalidInputError(
-            f"context {str(folder)!r} holds {size:,} bytes in {len(files)} files, over the limit of {limit_bytes:,} "
-            f"(largest: {largest}): list what the image does not need in .dockerignore",
-            field="context",
-        )
-    cache = DigestCache(cache_folder() / "digests" / f"context-{digests.of_bytes(os.fsencode(folder))[:16]}.json")
+    check_size("context", folder, files, size, limit_bytes, "list what the image does not need in .dockerignore")
+    cache = DigestCache.of_folder("context", folder)
     for name, digest in cache.digests(folder, files).items():
         executable = (folder / name).stat().st_mode & stat.S_IXUSR
         found[name] = f"{_EXECUTABLE if executable else ''}{digest}"
@@ -147,7 +142,7 @@ def _names(dockerfile: Path, folder: Path) -> list[str]:
 def _checked_link(root: str, folder: Path, name: str) -> str:
     target = os.readlink(folder / name)  # noqa: PTH115 (a Path would normalise what the image is to hold)
     real = os.path.realpath(folder / name)
-    if real != root and not real.startswith(f"{root.rstrip('/')}/"):
+    if not is_below(root, real):
         raise InvalidInputError(
             f"{name} in context {str(folder)!r} is a link that leaves it: copy the file in, or list the link in "
             ".dockerignore",

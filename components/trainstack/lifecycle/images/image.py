@@ -5,6 +5,7 @@ Whatever runs it refers to it by digest. `docs/environments.md` tells the whole.
 
 from __future__ import annotations
 
+import os
 import time
 
 from pydantic import BaseModel, ConfigDict
@@ -29,6 +30,7 @@ __all__ = ["Image", "Registry", "ensure", "present", "pulled"]
 
 REPOSITORY = "trainstack-environment"
 CONTENT = "trainstack.content"
+ENVIRONMENT = "trainstack.environment"
 _BASE_NAME = "org.opencontainers.image.base.name"
 _INDEX = ("UV_DEFAULT_INDEX", "PIP_INDEX_URL")
 _BASE_DIGEST = "org.opencontainers.image.base.digest"
@@ -84,6 +86,7 @@ def ensure(
             reference=lock.image, python=image_python.interpreter(client, lock.image, spec.image or lock.image)
         )
     wanted = plan(spec, lock, engine.facts(client).system, gpu=gpu)
+    _touch(wanted)
     reference = _found(client, wanted, registry, progress)
     if reference is None:
         with alone(
@@ -121,6 +124,13 @@ def present(client: Client, reference: str, registry: Registry | None = None) ->
     return "@" in reference and registries.digest_of(client, reference, registry) is not None
 
 
+def _touch(wanted: Plan) -> None:
+    """Note that the image was asked for now: `trainstack gc --environments` goes by it."""
+    with disk_errors(wanted.folder):
+        wanted.folder.mkdir(parents=True, exist_ok=True)
+        os.utime(wanted.folder)
+
+
 def _repository(registry: Registry | None) -> str:
     """The name of all our images, in the registry where there is one."""
     return f"{registry.address}/{REPOSITORY}" if registry else REPOSITORY
@@ -153,7 +163,7 @@ def _pushed(client: Client, local: Client, wanted: Plan, registry: Registry, pro
 
 def _built(client: Client, wanted: Plan, registry: Registry | None, progress: Progress) -> str:
     began = time.monotonic()
-    labels = {CONTENT: wanted.content, "trainstack.environment": wanted.environment}
+    labels = {CONTENT: wanted.content, ENVIRONMENT: wanted.environment}
     arguments = dict[str, str]()
     if wanted.base:
         base, named = _base(client, wanted, registry, progress)
@@ -165,8 +175,6 @@ def _built(client: Client, wanted: Plan, registry: Registry | None, progress: Pr
         sources = wanted.plain
         arguments |= _open_settings()
     text, context = sources()
-    with disk_errors(wanted.folder):
-        wanted.folder.mkdir(parents=True, exist_ok=True)
     log_path = wanted.folder / "build.log"
     progress(f"building image of {wanted.name}")
     tag = f"{REPOSITORY}:{wanted.content}"

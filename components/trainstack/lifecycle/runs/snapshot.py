@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainstack.errors import DigestMismatchError, InvalidInputError, NotFoundError, TrainstackError
-from trainstack.store import digest as digests
+from trainstack.lifecycle.size_limit import check_size
 from trainstack.store import space
 from trainstack.store.blobs import BlobStore
-from trainstack.store.cache import cache_folder
 from trainstack.store.digest import DigestCache
+from trainstack.store.paths import is_below
 
 # Never part of a run's code: version control, caches, and the folders that a run itself writes.
 ALWAYS_IGNORED = (
@@ -67,14 +67,9 @@ def take(source: Path, *, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> Snapshot:
             field="source_directory",
         )
     names, size = _listing(source)
-    if size > limit_bytes:
-        largest = max(names, key=lambda name: (source / name).stat().st_size)
-        raise InvalidInputError(
-            f"source_directory {str(source)!r} holds {size:,} bytes in {len(names)} files, over the limit of "
-            f"{limit_bytes:,} (largest: {largest}): list data in .trainstackignore or raise source_limit_bytes",
-            field="source_directory",
-        )
-    cache = DigestCache(cache_folder() / "digests" / f"{digests.of_bytes(os.fsencode(source))[:16]}.json")
+    remedy = "list data in .trainstackignore or raise source_limit_bytes"
+    check_size("source_directory", source, names, size, limit_bytes, remedy)
+    cache = DigestCache.of_folder("code", source)
     return Snapshot(cache.digests(source, names), size)
 
 
@@ -119,7 +114,7 @@ def _listing(source: Path) -> tuple[list[str], int]:
         with os.scandir(source / folder) as entries:
             for entry in entries:
                 name = f"{folder}{entry.name}"
-                if entry.is_symlink() and not _inside(root, entry.path):
+                if entry.is_symlink() and not is_below(root, os.path.realpath(entry.path)):
                     if ignored(name):
                         continue
                     raise InvalidInputError(
@@ -155,8 +150,3 @@ def _ignore_rules(source: Path) -> Callable[[str], bool]:
         return name in (".trainstackignore", ".gitignore") or bool(spec.match_file(name))
 
     return ignored
-
-
-def _inside(root: str, path: str) -> bool:
-    real = os.path.realpath(path)
-    return real == root or real.startswith(root + os.sep)

@@ -29,7 +29,7 @@ def find(workspace: Workspace, said: Said = lambda _: None) -> list[Garbage]:
     """
     return [
         Garbage("stray", Path(place.target, stray.kind, stray.name), 0)
-        for place in _places(workspace)
+        for place in places(workspace)
         for stray in _strays(place, workspace, said)
         if _over(RunDirectory(workspace.run(stray.run)))
     ]
@@ -38,7 +38,7 @@ def find(workspace: Workspace, said: Said = lambda _: None) -> list[Garbage]:
 def collect(workspace: Workspace, said: Said = lambda _: None) -> list[Garbage]:
     """Remove what `find` lists; gives it."""
     found = find(workspace, said)
-    for place in _places(workspace):
+    for place in places(workspace):
         _clear(workspace, place, _over, said)
     return found
 
@@ -79,8 +79,8 @@ def _strays(place: ComputeSpec, workspace: Workspace, said: Said) -> list[Stray]
         return []
 
 
-def _places(workspace: Workspace) -> list[ComputeSpec]:
-    """Every place that a compute or a run of the workspace names, once."""
+def places(workspace: Workspace) -> list[ComputeSpec]:
+    """Every place that a compute or a run of a workspace names, once."""
     found: list[ComputeSpec] = []
     for path in sorted([*workspace.root.glob("computes/*/compute.json"), *workspace.runs.glob("*/placement.json")]):
         with contextlib.suppress(OSError, ValueError, TrainstackError):

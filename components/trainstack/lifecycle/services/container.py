@@ -10,18 +10,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-import trainstack.serving
 from trainstack.errors import TrainstackError
 from trainstack.lifecycle.exclusion import alone, together
 from trainstack.lifecycle.images.image import Image
 from trainstack.lifecycle.models.model import ModelRecord
 from trainstack.lifecycle.services import process as service_process
+from trainstack.lifecycle.services import server_code
 from trainstack.lifecycle.services.port import free_port
 from trainstack.lifecycle.services.record import (
     ServiceRecord,
     ServiceSpec,
     ServiceStatus,
     append_log,
+    new_record,
     read_record,
     write_record,
 )
@@ -32,7 +33,6 @@ from trainstack.targets.docker import service as containers
 from trainstack.targets.docker.engine import Client
 from trainstack.targets.docker.service import FOLDER, PORT, Server
 
-_SERVER = Path(trainstack.serving.__file__).parent
 # Python's and TensorFlow's own need, for more than one process, whatever the model.
 _LEAST_MEMORY_GIB = 2.0
 _HEALTH = (
@@ -82,7 +82,9 @@ def start(
         with alone(workspace.root / "services" / ".ports.lock", lambda: None):
             port = spec.port or (old.port if old is not None else free_port(workspace, spec))
             server = described(workspace, spec, model, image, port)
-            record = _record(spec, model, image, port, folder)
+            record = new_record(workspace, spec, model, image.python, port).model_copy(
+                update={"target": "docker", "docker_host": spec.docker_host, "image": image.reference}
+            )
             if old is None:
                 write_record(record)
         there = containers.containers(client, workspace.id, spec.name)
@@ -194,7 +196,8 @@ def described(workspace: Workspace, spec: ServiceSpec, model: ModelRecord, image
     else:
         command = _ours(spec, model, image)
         health = (image.python, "-c", _HEALTH.replace("{digest}", model.digest))
-    code = {} if spec.server == "tensorflow-serving" else _code()
+    # Another version of our server is another server.
+    code = None if spec.server == "tensorflow-serving" else server_code.code_digest()
     named = [image.reference, command, port, model.digest, asked.model_dump() if asked else None, code]
     return Server(
         workspace=workspace.id,
@@ -231,11 +234,6 @@ def _tf_serving(model: ModelRecord) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _code() -> dict[str, str]:
-    """Our server's own files, so that another version of it is another server."""
-    return {path.name: digests.of_file(path) for path in sorted(_SERVER.glob("*.[ph]*"))}
-
-
 def _content(spec: ServiceSpec, model: ModelRecord) -> IO[bytes]:
     packed = tempfile.TemporaryFile()  # noqa: SIM115 (the caller closes it)
     base = "model" if spec.server == "trainstack" else f"models/{model.name}/{model.version}"
@@ -250,7 +248,7 @@ def _content(spec: ServiceSpec, model: ModelRecord) -> IO[bytes]:
         for name in model.files:
             tar.add(Path(model.path) / name, f"{base}/{name}", filter=anyones)
         if spec.server == "trainstack":
-            for path in sorted(_SERVER.glob("*.[ph]*")):
+            for path in server_code.files():
                 tar.add(path, f"serving/{path.name}", filter=anyones)
             if model.sample_input is not None:
                 with tempfile.NamedTemporaryFile() as sample:
@@ -259,21 +257,3 @@ def _content(spec: ServiceSpec, model: ModelRecord) -> IO[bytes]:
                     tar.add(sample.name, "sample.json", filter=anyones)
     packed.seek(0)
     return packed
-
-
-def _record(spec: ServiceSpec, model: ModelRecord, image: Image, port: int, folder: Path) -> ServiceRecord:
-    return ServiceRecord(
-        name=spec.name,
-        model_name=model.name,
-        model_version=model.version,
-        model_digest=model.digest,
-        host=spec.host,
-        port=port,
-        scoring_uri=f"http://{spec.host}:{port}/v1/models/{model.name}:predict",
-        status="starting",
-        python=image.python,
-        target="docker",
-        docker_host=spec.docker_host,
-        image=image.reference,
-        folder=str(folder),
-    )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import functools
 import hashlib
 import json
 import math
@@ -25,11 +24,11 @@ from typing import Any
 
 from trainstack.errors import TrainstackError
 from trainstack.lifecycle.models.record import ModelRecord
+from trainstack.lifecycle.services import server_code
 from trainstack.lifecycle.services.record import ServiceSpec
 from trainstack.serving.plan import Plan
 from trainstack.store.atomic import disk_errors, read_json, write_json
 
-_SERVER = Path(__file__).parents[2] / "serving"
 _TAIL = 20
 # The server gets no secret and nothing that changes what it imports: only these variables go along.
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
@@ -112,7 +111,7 @@ def arguments(spec: ServiceSpec, model: ModelRecord) -> list[str]:
     """What a server is started with that cannot change while it runs: its workers and its certificate."""
     tls = ["--tls-certificate", spec.tls_certificate, "--tls-key", spec.tls_key] if spec.tls_certificate else []
     # Another version of the server itself is another server.
-    return ["--workers", str(workers(spec, model)), *map(str, tls), "--code", _code_digest()]
+    return ["--workers", str(workers(spec, model)), *map(str, tls), "--code", server_code.code_digest()]
 
 
 def launch(
@@ -144,7 +143,7 @@ def launch(
     """
     lock = folder / "instances" / f"{secrets.token_hex(4)}.lock"
     document = lock.with_suffix(".plan.json")
-    command = [str(python), str(_SERVER), "--plan", str(document), "--host", spec.host, "--port", str(port)]
+    command = [str(python), str(server_code.FOLDER), "--plan", str(document), "--host", spec.host, "--port", str(port)]
     command += [*given, "--state", str(folder), "--drain", str(spec.drain_timeout)]
     command += ["--lock", str(lock), "--detach", "--release", str(held)]
     if before is not None:
@@ -277,15 +276,6 @@ def _until(seconds: float) -> Iterator[None]:
         if time.monotonic() > end:
             return
         time.sleep(0.05)
-
-
-@functools.cache
-def _code_digest() -> str:
-    content = hashlib.sha256()
-    for file in sorted(_SERVER.glob("*.*")):
-        if file.is_file():
-            content.update(file.read_bytes())
-    return content.hexdigest()[:12]
 
 
 def _environment() -> dict[str, str]:

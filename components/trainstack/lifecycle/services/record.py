@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from trainstack.errors import TrainstackError
+from trainstack.lifecycle.models.record import ModelRecord
 from trainstack.lifecycle.workspace import Workspace
 from trainstack.store.atomic import disk_errors, read_json, write_json
 
@@ -154,6 +155,33 @@ class ServiceStatus(BaseModel):
     def drift(self, digest: str) -> str:
         """Why the service is not what it should be: one that serves the model of this digest; empty when it is."""
         return "" if self.state == "healthy" and self.digest == digest else self.detail
+
+
+def new_record(workspace: Workspace, spec: ServiceSpec, model: ModelRecord, python: str, port: int) -> ServiceRecord:
+    """Begin the record of a service that is about to start.
+
+    Args:
+        workspace: The workspace.
+        spec: How the service is asked for.
+        model: The registered version that it is to serve.
+        python: The interpreter that is to run the server.
+        port: The port that is its own.
+    """
+    scheme = "https" if spec.tls_certificate else "http"
+    host = f"[{spec.host}]" if ":" in spec.host else spec.host
+    return ServiceRecord(
+        name=spec.name,
+        model_name=model.name,
+        model_version=model.version,
+        model_digest=model.digest,
+        host=spec.host,
+        port=port,
+        scoring_uri=f"{scheme}://{host}:{port}/v1/models/{model.name}:predict",
+        tls=spec.tls_certificate is not None,
+        status="starting",
+        python=python,
+        folder=str(workspace.service(spec.name)),
+    )
 
 
 def read_record(workspace: Workspace, name: str) -> ServiceRecord | None:

@@ -25,11 +25,11 @@ from trainstack.lifecycle.services.record import (
     ServiceSpec,
     ServiceStatus,
     list_services,
+    new_record,
     read_record,
     write_record,
 )
 from trainstack.lifecycle.workspace import Workspace, checked_name
-from trainstack.serving.plan import Plan
 from trainstack.store.atomic import write_bytes, write_json
 
 __all__ = [
@@ -148,7 +148,8 @@ def start(
         with alone(workspace.root / "services" / ".ports.lock", lambda: None):
             port = chosen_port(workspace, spec, old, servers, progress)
             plan = service_plan(spec, model, models, folder)
-            record = _record(spec, model, plan, python, port, folder)
+            shares = {str(one.version): one.weight for one in plan.versions if one.weight}
+            record = new_record(workspace, spec, model, str(python), port).model_copy(update={"shares": shares})
             if not servers:
                 write_record(record)
         given = process.arguments(spec, model)
@@ -306,25 +307,6 @@ def check_servable(workspace: Workspace, model: ModelRecord) -> None:
             f"the files of model {model.name} version {model.version} are not as registered ({changed}): "
             "`pulumi refresh` and `pulumi up` restore them"
         )
-
-
-def _record(spec: ServiceSpec, model: ModelRecord, plan: Plan, python: Path, port: int, folder: Path) -> ServiceRecord:
-    scheme = "https" if spec.tls_certificate else "http"
-    host = f"[{spec.host}]" if ":" in spec.host else spec.host
-    return ServiceRecord(
-        name=spec.name,
-        model_name=model.name,
-        model_version=model.version,
-        model_digest=model.digest,
-        host=spec.host,
-        port=port,
-        scoring_uri=f"{scheme}://{host}:{port}/v1/models/{model.name}:predict",
-        tls=spec.tls_certificate is not None,
-        shares={str(one.version): one.weight for one in plan.versions if one.weight},
-        status="starting",
-        python=str(python),
-        folder=str(folder),
-    )
 
 
 def _runtime(said: dict[str, Any], model: ModelRecord) -> dict[str, str]:

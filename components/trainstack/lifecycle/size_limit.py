@@ -1,0 +1,32 @@
+"""How large a folder may be that is taken along whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from trainstack.errors import InvalidInputError
+
+
+def check_size(field: str, folder: Path, names: Sequence[str], size: int, limit: int, remedy: str) -> None:
+    """Refuse a folder that is too large: nearly always, data lies in it by mistake.
+
+    Args:
+        field: The input that names the folder.
+        folder: The folder.
+        names: The relative paths that count.
+        size: The sum of their sizes, bytes.
+        limit: The largest sum to accept, bytes.
+        remedy: What to do about it.
+
+    Raises:
+        InvalidInputError: It is; the message names the largest file.
+    """
+    if size <= limit:
+        return
+    largest = max(names, key=lambda name: (folder / name).stat().st_size)
+    raise InvalidInputError(
+        f"{field} {str(folder)!r} holds {size:,} bytes in {len(names)} files, over the limit of {limit:,} "
+        f"(largest: {largest}): {remedy}",
+        field=field,
+    )
