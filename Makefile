@@ -44,8 +44,8 @@ format: setup ## Let ruff mend what it can
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
-test: lint ## Lint, then all tests
-	@$(BIN)/pytest
+test: lint ## Lint, then all tests, two files at a time
+	@$(BIN)/pytest -n 2 --dist loadfile
 
 chaos: setup ## Kill and harm everything at random moments; N=200: so many times
 	@CHAOS_N=$(or $(N),60) $(BIN)/pytest tests/chaos
