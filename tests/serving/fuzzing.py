@@ -32,6 +32,7 @@ SIGNATURES = [
     _one((-1, 2), "float"),
     _one((-1,), "double"),
     _one((-1, 2, 2, 1), "float"),
+    _one((-1, 16), "float"),
     _one((-1, 3), "int8"),
     _one((-1, 2), "int64"),
     Signature(DEFAULT, {"a": TensorSpec("string", (-1,)), "b": TensorSpec("bool", None)}, {}),

@@ -17,6 +17,8 @@ from .tensors import Array
 # Sum of squares below which no number of a tensor is near the first whole number that its type cannot hold.
 _LIMITS = {"float": float(2**46), "double": float(2**104)}
 _INTEGERS = frozenset({"int8", "uint8", "int16", "int32", "uint32", "int64"})
+# From so many numbers a row on, asking simdjson for each row's length is quicker than reading the text once more.
+_WIDE = 16
 _NUMBERS = b"0123456789.eE+- \t\r\n"
 
 
@@ -67,7 +69,7 @@ class RowDecoder:
             flat = np.frombuffer(values.as_buffer(of_type=kind), "i8" if kind == "i" else "f8")
         except (ValueError, TypeError, KeyError, RuntimeError):
             return None
-        if not count or flat.size != count * self._width or not self._is_regular(body, count):
+        if not count or flat.size != count * self._width or not self._is_regular(body, values, count):
             return None
         if self._limit is None:
             bounds = np.iinfo(self._dtype)
@@ -81,10 +83,13 @@ class RowDecoder:
                 return None
         return {self._name: tensor.reshape(count, *self._row)}, in_rows
 
-    def _is_regular(self, body: bytes, count: int) -> bool:
+    def _is_regular(self, body: bytes, values: simdjson.Array, count: int) -> bool:
         """Whether the lists are nested as the shape wants: simdjson flattens whatever there is."""
-        if count == 1 and len(self._row) == 1:
-            return body.count(b"[") == 2
+        if len(self._row) == 1 and self._width >= _WIDE:
+            # As many lists as there are rows, and each row is one: then none is nested deeper.
+            return body.count(b"[") == count + 1 and all(
+                type(row) is simdjson.Array and len(row) == self._width for row in values
+            )
         skeleton = body.translate(None, _NUMBERS)
         # A list that ends where the value ends, and begins nowhere else than the value does.
         return skeleton[:-1].endswith(b"[" + b",".join([self._skeleton] * count) + b"]")
