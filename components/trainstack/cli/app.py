@@ -14,6 +14,7 @@ from trainstack.cli import (
     fsck,
     gc,
     models,
+    plan,
     preemption,
     purge,
     run_logs,
@@ -55,6 +56,8 @@ app.add_typer(environments.app, name="environments")
 app.add_typer(services.app, name="services")
 app.add_typer(computes.app, name="computes")
 app.command("doctor")(doctor.doctor)
+app.command("plan")(plan.plan)
+app.command("compare")(plan.compare)
 app.command("gc")(gc.gc)
 app.command("fsck")(fsck.fsck)
 app.command("purge")(purge.purge)

@@ -12,7 +12,8 @@ from trainstack.lifecycle.environments import environment
 from trainstack.lifecycle.images.registry import PASSWORD
 from trainstack.lifecycle.project import portable, project_root
 from trainstack.lifecycle.runs import submission
-from trainstack.lifecycle.runs.fingerprint import RunEnvironment, RunSpec
+from trainstack.lifecycle.runs.declared import spec_of
+from trainstack.lifecycle.runs.fingerprint import RunEnvironment
 from trainstack.lifecycle.runs.record import Persistence
 from trainstack.lifecycle.runs.run import RunDirectory, RunRecord, RunRequest
 from trainstack.provider import images
@@ -30,18 +31,11 @@ def request(inputs: Properties, source: Path) -> RunRequest:
     )
     return RunRequest(
         name=inputs["name"],
-        spec=RunSpec(
-            script=inputs["script"],
-            files=inputs["files"],
-            arguments=inputs["arguments"],
-            datasets={name: reference["digest"] for name, reference in inputs["datasets"].items()},
-            environment=RunEnvironment(
+        spec=spec_of(
+            integral(inputs),
+            RunEnvironment(
                 digest=lock.digest, python=lock.python, packages=lock.packages, variables=dict(spec.variables)
             ),
-            environment_variables=inputs.get("environment_variables") or {},
-            secret_names=tuple(sorted(inputs.get("secret_variables") or {})),
-            distribution=integral(inputs["distribution"]),
-            trigger=inputs.get("trigger") or "",
         ),
         environment={"spec": spec.model_dump(mode="json"), "lock": lock.model_dump(mode="json")},
         datasets=integral(inputs["datasets"]),

@@ -1,0 +1,84 @@
+"""`trainstack plan` and `trainstack compare`: an update in words, before it and after, for people and pull requests."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trainstack.cli import output
+from trainstack.cli.options import JsonOption
+from trainstack.errors import TrainstackError
+
+MarkdownOption = Annotated[bool, typer.Option("--markdown", help="Print Markdown, for a pull request's comment.")]
+
+
+def plan(
+    preview: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="What `pulumi preview --json` printed; `-` is standard input."),
+    ] = None,
+    stack: Annotated[
+        str | None, typer.Option("--stack", metavar="STACK", help="The stack to preview where no FILE is given.")
+    ] = None,
+    markdown: MarkdownOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what an update would retrain and why, what follows, how long it takes and what it costs.
+
+    Without FILE, `pulumi preview --json` is run here. Ends with 1 when the preview failed; says why all the same.
+    """
+    from trainstack.cli import plan_words
+    from trainstack.lifecycle.changes import document, explanation
+    from trainstack.lifecycle.project import project_root
+
+    found = explanation.explain(document.read_preview(_text(preview, stack)), project_root())
+    if as_json:
+        output.emit_json({**asdict(found), "seconds": found.seconds, "cost": found.cost})
+    elif markdown:
+        typer.echo(plan_words.markdown(found))
+    else:
+        typer.echo(plan_words.text(found))
+    if found.errors:
+        raise typer.Exit(1)
+
+
+def compare(
+    before: Annotated[Path, typer.Argument(metavar="BEFORE", help="`pulumi stack export` of before the update.")],
+    after: Annotated[Path, typer.Argument(metavar="AFTER", help="`pulumi stack export` of after it.")],
+    markdown: MarkdownOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare the metrics of what serves now with those of what served before."""
+    from trainstack.cli import compare_words
+    from trainstack.lifecycle.changes import comparison, document
+
+    states = [document.read_state(_read(path)) for path in (before, after)]
+    found = comparison.compare(*states)
+    if as_json:
+        output.emit_json([asdict(one) for one in found])
+    elif markdown:
+        typer.echo(compare_words.markdown(found))
+    else:
+        compare_words.print_tables(found)
+
+
+def _text(file: Path | None, stack: str | None) -> str:
+    if file is not None:
+        return sys.stdin.read() if str(file) == "-" else _read(file)
+    command = ["pulumi", "preview", "--json", "--non-interactive", *(["--stack", stack] if stack else [])]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError as exc:
+        raise TrainstackError("pulumi is not on PATH: install it, or give FILE") from exc
+    if done.returncode and "{" not in done.stdout:
+        raise TrainstackError(f"`pulumi preview` failed: {(done.stderr or done.stdout).strip()}")
+    return done.stdout
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")

@@ -1,0 +1,1 @@
+"""What an update would do to a stack, in words, time and money; what it came to; what it must not move."""
