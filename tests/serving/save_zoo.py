@@ -72,6 +72,11 @@ class Zoo(tf.Module):
         scaled = image * tf.cast(scale, tf.float32)[:, None, None, None]
         return {"sum": tf.reduce_sum(scaled, [1, 2, 3]), "largest": tf.reduce_max(scaled, [1, 2, 3])}
 
+    @tf.function(input_signature=[spec([None, 8, 8, 1], tf.float32, "picture")])
+    def picture(self, picture):
+        # How light each row is.
+        return {"rows": tf.reduce_mean(picture, [2, 3])}
+
     @tf.function(input_signature=[spec([None], tf.string, "inputs")])
     def classify(self, inputs):
         x = tf.io.parse_example(inputs, {"x": tf.io.FixedLenFeature([2], tf.float32)})["x"]
@@ -105,8 +110,9 @@ zoo = Zoo()
 every = ["pair", "any_rank", "binary", "echo", "quotient", "total", "uneven", "narrow", "pick", "types", "spin"]
 every += ["lookup", "image", "classify", "regress"]
 # One name alone, `serving_default`, gives a model that LiteRT serves without TensorFlow.
-names = [name for name in sys.argv[2:] or every if name not in ("serving_default", "--other")]
-signatures = {"serving_default": zoo.dense, **{name: getattr(zoo, name) for name in names}}
+names = [name for name in sys.argv[2:] or every if name not in ("serving_default", "--other", "--picture")]
+default = zoo.picture if "--picture" in sys.argv else zoo.dense
+signatures = {"serving_default": default, **{name: getattr(zoo, name) for name in names}}
 tf.saved_model.save(zoo, sys.argv[1], signatures=signatures)
 
 # What Keras and tf.function write says `predict`; estimators wrote what the other two paths ask for.
