@@ -1,5 +1,6 @@
 """Fixtures for tests all over the tree."""
 
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 from trainstack.lifecycle.environments.environment import build, get_curated, lock
 from trainstack.lifecycle.services.service import serving_environment
 
+# Most workspaces of these tests are never looked at in a browser; the tests of the history start servers themselves.
+os.environ.setdefault("TRAINSTACK_TRACKING", "off")
 SAVE_ZOO = Path(__file__).with_name("serving") / "save_zoo.py"
 
 

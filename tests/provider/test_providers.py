@@ -67,6 +67,19 @@ def test_a_workspace_is_made_found_and_gone(tmp_path):
     assert provider.read(id_, state).id == ""
 
 
+def test_a_workspace_says_where_its_history_is(tmp_path):
+    provider = WorkspaceProvider()
+    id_, state = deployed(provider, {"name": "mine", "root": "store"})
+    assert state["tracking_address"].startswith("http://127.0.0.1:")
+    assert reread(provider, id_, state)["tracking_address"] == state["tracking_address"]
+    news = {"name": "mine", "root": "store", "tracking_uri": "https://mlflow.example.com/"}
+    assert provider.diff(id_, state, news).changes is True
+    assert updated(provider, id_, state, news)["tracking_address"] == "https://mlflow.example.com"
+    provider.delete(id_, state)
+    assert "no address of a server" in refused(provider, {**news, "tracking_uri": "mlflow.example.com"})
+    assert "MLFLOW_TRACKING_TOKEN" in refused(provider, {**news, "tracking_uri": "https://me:secret@example.com"})
+
+
 def test_a_workspace_is_limited_by_whoever_says_so_and_freed_again(tmp_path):
     provider = WorkspaceProvider()
     plain = {"name": "mine", "root": "store"}

@@ -20,6 +20,7 @@ from trainstack.cli import (
     run_logs,
     runs,
     services,
+    ui,
 )
 from trainstack.cli.command_group import RootGroup, command_group, help_when_bare
 
@@ -61,3 +62,4 @@ app.command("compare")(plan.compare)
 app.command("gc")(gc.gc)
 app.command("fsck")(fsck.fsck)
 app.command("purge")(purge.purge)
+app.command("ui")(ui.ui)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trainstack.cli.held import held
 from trainstack.errors import TrainstackError
 from trainstack.lifecycle.environments import environment
 from trainstack.lifecycle.environments.environment import Built
 from trainstack.lifecycle.environments.requirements import read_lock
 from trainstack.store.cache import cache_folder
+from trainstack.store.lock import held
 
 
 @dataclass(frozen=True)

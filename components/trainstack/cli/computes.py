@@ -6,9 +6,9 @@ from typing import Any
 
 from trainstack.cli import output
 from trainstack.cli.command_group import command_group
-from trainstack.cli.held import held
 from trainstack.cli.options import JsonOption, WorkspaceOption, open_workspace
 from trainstack.errors import TrainstackError
+from trainstack.store.lock import held
 
 app = command_group("Computes: list.")
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from trainstack.cli.held import held
 from trainstack.lifecycle.runs.run import RunDirectory, RunRecord
+from trainstack.store.lock import held
 
 
 def settled(directory: RunDirectory, record: RunRecord) -> bool:

@@ -37,16 +37,21 @@ class WorkspaceArgs:
         quota_gib: GiB that it may hold, whichever stack fills it; looked at before something new is written.
         registry: Where environments that are images are kept for all machines; its address, where no login is needed.
         base_image: What images are built on where nodes have no GPU and an environment does not say.
+        tracking_uri: The address of an MLflow server of yours that the history goes to; one of the workspace's own on
+            127.0.0.1 when left out. Its login is taken from MLflow's own variables, such as MLFLOW_TRACKING_TOKEN.
     """
 
     root: pulumi.Input[str] | None = None
     quota_gib: pulumi.Input[float] | None = None
     registry: Registry | pulumi.Input[str] | None = None
     base_image: pulumi.Input[str] | None = None
+    tracking_uri: pulumi.Input[str] | None = None
 
 
 class _Resource(LifecycleResource, module="trainstack", name="Workspace"):
+    outputs = ("tracking_address",)
     root: pulumi.Output[str]
+    tracking_address: pulumi.Output[str]
 
 
 class Workspace(Component):
@@ -58,6 +63,7 @@ class Workspace(Component):
         name: Its name.
         root: Its folder, relative to the project when inside it.
         path: Its folder, absolute.
+        tracking_uri: The page of its history, and what `mlflow.set_tracking_uri` takes.
         images: How environments become images: inputs of the resources that make them.
 
     Example:
@@ -77,13 +83,16 @@ class Workspace(Component):
         inputs: dict[str, pulumi.Input[Any]] = {"name": name, "root": root}
         if args and args.quota_gib is not None:
             inputs["quota_gib"] = args.quota_gib
+        if args and args.tracking_uri is not None:
+            inputs["tracking_uri"] = args.tracking_uri
         self._resource = _Resource(WorkspaceHandle(), name, inputs, self._child_options())
         self.name = name
         # The resource's, not the argument's: what uses the root then waits for the folder.
         self.root = self._resource.root
         self.path = absolute_path(self.root)
+        self.tracking_uri = self._resource.tracking_address
         self.images = _images(args or WorkspaceArgs())
-        self.register_outputs({"name": name, "root": self.root})
+        self.register_outputs({"name": name, "root": self.root, "tracking_uri": self.tracking_uri})
 
     @classmethod
     def from_config(cls, path: str | None = None, opts: pulumi.ResourceOptions | None = None) -> Workspace:

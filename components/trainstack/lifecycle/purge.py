@@ -16,6 +16,7 @@ from trainstack.lifecycle import references
 from trainstack.lifecycle.collection import remove
 from trainstack.lifecycle.datasets import record as dataset_record
 from trainstack.lifecycle.exclusion import alone
+from trainstack.lifecycle.history import service as history
 from trainstack.lifecycle.models import model
 from trainstack.lifecycle.numbering import note_purged
 from trainstack.lifecycle.runs.record import RunRequest
@@ -100,6 +101,7 @@ def purge(workspace: Workspace, victims: list[Victim], waiting: Waiting = lambda
         for victim in victims:
             if victim.kind == "run":
                 _discard_run(workspace, victim)
+                history.note(workspace, victim.name)
                 continue
             # `restore` holds the name's lock alone and not the records lock.
             with alone(victim.path.parent / ".lock", lambda: waiting("waiting for another change of it")):

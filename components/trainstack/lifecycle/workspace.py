@@ -142,6 +142,15 @@ class Workspace:
         """Folder of a web service: its record and log."""
         return self.root / "services" / name
 
+    @property
+    def history(self) -> Path:
+        """Folder of the tracking server: its database, its artifacts, what it still has to be told."""
+        return self.root / "history"
+
+    def sweep(self, sweep_id: str) -> Path:
+        """A sweep's directory."""
+        return self.root / "sweeps" / sweep_id
+
     def compute(self, name: str) -> Path:
         """Folder of a compute: its record and slots."""
         return self.root / "computes" / name

@@ -1,20 +1,24 @@
-"""Workspaces: made when missing, kept on delete."""
+"""Workspaces: made when missing, kept on delete, which ends their tracking server."""
 
 from __future__ import annotations
 
+import contextlib
+
 from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 
-from trainstack.errors import InvalidInputError
+from trainstack.errors import InvalidInputError, NotFoundError
+from trainstack.lifecycle.history import service as history
 from trainstack.lifecycle.project import project_root
 from trainstack.lifecycle.workspace import Workspace, checked_name
 from trainstack.provider.base import LifecycleProvider, Properties, absolute, gone_or, known, own, workspace_of
+from trainstack.tracking.server import checked_address
 
 
 class WorkspaceProvider(LifecycleProvider):
     """A workspace's folder."""
 
     identity = ("name", "root")
-    content = ("quota_gib",)
+    content = ("quota_gib", "tracking_uri")
 
     def accept(self, news: Properties) -> Properties:
         """Check the name."""
@@ -23,6 +27,9 @@ class WorkspaceProvider(LifecycleProvider):
         quota = news.get("quota_gib")
         if quota is not None and known(quota) and not (isinstance(quota, int | float) and quota > 0):
             raise InvalidInputError(f"quota_gib must be a number over 0, not {quota!r}", field="quota_gib")
+        uri = news.get("tracking_uri")
+        if uri is not None and known(uri):
+            checked_address(str(uri))
         return news
 
     def create(self, props: Properties) -> CreateResult:
@@ -35,22 +42,31 @@ class WorkspaceProvider(LifecycleProvider):
             # Without one of its own, a stack leaves alone what another has set.
             workspace = workspace.limited(_bytes(inputs))
         workspace_config.write(project_root(), workspace)
-        return CreateResult(inputs["name"], inputs)
+        return CreateResult(inputs["name"], _with_history(workspace, inputs))
 
     def update(self, _id: str, _olds: Properties, _news: Properties) -> UpdateResult:
-        """Set the quota, or lift it."""
+        """Set the quota, or lift it; take the history elsewhere."""
         inputs = own(_news)
-        workspace_of({"workspace": inputs["root"]}).limited(_bytes(inputs))
-        return UpdateResult(inputs)
+        workspace = workspace_of({"workspace": inputs["root"]}).limited(_bytes(inputs))
+        return UpdateResult(_with_history(workspace, inputs))
 
     def read(self, id_: str, props: Properties) -> ReadResult:
         """Find out whether the folder is still a workspace."""
 
         def found() -> Properties:
-            Workspace.open(absolute(props["root"]))
-            return own(props)
+            workspace = Workspace.open(absolute(props["root"]))
+            return {**own(props), "tracking_address": history.settings(workspace).address}
 
         return gone_or(found, id_)
+
+    def delete(self, _id: str, _props: Properties) -> None:
+        """End the tracking server; everything that is kept stays."""
+        with contextlib.suppress(NotFoundError):
+            history.stop(Workspace.open(absolute(_props["root"])))
+
+
+def _with_history(workspace: Workspace, inputs: Properties) -> Properties:
+    return {**inputs, "tracking_address": history.declare(workspace, inputs.get("tracking_uri")).address}
 
 
 def _bytes(inputs: Properties) -> int | None:

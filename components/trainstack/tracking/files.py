@@ -50,12 +50,95 @@ def last(folder: Path, rank: int = 0) -> dict[str, float]:
     return {name: points[-1].value for name, points in read(folder, rank).items()}
 
 
+@dataclass(frozen=True)
+class LoggedRun:
+    """What a client calls a run: one call of `mlflow.start_run` in one process.
+
+    Attributes:
+        folder: Its folder in the store.
+        rank: The process's rank.
+    """
+
+    folder: Path
+    rank: int
+
+    @property
+    def id(self) -> str:
+        """The id that the client gave it."""
+        return self.folder.name
+
+    @property
+    def params(self) -> dict[str, str]:
+        """Parameters that the script logged, by hand or by autologging."""
+        return _texts(self.folder / "params")
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Its tags, the client's own (`mlflow.…`) among them."""
+        return _texts(self.folder / "tags")
+
+    @property
+    def artifacts(self) -> Path:
+        """The files that the script logged."""
+        return self.folder / "artifacts"
+
+
+def runs(folder: Path) -> list[LoggedRun]:
+    """The runs that clients have begun, oldest first.
+
+    Args:
+        folder: The run's tracking folder.
+    """
+    found: list[tuple[float, LoggedRun]] = []
+    for meta in folder.glob("rank-*/*/*/meta.yaml"):
+        with contextlib.suppress(OSError, ValueError):
+            rank = int(meta.parents[2].name.removeprefix("rank-"))
+            found.append((meta.stat().st_ctime, LoggedRun(meta.parent, rank)))
+    return [run for _, run in sorted(found, key=lambda entry: entry[0])]
+
+
+class News:
+    """The points of a logged run that were not given before; reads only what has grown."""
+
+    def __init__(self, run: LoggedRun) -> None:
+        self._folder = run.folder / "metrics"
+        self._read: dict[Path, int] = {}
+
+    def points(self) -> list[tuple[str, Point]]:
+        """Metric and point, by metric in the order in which they were written."""
+        found: list[tuple[str, Point]] = []
+        for path in sorted(self._folder.rglob("*")):
+            name = path.relative_to(self._folder).as_posix()
+            with contextlib.suppress(OSError), path.open("rb") as file:
+                file.seek(self._read.get(path, 0))
+                for line in file:
+                    if not line.endswith(b"\n"):
+                        break
+                    self._read[path] = self._read.get(path, 0) + len(line)
+                    if (point := _point(line.decode(errors="replace"))) is not None:
+                        found.append((name, point))
+        return found
+
+
+def _texts(folder: Path) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for path in sorted(folder.rglob("*")):
+        with contextlib.suppress(OSError):
+            if path.is_file():
+                found[path.relative_to(folder).as_posix()] = path.read_text(encoding="utf-8", errors="replace")
+    return found
+
+
 def _points(path: Path) -> list[Point]:
-    points: list[Point] = []
     with contextlib.suppress(OSError):
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
-            words = line.split()
-            if line.endswith("\n") and len(words) >= 2:
-                with contextlib.suppress(ValueError):
-                    points.append(Point(int(words[0]), float(words[1]), int(words[2]) if len(words) > 2 else 0))
-    return points
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+        return [point for line in lines if line.endswith("\n") and (point := _point(line)) is not None]
+    return []
+
+
+def _point(line: str) -> Point | None:
+    words = line.split()
+    try:
+        return Point(int(words[0]), float(words[1]), int(words[2]) if len(words) > 2 else 0)
+    except (ValueError, IndexError):
+        return None

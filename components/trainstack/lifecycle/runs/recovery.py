@@ -43,7 +43,7 @@ def is_damaged(directory: RunDirectory) -> bool:
     try:
         directory.read()
     except NotFoundError:
-        return any(event["kind"] == "stage" for event in _history(directory))
+        return any(event["kind"] == "stage" for event in events(directory))
     except TrainstackError:
         return True
     return False
@@ -60,10 +60,10 @@ def _from_history(directory: RunDirectory, request: RunRequest) -> RunRecord:
         updated=now,
         tags=request.tags,
     )
-    for event in _history(directory):
+    for event in events(directory):
         attempt = event.get("attempt")
         if event["kind"] == "submitted":
-            record.created = min(record.created, _seconds(event.get("time"), now))
+            record.created = min(record.created, moment(event.get("time"), now))
         if isinstance(attempt, int):
             record.attempt = max(record.attempt, attempt)
         if event["kind"] == "stage":
@@ -77,24 +77,25 @@ def _from_history(directory: RunDirectory, request: RunRequest) -> RunRecord:
     return record
 
 
-def _history(directory: RunDirectory) -> list[dict[str, Any]]:
+def events(directory: RunDirectory) -> list[dict[str, Any]]:
     """The run's events; a line that a full disk or a kill cut short is left out."""
-    events: list[dict[str, Any]] = []
+    found: list[dict[str, Any]] = []
     try:
         lines = (directory.root / "events.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        return events
+        return found
     for line in lines:
         try:
             event: Any = json.loads(line)
         except ValueError:
             continue
         if isinstance(event, dict) and "kind" in event:
-            events.append(event)  # pyright: ignore[reportUnknownArgumentType]
-    return events
+            found.append(event)  # pyright: ignore[reportUnknownArgumentType]
+    return found
 
 
-def _seconds(text: Any, otherwise: float) -> float:
+def moment(text: Any, otherwise: float) -> float:
+    """Seconds since the epoch of an event's time; `otherwise` where it has none."""
     try:
         return datetime.fromisoformat(text).timestamp()
     except (TypeError, ValueError):

@@ -19,6 +19,7 @@ from pathlib import Path
 from trainstack.errors import TrainstackError
 from trainstack.launch.report import last_lines
 from trainstack.lifecycle.exclusion import together
+from trainstack.lifecycle.history import service as history
 from trainstack.lifecycle.runs import placement, recovery, snapshot
 from trainstack.lifecycle.runs.following import follow
 from trainstack.lifecycle.runs.run import RunDirectory, RunRecord, RunRequest, Status
@@ -107,7 +108,9 @@ def _submit(workspace: Workspace, request: RunRequest, source: Path, secrets: di
         attempts = record.attempt
         record.status, record.reason = Status.PREPARING, "starting"
         directory.write(record)
+        history.note(workspace, directory.id)
         _start_supervisor(directory, secrets, attempts)
+        history.want(workspace)
         return Submitted(directory, Outcome.RESUMED if attempts else Outcome.STARTED, note)
     finally:
         os.close(turn)

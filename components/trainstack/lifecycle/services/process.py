@@ -8,7 +8,6 @@ names it is held, so no foreign process is ever signalled.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import math
@@ -28,6 +27,7 @@ from trainstack.lifecycle.services import server_code
 from trainstack.lifecycle.services.record import ServiceSpec
 from trainstack.serving.plan import Plan
 from trainstack.store.atomic import disk_errors, read_json, write_json
+from trainstack.store.lock import held
 
 _TAIL = 20
 # The server gets no secret and nothing that changes what it imports: only these variables go along.
@@ -58,7 +58,7 @@ class Instance:
     @property
     def alive(self) -> bool:
         """Whether the process, or a worker of it, still holds its lock."""
-        return _held(self.lock)
+        return held(self.lock)
 
     @property
     def plan(self) -> Path:
@@ -96,7 +96,7 @@ def living(folder: Path) -> list[Instance]:
 def sweep(folder: Path) -> None:
     """Remove what dead servers left; only for whoever holds the service's own lock."""
     for lock in (folder / "instances").glob("*.lock"):
-        if not _held(lock):
+        if not held(lock):
             for other in (lock.with_suffix(".plan.json"), lock.with_suffix(".sock"), lock):
                 other.unlink(missing_ok=True)
 
@@ -228,25 +228,10 @@ def tail(log: Path, start: int) -> list[str]:
     return []
 
 
-def _held(lock: Path) -> bool:
-    try:
-        descriptor = os.open(lock, os.O_RDONLY)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    else:
-        return False
-    finally:
-        os.close(descriptor)
-
-
 def _identify(lock: Path) -> Instance | None:
     """Who holds a lock; None when nobody does. A server says who it is a moment after it takes the lock."""
     for _ in _until(10):
-        if not _held(lock):
+        if not held(lock):
             return None
         with contextlib.suppress(ValueError, KeyError):
             found = json.loads(lock.read_bytes())

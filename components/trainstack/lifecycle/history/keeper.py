@@ -1,0 +1,129 @@
+"""The process that keeps a workspace's history: it runs the embedded MLflow server and tells it what runs say.
+
+Started by `service` as nobody's child. Whatever ends it, nothing is lost: the run directories are the truth, what is
+still to be told lies in `queue/` and `telling/`, and telling something twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Generator
+from pathlib import Path
+from types import FrameType
+
+from trainstack.errors import TrainstackError
+from trainstack.lifecycle.exclusion import alone_at_once
+from trainstack.lifecycle.history import service
+from trainstack.lifecycle.history.mirror import Mirror
+from trainstack.lifecycle.history.mlflow_process import MlflowProcess
+from trainstack.lifecycle.workspace import Workspace
+from trainstack.store.atomic import write_json
+from trainstack.tracking.server import TrackingServer
+
+TICK = 1.0
+_LOCK_SECONDS = 2.0
+_BACKOFF_SECONDS = 60.0
+
+
+class Keeper:
+    """Keeps the server up and the mirror true, until told to end or the workspace is gone."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._ended = threading.Event()
+        self._process: MlflowProcess | None = None
+        self._mirror: Mirror | None = None
+        self._failures = 0
+
+    def run(self) -> None:
+        """Work until the end."""
+        try:
+            while not self._ended.is_set() and (self._workspace.root / "workspace.json").is_file():
+                try:
+                    self._turn()
+                    self._failures = 0
+                except TrainstackError as exc:
+                    self._failed(str(exc))
+                except OSError:
+                    traceback.print_exc()
+                    self._failed("an error of the system; its trace is in log.txt")
+                self._ended.wait(min(TICK * 2**self._failures, _BACKOFF_SECONDS))
+        finally:
+            if self._process is not None:
+                self._process.end()
+
+    def request_end(self, _number: int, _frame: FrameType | None) -> None:
+        """Signal handler: end the server and this process."""
+        self._ended.set()
+
+    def say(self, status: str) -> None:
+        """Tell others, in a few words, how it does."""
+        with contextlib.suppress(TrainstackError, OSError):
+            write_json(self._workspace.history / "keeper.json", {"pid": os.getpid(), "status": status})
+
+    def _turn(self) -> None:
+        """Bring the server up where it is not, and tell it what is new."""
+        settings = service.settings(self._workspace)
+        if not settings.tracking_uri:
+            if self._process is None:
+                self._process = MlflowProcess(self._workspace, self.say, self._ended.is_set)
+            # A server that was killed comes again; its database holds what it had acknowledged.
+            if not self._process.alive:
+                self._mirror = None
+                self._process.start()
+                settings = service.settings(self._workspace)
+        if self._ended.is_set():
+            return
+        if self._mirror is None:
+            server = TrackingServer(settings.address)
+            if not server.healthy():
+                raise TrainstackError(f"waiting for {settings.address}")
+            artifacts = None if settings.tracking_uri else self._workspace.history / "artifacts"
+            self._mirror = Mirror(self._workspace, server, artifacts)
+            self.say("serving")
+        self._mirror.turn()
+
+    def _failed(self, reason: str) -> None:
+        self._failures = min(self._failures + 1, 6)
+        self._mirror = None
+        self.say(reason)
+        print(time.strftime("%Y-%m-%d %H:%M:%S"), reason, flush=True)
+
+
+@contextlib.contextmanager
+def _lock(path: Path) -> Generator[bool]:
+    """Become the keeper; a momentary look at the lock is no keeper."""
+    deadline = time.monotonic() + _LOCK_SECONDS
+    while True:
+        with alone_at_once(path) as mine:
+            if mine or time.monotonic() > deadline:
+                yield mine
+                return
+        time.sleep(0.05)
+
+
+def main(root: str) -> None:
+    """Keep the history of a workspace, unless somebody does already.
+
+    Args:
+        root: The workspace's folder.
+    """
+    workspace = Workspace.open(Path(root))
+    with _lock(workspace.history / "lock") as mine:
+        if not mine:
+            return
+        keeper = Keeper(workspace)
+        signal.signal(signal.SIGTERM, keeper.request_end)
+        signal.signal(signal.SIGINT, keeper.request_end)
+        keeper.say("starting")
+        keeper.run()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,245 @@
+"""The tracking server of a workspace, as everybody else sees it: where it is, that it is wanted, that it is to end.
+
+One process a workspace, the keeper (`keeper.py`), runs the embedded server and tells it what the run directories hold.
+It holds `history/lock` for as long as it lives, so "is it there?" never rests on a process id. With the address of a
+user's own server it only does the telling. Runs never wait for it: what it still has to be told lies in `queue/`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from trainstack.errors import TrainstackError
+from trainstack.lifecycle.exclusion import alone, alone_at_once
+from trainstack.lifecycle.workspace import Workspace
+from trainstack.store.atomic import disk_errors, read_json, write_json
+from trainstack.store.lock import held
+from trainstack.tracking.server import TrackingServer, checked_address
+
+SWITCH = "TRAINSTACK_TRACKING"
+"""Set to `off`, this variable keeps servers from being started by themselves; runs are kept all the same."""
+_PORTS = range(5100, 5500)
+_START_SECONDS = 300.0
+_END_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where a workspace's server is.
+
+    Attributes:
+        tracking_uri: The address of a user's own server; empty for the embedded one.
+        port: The embedded one's port on 127.0.0.1.
+    """
+
+    tracking_uri: str
+    port: int
+
+    @property
+    def address(self) -> str:
+        """Where scripts, notebooks and browsers reach it."""
+        return self.tracking_uri or f"http://127.0.0.1:{self.port}"
+
+
+def settings(workspace: Workspace) -> Settings:
+    """Where the server is; a port is chosen when first asked for, and kept."""
+    with contextlib.suppress(FileNotFoundError):
+        return _settings(workspace)
+    with alone(workspace.history / "settings.lock", lambda: None):
+        with contextlib.suppress(FileNotFoundError):
+            return _settings(workspace)
+        return _write(workspace, Settings("", free_port()))
+
+
+def declare(workspace: Workspace, tracking_uri: str | None) -> Settings:
+    """Say where the history is kept: at a user's address, or embedded.
+
+    A keeper that serves another address is ended; the next run starts one for the new address.
+
+    Raises:
+        InvalidInputError: The address cannot be one.
+    """
+    before = settings(workspace)
+    wanted = checked_address(tracking_uri) if tracking_uri else ""
+    if wanted == before.tracking_uri:
+        return before
+    stop(workspace)
+    return _write(workspace, Settings(wanted, before.port))
+
+
+def moved(workspace: Workspace, port: int) -> Settings:
+    """Keep another port, where somebody else has taken the one before."""
+    return _write(workspace, Settings(settings(workspace).tracking_uri, port))
+
+
+def running(workspace: Workspace) -> bool:
+    """Whether a keeper lives."""
+    return held(workspace.history / "lock")
+
+
+def want(workspace: Workspace) -> None:
+    """See to it that a keeper is there, or comes; waits for nothing and never fails."""
+    if os.environ.get(SWITCH) == "off" or running(workspace):
+        return
+    with contextlib.suppress(OSError, TrainstackError):
+        _start(workspace)
+
+
+def ensure(workspace: Workspace, progress: Callable[[str], None] = lambda _: None) -> str:
+    """Start the server unless it is there, and wait until it answers.
+
+    Args:
+        workspace: The workspace.
+        progress: Told what it waits for.
+
+    Returns:
+        Its address.
+
+    Raises:
+        TrainstackError: It does not come up; says why and where its log is.
+    """
+    _start(workspace)
+    deadline = time.monotonic() + _START_SECONDS
+    begun = time.monotonic()
+    while time.monotonic() < deadline:
+        where = settings(workspace).address
+        server = TrackingServer(where)
+        try:
+            if server.healthy():
+                return where
+        finally:
+            server.close()
+        if not running(workspace) and time.monotonic() - begun > 2:
+            break
+        progress(told(workspace) or "starting")
+        time.sleep(0.1)
+    raise TrainstackError(
+        f"the tracking server does not answer: {told(workspace)}; see {workspace.history / 'log.txt'}"
+    )
+
+
+def stop(workspace: Workspace) -> None:
+    """End the keeper and the embedded server; what is in the history stays.
+
+    Raises:
+        TrainstackError: It does not end.
+    """
+    path = workspace.history / "keeper.json"
+    deadline = time.monotonic() + _END_SECONDS
+    asked = 0
+    while running(workspace):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError, KeyError):
+            pid = int(read_json(path)["pid"])
+            # The id is the keeper's own for as long as the lock is held.
+            if pid != asked and running(workspace):
+                os.kill(pid, signal.SIGTERM)
+                asked = pid
+        if time.monotonic() > deadline:
+            raise TrainstackError(f"the tracking server of {workspace.root} does not end: end process {asked} by hand")
+        time.sleep(0.05)
+
+
+def forget(workspace: Workspace) -> None:
+    """Remove the embedded server's database and links: the next server is told everything anew.
+
+    Raises:
+        TrainstackError: It is running, or the history is kept elsewhere.
+    """
+    if settings(workspace).tracking_uri:
+        raise TrainstackError("the history is on a server of yours: delete the experiment there, and it comes anew")
+    with alone_at_once(workspace.history / "lock") as mine:
+        if not mine:
+            raise TrainstackError("the tracking server is running: stop it with `trainstack ui --stop`")
+        for path in workspace.history.glob("mlflow.db*"):
+            path.unlink(missing_ok=True)
+        shutil.rmtree(workspace.history / "artifacts", ignore_errors=True)
+
+
+def note(workspace: Workspace, run_id: str) -> None:
+    """Say that a run has something to tell. Never fails: the history is a mirror and can be built anew."""
+    with contextlib.suppress(OSError):
+        queue = workspace.history / "queue"
+        queue.mkdir(parents=True, exist_ok=True)
+        (queue / run_id).touch()
+
+
+def told(workspace: Workspace) -> str:
+    """What the keeper says of itself, in a few words."""
+    with contextlib.suppress(FileNotFoundError, KeyError, TrainstackError):
+        return str(read_json(workspace.history / "keeper.json")["status"])
+    return ""
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on.
+
+    Raises:
+        TrainstackError: None is free.
+    """
+    for port in _PORTS:
+        if not taken(port):
+            return port
+    raise TrainstackError(f"no free port from {_PORTS[0]} to {_PORTS[-1]} for the tracking server: end one")
+
+
+def taken(port: int) -> bool:
+    """Whether somebody listens on a port of 127.0.0.1."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
+
+
+def _settings(workspace: Workspace) -> Settings:
+    found = read_json(workspace.history / "settings.json")
+    return Settings(str(found.get("tracking_uri", "")), int(found["port"]))
+
+
+def _write(workspace: Workspace, found: Settings) -> Settings:
+    write_json(workspace.history / "settings.json", {"tracking_uri": found.tracking_uri, "port": found.port})
+    return found
+
+
+def _start(workspace: Workspace) -> None:
+    """Start a keeper as nobody's child. Of several at once, one gets the lock and the others end."""
+    if running(workspace):
+        return
+    log = workspace.history / "log.txt"
+    with disk_errors(log):
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as output:
+            environment = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")}
+            subprocess.run(
+                [sys.executable, "-c", _DAEMON, str(workspace.root)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=environment,
+                cwd=workspace.root,
+                start_new_session=True,
+                check=False,
+            )
+
+
+# The child forks the keeper and leaves, so that it belongs to init and not to `pulumi up`. Training comes first.
+_DAEMON = """
+import os, sys
+if os.fork():
+    os._exit(0)
+os.setsid()
+os.nice(10)
+from trainstack.lifecycle.history.keeper import main
+main(sys.argv[1])
+"""
