@@ -1,7 +1,7 @@
 """A workspace whose history is on a real MLflow server, and scripts that log with a real client."""
 
 import pytest
-from tests.lifecycle.sample_runs import until
+from tests.waiting import until
 
 from trainstack.lifecycle.environments import environment
 from trainstack.lifecycle.environments.environment import EnvironmentSpec

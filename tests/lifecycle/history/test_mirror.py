@@ -7,7 +7,8 @@ import time
 
 import httpx
 from tests.lifecycle.history.conftest import values
-from tests.lifecycle.sample_runs import printed, until
+from tests.lifecycle.sample_runs import printed
+from tests.waiting import until
 
 from trainstack.lifecycle import purge
 from trainstack.lifecycle.history import service
