@@ -13,6 +13,7 @@ from pulumi.runtime.rpc import UNKNOWN
 
 from trainstack.errors import InvalidInputError, NotFoundError
 from trainstack.lifecycle.project import project_root
+from trainstack.lifecycle.properties import integral
 from trainstack.lifecycle.workspace import Workspace
 from trainstack.provider.engine import Row, one_line_errors
 from trainstack.provider.engine_watch import end_with_engine
@@ -125,17 +126,6 @@ def validated(model: type[Model], inputs: Mapping[str, Any], what: str) -> Model
                 raise InvalidInputError(f"{what}: {field}: {reason}{shown}", field=field) from exc
         return None
     return spec if known(values) else None
-
-
-def integral(value: Any) -> Any:
-    """Pulumi hands every number over as a float: give whole ones back as what they were."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, Mapping):
-        return {name: integral(item) for name, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
-    if isinstance(value, list | tuple):
-        return [integral(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
-    return value
 
 
 def finite(values: Mapping[str, float]) -> dict[str, float]:

@@ -12,10 +12,11 @@ from pulumi.runtime.rpc import UNKNOWN
 from trainstack.errors import InvalidInputError
 from trainstack.lifecycle import compute
 from trainstack.lifecycle.environments import environment
+from trainstack.lifecycle.properties import integral
 from trainstack.lifecycle.runs import arguments, distribution, snapshot
 from trainstack.lifecycle.runs.record import Persistence
 from trainstack.provider import images
-from trainstack.provider.base import Properties, absolute, integral, known, validated
+from trainstack.provider.base import Properties, absolute, known, validated
 from trainstack.provider.environment import declared
 
 

@@ -1,0 +1,80 @@
+"""What all training of one update may cost: the runs' estimates are added up as the engine asks for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from trainstack.lifecycle.changes.estimate import estimate, finished, last_measured
+from trainstack.lifecycle.prices import Prices
+from trainstack.policy.rules import Inputs, Settings
+
+
+class BudgetSettings(Settings):
+    """Settings of `budget`.
+
+    Attributes:
+        maximum: What all training of one update may cost; none for no limit.
+        hours: How many node hours it may take; none for no limit.
+        unmeasured: `refuse` a run that cannot be estimated, having neither a measured run of its name nor a timeout;
+            or `allow` it.
+    """
+
+    maximum: float | None = Field(default=None, ge=0)
+    hours: float | None = Field(default=None, ge=0)
+    unmeasured: Literal["refuse", "allow"] = "refuse"
+
+
+class Budget:
+    """The rule `budget`; one a process of the pack, as it remembers what it has seen of the update.
+
+    Args:
+        config: The stack's configuration, which may hold own prices.
+    """
+
+    def __init__(self, config: Mapping[str, str]) -> None:
+        self._config = config
+        self._costs: dict[str, float] = {}
+        self._hours: dict[str, float] = {}
+
+    def __call__(self, urn: str, inputs: Inputs, settings: BudgetSettings, root: Path) -> Iterator[str]:
+        """Add a run, and say when the sum is over the budget.
+
+        Args:
+            urn: The run's URN; asked twice, it counts once.
+            inputs: Its inputs.
+            settings: The budget.
+            root: The project's folder.
+        """
+        if (settings.maximum is None and settings.hours is None) or "source_directory" not in inputs:
+            return
+        self._costs.pop(urn, None)
+        self._hours.pop(urn, None)
+        if finished(inputs, root) is not None:
+            return
+        seconds = last_measured(inputs, root) or inputs.get("timeout")
+        prices = Prices.from_config(self._config)
+        found = estimate(inputs, float(seconds) if isinstance(seconds, int | float) else None, prices)
+        own = found.cost is None and found.size in ("local", "docker")
+        if found.seconds is None or (found.cost is None and not own):
+            if settings.unmeasured == "refuse":
+                yield (
+                    "cannot be estimated: no run of its name was measured and it has no timeout: set timeout"
+                    if found.seconds is None
+                    else f"cannot be estimated: there is no price for {found.size}: set trainstack:prices"
+                )
+            return
+        self._costs[urn] = found.cost or 0.0
+        self._hours[urn] = found.seconds / 3600 * found.nodes
+        cost, hours = sum(self._costs.values()), sum(self._hours.values())
+        of = "" if len(self._costs) == 1 else f" with the {len(self._costs) - 1} before it"
+        if settings.maximum is not None and cost > settings.maximum:
+            yield (
+                f"training it would cost about {cost:.2f} {prices.currency}{of}, "
+                f"over the budget of {settings.maximum:g} an update"
+            )
+        if settings.hours is not None and hours > settings.hours:
+            yield f"training it would take about {hours:.1f} node hours{of}, over the budget of {settings.hours:g}"
