@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def until(condition: Callable[[], T], seconds: float = 60.0) -> T:
+def until(condition: Callable[[], T | None], seconds: float = 60.0) -> T:
     """Ask again and again until the answer is yes, and give it."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):

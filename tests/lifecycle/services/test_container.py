@@ -101,6 +101,8 @@ def test_a_model_is_served_from_a_container_with_few_rights_and_found_again(work
     assert host["CapDrop"] == ["ALL"]
     assert container.attrs["Config"]["User"] == "10001:10001"
     assert record.image == serving.reference
+    assert "tensorflow" in record.runtime
+    assert record.runtime_reason
 
 
 def test_another_model_follows_without_a_failed_prediction_for_long(workspace, digits, second, serving, client):

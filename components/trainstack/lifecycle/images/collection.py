@@ -74,13 +74,15 @@ def _of_engine(client: Client, oldest: float, needed: set[str], *, take: bool) -
     found: list[Garbage] = []
     with engine_errors("listing images"):
         # What an image has for itself: layers that others share stay when it goes.
-        own = {one["Id"]: max(0, one["Size"] - max(0, one["SharedSize"])) for one in client.api.df()["Images"] or []}
-        busy = {one["ImageID"] for one in client.api.containers(all=True)}
+        kept: list[dict[str, Any]] = client.api.df()["Images"] or []
+        own: dict[str, int] = {one["Id"]: max(0, one["Size"] - max(0, one["SharedSize"])) for one in kept}
+        running: list[dict[str, Any]] = client.api.containers(all=True)
+        busy = {str(one["ImageID"]) for one in running}
         images: list[dict[str, Any]] = client.api.images(filters={"label": CONTENT})
     for image in images:
         labels: dict[str, str] = image["Labels"] or {}
         content, environment = labels[CONTENT], labels.get(ENVIRONMENT, "")
-        known = {image["Id"], environment, *(str(digest) for digest in image.get("RepoDigests") or ())}
+        known: set[str] = {image["Id"], environment, *(image.get("RepoDigests") or ())}
         if image["Id"] in busy or known & needed or _used(image, content) >= oldest:
             continue
         if not take or _taken(client, image, content, oldest):

@@ -24,6 +24,7 @@ from trainstack.lifecycle.services.record import (
     append_log,
     new_record,
     read_record,
+    said_runtime,
     write_record,
 )
 from trainstack.lifecycle.workspace import Workspace
@@ -38,7 +39,7 @@ _LEAST_MEMORY_GIB = 2.0
 _HEALTH = (
     "import json, sys, urllib.request as r; "
     f"said = json.load(r.urlopen('http://127.0.0.1:{PORT}/healthz', timeout=5)); "
-    "print(said['digest']); sys.exit(said['digest'] != '{digest}')"
+    "print(json.dumps(said)); sys.exit(said['digest'] != '{digest}')"
 )
 _TF_SERVING_HEALTH = (
     "exec 3<>/dev/tcp/127.0.0.1/{port}; printf 'GET /v1/models/{name} HTTP/1.0\\r\\n\\r\\n' >&3; grep -q AVAILABLE <&3"
@@ -99,7 +100,13 @@ def start(
         service_process.terminate(service_process.living(folder), drain=spec.drain_timeout)
         now = datetime.now(UTC).isoformat(timespec="seconds")
         started = old.started if old is not None and old.container == container.id else now
-        record = record.model_copy(update={"status": "running", "container": container.id, "started": started})
+        update = {
+            "status": "running",
+            "container": container.id,
+            "started": started,
+            **_runtime(spec, model, container),
+        }
+        record = record.model_copy(update=update)
         write_record(record)
         progress(f"serving at {record.scoring_uri}")
         return record
@@ -173,6 +180,13 @@ def _brought_up(
     for other in others:
         append_log(record, containers.said(other))
     return container
+
+
+def _runtime(spec: ServiceSpec, model: ModelRecord, container: Client) -> dict[str, str]:
+    if spec.server == "tensorflow-serving":
+        return {"runtime": "tensorflow", "runtime_reason": "TensorFlow Serving has no other"}
+    said = containers.healthy(container)
+    return said_runtime(json.loads(said), model) if said else {}
 
 
 def _kept(others: list[Client]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -182,6 +182,12 @@ def new_record(workspace: Workspace, spec: ServiceSpec, model: ModelRecord, pyth
         python=python,
         folder=str(workspace.service(spec.name)),
     )
+
+
+def said_runtime(said: dict[str, Any], model: ModelRecord) -> dict[str, str]:
+    """What computes a model's version, and why, of what our server says at `/healthz`; as fields of a record."""
+    own = next(one for one in said["versions"] if one["version"] == model.version)
+    return {"runtime": own["runtime"], "runtime_reason": own["runtime_reason"]}
 
 
 def read_record(workspace: Workspace, name: str) -> ServiceRecord | None:

@@ -27,6 +27,7 @@ from trainstack.lifecycle.services.record import (
     list_services,
     new_record,
     read_record,
+    said_runtime,
     write_record,
 )
 from trainstack.lifecycle.workspace import Workspace, checked_name
@@ -194,7 +195,7 @@ def start(
             "status": "running",
             "pid": server.pid,
             "started": old.started if old is not None and unchanged else now,
-            **_runtime(said, model),
+            **said_runtime(said, model),
         }
         record = record.model_copy(update=update)
         write_record(record)
@@ -307,12 +308,6 @@ def check_servable(workspace: Workspace, model: ModelRecord) -> None:
             f"the files of model {model.name} version {model.version} are not as registered ({changed}): "
             "`pulumi refresh` and `pulumi up` restore them"
         )
-
-
-def _runtime(said: dict[str, Any], model: ModelRecord) -> dict[str, str]:
-    """What computes the model's own version, and why, as the server says."""
-    own = next(one for one in said["versions"] if one["version"] == model.version)
-    return {"runtime": own["runtime"], "runtime_reason": own["runtime_reason"]}
 
 
 def _await_serving(server: process.Instance, spec: ServiceSpec, progress: Progress) -> dict[str, Any]:
