@@ -16,8 +16,9 @@ GITLAB = REPOSITORY / "docs" / "ci" / "gitlab-ci.yml"
 
 
 def test_actionlint_finds_nothing_in_the_workflows(tmp_path):
-    command = [shutil.which("actionlint")] if shutil.which("actionlint") else ["go", "run", ACTIONLINT]
-    if not shutil.which(command[0] or "go"):
+    here = shutil.which("actionlint")
+    command = [here] if here else ["go", "run", ACTIONLINT]
+    if not shutil.which(command[0]):
         pytest.skip("neither actionlint nor Go is on PATH")
     environment = {**os.environ, "GOFLAGS": "-mod=mod", "GOWORK": "off"}
     done = subprocess.run(

@@ -25,3 +25,20 @@ class Existing:
     def inputs(self, name: str) -> dict[str, Any]:
         """What the resource is given."""
         return {"workspace": self.workspace.root, "name": name, "wanted": self.wanted}
+
+
+@dataclass(frozen=True)
+class Promoted:
+    """Takes the place of a model's arguments: take over what another stack made, byte for byte.
+
+    Attributes:
+        workspace: The workspace that gets it.
+        summary: The other stack's `model.summary`.
+    """
+
+    workspace: Workspace
+    summary: pulumi.Input[Any]
+
+    def inputs(self, name: str) -> dict[str, Any]:
+        """What the resource is given."""
+        return {"workspace": self.workspace.root, "name": name, "promoted": self.summary}

@@ -10,11 +10,11 @@ from typing import Any
 import pulumi
 
 from trainstack.components.base import Component, LifecycleResource, absolute_path, portable_path, program_errors
-from trainstack.components.existing import Existing
+from trainstack.components.existing import Existing, Promoted
 from trainstack.components.training_run import TrainingRun
 from trainstack.components.workspace import Workspace
 from trainstack.errors import InvalidInputError
-from trainstack.provider.handles import ExistingModelHandle, ModelHandle
+from trainstack.provider.handles import ExistingModelHandle, ModelHandle, PromotedModelHandle
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,8 +80,10 @@ class Model(Component):
 
     kind = "Model"
 
-    def __init__(self, name: str, args: ModelArgs | Existing, opts: pulumi.ResourceOptions | None = None) -> None:
-        run = None if isinstance(args, Existing) else args.run
+    def __init__(
+        self, name: str, args: ModelArgs | Existing | Promoted, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        run = args.run if isinstance(args, ModelArgs) else None
         workspace = run.workspace if run else args.workspace
         with program_errors(f"model {name}"):
             if workspace is None:
@@ -91,6 +93,8 @@ class Model(Component):
         self.name = name
         if isinstance(args, Existing):
             handle, inputs = ExistingModelHandle(), args.inputs(name)
+        elif isinstance(args, Promoted):
+            handle, inputs = PromotedModelHandle(), args.inputs(name)
         else:
             handle, inputs = ModelHandle(), _inputs(name, args, workspace)
         self._resource = _Resource(handle, name, inputs, self._child_options())
@@ -118,6 +122,29 @@ class Model(Component):
             opts: Pulumi's options.
         """
         return cls(name, Existing(workspace, version), opts)
+
+    @classmethod
+    def promote(
+        cls, name: str, workspace: Workspace, summary: pulumi.Input[Any], opts: pulumi.ResourceOptions | None = None
+    ) -> Model:
+        """Take over the model that another stack made: the same bytes, nothing trains.
+
+        Bytes that the workspace has already under this name make no new version, so going back is going back. Preview
+        fails when the other stack's workspace cannot be read from here, or holds other bytes than it exports.
+
+        Args:
+            name: The name to register it under.
+            workspace: The workspace that gets it; it may be the one that has it.
+            summary: The other stack's `model.summary`, from a `pulumi.StackReference`.
+            opts: Pulumi's options.
+
+        Example:
+            ```python
+            dev = pulumi.StackReference("organization/mnist/dev")
+            model = ts.Model.promote("tf-dnn-mnist", workspace, dev.require_output("model"))
+            ```
+        """
+        return cls(name, Promoted(workspace, summary), opts)
 
 
 def _inputs(name: str, args: ModelArgs, workspace: Workspace) -> dict[str, Any]:

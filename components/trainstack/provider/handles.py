@@ -146,3 +146,9 @@ class ExistingRunHandle(Handle):
     """Names `ExistingRunProvider`."""
 
     provider = "existing_run:ExistingRunProvider"
+
+
+class PromotedModelHandle(Handle):
+    """Names `PromotedModelProvider`."""
+
+    provider = "promotion:PromotedModelProvider"

@@ -164,6 +164,8 @@ def _model(step: Step) -> str:
     new, source = step.resource, _source(step.resource, "run_id")
     of = f" from run {source}" if source else ""
     labels = _pointers(new.inputs)
+    if "promoted" in new.inputs:
+        return f"{_promoted(step)}{labels}"
     if step.operation == "create":
         return f"is registered for the first time{of}{labels}"
     before = step.old.known.get("version") if step.old else None
@@ -171,6 +173,17 @@ def _model(step: Step) -> str:
     if new.inputs.get("run_id") == UNKNOWN or "run_id" in _differing(step):
         return f"gets a new version{was}{of}, unless its files are the same{labels}"
     return f"is described anew ({_names(step)}){labels}"
+
+
+def _promoted(step: Step) -> str:
+    given: Any = step.resource.inputs["promoted"]
+    if not isinstance(given, Mapping):
+        return "takes over what another stack makes: nothing trains here"
+    named = f"{given.get('name')} version {given.get('version')}"  # pyright: ignore[reportUnknownMemberType]
+    before = str((step.old.known.get("digest") if step.old else None) or "")
+    after = str(given.get("digest", ""))  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+    bytes_of = f" ({before[:12]} → {after[:12]})" if before and before != after else ""
+    return f"takes over {named} of another stack{bytes_of}: nothing trains here"
 
 
 def _service(step: Step) -> str:
