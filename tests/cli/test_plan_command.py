@@ -86,8 +86,8 @@ def test_a_comment_is_never_longer_than_a_host_takes(run):
     assert "lines more" in output
 
 
-def test_without_a_file_and_without_pulumi_it_says_what_to_do(run, monkeypatch, tmp_path):
-    monkeypatch.setenv("PATH", str(tmp_path))
+def test_without_a_file_and_without_pulumi_it_says_what_to_do(run, monkeypatch):
+    monkeypatch.setattr("trainstack.cli.plan.pulumi_program", lambda: None)
     result = run("plan")
     assert result.exit_code == 1
     assert "pulumi is not on PATH" in result.stderr

@@ -13,6 +13,7 @@ from trainstack.cli import (
     environments,
     fsck,
     gc,
+    lock,
     models,
     plan,
     preemption,
@@ -57,6 +58,7 @@ app.add_typer(environments.app, name="environments")
 app.add_typer(services.app, name="services")
 app.add_typer(computes.app, name="computes")
 app.command("doctor")(doctor.doctor)
+app.command("lock")(lock.lock)
 app.command("plan")(plan.plan)
 app.command("compare")(plan.compare)
 app.command("gc")(gc.gc)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from trainstack.cli.check import Check, broken, ok, warning
+from trainstack.lifecycle.project import pulumi_program
 
 _PYTHON = (3, 11)
 _ENGINE = (3, 250, 0)
@@ -31,7 +32,7 @@ def python() -> Iterator[Check]:
 def engine() -> Iterator[Check]:
     """The Pulumi engine: on PATH, or in the environment that this command is from."""
     beside = str(Path(sys.executable).parent)
-    program = shutil.which("pulumi") or shutil.which("pulumi", path=beside)
+    program = pulumi_program()
     if program is None:
         yield broken("pulumi", "not on PATH", "run `make setup`, or install https://www.pulumi.com/docs/install/")
         return

@@ -13,6 +13,7 @@ import typer
 from trainstack.cli import output
 from trainstack.cli.options import JsonOption
 from trainstack.errors import TrainstackError
+from trainstack.lifecycle.project import pulumi_program
 
 MarkdownOption = Annotated[bool, typer.Option("--markdown", help="Print Markdown, for a pull request's comment.")]
 
@@ -36,7 +37,7 @@ def plan(
     from trainstack.lifecycle.changes import document, explanation
     from trainstack.lifecycle.project import project_root
 
-    found = explanation.explain(document.read_preview(_text(preview, stack)), project_root())
+    found = explanation.explain(document.read_preview(preview_text(preview, stack)), project_root())
     if as_json:
         output.emit_json({**asdict(found), "seconds": found.seconds, "cost": found.cost})
     elif markdown:
@@ -67,14 +68,24 @@ def compare(
         compare_words.print_tables(found)
 
 
-def _text(file: Path | None, stack: str | None) -> str:
+def preview_text(file: Path | None, stack: str | None, *options: str) -> str:
+    """What a preview says: from a file, from standard input (`-`), or from `pulumi preview --json` run here.
+
+    Args:
+        file: The file; none runs the preview.
+        stack: The stack to preview; the selected one when left out.
+        options: More of the preview's options.
+
+    Raises:
+        TrainstackError: There is no Pulumi, or it printed no document.
+    """
     if file is not None:
         return sys.stdin.read() if str(file) == "-" else _read(file)
-    command = ["pulumi", "preview", "--json", "--non-interactive", *(["--stack", stack] if stack else [])]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError as exc:
-        raise TrainstackError("pulumi is not on PATH: install it, or give FILE") from exc
+    program = pulumi_program()
+    if program is None:
+        raise TrainstackError("pulumi is not on PATH: install it, or give FILE")
+    command = [program, "preview", "--json", "--non-interactive", *options, *(["--stack", stack] if stack else [])]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode and "{" not in done.stdout:
         raise TrainstackError(f"`pulumi preview` failed: {(done.stderr or done.stdout).strip()}")
     return done.stdout

@@ -12,6 +12,7 @@ import pulumi
 from trainstack.components.base import Component, LifecycleResource, program_errors
 from trainstack.components.compute import Compute
 from trainstack.errors import InvalidInputError
+from trainstack.lifecycle.pins import pin_file
 from trainstack.lifecycle.project import portable, project_root
 from trainstack.provider.handles import EnvironmentHandle
 
@@ -194,6 +195,10 @@ class Environment(Component):
     def __init__(self, name: str, args: EnvironmentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         with program_errors(f"environment {name}"):
             self.spec = args.spec(name)
+        pins = pin_file(project_root(), pulumi.get_stack())
+        if pins.is_file():
+            # Named, not read: what it holds would fill the state of every run.
+            self.spec["pins"] = portable(pins, project_root())
         super().__init__(name, opts)
         self.name = name
         inputs: dict[str, Any] = {"spec": self.spec}

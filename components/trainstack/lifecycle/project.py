@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
+import shutil
+import sys
 from pathlib import Path
 
 FOLDER = ".trainstack"
@@ -25,6 +27,11 @@ def _above(here: Path) -> Path:
         if (folder / "Pulumi.yaml").is_file() or (folder / "Pulumi.yml").is_file():
             return folder
     return here
+
+
+def pulumi_program() -> str | None:
+    """Pulumi's command line: on PATH, else in the environment that this process is from; none where it is nowhere."""
+    return shutil.which("pulumi") or shutil.which("pulumi", path=str(Path(sys.executable).parent))
 
 
 def portable(path: Path, root: Path) -> str:

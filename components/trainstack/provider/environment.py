@@ -15,6 +15,14 @@ from trainstack.provider import images
 from trainstack.provider.base import LifecycleProvider, Properties, changed, integral, known, own, row
 
 
+def _unpinned(properties: Properties) -> Properties:
+    """Without the file of pins: what it pins shows in the digest, that there is one changes nothing."""
+    spec: Any = properties.get("spec")
+    if not isinstance(spec, dict):
+        return properties
+    return {**properties, "spec": {name: value for name, value in spec.items() if name != "pins"}}  # pyright: ignore[reportUnknownVariableType]
+
+
 def declared(described: Mapping[str, Any]) -> environment.EnvironmentSpec:
     """The environment that a resource's inputs describe."""
     return environment.declared(integral(described), project_root())
@@ -45,9 +53,9 @@ class EnvironmentProvider(LifecycleProvider):
     def compare(self, olds: Properties, news: Properties) -> Any:
         """Also look whether it is used elsewhere now, which needs it there."""
         moved = changed(("target", "docker_host"), images.place(olds), images.place(news))
-        return super().compare(
-            {**olds, "drift": [*(olds.get("drift") or []), *(f"{it} changed" for it in moved)]}, news
-        )
+        before: list[str] = olds.get("drift") or []
+        drift = [*before, *(f"{it} changed" for it in moved)]
+        return super().compare({**_unpinned(olds), "drift": drift}, _unpinned(news))
 
     def create(self, props: Properties) -> CreateResult:
         """Make it ready, unless it is."""

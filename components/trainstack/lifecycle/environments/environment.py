@@ -13,6 +13,7 @@ from typing import Any
 from trainstack.errors import InvalidInputError
 from trainstack.lifecycle.environments.curated import curated_names, get_curated
 from trainstack.lifecycle.environments.lock import Lock, cached_lock, lock
+from trainstack.lifecycle.environments.pinned import pinned
 from trainstack.lifecycle.environments.saved import load_from_directory, save_to_directory
 from trainstack.lifecycle.environments.spec import CURATED_PREFIX, DEFAULT_PYTHON, EnvironmentSpec
 from trainstack.lifecycle.environments.uv_command import IndexUnreachableError, Progress, quiet
@@ -53,16 +54,19 @@ def declared(described: Mapping[str, Any], root: Path) -> EnvironmentSpec:
 
     Args:
         described: A `name`, one of `packages`, `requirements_file`, `conda_file`, `conda`, `curated`, `image` and
-            `dockerfile`, and where it applies `python`, `variables`, `lock`, `base_image` and `context`. A curated one
-            goes by its name, so that state stays small and its packages come with Trainstack.
+            `dockerfile`, and where it applies `python`, `variables`, `lock`, `base_image`, `context`, and `pins`, the
+            file of the stack's pins. A curated one goes by its name, so that state stays small and its packages come
+            with Trainstack.
         root: What the files' paths are relative to.
 
     Raises:
         InvalidInputError: A file is missing, something in it is wrong, or no curated environment has that name.
     """
     given = dict(described)
-    base = given.pop("base_image", None)
+    base, pins = given.pop("base_image", None), given.pop("pins", None)
     spec = _declared(given, root)
+    if pins is not None:
+        spec = pinned(spec, root / str(pins))
     return spec if base is None else EnvironmentSpec.model_validate({**spec.model_dump(), "base_image": base})
 
 
