@@ -8,6 +8,7 @@ import pytest
 from pulumi.runtime import mocks
 from tests.end_to_end.project import REPOSITORY
 
+from trainstack.lifecycle import workspace_config
 from trainstack.lifecycle.workspace import Workspace
 
 
@@ -28,6 +29,7 @@ class Answers(mocks.Mocks):
             "digest": "d" * 64,
             "directory": "runs/r",
             "run_id": "r",
+            **({"files": {"points.csv": "0" * 64}} if args.typ.endswith(":Dataset") else {}),
         }
 
     def call(self, args):
@@ -38,12 +40,12 @@ class Answers(mocks.Mocks):
 def folder(tmp_path, monkeypatch):
     """What the examples take for granted: a project with code, data, requirements and a workspace."""
     (tmp_path / "Pulumi.yaml").write_text("name: docs\nruntime: python\n")
-    for name in ("scripts/train.py", "data/points.csv"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+    for name in ("scripts/train.py", "data/points.csv", "runs/r/outputs/model/weights"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("0,1\n")
     (tmp_path / "requirements.txt").write_text("six==1.17.0\n")
     (tmp_path / "conda.yml").write_text("name: old\ndependencies: [python=3.11, pip, {pip: [six==1.17.0]}]\n")
-    Workspace.create(tmp_path / ".trainstack" / "mnist", "mnist")
+    workspace_config.write(tmp_path, Workspace.create(tmp_path / ".trainstack" / "mnist", "mnist"))
     monkeypatch.chdir(tmp_path)
     mocks.set_mocks(Answers(), project="docs", stack="test")
     return tmp_path

@@ -19,7 +19,12 @@ from trainstack.provider.handles import ExistingModelHandle, ModelHandle, Promot
 
 @dataclass(frozen=True, kw_only=True)
 class ResourceConfiguration:
-    """What serving the model takes: CPUs, and memory in GB."""
+    """What serving the model takes.
+
+    Attributes:
+        cpu: CPU cores.
+        memory_in_gb: Memory, in GB.
+    """
 
     cpu: float = 1.0
     memory_in_gb: float = 0.5
