@@ -127,16 +127,16 @@ class WebServiceProvider(LifecycleProvider):
         from trainstack.targets.docker import engine
 
         workspace, shown = workspace_of(inputs), row(inputs)
-        service.check_servable(workspace, served)
+        models = service.served_models(workspace, spec, served)
+        for one in models:
+            service.check_servable(workspace, one)
         self._leave_container(inputs, spec)
         with engine.connected(spec.docker_host) as client:
             if spec.server == "tensorflow-serving":
                 named = spec.server_image or service.tensorflow_serving_image(served.framework_version)
                 found = image.pulled(client, named, images.registry_of(inputs), shown.progress)
             else:
-                runtime = images.on_base(
-                    inputs, environment.get_curated(service.serving_environment(served.framework_version))
-                )
+                runtime = images.on_base(inputs, environment.get_curated(service.environment_of(models)))
                 lock = environment.lock(runtime, progress=shown.progress, here=False)
                 found = image.ensure(runtime, lock, client, images.registry_of(inputs), shown.progress)
             return container_service.start(workspace, spec, served, found, client, shown.progress)
@@ -170,8 +170,7 @@ def _check_place(spec: service.ServiceSpec) -> None:
     if spec.target == "local":
         return
     asked = {
-        "host": not spec.is_local, "traffic": spec.traffic, "mirror": spec.mirror, "labels": spec.labels,
-        "tls_certificate": spec.tls_certificate, "capture": spec.capture,
+        "host": not spec.is_local, "tls_certificate": spec.tls_certificate, "capture": spec.capture,
     }  # fmt: skip
     for field, value in asked.items():
         if value:
@@ -179,8 +178,16 @@ def _check_place(spec: service.ServiceSpec) -> None:
                 f"web service {spec.name}: {field} is for services of this machine: leave out {field} or compute",
                 field=field,
             )
-    if spec.server == "tensorflow-serving" and spec.key_digests:
-        raise InvalidInputError(f"web service {spec.name}: TensorFlow Serving knows no keys", field="key_rotation")
+    unknown = {
+        "key_rotation": spec.key_digests, "traffic": spec.traffic, "mirror": spec.mirror, "labels": spec.labels,
+    }  # fmt: skip
+    for field, value in unknown.items():
+        if spec.server == "tensorflow-serving" and value:
+            raise InvalidInputError(
+                f"web service {spec.name}: TensorFlow Serving gets one version and no key: leave out {field}, or "
+                "take server 'trainstack'",
+                field=field,
+            )
 
 
 def new_key(inputs: Properties, before: Properties) -> str:

@@ -62,6 +62,11 @@ class Plan:
         """The version that gets the most traffic; of equals, the newest."""
         return max(self.versions, key=lambda one: (one.weight, one.version))
 
+    @property
+    def shares(self) -> dict[str, int]:
+        """Each version that gets traffic, to its share."""
+        return {str(one.version): one.weight for one in self.versions if one.weight}
+
     def to_json(self) -> dict[str, Any]:
         """As `from_json` reads it."""
         return asdict(self)

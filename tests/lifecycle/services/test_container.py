@@ -203,6 +203,21 @@ def test_what_is_killed_while_it_starts_a_container_is_finished_by_the_next(work
     assert len(containers.containers(client, workspace.id, "digits")) == 1
 
 
+def test_traffic_is_split_among_versions_of_one_container(workspace, digits, second, serving, client):
+    spec = DIGITS.model_copy(update={"traffic": {"1": 1, "latest": 1}, "labels": {"stable": "1"}, "mirror": "1"})
+    record = start(workspace, spec, second, serving, client)
+    assert record.shares == {"1": 1, "2": 1}
+    assert service.status(workspace, "digits").state == "healthy"
+    seen = {predict(record).headers["x-model-digest"] for _ in range(40)}
+    assert seen == {digits.digest, second.digest}
+    labelled = record.scoring_uri.replace("zoo:predict", "zoo/labels/stable:predict")
+    answer = httpx.post(labelled, json={"instances": [[1, 2, 3, 4]]}, trust_env=False, timeout=5)
+    assert answer.headers["x-model-digest"] == digits.digest
+    told = []
+    assert start(workspace, spec, second, serving, client, told) == record
+    assert told == [f"serving at {record.scoring_uri}"]
+
+
 def test_tensorflow_serving_is_started_by_its_own_command_line(workspace, digits):
     spec = ServiceSpec(name="digits", target="docker", server="tensorflow-serving")
     found = Image(reference="tensorflow/serving@sha256:" + "0" * 64, python="")

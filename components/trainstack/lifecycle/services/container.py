@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tarfile
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -16,6 +18,7 @@ from trainstack.lifecycle.images.image import Image
 from trainstack.lifecycle.models.model import ModelRecord
 from trainstack.lifecycle.services import process as service_process
 from trainstack.lifecycle.services import server_code
+from trainstack.lifecycle.services.plan import served_models, service_plan
 from trainstack.lifecycle.services.port import free_port
 from trainstack.lifecycle.services.record import (
     ServiceRecord,
@@ -28,6 +31,7 @@ from trainstack.lifecycle.services.record import (
     write_record,
 )
 from trainstack.lifecycle.workspace import Workspace
+from trainstack.serving.plan import Plan
 from trainstack.store import digest as digests
 from trainstack.targets.docker import engine
 from trainstack.targets.docker import service as containers
@@ -78,14 +82,19 @@ def start(
     with (
         together(workspace.records_lock, lambda: progress("waiting for a removal from the workspace")),
         alone(folder / "lock", lambda: progress("waiting for another change of this service")),
+        contextlib.ExitStack() as reserved,
     ):
         old = read_record(workspace, spec.name)
         with alone(workspace.root / "services" / ".ports.lock", lambda: None):
-            port = spec.port or (old.port if old is not None else free_port(workspace, spec))
+            port = spec.port or (old.port if old is not None else free_port(workspace, spec, reserved))
             server = described(workspace, spec, model, image, port)
-            record = new_record(workspace, spec, model, image.python, port).model_copy(
-                update={"target": "docker", "docker_host": spec.docker_host, "image": image.reference}
-            )
+            place = {
+                "target": "docker",
+                "docker_host": spec.docker_host,
+                "image": image.reference,
+                "shares": _plan(spec, model, served_models(workspace, spec, model)).shares,
+            }
+            record = new_record(workspace, spec, model, image.python, port).model_copy(update=place)
             if old is None:
                 write_record(record)
         there = containers.containers(client, workspace.id, spec.name)
@@ -197,22 +206,27 @@ def described(workspace: Workspace, spec: ServiceSpec, model: ModelRecord, image
     """Describe a service's container.
 
     Args:
-        workspace: The workspace.
+        workspace: The workspace, which has the other versions that get traffic, copies or a label.
         spec: How the service is asked for.
         model: The registered version to serve.
         image: A serving environment, or TensorFlow Serving.
         port: The port on the engine's machine.
+
+    Raises:
+        NotFoundError: One of those versions is not registered.
     """
     asked = model.resource_configuration
+    models = served_models(workspace, spec, model)
+    plan = _plan(spec, model, models)
     if spec.server == "tensorflow-serving":
         command = _tf_serving(model)
         health = ("bash", "-c", _TF_SERVING_HEALTH.format(port=PORT, name=model.name))
     else:
         command = _ours(spec, model, image)
-        health = (image.python, "-c", _HEALTH.replace("{digest}", model.digest))
+        health = (image.python, "-c", _HEALTH.replace("{digest}", plan.main.digest))
     # Another version of our server is another server.
     code = None if spec.server == "tensorflow-serving" else server_code.code_digest()
-    named = [image.reference, command, port, model.digest, asked.model_dump() if asked else None, code]
+    named = [image.reference, command, port, plan.to_json(), asked.model_dump() if asked else None, code]
     return Server(
         workspace=workspace.id,
         name=spec.name,
@@ -222,22 +236,25 @@ def described(workspace: Workspace, spec: ServiceSpec, model: ModelRecord, image
         command=command,
         health=health,
         port=port,
-        content=lambda: _content(spec, model),
+        content=lambda: _content(spec, plan, models),
         cpus=asked.cpu if asked else None,
         memory=max(asked.memory_in_gb, _LEAST_MEMORY_GIB) * 2**30 if asked else None,
         environment={"TF_CPP_MIN_LOG_LEVEL": "2"},
     )
 
 
+def _plan(spec: ServiceSpec, model: ModelRecord, models: Sequence[ModelRecord]) -> Plan:
+    """What the server is told to serve, with paths as they are in its container."""
+    plan = service_plan(spec, model, models, Path(FOLDER))
+    return replace(plan, versions=tuple(replace(one, path=_place(model.name, one.version)) for one in plan.versions))
+
+
 def _ours(spec: ServiceSpec, model: ModelRecord, image: Image) -> tuple[str, ...]:
-    sample = ("--sample-input", f"{FOLDER}/sample.json") if model.sample_input is not None else ()
     return (
-        image.python, f"{FOLDER}/serving", "--model-path", f"{FOLDER}/model", "--model-name", model.name,
-        "--model-version", str(model.version), "--model-digest", model.digest, "--host", "0.0.0.0",  # noqa: S104
-        "--port", str(PORT), "--workers", str(service_process.workers(spec, model)), "--runtime", spec.runtime,
-        "--drain", str(spec.drain_timeout), *sample,
+        image.python, f"{FOLDER}/serving", "--plan", f"{FOLDER}/plan.json", "--host", "0.0.0.0",  # noqa: S104
+        "--port", str(PORT), "--workers", str(service_process.workers(spec, model)),
         # The engine gives the port to its own machine alone, so a key is for whoever asks for one.
-        *(f"--key-digest={one}" for one in spec.key_digests), "--open-to-all",
+        "--drain", str(spec.drain_timeout), "--open-to-all",
     )  # fmt: skip
 
 
@@ -248,9 +265,13 @@ def _tf_serving(model: ModelRecord) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _content(spec: ServiceSpec, model: ModelRecord) -> IO[bytes]:
+def _place(name: str, version: int) -> str:
+    """Where a version's files are in the container: TensorFlow Serving looks for them there."""
+    return f"{FOLDER}/models/{name}/{version}"
+
+
+def _content(spec: ServiceSpec, plan: Plan, models: Sequence[ModelRecord]) -> IO[bytes]:
     packed = tempfile.TemporaryFile()  # noqa: SIM115 (the caller closes it)
-    base = "model" if spec.server == "trainstack" else f"models/{model.name}/{model.version}"
 
     def anyones(member: tarfile.TarInfo) -> tarfile.TarInfo:
         member.uid = member.gid = 0
@@ -259,15 +280,16 @@ def _content(spec: ServiceSpec, model: ModelRecord) -> IO[bytes]:
         return member
 
     with tarfile.open(fileobj=packed, mode="w") as tar:
-        for name in model.files:
-            tar.add(Path(model.path) / name, f"{base}/{name}", filter=anyones)
+        for model in models:
+            for name in model.files:
+                path = f"{_place(model.name, model.version)}/{name}"
+                tar.add(Path(model.path) / name, path.removeprefix(f"{FOLDER}/"), filter=anyones)
         if spec.server == "trainstack":
             for path in server_code.files():
                 tar.add(path, f"serving/{path.name}", filter=anyones)
-            if model.sample_input is not None:
-                with tempfile.NamedTemporaryFile() as sample:
-                    sample.write(json.dumps(model.sample_input).encode())
-                    sample.flush()
-                    tar.add(sample.name, "sample.json", filter=anyones)
+            with tempfile.NamedTemporaryFile() as written:
+                written.write(json.dumps(plan.to_json()).encode())
+                written.flush()
+                tar.add(written.name, "plan.json", filter=anyones)
     packed.seek(0)
     return packed

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from trainstack.errors import InvalidInputError, TrainstackError
+from trainstack.lifecycle.exclusion import alone_at_once
 from trainstack.lifecycle.services.process import Instance, living
 from trainstack.lifecycle.services.record import ServiceRecord, ServiceSpec, list_services
 from trainstack.lifecycle.workspace import Workspace, checked_name
 from trainstack.serving.listening import PortTakenError, check_free
+from trainstack.store.cache import cache_folder
 
 # From TensorFlow Serving's own REST port on, and below the ports that systems hand out to outgoing connections.
 _PORTS = range(8501, 9500)
@@ -45,6 +47,7 @@ def chosen_port(
     old: ServiceRecord | None,
     servers: list[Instance],
     progress: Callable[[str], None],
+    reserved: contextlib.ExitStack,
 ) -> int:
     """Choose the port to listen on: the one asked for, else the one it had, else a free one.
 
@@ -54,6 +57,7 @@ def chosen_port(
         old: What is known of it.
         servers: Its servers that live.
         progress: Is told when a kept port is given up.
+        reserved: As long as it lasts, no other service of this machine chooses the same port.
 
     Raises:
         InvalidInputError: The port asked for is taken.
@@ -73,14 +77,18 @@ def chosen_port(
             progress(f"port {old.port} is taken by another process: choosing another")
         else:
             return old.port
-    return free_port(workspace, spec)
+    return free_port(workspace, spec, reserved)
 
 
-def free_port(workspace: Workspace, spec: ServiceSpec) -> int:
-    """A port that nobody listens on and no other service of the workspace has."""
+def free_port(workspace: Workspace, spec: ServiceSpec, reserved: contextlib.ExitStack) -> int:
+    """A port that nobody listens on, no other service of the workspace has, and nobody on this machine starts with.
+
+    A server listens on its port only once its model is loaded: until then, others know by a lock that it is taken.
+    """
     kept = {record.port for record in list_services(workspace) if record.name != spec.name}
     for port in _PORTS:
-        if port not in kept:
+        # Whoever held the lock before may listen by now, so it comes first.
+        if port not in kept and reserved.enter_context(alone_at_once(cache_folder() / "ports" / f"{port}.lock")):
             with contextlib.suppress(PortTakenError):
                 check_free(spec.host, port)
                 return port

@@ -6,6 +6,7 @@ for, and does nothing where it already is. `docs/serving.md` tells the whole.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Callable
@@ -141,16 +142,16 @@ def start(
         # Until its record names the model, so that `trainstack purge` never takes the model away in between.
         together(workspace.records_lock, lambda: progress("waiting for a removal from the workspace")),
         alone(folder / "lock", lambda: progress("waiting for another change of this service")) as held,
+        contextlib.ExitStack() as reserved,
     ):
         process.sweep(folder)
         old = read_record(workspace, spec.name)
         servers = process.living(folder)
         # One service at a time chooses a port and notes it.
         with alone(workspace.root / "services" / ".ports.lock", lambda: None):
-            port = chosen_port(workspace, spec, old, servers, progress)
+            port = chosen_port(workspace, spec, old, servers, progress, reserved)
             plan = service_plan(spec, model, models, folder)
-            shares = {str(one.version): one.weight for one in plan.versions if one.weight}
-            record = new_record(workspace, spec, model, str(python), port).model_copy(update={"shares": shares})
+            record = new_record(workspace, spec, model, str(python), port).model_copy(update={"shares": plan.shares})
             if not servers:
                 write_record(record)
         given = process.arguments(spec, model)
