@@ -37,6 +37,7 @@ def run_in(name: str, script: str, **variables: str) -> subprocess.CompletedProc
 
 def test_the_curated_environments_are_those_that_are_documented() -> None:
     assert curated_names() == [
+        "trainstack-mlflow-3",
         "trainstack-serving-2.15",
         "trainstack-serving-2.21",
         "trainstack-tensorflow-2.15",
@@ -56,7 +57,7 @@ def test_a_curated_lock_is_complete_and_names_no_index(
     assert cached_lock(spec) == locked
     asked = json.loads((FOLDER / name.removeprefix(CURATED_PREFIX) / "environment.json").read_bytes())
     assert set(asked["packages"]) == set(spec.packages)
-    assert "tensorflow-cpu" in locked.packages
+    assert ("tensorflow-cpu" in locked.packages) == (name != "trainstack-mlflow-3")
     assert "tensorflow" not in locked.packages
     assert "://" not in locked.text
 
