@@ -44,6 +44,10 @@ class ModelArgs:
         resource_configuration: What serving it takes.
         description: What it is.
         tags: Anything to find it by.
+        alias: Names for versions, such as `{"production": 4}` or `{"candidate": "latest"}`; one that is taken out here
+            is removed, one that somebody else set stays.
+        require: What the run's metrics must be before it is registered and aliases move: `{"accuracy": ">= 0.97"}`, or
+            `{"accuracy_vs": "production"}` for at least what that version has (`"< production"` for a loss).
     """
 
     path: pulumi.Input[str]
@@ -55,10 +59,12 @@ class ModelArgs:
     resource_configuration: ResourceConfiguration | None = None
     description: pulumi.Input[str] = ""
     tags: Mapping[str, pulumi.Input[str]] = field(default_factory=dict[str, pulumi.Input[str]])
+    alias: Mapping[str, pulumi.Input[int | str]] = field(default_factory=dict[str, pulumi.Input[int | str]])
+    require: Mapping[str, pulumi.Input[str]] = field(default_factory=dict[str, pulumi.Input[str]])
 
 
 class _Resource(LifecycleResource, module="trainstack", name="Model"):
-    outputs = ("version", "digest", "files", "directory")
+    outputs = ("version", "digest", "files", "directory", "aliases")
     version: pulumi.Output[int]
     digest: pulumi.Output[str]
     files: pulumi.Output[dict[str, str]]
@@ -165,6 +171,8 @@ def _inputs(name: str, args: ModelArgs, workspace: Workspace) -> dict[str, Any]:
         "resource_configuration": asdict(args.resource_configuration) if args.resource_configuration else None,
         "description": args.description,
         "tags": dict(args.tags),
+        "alias": dict(args.alias),
+        "require": dict(args.require),
     }
 
 

@@ -17,7 +17,7 @@ from trainstack.lifecycle.collection import remove
 from trainstack.lifecycle.datasets import record as dataset_record
 from trainstack.lifecycle.exclusion import alone
 from trainstack.lifecycle.history import service as history
-from trainstack.lifecycle.models import model
+from trainstack.lifecycle.models import aliases, model
 from trainstack.lifecycle.numbering import note_purged
 from trainstack.lifecycle.runs.record import RunRequest
 from trainstack.lifecycle.runs.run import RunDirectory
@@ -107,6 +107,8 @@ def purge(workspace: Workspace, victims: list[Victim], waiting: Waiting = lambda
             with alone(victim.path.parent / ".lock", lambda: waiting("waiting for another change of it")):
                 note_purged(victim.path.parent, victim.version)
                 _discard(workspace, victim)
+            if victim.kind == "model":
+                history.note(workspace, f"{history.MODEL_NOTE}{victim.name}")
 
 
 def check(workspace: Workspace, victims: list[Victim]) -> None:
@@ -147,6 +149,9 @@ def _model_needed_by(workspace: Workspace, victim: Victim) -> Iterator[str]:
             served.add((service.model_name, service.model_version))
         if (victim.name, victim.version) in served:
             yield f"service {service.name} serves it"
+    for alias, version in aliases.read(workspace, victim.name).items():
+        if version == victim.version:
+            yield f"it is its {alias}"
 
 
 def _dataset_needed_by(workspace: Workspace, victim: Victim) -> Iterator[str]:

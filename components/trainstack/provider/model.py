@@ -8,9 +8,9 @@ from pathlib import Path
 from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 
 from trainstack.errors import InvalidInputError, NotFoundError
-from trainstack.lifecycle.models import model
+from trainstack.lifecycle.models import aliases, gate, model
 from trainstack.lifecycle.project import portable, project_root
-from trainstack.lifecycle.workspace import checked_name
+from trainstack.lifecycle.workspace import Workspace, checked_name
 from trainstack.provider.base import (
     LifecycleProvider,
     Properties,
@@ -35,6 +35,8 @@ class ModelProvider(LifecycleProvider):
         "sample_input",
         "resource_configuration",
         "run_id",
+        "alias",
+        "require",
     )
 
     def accept(self, news: Properties) -> Properties:
@@ -42,6 +44,9 @@ class ModelProvider(LifecycleProvider):
         spec = _spec(news)
         if spec is not None:
             checked_name(spec.name, "model")
+        if known(given := news.get("alias") or {}):
+            news = {**news, "alias": aliases.checked(given)}
+        _check_gate(news)
         path = news["path"]
         if known(path) and "run_id" not in news and not absolute(path).exists():
             raise InvalidInputError(f"model {news['name']}: there is nothing at {path}")
@@ -54,11 +59,11 @@ class ModelProvider(LifecycleProvider):
         return CreateResult(props["name"], self._register(own(props)))
 
     def update(self, _id: str, _olds: Properties, _news: Properties) -> UpdateResult:
-        """Repair what drifted, and register what changed."""
+        """Repair what drifted, register what changed, and move aliases."""
         if _olds.get("drift"):
             workspace = workspace_of(_news)
             model.restore(workspace, model.find(workspace, _olds["name"], int(_olds["version"])))
-        return UpdateResult(self._register(own(_news)))
+        return UpdateResult(self._register(own(_news), _olds.get("alias")))
 
     def read(self, id_: str, props: Properties) -> ReadResult:
         """Compare the version's files with their digests."""
@@ -67,18 +72,57 @@ class ModelProvider(LifecycleProvider):
             record = model.find(workspace, props["name"], int(props["version"]))
         except NotFoundError:
             return ReadResult("", {})
-        return ReadResult(id_, {**own(props), "drift": model.drift(workspace, record)})
+        moved = _moved_aliases(workspace, props)
+        return ReadResult(id_, {**own(props), "drift": [*model.drift(workspace, record), *moved]})
 
-    def _register(self, inputs: Properties) -> Properties:
+    def _register(self, inputs: Properties, had: Properties | None = None) -> Properties:
         spec = _spec(inputs)
         if spec is None:
             raise InvalidInputError(f"model {inputs['name']}: an input is not known")
         shown = row(inputs)
         run_id = inputs.get("run_id")
         source = Path(inputs["path"]) if run_id else absolute(inputs["path"])
-        record = model.register(workspace_of(inputs), spec, source, run_id, shown.progress)
+        workspace = workspace_of(inputs)
+        conditions = gate.parsed(inputs.get("require") or {})
+        if conditions and run_id:
+            gate.check(workspace, spec.name, run_id, conditions)
+        record = model.register(workspace, spec, source, run_id, shown.progress)
         shown.info(f"version {record.version}, {record.digest[:12]}")
-        return outputs(inputs, record)
+        wanted = _versions(inputs, record.version)
+        aliases.move(workspace, spec.name, wanted, had)
+        return {**outputs(inputs, record), "aliases": wanted}
+
+
+def _versions(inputs: Properties, version: int) -> dict[str, int]:
+    """The aliases of a model's resource, each with the number of its version."""
+    given: dict[str, int | str] = aliases.checked(inputs.get("alias") or {})
+    return {alias: version if wanted == aliases.LATEST else int(wanted) for alias, wanted in given.items()}
+
+
+def _moved_aliases(workspace: Workspace, props: Properties) -> list[str]:
+    there = aliases.read(workspace, props["name"])
+    return [
+        f"alias {alias} is {f'version {there[alias]}' if alias in there else 'gone'}, not version {version}"
+        for alias, version in _versions(props, int(props["version"])).items()
+        if there.get(alias) != version
+    ]
+
+
+def _check_gate(news: Properties) -> None:
+    """Refuse in preview what can be known then: conditions that cannot be read, and a finished run that fails them."""
+    require: dict[str, str] = news.get("require") or {}
+    if not require or not known(require):
+        return
+    conditions = gate.parsed(require)
+    if "run_id" not in news:
+        raise InvalidInputError(f"model {news['name']}: require needs the metrics of a run: give `run`")
+    if known(news["run_id"]) and known(news["workspace"]):
+        try:
+            gate.check(workspace_of(news), str(news["name"]), str(news["run_id"]), conditions)
+        except NotFoundError:
+            return
+        except gate.GateError as exc:
+            raise InvalidInputError(str(exc)) from exc
 
 
 def outputs(inputs: Properties, record: model.ModelRecord) -> Properties:

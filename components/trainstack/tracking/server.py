@@ -198,6 +198,31 @@ class TrackingServer:
         """
         return self._call(method, path, json=body)
 
+    def upload(self, artifact_uri: str, path: str, data: bytes) -> None:
+        """Put a file among a run's artifacts, where the server itself passes them on.
+
+        Args:
+            artifact_uri: Where the server says that the run's artifacts are.
+            path: The file's path below that.
+            data: Its bytes.
+
+        Raises:
+            TrackingError: The server keeps artifacts elsewhere, or refuses.
+        """
+        import httpx
+
+        scheme, _, at = artifact_uri.partition(":")
+        if scheme != "mlflow-artifacts":
+            raise TrackingError(
+                f"the tracking server at {self.uri} keeps artifacts at {artifact_uri} and does not pass them on: "
+                "start it with --serve-artifacts"
+            )
+        address = f"{self.uri}/api/2.0/mlflow-artifacts/artifacts/{at.lstrip('/')}/{path}"
+        try:
+            self._client.put(address, content=data).raise_for_status()
+        except httpx.HTTPError as exc:
+            raise TrackingError(f"the tracking server at {self.uri} did not take {path}: {exc}") from exc
+
     def _call(self, method: str, path: str, **how: Any) -> dict[str, Any]:
         import httpx
 

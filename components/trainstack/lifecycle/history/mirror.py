@@ -11,7 +11,10 @@ import shutil
 from pathlib import Path
 
 from trainstack.errors import NotFoundError, TrainstackError
+from trainstack.lifecycle.history.mirrored_model import MirroredModels
 from trainstack.lifecycle.history.mirrored_run import RUN_TAG, MirroredRun
+from trainstack.lifecycle.history.service import MODEL_NOTE
+from trainstack.lifecycle.models.model import list_models
 from trainstack.lifecycle.runs.run import RunDirectory
 from trainstack.lifecycle.workspace import Workspace
 from trainstack.tracking.server import TrackingError, TrackingServer
@@ -35,6 +38,7 @@ class Mirror:
         self._artifacts = artifacts
         self._experiment = server.experiment(workspace.name)
         self._runs: dict[str, MirroredRun] = {}
+        self._models = MirroredModels(workspace, server, self._experiment, artifacts)
         self._queue = workspace.history / "queue"
         self._telling = workspace.history / "telling"
         self._telling.mkdir(parents=True, exist_ok=True)
@@ -61,6 +65,8 @@ class Mirror:
             return
         for record in self._workspace.runs.glob("*/run.json"):
             (self._telling / record.parent.name).touch()
+        for name in {record.name for record in list_models(self._workspace)}:
+            (self._telling / f"{MODEL_NOTE}{name}").touch()
         self._server.post(
             "experiments/set-experiment-tag",
             experiment_id=self._experiment,
@@ -76,6 +82,8 @@ class Mirror:
 
     def _tell(self, name: str) -> bool:
         """Tell what is new of a run; whether there is nothing more to come."""
+        if name.startswith(MODEL_NOTE):
+            return self._tell_model(name.removeprefix(MODEL_NOTE))
         directory = RunDirectory(self._workspace.run(name))
         try:
             if name not in self._runs:
@@ -89,6 +97,18 @@ class Mirror:
         except TrainstackError as exc:
             # A damaged record is written anew by the next `up`, which notes the run again.
             print(f"run {name} is not in the history: {exc}", flush=True)
+            return True
+
+    def _tell_model(self, name: str) -> bool:
+        def wanted(run_id: str) -> None:
+            (self._telling / run_id).touch()
+
+        try:
+            return self._models.tell(name, wanted)
+        except TrackingError as exc:
+            if not exc.code:
+                raise
+            print(f"model {name} is not in the history: {exc}", flush=True)
             return True
 
     def _forget(self, name: str) -> None:

@@ -27,6 +27,8 @@ from trainstack.tracking.server import TrackingServer, checked_address
 
 SWITCH = "TRAINSTACK_TRACKING"
 """Set to `off`, this variable keeps servers from being started by themselves; runs are kept all the same."""
+MODEL_NOTE = "model@"
+"""Before a model's name, this makes the name of its note."""
 _PORTS = range(5100, 5500)
 _START_SECONDS = 300.0
 _END_SECONDS = 20.0
@@ -164,12 +166,12 @@ def forget(workspace: Workspace) -> None:
         shutil.rmtree(workspace.history / "artifacts", ignore_errors=True)
 
 
-def note(workspace: Workspace, run_id: str) -> None:
-    """Say that a run has something to tell. Never fails: the history is a mirror and can be built anew."""
+def note(workspace: Workspace, name: str) -> None:
+    """Say that a run, by its id, or a model has something to tell. Never fails: the history can be built anew."""
     with contextlib.suppress(OSError):
         queue = workspace.history / "queue"
         queue.mkdir(parents=True, exist_ok=True)
-        (queue / run_id).touch()
+        (queue / name).touch()
 
 
 def told(workspace: Workspace) -> str:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from trainstack.errors import NotFoundError, TrainstackError
 from trainstack.lifecycle.exclusion import alone, together
+from trainstack.lifecycle.history import service as history
 from trainstack.lifecycle.models.record import ModelRecord, ModelSpec, ResourceConfiguration
 from trainstack.lifecycle.models.source import file_digests, resolve_source, source_digest, source_files
 from trainstack.lifecycle.numbering import last_purged
@@ -81,6 +82,7 @@ def register(
             record = _read(workspace, spec.name, latest)
             if record.digest == digests.of_tree(named):
                 progress(f"version {latest} holds these files already")
+                history.note(workspace, f"{history.MODEL_NOTE}{spec.name}")
                 return _described(record, about)
         version = max(latest, last_purged(workspace.model(spec.name))) + 1
         content = {
@@ -98,6 +100,8 @@ def register(
         for relative, path in files.items():
             _store(workspace, path, named[relative])
         _place(workspace, {**content, **about})
+        history.note(workspace, f"{history.MODEL_NOTE}{spec.name}")
+        history.want(workspace)
         return _read(workspace, spec.name, version)
 
 

@@ -1,0 +1,113 @@
+"""A SavedModel's signatures, read from its file without TensorFlow.
+
+Reads of the protocol buffers `SavedModel`, `MetaGraphDef`, `SignatureDef` and `TensorInfo`
+(tensorflow/core/protobuf/saved_model.proto and meta_graph.proto) the few fields that say what goes in and out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from .signature import Signature, TensorSpec
+
+# tensorflow/core/framework/types.proto
+_TYPES = {
+    1: "float", 2: "double", 3: "int32", 4: "uint8", 5: "int16", 6: "int8", 7: "string", 8: "complex64", 9: "int64",
+    10: "bool", 14: "bfloat16", 17: "uint16", 18: "complex128", 19: "half", 22: "uint32", 23: "uint64",
+}  # fmt: skip
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+
+
+def signatures(path: Path) -> dict[str, Signature]:
+    """What the first graph of a SavedModel declares.
+
+    Args:
+        path: The folder with `saved_model.pb`.
+
+    Returns:
+        Signature by key; empty when there is no such file, or it cannot be read.
+    """
+    try:
+        data = memoryview((path / "saved_model.pb").read_bytes())
+        graph = next(value for number, value in _fields(data) if number == 2 and isinstance(value, memoryview))
+        found = dict(_entry(value) for number, value in _fields(graph) if number == 5 and isinstance(value, memoryview))
+        return {name: _signature(name, value) for name, value in found.items() if not name.startswith("__")}
+    except (OSError, StopIteration, ValueError, IndexError):
+        return {}
+
+
+def _signature(name: str, data: memoryview) -> Signature:
+    sides: dict[int, dict[str, TensorSpec]] = {1: {}, 2: {}}
+    method = ""
+    for number, value in _fields(data):
+        if isinstance(value, memoryview):
+            if number in sides:
+                key, info = _entry(value)
+                sides[number][key] = _tensor(info)
+            elif number == 3:
+                method = bytes(value).decode()
+    return Signature(name, dict(sorted(sides[1].items())), dict(sorted(sides[2].items())), method)
+
+
+def _tensor(data: memoryview) -> TensorSpec:
+    dtype, shape = "", None
+    for number, value in _fields(data):
+        if number == 2 and isinstance(value, int):
+            dtype = _TYPES.get(value, str(value))
+        elif number == 3 and isinstance(value, memoryview):
+            shape = _shape(value)
+    return TensorSpec(dtype, shape)
+
+
+def _shape(data: memoryview) -> tuple[int, ...] | None:
+    sizes: list[int] = []
+    for number, value in _fields(data):
+        if number == 3 and value:
+            return None
+        if number == 2 and isinstance(value, memoryview):
+            size = next((it for part, it in _fields(value) if part == 1 and isinstance(it, int)), 0)
+            sizes.append(size - 2**64 if size >= 2**63 else size)
+    return tuple(sizes)
+
+
+def _entry(data: memoryview) -> tuple[str, memoryview]:
+    """One entry of a map: its key, a text, and its value, a message."""
+    parts = dict(_fields(data))
+    key, value = parts.get(1, memoryview(b"")), parts.get(2, memoryview(b""))
+    if isinstance(key, int) or isinstance(value, int):
+        raise ValueError("no entry of a map")  # noqa: TRY004 - the file is wrong, not the caller
+    return bytes(key).decode(), value
+
+
+def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """The fields of a message in protocol buffers' wire format: number, and an integer or the bytes."""
+    at = 0
+    while at < len(data):
+        tag, at = _varint(data, at)
+        kind = tag & 7
+        if kind == _VARINT:
+            value, at = _varint(data, at)
+            yield tag >> 3, value
+            continue
+        if kind == _BYTES:
+            size, at = _varint(data, at)
+        elif kind in (_FIXED64, _FIXED32):
+            size = 8 if kind == _FIXED64 else 4
+        else:
+            raise ValueError("not in protocol buffers' wire format")
+        if at + size > len(data):
+            raise ValueError("cut short")
+        yield tag >> 3, data[at : at + size]
+        at += size
+
+
+def _varint(data: memoryview, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7
