@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 
@@ -57,6 +58,18 @@ def alone_at_once(path: Path) -> Generator[bool]:
             yield True
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def alone_soon(path: Path, seconds: float = 2.0) -> Generator[bool]:
+    """Hold a lock file as `alone_at_once` does, and do not take somebody's momentary look at it for a holder."""
+    deadline = time.monotonic() + seconds
+    while True:
+        with alone_at_once(path) as mine:
+            if mine or time.monotonic() > deadline:
+                yield mine
+                return
+        time.sleep(0.01)
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from trainstack.lifecycle.datasets.record import DatasetRecord
 from trainstack.lifecycle.models import model
 from trainstack.lifecycle.models.record import ModelRecord
 from trainstack.lifecycle.runs.record import RunRecord, RunRequest, Status
+from trainstack.lifecycle.sweeps.record import SweepRequest
 from trainstack.lifecycle.workspace import Workspace
 from trainstack.store.atomic import read_json
 
@@ -74,6 +75,15 @@ def unfinished(workspace: Workspace) -> Iterator[RunRequest]:
             yield request
 
 
+def sweeps(workspace: Workspace) -> Iterator[tuple[Path, SweepRequest | TrainstackError]]:
+    """What was asked for, a sweep, or why it cannot be read."""
+    for path in sorted((workspace.root / "sweeps").glob("*/spec.json")):
+        try:
+            yield path, SweepRequest.model_validate(read_json(path))
+        except (ValidationError, TrainstackError):
+            yield path, TrainstackError(f"{path} is damaged: run `pulumi up`, which writes it anew")
+
+
 def blobs(workspace: Workspace) -> set[str]:
     """The digests that any record points to.
 
@@ -87,6 +97,8 @@ def blobs(workspace: Workspace) -> set[str]:
         found.update(_whole(registered).files.values())
     for _, request in requests(workspace):
         found.update(_whole(request).spec.files.values())
+    for _, sweep in sweeps(workspace):
+        found.update(_whole(sweep).run.spec.files.values())
     for _, run in run_records(workspace):
         found.update(_whole(run).outputs.values())
     return found

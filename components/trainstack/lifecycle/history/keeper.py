@@ -13,12 +13,11 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Generator
 from pathlib import Path
 from types import FrameType
 
 from trainstack.errors import TrainstackError
-from trainstack.lifecycle.exclusion import alone_at_once
+from trainstack.lifecycle.exclusion import alone_soon
 from trainstack.lifecycle.history import service
 from trainstack.lifecycle.history.mirror import Mirror
 from trainstack.lifecycle.history.mlflow_process import MlflowProcess
@@ -27,7 +26,6 @@ from trainstack.store.atomic import write_json
 from trainstack.tracking.server import TrackingServer
 
 TICK = 1.0
-_LOCK_SECONDS = 2.0
 _BACKOFF_SECONDS = 60.0
 
 
@@ -96,18 +94,6 @@ class Keeper:
         print(time.strftime("%Y-%m-%d %H:%M:%S"), reason, flush=True)
 
 
-@contextlib.contextmanager
-def _lock(path: Path) -> Generator[bool]:
-    """Become the keeper; a momentary look at the lock is no keeper."""
-    deadline = time.monotonic() + _LOCK_SECONDS
-    while True:
-        with alone_at_once(path) as mine:
-            if mine or time.monotonic() > deadline:
-                yield mine
-                return
-        time.sleep(0.05)
-
-
 def main(root: str) -> None:
     """Keep the history of a workspace, unless somebody does already.
 
@@ -115,7 +101,7 @@ def main(root: str) -> None:
         root: The workspace's folder.
     """
     workspace = Workspace.open(Path(root))
-    with _lock(workspace.history / "lock") as mine:
+    with alone_soon(workspace.history / "lock") as mine:
         if not mine:
             return
         keeper = Keeper(workspace)

@@ -12,16 +12,15 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from trainstack.errors import TrainstackError
+from trainstack.lifecycle import detached
 from trainstack.lifecycle.exclusion import alone, alone_at_once
 from trainstack.lifecycle.workspace import Workspace
-from trainstack.store.atomic import disk_errors, read_json, write_json
+from trainstack.store.atomic import read_json, write_json
 from trainstack.store.lock import held
 from trainstack.tracking.server import TrackingServer, checked_address
 
@@ -215,33 +214,9 @@ def _write(workspace: Workspace, found: Settings) -> Settings:
 
 
 def _start(workspace: Workspace) -> None:
-    """Start a keeper as nobody's child. Of several at once, one gets the lock and the others end."""
-    if running(workspace):
-        return
-    log = workspace.history / "log.txt"
-    with disk_errors(log):
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as output:
-            environment = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")}
-            subprocess.run(
-                [sys.executable, "-c", _DAEMON, str(workspace.root)],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env=environment,
-                cwd=workspace.root,
-                start_new_session=True,
-                check=False,
-            )
-
-
-# The child forks the keeper and leaves, so that it belongs to init and not to `pulumi up`. Training comes first.
-_DAEMON = """
-import os, sys
-if os.fork():
-    os._exit(0)
-os.setsid()
-os.nice(10)
-from trainstack.lifecycle.history.keeper import main
-main(sys.argv[1])
-"""
+    """Start a keeper. Of several at once, one gets the lock and the others end. Training comes first."""
+    if not running(workspace):
+        log = workspace.history / "log.txt"
+        detached.start(
+            "trainstack.lifecycle.history.keeper", str(workspace.root), folder=workspace.root, log=log, nice=10
+        )

@@ -10,14 +10,13 @@ import enum
 import fcntl
 import json
 import os
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from trainstack.errors import TrainstackError
 from trainstack.launch.report import last_lines
+from trainstack.lifecycle import detached
 from trainstack.lifecycle.exclusion import together
 from trainstack.lifecycle.history import service as history
 from trainstack.lifecycle.runs import placement, recovery, snapshot
@@ -129,7 +128,7 @@ def stop(directory: RunDirectory, reason: str, *, wait: float | None = None) -> 
     """
     if not directory.driven() and not placement.goes_on(directory):
         raise TrainstackError(f"run {directory.id} is {directory.read().status.value}: there is nothing to stop")
-    (directory.root / "stop").write_text(reason, encoding="utf-8")
+    ask_to_stop(directory, reason)
     if not directory.driven():
         # Nodes that outlived their supervisor get another, which ends them as any would.
         _start_supervisor(directory, {}, directory.read().attempt)
@@ -142,6 +141,11 @@ def stop(directory: RunDirectory, reason: str, *, wait: float | None = None) -> 
             )
         time.sleep(TICK)
     return directory.read()
+
+
+def ask_to_stop(directory: RunDirectory, reason: str) -> None:
+    """Ask a run's supervisor to end it, without waiting for that."""
+    (directory.root / "stop").write_text(reason, encoding="utf-8")
 
 
 def _under_way(directory: RunDirectory) -> bool:
@@ -169,20 +173,15 @@ def _keep_readable(directory: RunDirectory, request: RunRequest) -> None:
 
 def _start_supervisor(directory: RunDirectory, secrets: dict[str, str], attempts: int) -> None:
     """Start the supervisor as nobody's child, and wait until it holds the run."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")}
     log = directory.root / "supervisor.txt"
-    with disk_errors(log), log.open("ab") as output:
-        # The child forks the supervisor and leaves, so that it belongs to init and not to `pulumi up`.
-        child = subprocess.Popen(
-            [sys.executable, "-c", _DAEMON, str(directory.root), str(attempts)],
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=output,
-            env=environment,
-            cwd=directory.root,
-            start_new_session=True,
-        )
-    child.communicate(json.dumps(secrets).encode())
+    detached.start(
+        "trainstack.lifecycle.runs.supervisor",
+        str(directory.root),
+        str(attempts),
+        folder=directory.root,
+        log=log,
+        given=json.dumps(secrets).encode(),
+    )
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         record = directory.read()
@@ -195,13 +194,3 @@ def _start_supervisor(directory: RunDirectory, secrets: dict[str, str], attempts
 def _last(log: Path) -> str:
     lines = last_lines(log, 1)
     return lines[0] if lines else "it wrote nothing"
-
-
-_DAEMON = """
-import os, sys
-if os.fork():
-    os._exit(0)
-os.setsid()
-from trainstack.lifecycle.runs.supervisor import main
-main(sys.argv[1], int(sys.argv[2]))
-"""

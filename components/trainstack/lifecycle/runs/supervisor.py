@@ -1,6 +1,6 @@
 """The process that drives a run, and outlives the `pulumi up` that started it.
 
-Started by `submission` as `python -m trainstack.lifecycle.runs.supervisor RUN_DIRECTORY ATTEMPTS`, secrets on its
+Started by `submission` as `main(RUN_DIRECTORY, ATTEMPTS)`, secrets on its
 standard input. It holds the run's lock, is the only writer of `run.json`, takes the run through as many attempts as
 were asked for, and ends every process that it started, whatever happens.
 """
@@ -152,7 +152,7 @@ class Supervisor:
         self._directory.write(record)
 
 
-def main(path: str, attempts: int) -> None:
+def main(path: str, attempts: str) -> None:
     """Drive a run, unless somebody does already or has done since it was submitted.
 
     Args:
@@ -164,7 +164,7 @@ def main(path: str, attempts: int) -> None:
     with directory.lock() as mine:
         # A submission that is killed before its supervisor has the lock is followed by one with a supervisor of its
         # own. The later of the two may get the lock only when the other has finished.
-        if not mine or directory.read().attempt != attempts:
+        if not mine or directory.read().attempt != int(attempts):
             return
         supervisor = Supervisor(directory, secrets)
         signal.signal(signal.SIGTERM, supervisor.watch.request_stop)
@@ -173,4 +173,4 @@ def main(path: str, attempts: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], sys.argv[2])
