@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from trainstack.components.distribution import Horovod, MpiConfiguration, TensorFlow, TensorflowConfiguration
     from trainstack.components.environment import Environment, EnvironmentArgs
     from trainstack.components.model import Model, ModelArgs, ResourceConfiguration
+    from trainstack.components.sweep import Parameter, Sweep, SweepArgs, choice, integer, log_uniform, uniform
     from trainstack.components.training_run import TrainingRun, TrainingRunArgs
     from trainstack.components.web_service import WebService, WebServiceArgs
     from trainstack.components.workspace import Registry, Workspace, WorkspaceArgs
@@ -35,8 +36,11 @@ __all__ = [
     "Model",
     "ModelArgs",
     "MpiConfiguration",
+    "Parameter",
     "Registry",
     "ResourceConfiguration",
+    "Sweep",
+    "SweepArgs",
     "TensorFlow",
     "TensorflowConfiguration",
     "TrainingRun",
@@ -46,6 +50,10 @@ __all__ = [
     "WebServiceArgs",
     "Workspace",
     "WorkspaceArgs",
+    "choice",
+    "integer",
+    "log_uniform",
+    "uniform",
 ]
 
 _HOMES = {
@@ -60,8 +68,11 @@ _HOMES = {
     "Model": "components.model",
     "ModelArgs": "components.model",
     "MpiConfiguration": "components.distribution",
+    "Parameter": "components.sweep",
     "Registry": "components.workspace",
     "ResourceConfiguration": "components.model",
+    "Sweep": "components.sweep",
+    "SweepArgs": "components.sweep",
     "TensorFlow": "components.distribution",
     "TensorflowConfiguration": "components.distribution",
     "TrainingRun": "components.training_run",
@@ -71,6 +82,10 @@ _HOMES = {
     "WebServiceArgs": "components.web_service",
     "Workspace": "components.workspace",
     "WorkspaceArgs": "components.workspace",
+    "choice": "components.sweep",
+    "integer": "components.sweep",
+    "log_uniform": "components.sweep",
+    "uniform": "components.sweep",
 }
 
 

@@ -11,6 +11,7 @@ import pulumi
 
 from trainstack.components.base import Component, LifecycleResource, absolute_path, portable_path, program_errors
 from trainstack.components.existing import Existing, Promoted
+from trainstack.components.sweep import Sweep
 from trainstack.components.training_run import TrainingRun
 from trainstack.components.workspace import Workspace
 from trainstack.errors import InvalidInputError
@@ -35,7 +36,7 @@ class ModelArgs:
     """Arguments of a model.
 
     Attributes:
-        run: The run that made it.
+        run: The run that made it, or the sweep whose best run did.
         path: Its path in the run's directory (`outputs/model`); without a run a folder, relative to the program's.
         workspace: The workspace, where there is no run.
         framework: What made it.
@@ -51,7 +52,7 @@ class ModelArgs:
     """
 
     path: pulumi.Input[str]
-    run: TrainingRun | None = None
+    run: TrainingRun | Sweep | None = None
     workspace: Workspace | None = None
     framework: pulumi.Input[str] = "TensorFlow"
     framework_version: pulumi.Input[str] | None = None

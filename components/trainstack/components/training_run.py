@@ -125,7 +125,7 @@ class TrainingRun(Component):
             handle, inputs, after = ExistingRunHandle(), args.inputs(name), []
         else:
             self.workspace = args.compute.workspace
-            handle, inputs, after = TrainingRunHandle(), _inputs(name, args), [args.environment, args.compute]
+            handle, inputs, after = TrainingRunHandle(), run_inputs(name, args), [args.environment, args.compute]
         self._resource = _Resource(handle, name, inputs, self._child_options(after))
         self.run_id = self._resource.run_id
         self.fingerprint = self._resource.fingerprint
@@ -172,7 +172,8 @@ class TrainingRun(Component):
         return self.path.apply(lambda path: artifacts.download(Path(path), prefix, to))
 
 
-def _inputs(name: str, args: TrainingRunArgs) -> dict[str, Any]:
+def run_inputs(name: str, args: TrainingRunArgs) -> dict[str, Any]:
+    """What the provider gets of a run."""
     datasets: dict[str, DatasetReference] = {}
     return {
         "workspace": args.compute.workspace.root,

@@ -124,6 +124,12 @@ class ModelHandle(Handle):
     provider = "model:ModelProvider"
 
 
+class SweepHandle(Handle):
+    """Names `SweepProvider`."""
+
+    provider = "sweep:SweepProvider"
+
+
 class WebServiceHandle(Handle):
     """Names `WebServiceProvider`."""
 

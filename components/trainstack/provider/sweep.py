@@ -1,0 +1,132 @@
+"""Sweeps: one resource for all trials; another search goes on from what is known."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from pulumi.dynamic import CreateResult, DiffResult, ReadResult, UpdateResult
+from pulumi.runtime.rpc import UNKNOWN
+
+from trainstack.errors import InvalidInputError, NotFoundError
+from trainstack.lifecycle.project import portable, project_root
+from trainstack.lifecycle.runs import plan
+from trainstack.lifecycle.runs.record import Persistence
+from trainstack.lifecycle.sweeps import study, sweep
+from trainstack.lifecycle.sweeps.record import Search, SweepDirectory, SweepRecord, SweepRequest
+from trainstack.provider import run_inputs
+from trainstack.provider.base import (
+    LifecycleProvider,
+    Properties,
+    absolute,
+    finite,
+    integral,
+    known,
+    own,
+    row,
+    validated,
+    workspace_of,
+)
+
+_SEARCH = tuple(Search.model_fields)
+
+
+class SweepProvider(LifecycleProvider):
+    """A sweep, named by what its trials are, whatever their arguments."""
+
+    def accept(self, news: Properties) -> Properties:
+        """Validate, and add what the trials are made of."""
+        inputs = run_inputs.completed(news)
+        if (search := _search(inputs)) is not None:
+            study.checked(search)
+        return inputs
+
+    def compare(self, olds: Properties, news: Properties) -> DiffResult:
+        """Replace when what the trials compute changes; another search goes on in place."""
+        found = plan.changes(plan.parts(olds, UNKNOWN), plan.parts(news, UNKNOWN))
+        fixed = found.pop("arguments", None)
+        replaces = [*found, *(name for name in ("metric", "goal", "name", "workspace") if _differs(name, olds, news))]
+        if replaces:
+            lines = found or {name: [f"{name} {olds.get(name)} → {news.get(name)}"] for name in replaces}
+            row(news).info(plan.sentence(lines, None).replace("will retrain", "will search anew"))
+            return DiffResult(changes=None, replaces=replaces)
+        if drift := olds.get("drift"):
+            row(news).info(f"drifted: {'; '.join(drift)}")
+            return DiffResult(changes=True)
+        search = [name for name in _SEARCH if _differs(name, olds, news)]
+        if fixed or search:
+            why = "; ".join(fixed or []) or ", ".join(search)
+            row(news).info(f"will search on: {why} changed; trials that still fit are kept")
+        moved = [
+            name for name in ("compute", "timeout", "grace", *Persistence.model_fields) if _differs(name, olds, news)
+        ]
+        return DiffResult(changes=bool(fixed or search or moved))
+
+    def create(self, props: Properties) -> CreateResult:
+        """Start the search, or go on with it, and follow it to its end."""
+        outs = self._searched(own(props))
+        return CreateResult(outs["sweep_id"], outs)
+
+    def update(self, _id: str, _olds: Properties, _news: Properties) -> UpdateResult:
+        """Search on."""
+        return UpdateResult(self._searched(own(_news)))
+
+    def read(self, id_: str, props: Properties) -> ReadResult:
+        """Find out whether the best trial's run is still there."""
+        try:
+            workspace = workspace_of(props)
+            SweepDirectory(workspace.sweep(id_)).read()
+        except NotFoundError:
+            return ReadResult("", {})
+        gone = not (workspace.run(str(props["run_id"])) / "run.json").is_file()
+        return ReadResult(id_, {**own(props), "drift": [f"run {props['run_id']} is gone"] if gone else []})
+
+    def _searched(self, inputs: Properties) -> Properties:
+        from trainstack.provider.run_submission import request, secrets_of
+
+        search = _search(inputs)
+        if search is None:
+            raise InvalidInputError(f"sweep {inputs['name']}: an input is not known")
+        source = absolute(inputs["source_directory"])
+        wanted = SweepRequest(name=inputs["name"], search=search, run=request(inputs, source), source=str(source))
+        directory = sweep.submit(workspace_of(inputs), wanted, secrets_of(inputs))
+        shown = row(inputs)
+        record = sweep.follow(directory, shown.progress)
+        shown.info(f"sweep {record.id}: {sweep.progress_line(record)}")
+        return _outputs(inputs, directory, record)
+
+
+def _search(inputs: Properties) -> Search | None:
+    given = {**inputs, "space": {"parameters": inputs["space"]} if known(inputs["space"]) else inputs["space"]}
+    with contextlib.suppress(KeyError):
+        return validated(Search, given, f"sweep {inputs['name']}")
+    return None
+
+
+def _differs(name: str, olds: Properties, news: Properties) -> bool:
+    return integral(olds.get(name)) != integral(news.get(name))
+
+
+def _outputs(inputs: Properties, directory: SweepDirectory, record: SweepRecord) -> Properties:
+    from trainstack.lifecycle.runs.run import RunDirectory
+
+    best = record.best_trial
+    if best is None:
+        raise InvalidInputError(f"sweep {record.name}: no trial completed")
+    run = RunDirectory(directory.root.parents[1] / "runs" / best.run_id)
+    counts: dict[str, Any] = {}
+    for trial in record.trials:
+        counts[trial.state] = counts.get(trial.state, 0) + 1
+    return {
+        **inputs,
+        "sweep_id": record.id,
+        "run_id": best.run_id,
+        "best_value": best.value,
+        "best_parameters": best.parameters,
+        "metrics": finite(run.read().metrics),
+        "directory": portable(run.root, project_root()),
+        "trials": counts,
+        "importance": finite(record.importance),
+        "importance_plot": str(directory.plot) if record.importance else "",
+        "drift": [],
+    }
