@@ -13,6 +13,7 @@ from trainstack.cli import (
     environments,
     fsck,
     gc,
+    init,
     lock,
     models,
     plan,
@@ -58,6 +59,7 @@ app.add_typer(environments.app, name="environments")
 app.add_typer(services.app, name="services")
 app.add_typer(computes.app, name="computes")
 app.command("doctor")(doctor.doctor)
+app.command("init")(init.init)
 app.command("lock")(lock.lock)
 app.command("plan")(plan.plan)
 app.command("compare")(plan.compare)
