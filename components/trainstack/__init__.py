@@ -13,7 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from trainstack.components.compute import Compute, ComputeArgs
+    from trainstack.components.compute import Compute, ComputeArgs, KubernetesArgs
     from trainstack.components.dataset import Dataset, DatasetArgs, DatasetReference
     from trainstack.components.distribution import Horovod, MpiConfiguration, TensorFlow, TensorflowConfiguration
     from trainstack.components.environment import Environment, EnvironmentArgs
@@ -33,6 +33,7 @@ __all__ = [
     "Environment",
     "EnvironmentArgs",
     "Horovod",
+    "KubernetesArgs",
     "Model",
     "ModelArgs",
     "MpiConfiguration",
@@ -65,6 +66,7 @@ _HOMES = {
     "Environment": "components.environment",
     "EnvironmentArgs": "components.environment",
     "Horovod": "components.distribution",
+    "KubernetesArgs": "components.compute",
     "Model": "components.model",
     "ModelArgs": "components.model",
     "MpiConfiguration": "components.distribution",

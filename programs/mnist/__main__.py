@@ -23,15 +23,20 @@ MIRRORS = (
 )
 
 config = pulumi.Config()
-# The stack says where: stacks/Pulumi.local.yaml on this machine, stacks/Pulumi.docker.yaml in containers.
-target = pulumi.Config("trainstack").get("target") or "local"
+# The stack says where: stacks/Pulumi.local.yaml on this machine, stacks/Pulumi.docker.yaml in containers, and so on.
+stack = pulumi.Config("trainstack")
 override = config.get("mnist-base-url") or os.environ.get("MNIST_BASE_URL")
 bases = [f"{override.rstrip('/')}/"] if override else MIRRORS
 
-workspace = ts.Workspace("mnist")
+workspace = ts.Workspace("mnist", ts.WorkspaceArgs(registry=stack.get("registry")))
 cluster = ts.Compute(
     "cpu-cluster",
-    ts.ComputeArgs(workspace=workspace, target=target, max_nodes=config.get_int("max-nodes") or 1),
+    ts.ComputeArgs(
+        workspace=workspace,
+        target=stack.get("target") or "local",
+        vm_size=stack.get("vm-size"),
+        max_nodes=config.get_int("max-nodes") or 1,
+    ),
 )
 mnist = ts.Dataset(
     "mnist",

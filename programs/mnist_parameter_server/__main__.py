@@ -23,14 +23,19 @@ MIRRORS = (
 )
 
 config = pulumi.Config()
-# The stack says where: stacks/Pulumi.local.yaml on this machine, stacks/Pulumi.docker.yaml in containers.
-target = pulumi.Config("trainstack").get("target") or "local"
+# The stack says where: stacks/Pulumi.local.yaml on this machine, stacks/Pulumi.docker.yaml in containers, and so on.
+stack = pulumi.Config("trainstack")
 override = config.get("mnist-base-url") or os.environ.get("MNIST_BASE_URL")
 bases = [f"{override.rstrip('/')}/"] if override else MIRRORS
 
-workspace = ts.Workspace("mnist-parameter-server")
+workspace = ts.Workspace("mnist-parameter-server", ts.WorkspaceArgs(registry=stack.get("registry")))
 # The machine shared evenly by two nodes, each a process group or a container of its own.
-cluster = ts.Compute("cpu-cluster", ts.ComputeArgs(workspace=workspace, target=target, max_nodes=2))
+cluster = ts.Compute(
+    "cpu-cluster",
+    ts.ComputeArgs(
+        workspace=workspace, target=stack.get("target") or "local", vm_size=stack.get("vm-size"), max_nodes=2
+    ),
+)
 mnist = ts.Dataset(
     "mnist",
     ts.DatasetArgs(

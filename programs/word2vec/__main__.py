@@ -17,11 +17,16 @@ if not Path(TEXT).is_file():
     raise pulumi.RunError("the text is missing: run `python programs/word2vec/fetch_text.py` first")
 
 config = pulumi.Config()
-# The stack says where: stacks/Pulumi.local.yaml on this machine, stacks/Pulumi.docker.yaml in containers.
-target = pulumi.Config("trainstack").get("target") or "local"
-workspace = ts.Workspace("word2vec")
+# The stack says where: stacks/Pulumi.local.yaml on this machine, stacks/Pulumi.docker.yaml in containers, and so on.
+stack = pulumi.Config("trainstack")
+workspace = ts.Workspace("word2vec", ts.WorkspaceArgs(registry=stack.get("registry")))
 # The machine shared evenly by two nodes, each a process group or a container of its own.
-cluster = ts.Compute("cpu-cluster", ts.ComputeArgs(workspace=workspace, target=target, max_nodes=2))
+cluster = ts.Compute(
+    "cpu-cluster",
+    ts.ComputeArgs(
+        workspace=workspace, target=stack.get("target") or "local", vm_size=stack.get("vm-size"), max_nodes=2
+    ),
+)
 text = ts.Dataset(
     "dictionary",
     ts.DatasetArgs(

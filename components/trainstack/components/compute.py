@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import pulumi
@@ -13,14 +14,45 @@ from trainstack.provider.handles import ComputeHandle
 
 
 @dataclass(kw_only=True)
+class KubernetesArgs:
+    """A cluster and a place in it.
+
+    Attributes:
+        context: Context of the kubeconfig; its current one when left out.
+        namespace: Namespace of all objects; found, or created.
+        service_account: Whom pods run as; what may pull private images. Pods get none of its rights.
+        queue: Local queue of Kueue that jobs go through, where the cluster has it.
+        node_selector: Labels that nodes must have.
+        tolerations: Taints that pods put up with: `key`, `operator`, `value`, `effect` as Kubernetes has them.
+        pending_deadline: Seconds that pods may wait for a node and their image.
+    """
+
+    context: pulumi.Input[str] | None = None
+    namespace: pulumi.Input[str] = "trainstack"
+    service_account: pulumi.Input[str] = "default"
+    queue: pulumi.Input[str] | None = None
+    node_selector: Mapping[str, pulumi.Input[str]] | None = None
+    tolerations: Sequence[Mapping[str, pulumi.Input[str]]] = ()
+    pending_deadline: pulumi.Input[float] = 1800
+
+    def described(self) -> dict[str, Any]:
+        """It as an input of the resource: what is left out is not there."""
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        given["tolerations"] = [dict(each) for each in self.tolerations]
+        return {name: value for name, value in given.items() if value is not None and value != []}
+
+
+@dataclass(kw_only=True)
 class ComputeArgs:
     """Arguments of a compute.
 
     Attributes:
         workspace: The workspace that it belongs to.
-        target: Where its nodes are: `local`, this machine, or `docker`, an engine with a container a node.
+        target: Where its nodes are: `local`, this machine, `docker`, an engine with a container a node, or
+            `kubernetes`, a cluster with a pod a node.
         docker_host: The engine's address (`unix:///…`, `tcp://…`, `ssh://USER@HOST`); when left out, the one that
-            DOCKER_HOST or Docker's own context names where `pulumi up` runs.
+            DOCKER_HOST or Docker's own context names where `pulumi up` runs. For `kubernetes` it makes the images.
+        kubernetes: Which cluster and where in it, for `kubernetes`; the current context when left out.
         vm_size: A size that says what one node holds (`STANDARD_NC6`, …); none shares the machine evenly.
         min_nodes: Nodes that stay up when idle.
         max_nodes: Nodes that may be busy at once; runs wait in line for them.
@@ -31,6 +63,7 @@ class ComputeArgs:
     workspace: Workspace
     target: pulumi.Input[str] = "local"
     docker_host: pulumi.Input[str] | None = None
+    kubernetes: KubernetesArgs | None = None
     vm_size: pulumi.Input[str] | None = None
     min_nodes: pulumi.Input[int] = 0
     max_nodes: pulumi.Input[int] = 1
@@ -68,6 +101,7 @@ class Compute(Component):
             "name": name,
             "target": args.target,
             "docker_host": args.docker_host,
+            "kubernetes": args.kubernetes and args.kubernetes.described(),
             "vm_size": args.vm_size,
             "min_nodes": args.min_nodes,
             "max_nodes": args.max_nodes,

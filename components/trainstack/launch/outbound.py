@@ -27,7 +27,7 @@ from typing import BinaryIO
 
 ORDERED = ("checkpoints", "outputs")
 """Folders whose files may point to each other."""
-GROWING = re.compile(r"logs/(run|rank-\d+)\.txt|tracking/.*/metrics/.*")
+GROWING = re.compile(r"logs/(run|node-\d+|rank-\d+)\.txt|tracking/.*/metrics/.*")
 """Files that are only ever appended to."""
 PRIVATE = ".outbound"
 """Folder of our own, which is not sent; `given.json` in it says what the nodes were given to begin with."""

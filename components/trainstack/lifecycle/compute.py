@@ -12,7 +12,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Generator
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -22,6 +22,10 @@ from trainstack.lifecycle.workspace import Workspace, checked_name
 from trainstack.store.atomic import read_json, write_json
 from trainstack.targets import Capacity, Target
 from trainstack.targets.choice import Kind, open_target
+from trainstack.targets.kubernetes.cluster import Cluster
+
+Place: TypeAlias = tuple[str, str | None, str]
+"""A target, which one, and where in it."""
 
 
 class ComputeSpec(BaseModel):
@@ -29,8 +33,11 @@ class ComputeSpec(BaseModel):
 
     Attributes:
         name: Its name in the workspace.
-        target: Where its nodes are: `local` is this machine, `docker` an engine, a container a node.
-        docker_host: The engine's address, for `docker`; none takes the one that DOCKER_HOST names where it is used.
+        target: Where its nodes are: `local` is this machine, `docker` an engine, a container a node, `kubernetes` a
+            cluster, a pod a node.
+        docker_host: The engine's address, for `docker`, and for `kubernetes` that of the engine that makes images; none
+            takes the one that DOCKER_HOST names where it is used.
+        kubernetes: Which cluster and where in it, for `kubernetes`; none takes the current context.
         vm_size: A size that says what one node holds; none shares the machine evenly between `max_nodes`.
         min_nodes: Nodes that stay up when idle; where nodes cost nothing it is only kept.
         max_nodes: Nodes that may be busy at once.
@@ -43,6 +50,7 @@ class ComputeSpec(BaseModel):
     name: str
     target: Kind = "local"
     docker_host: str | None = None
+    kubernetes: Cluster | None = None
     vm_size: str | None = None
     min_nodes: int = Field(default=0, ge=0)
     max_nodes: int = Field(default=1, ge=1)
@@ -52,7 +60,22 @@ class ComputeSpec(BaseModel):
 
 def target_of(spec: ComputeSpec) -> Target:
     """The target that a compute means; it reaches nobody yet."""
-    return open_target(spec.target, docker_host=spec.docker_host)
+    return open_target(
+        spec.target,
+        docker_host=spec.docker_host,
+        cluster=spec.kubernetes,
+        low_priority=spec.priority == "low",
+    )
+
+
+def place_of(spec: ComputeSpec) -> Place:
+    """What tells the place of a compute from others, whatever its sizes."""
+    if spec.target == "docker":
+        return spec.target, spec.docker_host, ""
+    if spec.target == "kubernetes":
+        cluster = spec.kubernetes or Cluster()
+        return spec.target, cluster.context, cluster.namespace
+    return spec.target, None, ""
 
 
 def holding(spec: ComputeSpec, *, seconds: float | None = None) -> Capacity | None:
@@ -65,7 +88,7 @@ def holding(spec: ComputeSpec, *, seconds: float | None = None) -> Capacity | No
     Raises:
         TrainstackError: It does not answer, or not in that time.
     """
-    key = (spec.target, spec.docker_host)
+    key = place_of(spec)
     if key not in _ANSWERS:
         answer: queue.SimpleQueue[Capacity | TrainstackError | None] = queue.SimpleQueue()
 
@@ -86,7 +109,7 @@ def holding(spec: ComputeSpec, *, seconds: float | None = None) -> Capacity | No
     return _ANSWERS[key]
 
 
-_ANSWERS: dict[tuple[str, str | None], Capacity | None] = {}
+_ANSWERS: dict[Place, Capacity | None] = {}
 
 
 def node_capacity(spec: ComputeSpec, holds: Capacity | None = None) -> Capacity:
@@ -101,7 +124,8 @@ def node_capacity(spec: ComputeSpec, holds: Capacity | None = None) -> Capacity:
         TrainstackError: The place does not answer.
     """
     check(spec)
-    holds = holds or holding(spec)
+    if holds is None and spec.target != "kubernetes":
+        holds = holding(spec)
     if spec.vm_size is None:
         if holds is None:
             raise InvalidInputError(
@@ -154,8 +178,10 @@ def check(spec: ComputeSpec) -> None:
         )
     if spec.vm_size is not None:
         sizes.lookup(spec.vm_size)
-    if spec.docker_host and spec.target != "docker":
-        raise InvalidInputError(f"docker_host is for target 'docker', not {spec.target!r}", field="docker_host")
+    if spec.docker_host and spec.target == "local":
+        raise InvalidInputError("docker_host is for target 'docker', not 'local'", field="docker_host")
+    if spec.kubernetes and spec.target != "kubernetes":
+        raise InvalidInputError(f"kubernetes is for target 'kubernetes', not {spec.target!r}", field="kubernetes")
 
 
 def _place(spec: ComputeSpec) -> str:

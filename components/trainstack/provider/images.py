@@ -24,6 +24,13 @@ def check(inputs: Properties) -> None:
     """
     if known(inputs.get("registry")):
         registry_of(inputs)
+        described = inputs.get("environment_spec") or inputs.get("spec")
+        own = isinstance(described, dict) and bool(cast("Properties", described).get("image"))
+        if not inputs.get("registry") and not own and place(inputs).get("target") == "kubernetes":
+            raise InvalidInputError(
+                "a cluster pulls images from a registry, and the workspace has none: give it `registry`",
+                field="registry",
+            )
     base = inputs.get("base_image")
     if base and known(base):
         checked_reference(str(base), "base_image")

@@ -7,7 +7,7 @@ that nodes write ends up. A target sees to the way between home and nodes, and t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Protocol
@@ -109,6 +109,7 @@ class GangSpec:
         name: The run's name, for people who look at the place.
         stack: The Pulumi stack that submitted it, where there is one.
         variables: Environment of every node. Secrets are among them: they go into no file, command line or record.
+        waiting: Told again and again what a start waits for, where it does; may raise to end it.
     """
 
     attempt: int
@@ -118,6 +119,7 @@ class GangSpec:
     name: str = ""
     stack: str = ""
     variables: dict[str, str] = field(default_factory=dict[str, str], repr=False)
+    waiting: Callable[[str], None] = field(default=lambda _: None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,11 @@ class Stray:
 
 class Node(Protocol):
     """A started node."""
+
+    @property
+    def fate(self) -> str:
+        """Why its place ended it, in that place's own words; empty where it did not."""
+        ...
 
     def poll(self) -> int | None:
         """Its agent's exit code, negative for a signal; none while it runs, or while nobody can tell."""
@@ -187,7 +194,7 @@ class Target(Protocol):
         """Where the nodes of a run will find its files."""
         ...
 
-    def addresses(self, distribution: Distribution, node_count: int) -> Addresses:
+    def addresses(self, home: Home, distribution: Distribution, node_count: int) -> Addresses:
         """How they will reach each other.
 
         Raises:

@@ -10,6 +10,7 @@ import os
 import secrets
 import shutil
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, Protocol, cast
 
@@ -36,9 +37,10 @@ class Inbound:
         refused: Names of what was not taken in: links that lead elsewhere, names that cannot be here.
     """
 
-    def __init__(self, root: Path) -> None:
-        """Follow into the run directory `root`."""
+    def __init__(self, root: Path, applied: Callable[[str], None] = lambda _: None) -> None:
+        """Follow into the run directory `root`; `applied` is told the name of whatever has come home."""
         self._root = root
+        self._applied = applied
         self.refused: list[str] = []
 
     def receive(self, source: Source) -> bool:
@@ -63,6 +65,8 @@ class Inbound:
                     except OSError as exc:
                         # A name that this file system cannot have, a file where a folder must be.
                         self.refused.append(f"{entry.name} ({exc.strerror})")
+                    else:
+                        self._applied(entry.name)
         except (tarfile.ReadError, EOFError):
             pass
         return False

@@ -108,10 +108,13 @@ def main():
     alone.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     test = load(args.data_folder, "t10k-images-idx3-ubyte"), load(args.data_folder, "t10k-labels-idx1-ubyte")
     kept = tf.train.Checkpoint(model=model, optimizer=optimizer, epoch=epoch)
+    # The chief reads and writes all of it, whether or not the servers share a disk with it.
+    here = tf.train.CheckpointOptions(experimental_io_device="/job:localhost")
     manager = None
     if checkpoints := os.environ.get("TRAINSTACK_CHECKPOINT_DIR"):
         manager = tf.train.CheckpointManager(kept, checkpoints, max_to_keep=1)
-        if manager.restore_or_initialize():
+        if manager.latest_checkpoint:
+            kept.restore(manager.latest_checkpoint, options=here)
             print(f"going on after epoch {epoch.numpy()}", flush=True)
     accuracy = 0.0
     for number in range(int(epoch.numpy()) + 1, args.epochs + 1):
@@ -129,7 +132,7 @@ def main():
         print(f"epoch {number}: loss {loss:.4f}, test accuracy {accuracy:.4f}", flush=True)
         if manager:
             epoch.assign(number)
-            manager.save()
+            manager.save(options=here)
     tf.saved_model.save(alone, "outputs/model")
 
 

@@ -45,7 +45,7 @@ def home(tmp_path, target):
 def lay_out(home, target, script):
     (home.root / "code" / "train.py").write_text(script)
     layout = target.layout(home)
-    addresses = target.addresses(Single(), 1)
+    addresses = target.addresses(home, Single(), 1)
     plan = LaunchPlan(
         distribution=Single(),
         script="train.py",

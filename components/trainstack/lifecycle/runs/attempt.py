@@ -55,7 +55,7 @@ class Attempt:
             with self._stage(Status.SCALING, f"compute {self._request.compute['name']}"):
                 self._scale(held)
             again = f"attempt {record.attempt} {record.resumed}".rstrip() if record.attempt > 1 else ""
-            training = Training(self._directory, self._request, self._target, self._home)
+            training = Training(self._directory, self._request, self._target, self._home, waiting=self._waiting)
             with self._stage(Status.RUNNING, again), self._ended(training):
                 placement.note(self._directory, self._compute)
                 training.start(runtime, record.attempt, self._secrets)
@@ -97,6 +97,12 @@ class Attempt:
         self._record.stages[-1].reason = reason
         self._record.reason = reason
         self._directory.write(self._record)
+
+    def _waiting(self, reason: str) -> None:
+        """Look whether the run is to end, and say what its nodes wait for when that changes."""
+        self._watch.check()
+        if reason != self._record.reason:
+            self._because(reason)
 
     @property
     def _compute(self) -> compute.ComputeSpec:

@@ -23,7 +23,7 @@ def first_failure(directory: RunDirectory, gang: Gang, request: RunRequest) -> F
         gang: Its nodes, all ended.
         request: What was submitted.
     """
-    failure = _reported(directory, len(gang.nodes)) or _lost_agent(directory, [node.poll() or 0 for node in gang.nodes])
+    failure = _reported(directory, gang) or _lost_agent(directory, gang)
     if failure.signal == signal.SIGKILL and gang.out_of_memory():
         spec = compute.ComputeSpec.model_validate(request.compute)
         failure.cause = Cause.OUT_OF_MEMORY
@@ -31,9 +31,9 @@ def first_failure(directory: RunDirectory, gang: Gang, request: RunRequest) -> F
     return failure
 
 
-def _reported(directory: RunDirectory, nodes: int) -> Failure | None:
+def _reported(directory: RunDirectory, gang: Gang) -> Failure | None:
     log = directory.merged_log
-    for index in range(nodes):
+    for index in range(len(gang.nodes)):
         report = read_report(directory.reports, index)
         first = report.first_failure if report else None
         if report is None or first is None:
@@ -41,7 +41,8 @@ def _reported(directory: RunDirectory, nodes: int) -> Failure | None:
         if report.error:
             return Failure(reason=report.error, tail=last_lines(log), log=str(log))
         if first.rank is None:
-            return Failure(cause=Cause.LOST_NODE, reason=first.reason, tail=last_lines(log), log=str(log))
+            reason = first.reason + _told(gang, first.node)
+            return Failure(cause=Cause.LOST_NODE, reason=reason, tail=last_lines(log), log=str(log))
         return Failure(
             cause=Cause.EXIT_CODE if first.signal is None else Cause.SIGNAL,
             reason=first.reason,
@@ -54,11 +55,15 @@ def _reported(directory: RunDirectory, nodes: int) -> Failure | None:
     return None
 
 
-def _lost_agent(directory: RunDirectory, codes: list[int]) -> Failure:
+def _lost_agent(directory: RunDirectory, gang: Gang) -> Failure:
     """No agent could say what failed: then the node itself was taken away, or its agent could not even start."""
     log = directory.merged_log
-    # What was killed at once went first; the others were asked to end by it.
-    index, code = min(((index, code) for index, code in enumerate(codes) if code), key=lambda each: each[1] >= 0)
+    codes = [node.poll() or 0 for node in gang.nodes]
+    # What its place took went first, then what was killed at once; the others were asked to end by it.
+    index, code = min(
+        ((index, code) for index, code in enumerate(codes) if code),
+        key=lambda each: (not gang.nodes[each[0]].fate, each[1] >= 0),
+    )
     failure = Failure(tail=last_lines(log), log=str(log))
     if code < 0:
         failure.cause, failure.signal = Cause.LOST_NODE, -code
@@ -69,4 +74,10 @@ def _lost_agent(directory: RunDirectory, codes: list[int]) -> Failure:
     else:
         failure.exit_code = code
         failure.reason = f"the agent of node {index} ended with exit code {code}"
+    failure.reason += _told(gang, index)
     return failure
+
+
+def _told(gang: Gang, index: int) -> str:
+    fate = gang.nodes[index].fate if index < len(gang.nodes) else ""
+    return f" ({fate})" if fate else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trainstack.lifecycle.compute import ComputeSpec, target_of
+from trainstack.lifecycle.compute import ComputeSpec, place_of, target_of
 from trainstack.lifecycle.runs import distribution
 from trainstack.lifecycle.runs.run import RunDirectory
 from trainstack.lifecycle.workspace import Workspace
@@ -32,7 +32,7 @@ def noted(directory: RunDirectory) -> ComputeSpec | None:
 
 def same_place(one: ComputeSpec, other: ComputeSpec) -> bool:
     """Whether two computes mean the same place, whatever their sizes."""
-    return (one.target, one.docker_host) == (other.target, other.docker_host)
+    return place_of(one) == place_of(other)
 
 
 def goes_on(directory: RunDirectory) -> bool:

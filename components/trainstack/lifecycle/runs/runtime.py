@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from trainstack.errors import TrainstackError
 from trainstack.lifecycle import sizes
 from trainstack.lifecycle.compute import ComputeSpec
 from trainstack.lifecycle.environments import environment
@@ -35,4 +36,9 @@ def ready(request: RunRequest, target: Target, secrets: Mapping[str, str], becau
     gpu = bool(compute.vm_size and sizes.lookup(compute.vm_size).gpus)
     with connected(compute.docker_host) as client:
         made = image.ensure(spec, lock, client, Registry.of(request.registry, secrets), because, gpu=gpu)
+    if compute.target == "kubernetes" and "@" not in made.reference:
+        raise TrainstackError(
+            f"environment {spec.name} is an image of the Docker engine alone, and a cluster pulls from a registry: "
+            "give the workspace one with `registry`"
+        )
     return Runtime(made.python, made.reference)

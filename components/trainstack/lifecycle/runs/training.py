@@ -39,6 +39,7 @@ class Training:
         target: Target,
         home: Home,
         gang: Gang | None = None,
+        waiting: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Be the nodes of an attempt.
 
@@ -48,7 +49,9 @@ class Training:
             target: Where the nodes are.
             home: The run as the target knows it.
             gang: The nodes, where they run already.
+            waiting: Told again and again what a start waits for; may raise to end it.
         """
+        self._waiting = waiting
         self._directory = directory
         self._request = request
         self._target = target
@@ -91,6 +94,7 @@ class Training:
                 name=request.name,
                 stack=request.tags.get("stack", ""),
                 variables=variables,
+                waiting=self._waiting,
             ),
         )
 
@@ -147,7 +151,7 @@ class Training:
         layout = self._target.layout(self._home)
         folders = {name: str(layout.data / name) for name in self._request.datasets}
         cluster = compute.ComputeSpec.model_validate(self._request.compute)
-        addresses = self._target.addresses(spread, count)
+        addresses = self._target.addresses(self._home, spread, count)
         return LaunchPlan(
             distribution=spread,
             nodes=addresses.nodes,

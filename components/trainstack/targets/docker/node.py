@@ -42,6 +42,8 @@ class StartedNode:
 class DockerNode:
     """A container with a node's agent as its first process; a thread waits for its end."""
 
+    fate = ""
+
     def __init__(self, client: Client, container: str, standard_input: ContainerInput | None = None) -> None:
         """Watch a container that has been started.
 

@@ -63,7 +63,7 @@ class DockerTarget:
         """The volumes' places in the containers."""
         return container.LAYOUT
 
-    def addresses(self, distribution: Distribution, node_count: int) -> Addresses:
+    def addresses(self, home: Home, distribution: Distribution, node_count: int) -> Addresses:
         """The containers' names, and the same ports always; one node alone stays on its loopback."""
         ports = tuple(range(FIRST_PORT, FIRST_PORT + ports_needed(distribution, node_count)))
         names = tuple(labels.host_name(index) for index in range(node_count))

@@ -69,6 +69,8 @@ class NodeSpec:
 class LocalNode:
     """A node's agent as a child process."""
 
+    fate = ""
+
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
 

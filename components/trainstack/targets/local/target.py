@@ -49,7 +49,7 @@ class LocalTarget:
         root = PurePosixPath(home.root)
         return Layout.below(root, root)
 
-    def addresses(self, distribution: Distribution, node_count: int) -> Addresses:
+    def addresses(self, home: Home, distribution: Distribution, node_count: int) -> Addresses:
         """The loopback, and ports that are free now.
 
         Raises:
@@ -110,6 +110,8 @@ class LocalTarget:
 
 class _ForeignNode:
     """An agent that another process started."""
+
+    fate = ""
 
     def __init__(self, marker: Path, agent: int) -> None:
         self._marker = marker

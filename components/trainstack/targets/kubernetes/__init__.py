@@ -1,0 +1,1 @@
+"""Kubernetes clusters: a pod a node, of one Indexed Job a run."""

@@ -1,0 +1,62 @@
+"""What a compute says of a cluster: which one, and how pods are to be placed on it. Nothing here reaches anybody."""
+
+from __future__ import annotations
+
+import re
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from trainstack.errors import InvalidInputError
+
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+class Toleration(BaseModel):
+    """A taint that pods put up with; Kubernetes' own fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    key: str
+    operator: str = "Exists"
+    value: str | None = None
+    effect: str | None = None
+
+
+class Cluster(BaseModel):
+    """A cluster and a place in it.
+
+    Attributes:
+        context: Context of the kubeconfig; its current one when left out.
+        namespace: Namespace of all objects; found, or created.
+        service_account: Whom pods run as; what may pull private images. They get none of its rights.
+        queue: Local queue of Kueue that jobs go through, where the cluster has it.
+        node_selector: Labels that nodes must have.
+        tolerations: Taints that pods put up with.
+        pending_deadline: Seconds that pods may wait for a node and their image.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    context: str | None = None
+    namespace: str = "trainstack"
+    service_account: str = "default"
+    queue: str | None = None
+    node_selector: dict[str, str] = Field(default_factory=dict)
+    tolerations: tuple[Toleration, ...] = ()
+    pending_deadline: float = Field(default=1800.0, gt=0)
+
+    @field_validator("namespace", "service_account", "queue")
+    @classmethod
+    def _is_name(cls, name: str | None, info: object) -> str | None:
+        field = getattr(info, "field_name", "name")
+        if name is not None and not _NAME.fullmatch(name):
+            raise InvalidInputError(
+                f"{field} {name!r} is no name for Kubernetes: lower-case letters, digits and hyphens, at most 63",
+                field=str(field),
+            )
+        return name
+
+    @property
+    def described(self) -> str:
+        """It in a few words."""
+        return f"namespace {self.namespace} of {self.context or 'the current context'}"

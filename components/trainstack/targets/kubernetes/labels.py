@@ -1,0 +1,41 @@
+"""What a run's objects are called on a cluster, and the labels and annotations that say what they are."""
+
+from __future__ import annotations
+
+import re
+
+from trainstack.targets import Home
+
+WORKSPACE, RUN, ATTEMPT = "trainstack.workspace", "trainstack.run", "trainstack.attempt"
+NAME, STACK = "trainstack.name", "trainstack.stack"
+GIVEN = "trainstack.given"
+"""Annotation of a job all of whose nodes have code and data: from here on they may write something."""
+HANDED = "trainstack.handed-over"
+"""Annotation of a job all of whose nodes have what they need to go on without anybody."""
+HOME = "trainstack.home"
+"""Annotation of a job everything of which is home."""
+MANAGED = "app.kubernetes.io/managed-by"
+INDEX = "batch.kubernetes.io/job-completion-index"
+QUEUE = "kueue.x-k8s.io/queue-name"
+NODE, COURIER = "node", "courier"
+"""Names of a pod's containers."""
+
+
+def name(home: Home) -> str:
+    """The name of a run's job and service."""
+    return f"trainstack-{home.workspace}-{home.run}".lower()[:58].rstrip("-")
+
+
+def host(home: Home, index: int) -> str:
+    """What the nodes of a run call node number `index`."""
+    return f"{name(home)}-{index}.{name(home)}"
+
+
+def of_run(home: Home) -> str:
+    """The selector for everything of a run."""
+    return f"{WORKSPACE}={home.workspace},{RUN}={home.run}"
+
+
+def value(text: str) -> str:
+    """Any text as a label's value."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", text)[:63].strip("-_.")

@@ -1,0 +1,220 @@
+"""The objects of a run as the API server gets them: one Indexed Job, one headless Service.
+
+A pod has two containers on common volumes: the node, and a courier that hands over, sends home, and keeps the pod until
+all is home. No secret, no right on the API, no root. Pure functions.
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Any
+
+from trainstack.targets import Capacity, GangSpec, Home, Layout
+from trainstack.targets.kubernetes import labels
+from trainstack.targets.kubernetes.cluster import Cluster
+from trainstack.targets.kubernetes.exec import script
+
+USER = 10001
+GIVEN = PurePosixPath("/trainstack/given")
+WRITTEN = PurePosixPath("/trainstack/kept")
+FIFO = "/trainstack/variables/line"
+CONTROL = "/trainstack/courier"
+LAYOUT = Layout.below(GIVEN, WRITTEN)
+KEEP_SECONDS = 24 * 3600
+"""How long a pod waits for somebody to hand over what it needs, or to fetch what it has."""
+_MINUTE = 60
+_COURIER = {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "500m", "memory": "256Mi"}}
+_SPOT = (
+    ("cloud.google.com/gke-spot", "true"),
+    ("kubernetes.azure.com/scalesetpriority", "spot"),
+    ("eks.amazonaws.com/capacityType", "SPOT"),
+    ("karpenter.sh/capacity-type", "spot"),
+)
+"""Labels of spot nodes, which are the taints of such pools as well: GKE, AKS, EKS, Karpenter."""
+
+
+def service(home: Home, gang: GangSpec, owner: str) -> dict[str, Any]:
+    """The headless Service by which nodes call each other, owned by the job of that uid."""
+    name = labels.name(home)
+    reference = {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": owner}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "labels": marks(home, gang), "ownerReferences": [reference]},
+        "spec": {
+            "clusterIP": "None",
+            "selector": {labels.WORKSPACE: home.workspace, labels.RUN: home.run},
+            # Nodes meet before anything in them is ready.
+            "publishNotReadyAddresses": True,
+        },
+    }
+
+
+def job(home: Home, gang: GangSpec, cluster: Cluster, *, grace: float, low_priority: bool) -> dict[str, Any]:
+    """The Job of an attempt.
+
+    Args:
+        home: The run.
+        gang: Its nodes.
+        cluster: How they are to be placed.
+        grace: Seconds that a script has for a checkpoint when its node is taken away.
+        low_priority: Whether they may run where machines can be taken away.
+    """
+    found = marks(home, gang)
+    queue = {labels.QUEUE: cluster.queue} if cluster.queue else {}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": labels.name(home), "labels": found | queue},
+        "spec": {
+            "completionMode": "Indexed",
+            "completions": gang.node_count,
+            "parallelism": gang.node_count,
+            # Another try is another attempt: it must first know what this one has saved.
+            "backoffLimit": 0,
+            "ttlSecondsAfterFinished": KEEP_SECONDS,
+            "template": {
+                "metadata": {"labels": found},
+                "spec": _pod(home, gang, cluster, int(grace) + _MINUTE, low_priority),
+            },
+        },
+    }
+
+
+def marks(home: Home, gang: GangSpec) -> dict[str, str]:
+    """Labels of everything of an attempt."""
+    found = {
+        labels.MANAGED: "trainstack",
+        labels.WORKSPACE: home.workspace,
+        labels.RUN: home.run,
+        labels.ATTEMPT: str(gang.attempt),
+    }
+    return found | {
+        key: labels.value(text) for key, text in ((labels.NAME, gang.name), (labels.STACK, gang.stack)) if text
+    }
+
+
+def ended(attempt: int, index: int | str) -> str:
+    """The file among those of a run in which a node says with which code its agent ended."""
+    return f"nodes/ended-{attempt}-{index}"
+
+
+def resources(holds: Capacity) -> dict[str, Any]:
+    """Requests and limits of a node: what the size says, less what its courier asks for."""
+    memory = int(holds.memory_gib * 1024)
+    gpus = {"nvidia.com/gpu": str(holds.gpus)} if holds.gpus else {}
+    return {
+        "requests": {"cpu": f"{holds.cpus * 1000 - 10}m", "memory": f"{max(memory - 32, 16)}Mi", **gpus},
+        "limits": {"cpu": str(holds.cpus), "memory": f"{memory}Mi", **gpus},
+    }
+
+
+def _pod(home: Home, gang: GangSpec, cluster: Cluster, grace: int, low_priority: bool) -> dict[str, Any]:
+    memory = int(gang.holds.memory_gib * 1024)
+    spec: dict[str, Any] = {
+        "restartPolicy": "Never",
+        "subdomain": labels.name(home),
+        "serviceAccountName": cluster.service_account,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": grace,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER,
+            "runAsGroup": USER,
+            "fsGroup": USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_node(gang), _courier(gang)],
+        "volumes": [
+            {"name": "given", "emptyDir": {}},
+            {"name": "kept", "emptyDir": {}},
+            {"name": "tmp", "emptyDir": {}},
+            {"name": "variables", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
+            {"name": "courier", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
+            {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": f"{max(memory // 2, 1)}Mi"}},
+        ],
+    }
+    if cluster.node_selector:
+        spec["nodeSelector"] = dict(cluster.node_selector)
+    tolerated = [each.model_dump(exclude_none=True) for each in cluster.tolerations]
+    if gang.holds.gpus:
+        tolerated.append({"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"})
+    if low_priority:
+        tolerated += [{"key": key, "operator": "Equal", "value": text} for key, text in _SPOT]
+        spec["affinity"] = {
+            "nodeAffinity": {
+                "preferredDuringSchedulingIgnoredDuringExecution": [
+                    {
+                        "weight": 100,
+                        "preference": {"matchExpressions": [{"key": key, "operator": "In", "values": [text]}]},
+                    }
+                    for key, text in _SPOT
+                ]
+            }
+        }
+    if tolerated:
+        spec["tolerations"] = tolerated
+    return spec
+
+
+def _node(gang: GangSpec) -> dict[str, Any]:
+    python = gang.runtime.python
+    log = "run.txt" if gang.node_count == 1 else "node-$(JOB_COMPLETION_INDEX).txt"
+    agent = ["-m", "trainstack.launch.contained", "--log", f"{LAYOUT.logs}/{log}", "--plan", f"{GIVEN}/launch.json"]
+    return {
+        **_container(gang, labels.NODE),
+        "args": [
+            *("-c", script("begin"), FIFO, str(GIVEN / "launch.json")),
+            *(str(WRITTEN / ended(gang.attempt, "$(JOB_COMPLETION_INDEX)")), str(KEEP_SECONDS)),
+            *(python, *agent, "--node", "$(JOB_COMPLETION_INDEX)"),
+        ],
+        "resources": resources(gang.holds),
+        "volumeMounts": [
+            {"name": "given", "mountPath": str(GIVEN), "readOnly": True},
+            {"name": "kept", "mountPath": str(WRITTEN)},
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
+            {"name": "variables", "mountPath": str(PurePosixPath(FIFO).parent)},
+            {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108
+        ],
+    }
+
+
+def _courier(gang: GangSpec) -> dict[str, Any]:
+    return {
+        **_container(gang, labels.COURIER),
+        "args": ["-c", script("stay"), CONTROL, str(KEEP_SECONDS)],
+        "resources": _COURIER,
+        "volumeMounts": [
+            {"name": "given", "mountPath": str(GIVEN)},
+            {"name": "kept", "mountPath": str(WRITTEN)},
+            {"name": "courier", "mountPath": CONTROL},
+        ],
+    }
+
+
+def _container(gang: GangSpec, name: str) -> dict[str, Any]:
+    python = gang.runtime.python
+    environment = {
+        "PATH": f"{PurePosixPath(python).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "PYTHONPATH": str(GIVEN / "agent"),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        # The user has no entry in the image, so it is told who it is and where it may write.
+        "HOME": "/tmp",  # noqa: S108
+        "USER": "trainstack",
+        "LOGNAME": "trainstack",
+        # MLflow looks for a commit, which no container has.
+        "GIT_PYTHON_REFRESH": "quiet",
+    }
+    return {
+        "name": name,
+        "image": gang.runtime.image,
+        "command": [python],
+        "env": [{"name": key, "value": text} for key, text in environment.items()],
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    }

@@ -1,0 +1,174 @@
+"""What the cluster says of a run's pods, by one watch a run and never by asking again and again."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from typing import Any
+
+from trainstack.targets.kubernetes import labels
+from trainstack.targets.kubernetes.access import ANSWER_SECONDS, Access
+from trainstack.targets.kubernetes.objects import part, parts
+
+_WATCH_SECONDS = 240
+_PAUSE_SECONDS = 2.0
+# Reasons of a container that waits which no waiting cures.
+_HOPELESS = ("InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError", "CreateContainerError")
+
+
+class Pods:
+    """The pods of an attempt, by node number, as last heard of."""
+
+    def __init__(self, access: Access, selector: str) -> None:
+        """Ask once for the pods that bear `selector`.
+
+        Raises:
+            TrainstackError: The cluster does not answer.
+        """
+        self._access = access
+        self._selector = selector
+        self._known: dict[int, dict[str, Any]] = {}
+        self._gone: set[int] = set()
+        self._closed = threading.Event()
+        self._response: Any = None
+        with access.errors("looking for pods"):
+            self._version = self._list()
+
+    def follow(self) -> Pods:
+        """Watch them from here on."""
+        threading.Thread(target=self._follow, args=(self._version,), daemon=True, name="pods").start()
+        return self
+
+    def get(self, index: int) -> dict[str, Any] | None:
+        """The pod of a node; none when there has not been one."""
+        return self._known.get(index)
+
+    def gone(self, index: int) -> bool:
+        """Whether a node had a pod that is there no more."""
+        return index in self._gone
+
+    def close(self) -> None:
+        """Watch no longer."""
+        self._closed.set()
+        with contextlib.suppress(Exception):
+            self._response.shutdown()
+
+    def _list(self) -> str:
+        answer = self._access.core.list_namespaced_pod(
+            self._access.namespace,
+            label_selector=self._selector,
+            _preload_content=False,
+            _request_timeout=ANSWER_SECONDS,
+        )
+        document: dict[str, Any] = json.loads(answer.data)
+        found = parts(document, "items")
+        for pod in found:
+            self._note(pod)
+        there = {pod["metadata"]["uid"] for pod in found}
+        self._gone |= {index for index, pod in self._known.items() if pod["metadata"]["uid"] not in there}
+        return str(document["metadata"]["resourceVersion"])
+
+    def _follow(self, version: str) -> None:
+        while not self._closed.is_set():
+            try:
+                version = self._watch(version or self._list())
+            except Exception:  # noqa: BLE001 (an outage of the cluster is no end of the nodes; we list again after it)
+                version = ""
+                self._closed.wait(_PAUSE_SECONDS)
+
+    def _watch(self, version: str) -> str:
+        """Hear of changes since `version` until the server ends the stream; gives where to go on, empty to list."""
+        self._response = response = self._access.core.list_namespaced_pod(
+            self._access.namespace,
+            label_selector=self._selector,
+            watch=True,
+            resource_version=version,
+            allow_watch_bookmarks=True,
+            timeout_seconds=_WATCH_SECONDS,
+            _preload_content=False,
+            _request_timeout=(ANSWER_SECONDS, _WATCH_SECONDS + ANSWER_SECONDS),
+        )
+        buffered = b""
+        try:
+            for piece in response.stream(None):
+                *lines, buffered = (buffered + piece).split(b"\n")
+                for line in lines:
+                    event = json.loads(line)
+                    if event["type"] == "ERROR":
+                        return ""
+                    version = event["object"]["metadata"]["resourceVersion"]
+                    if event["type"] != "BOOKMARK":
+                        self._note(event["object"], gone=event["type"] == "DELETED")
+        finally:
+            response.close()
+        return version
+
+    def _note(self, pod: dict[str, Any], *, gone: bool = False) -> None:
+        found = part(pod, "metadata", "annotations").get(labels.INDEX)
+        if found is None:
+            return
+        index = int(found)
+        # A second pod of a number is none that we gave anything to.
+        if self._known.setdefault(index, pod)["metadata"]["uid"] != pod["metadata"]["uid"]:
+            return
+        self._known[index] = pod
+        if gone:
+            self._gone.add(index)
+
+
+def state(pod: dict[str, Any], container: str) -> dict[str, Any]:
+    """The state of a container as the cluster has it: one of `waiting`, `running`, `terminated`; empty before."""
+    for status in parts(pod, "status", "containerStatuses"):
+        if status["name"] == container:
+            return part(status, "state")
+    return {}
+
+
+def running(pod: dict[str, Any]) -> bool:
+    """Whether both containers run."""
+    return all("running" in state(pod, name) for name in (labels.NODE, labels.COURIER))
+
+
+def waits_for(pod: dict[str, Any]) -> tuple[str, bool]:
+    """Why a pod does not run yet, in the cluster's own words, and whether waiting cannot help."""
+    status = part(pod, "status")
+    for name in (labels.NODE, labels.COURIER):
+        found = state(pod, name)
+        if waiting := found.get("waiting"):
+            reason, message = str(waiting.get("reason") or ""), _line(waiting.get("message"))
+            if reason in ("ContainerCreating", "PodInitializing", ""):
+                return "its image is pulled", False
+            return f"{reason}: {message}" if message else reason, reason in _HOPELESS
+        if ended := found.get("terminated"):
+            return f"its container {name} {_ended(ended)}", True
+    if status.get("phase") == "Failed":
+        return f"{status.get('reason') or 'failed'}: {_line(status.get('message'))}".rstrip(": "), True
+    for condition in parts(status, "conditions"):
+        if condition["type"] == "PodScheduled" and condition["status"] != "True":
+            return f"{_line(condition.get('message')) or condition.get('reason') or 'not scheduled'}", False
+    return "it is being scheduled", False
+
+
+def fate(pod: dict[str, Any] | None, *, gone: bool) -> str:
+    """Why the cluster ended a node, in its own words; empty where it did not."""
+    status = part(pod, "status")
+    if status.get("reason"):
+        return f"{status['reason']}: {_line(status.get('message'))}".rstrip(": ")
+    for condition in parts(status, "conditions"):
+        if condition["type"] == "DisruptionTarget" and condition["status"] == "True":
+            return f"{condition.get('reason')}: {_line(condition.get('message'))}".rstrip(": ")
+    if gone or part(pod, "metadata").get("deletionTimestamp"):
+        return "its pod was deleted"
+    return ""
+
+
+def _ended(terminated: dict[str, Any]) -> str:
+    words = [str(terminated.get("reason") or ""), f"exit code {terminated.get('exitCode')}"]
+    if message := _line(terminated.get("message")):
+        words.append(message)
+    return f"ended ({', '.join(word for word in words if word)})"
+
+
+def _line(text: Any) -> str:
+    return " ".join(str(text or "").split())[:400]

@@ -1,0 +1,73 @@
+"""What runs have on a real cluster, seen past Trainstack."""
+
+import json
+import os
+from typing import Any
+
+import pytest
+
+from trainstack.errors import TrainstackError
+from trainstack.lifecycle.runs import placement
+from trainstack.lifecycle.runs.run import RunDirectory
+from trainstack.targets.kubernetes.access import Access
+from trainstack.targets.kubernetes.cluster import Cluster
+from trainstack.targets.kubernetes.removal import everything
+
+CLUSTER = Cluster(namespace="trainstack-tests", pending_deadline=120)
+_ACCESS = Access(CLUSTER)
+
+
+def _missing() -> str:
+    for variable, what in (
+        ("KUBECONFIG", "cluster"),
+        ("DOCKER_HOST", "Docker engine that makes images"),
+        ("TRAINSTACK_BASE_IMAGE", "base image that the engine can have"),
+        ("TRAINSTACK_REGISTRY", "registry that the cluster pulls from"),
+    ):
+        if not os.environ.get(variable):
+            return f"{variable} names no {what}"
+    try:
+        _ACCESS.check()
+    except TrainstackError as exc:
+        return str(exc)
+    return ""
+
+
+_REASON = _missing()
+needs_cluster = pytest.mark.skipif(bool(_REASON), reason=_REASON or "-")
+
+
+def registry() -> dict[str, str]:
+    return {"address": os.environ["TRAINSTACK_REGISTRY"]}
+
+
+def access() -> Access:
+    return _ACCESS
+
+
+def _selector(run: RunDirectory) -> str:
+    home = placement.home_of(run)
+    return f"trainstack.workspace={home.workspace},trainstack.run={home.run}"
+
+
+def pods(run: RunDirectory) -> list[dict[str, Any]]:
+    answer = _ACCESS.core.list_namespaced_pod(CLUSTER.namespace, label_selector=_selector(run), _preload_content=False)
+    return json.loads(answer.data)["items"]
+
+
+def jobs(run: RunDirectory) -> list[dict[str, Any]]:
+    answer = _ACCESS.batch.list_namespaced_job(CLUSTER.namespace, label_selector=_selector(run), _preload_content=False)
+    return json.loads(answer.data)["items"]
+
+
+def left(run: RunDirectory) -> list[str]:
+    """Pods, jobs and services that the cluster still has of a run."""
+    return [f"{thing.kind} {thing.name}" for thing in everything(_ACCESS, _selector(run))]
+
+
+def delete_pod(run: RunDirectory, index: int, *, grace: int | None = None) -> None:
+    [pod] = [
+        pod for pod in pods(run) if pod["metadata"]["labels"]["batch.kubernetes.io/job-completion-index"] == str(index)
+    ]
+    how = {} if grace is None else {"grace_period_seconds": grace}
+    _ACCESS.core.delete_namespaced_pod(pod["metadata"]["name"], CLUSTER.namespace, **how)

@@ -1,0 +1,127 @@
+"""What a cluster is asked for, without a cluster."""
+
+import json
+
+import pytest
+
+from trainstack.errors import InvalidInputError
+from trainstack.targets import Capacity, GangSpec, Home, Runtime
+from trainstack.targets.kubernetes import labels, manifests
+from trainstack.targets.kubernetes.cluster import Cluster, Toleration
+
+
+@pytest.fixture
+def home(tmp_path):
+    return Home(tmp_path / "0123456789abcdef", "89abcdef")
+
+
+def gang(**changes):
+    runtime = Runtime("/opt/python", "registry.example/environment@sha256:" + "0" * 64)
+    given = {"attempt": 1, "node_count": 2, "runtime": runtime, "holds": Capacity(cpus=2, memory_gib=4)}
+    return GangSpec(**{**given, **changes})
+
+
+def pod(home, cluster=None, *, low_priority=False, **changes):
+    made = manifests.job(home, gang(**changes), cluster or Cluster(), grace=10, low_priority=low_priority)
+    return made["spec"]["template"]["spec"]
+
+
+def test_a_job_has_a_completion_a_node_and_is_never_tried_again_by_the_cluster(home):
+    job = manifests.job(home, gang(), Cluster(), grace=10, low_priority=False)
+    spec = job["spec"]
+    assert (spec["completionMode"], spec["completions"], spec["parallelism"], spec["backoffLimit"]) == (
+        "Indexed",
+        2,
+        2,
+        0,
+    )
+    assert spec["template"]["spec"]["subdomain"] == job["metadata"]["name"]
+    assert labels.host(home, 1) == f"{job['metadata']['name']}-1.{job['metadata']['name']}"
+
+
+def test_no_variable_of_the_run_stands_in_what_the_cluster_keeps(home):
+    given = gang(variables={"TOKEN": "hush-hush"})
+    objects = [
+        manifests.job(home, given, Cluster(), grace=10, low_priority=False),
+        manifests.service(home, given, "uid"),
+    ]
+    assert "hush" not in json.dumps(objects)
+    assert "TOKEN" not in json.dumps(objects)
+
+
+def test_containers_have_no_rights_that_they_do_not_need(home):
+    spec = pod(home)
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    for container in spec["containers"]:
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+    [node] = [container for container in spec["containers"] if container["name"] == labels.NODE]
+    assert {mount["mountPath"]: mount.get("readOnly", False) for mount in node["volumeMounts"]} == {
+        "/trainstack/given": True,
+        "/trainstack/kept": False,
+        "/trainstack/variables": False,
+        "/tmp": False,
+        "/dev/shm": False,
+    }
+
+
+def test_a_size_is_what_node_and_courier_ask_for_together(home):
+    node, courier = (container["resources"] for container in pod(home)["containers"])
+    assert (node["requests"], courier["requests"]) == (
+        {"cpu": "1990m", "memory": "4064Mi"},
+        {"cpu": "10m", "memory": "32Mi"},
+    )
+    assert node["limits"] == {"cpu": "2", "memory": "4096Mi"}
+
+
+def test_gpus_are_asked_for_and_their_taint_is_put_up_with(home):
+    spec = pod(home, holds=Capacity(cpus=6, memory_gib=56, gpus=2))
+    resources = spec["containers"][0]["resources"]
+    assert resources["limits"]["nvidia.com/gpu"] == resources["requests"]["nvidia.com/gpu"] == "2"
+    assert {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"} in spec["tolerations"]
+    assert "tolerations" not in pod(home)
+
+
+def test_low_priority_puts_up_with_the_spot_pools_of_the_clouds_and_prefers_them(home):
+    spec = pod(home, low_priority=True)
+    assert {each["key"] for each in spec["tolerations"]} == {
+        "cloud.google.com/gke-spot",
+        "kubernetes.azure.com/scalesetpriority",
+        "eks.amazonaws.com/capacityType",
+        "karpenter.sh/capacity-type",
+    }
+    assert len(spec["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]) == 4
+
+
+def test_what_the_compute_says_of_the_cluster_is_in_the_job(home):
+    cluster = Cluster(
+        service_account="trainer",
+        queue="team-a",
+        node_selector={"pool": "training"},
+        tolerations=(Toleration(key="dedicated", operator="Equal", value="ml", effect="NoSchedule"),),
+    )
+    job = manifests.job(home, gang(), cluster, grace=10, low_priority=False)
+    assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "team-a"
+    spec = job["spec"]["template"]["spec"]
+    assert (spec["serviceAccountName"], spec["nodeSelector"]) == ("trainer", {"pool": "training"})
+    assert spec["tolerations"] == [{"key": "dedicated", "operator": "Equal", "value": "ml", "effect": "NoSchedule"}]
+
+
+def test_a_pod_that_is_taken_away_has_time_to_save_and_to_send(home):
+    assert pod(home)["terminationGracePeriodSeconds"] == 70
+
+
+def test_any_name_makes_a_label(home):
+    marks = manifests.marks(home, gang(name="a run, with: signs/" + "x" * 80, stack="größe"))
+    assert all(len(value) <= 63 for value in marks.values())
+    assert marks[labels.STACK].isascii()
+
+
+def test_a_name_that_kubernetes_would_refuse_is_refused_before():
+    with pytest.raises(InvalidInputError, match="namespace 'My Team' is no name for Kubernetes"):
+        Cluster(namespace="My Team")

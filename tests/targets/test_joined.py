@@ -1,0 +1,61 @@
+"""The common log of nodes that write apart: every line once, whoever is killed when."""
+
+import json
+
+import pytest
+
+from trainstack.targets.joined import JoinedLog
+
+
+@pytest.fixture
+def root(tmp_path):
+    (tmp_path / "logs").mkdir()
+    return tmp_path
+
+
+def add(root, node, text):
+    with (root / "logs" / f"node-{node}.txt").open("a") as file:
+        file.write(text)
+
+
+def common(root):
+    return (root / "logs" / "run.txt").read_text()
+
+
+def test_whole_lines_are_taken_over_as_they_come_and_the_rest_at_the_end(root):
+    log = JoinedLog(root, 2)
+    log.begin()
+    add(root, 0, "a\nb")
+    log.grown("logs/node-0.txt")
+    add(root, 1, "c\n")
+    log.grown("logs/node-1.txt")
+    log.grown("logs/rank-0.txt")
+    assert common(root) == "a\nc\n"
+    log.end()
+    assert common(root) == "a\nc\nb\n"
+
+
+def test_what_was_appended_and_not_noted_is_there_once_after_a_kill(root):
+    log = JoinedLog(root, 2)
+    log.begin()
+    add(root, 0, "a\n")
+    log.grown("logs/node-0.txt")
+    add(root, 0, "b\n")
+    with (root / "logs" / "run.txt").open("a") as file:
+        file.write("b\n")  # killed before the note
+    add(root, 1, "c\n")
+    JoinedLog(root, 2).resume()
+    assert sorted(common(root)) == sorted("a\nb\nc\n")
+    JoinedLog(root, 2).resume()
+    assert common(root).count("b") == 1
+    assert json.loads((root / "joined.json").read_text())["offsets"] == {"0": 4, "1": 2}
+
+
+def test_a_new_attempt_takes_what_is_there_as_joined(root):
+    (root / "logs" / "run.txt").write_text("earlier, elsewhere\n")
+    add(root, 0, "earlier\n")
+    log = JoinedLog(root, 2)
+    log.begin()
+    add(root, 0, "now\n")
+    log.grown("logs/node-0.txt")
+    assert common(root) == "earlier, elsewhere\nnow\n"
