@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from trainstack.lifecycle.models import aliases
 from trainstack.lifecycle.models.model import list_models
 from trainstack.lifecycle.runs.run import history
 from trainstack.lifecycle.workspace import Workspace
@@ -21,7 +22,7 @@ import trainstack as ts
 if pulumi.get_stack() == "prod":
     workspace = ts.Workspace("shop")
     dev = pulumi.StackReference("organization/trainstack/dev")
-    model = ts.Model.promote("net", workspace, dev.require_output("model"))
+    model = ts.Model.promote("net", workspace, dev.require_output("model"), alias={"production": "latest"})
     service = ts.WebService("web", ts.WebServiceArgs(model=model, labels={"production": "latest"}))
     pulumi.export("scoring_uri", service.scoring_uri)
 else:
@@ -148,6 +149,7 @@ def test_commit_plan_merge_promote_revert(repository):
     comment = repository.plan("prod")
     assert "nothing trains" in comment
     assert "net version 2 of another stack" in comment.replace("\\", "")
+    assert "production follows it" in comment
     assert "switches from version 1 of net to the new version" in comment
     assert "**`net`**: version 1 → 2, served by `web`" in repository.deploy("prod")
     shop = Workspace.open(repository.root / ".trainstack/shop")
@@ -155,6 +157,7 @@ def test_commit_plan_merge_promote_revert(repository):
     assert [record.digest for record in list_models(shop)] == [first["model"]["digest"], second["model"]["digest"]]
     assert not shop.runs.exists()
     assert repository.served() == 2
+    assert aliases.read(shop, "net") == {"production": 2}
     repository.project.pulumi("preview", "--expect-no-changes", "--stack", "prod")
 
     # The revert: nothing trains anywhere, and what served before serves again.
@@ -167,4 +170,5 @@ def test_commit_plan_merge_promote_revert(repository):
     assert len(repository.trained) == 2
     assert repository.outputs("prod")["model"]["digest"] == first["model"]["digest"]
     assert repository.served() == 1
+    assert aliases.read(shop, "net") == {"production": 1}
     assert len(list_models(shop)) == 2

@@ -190,3 +190,9 @@ def test_the_budget_takes_the_stacks_own_prices_and_node_hours(tmp_path):
     assert "2.0 node hours" in spend(Budget({}), tmp_path, "a", limited, hours=1)[0]
     with pytest.raises(InvalidInputError):
         spend(Budget({"trainstack:prices": "[]"}), tmp_path, "a", limited, maximum=1)
+
+
+def test_a_sweep_counts_with_all_its_trials(tmp_path):
+    sweep = {**RUN, "space": {}, "metric": "m", "goal": "maximize", "max_trials": 5, "timeout": 3600}
+    assert "9.00 USD" in spend(Budget({}), tmp_path, "a", sweep, maximum=5)[0]
+    assert spend(Budget({}), tmp_path, "a", sweep, maximum=9) == []

@@ -28,6 +28,7 @@ def headline(found: Explanation) -> str:
     if not training:
         return "nothing trains"
     sure = all(run.verdict != "may retrain" for run in found.training)
+    training = sum(run.estimate.trials for run in found.training)
     head = f"{training} {'run' if training == 1 else 'runs'} {'train' if training > 1 else 'trains'}"
     head = head if sure else head.replace("train", "may train", 1)
     return ", ".join([head, *_sum(found)])
@@ -80,14 +81,15 @@ def _row(run: RunChange, currency: str) -> tuple[str, ...]:
     if not run.trains:
         return (md.code(run.name), f"{run.verdict} ({md.code(run.adopted)}): nothing trains", why, "-", "-", "-")
     estimate = run.estimate
-    last = took(estimate.seconds) if estimate.seconds is not None else "not measured yet"
+    last = took(estimate.last) if estimate.last is not None else "not measured yet"
+    last = f"{estimate.trials} trials, one {last}" if estimate.trials > 1 else last
     low = ", low priority" if estimate.low else ""
     on = f"{estimate.nodes} x {md.code(estimate.size)}{low}"
     return (md.code(run.name), run.verdict, why, last, on, money(estimate.cost, currency))
 
 
 def _about(found: Explanation) -> str:
-    missing = [run.name for run in found.training if run.estimate.seconds is None]
+    missing = [run.name for run in found.training if run.estimate.last is None]
     priced = [run for run in found.training if run.estimate.seconds is not None and run.estimate.cost is None]
     notes = ["Times are those of the last measured run of the same name; the sum takes one after another."]
     if missing:
@@ -115,7 +117,8 @@ def _verdict(run: RunChange) -> str:
 
 def _facts(run: RunChange, currency: str) -> list[str]:
     estimate = run.estimate
-    last = f"last took {took(estimate.seconds)}" if estimate.seconds is not None else "not measured yet"
+    last = f"last took {took(estimate.last)}" if estimate.last is not None else "not measured yet"
+    last = f"{estimate.trials} trials, one {last}" if estimate.trials > 1 else last
     low = " of low priority" if estimate.low else ""
     return [last, f"{estimate.nodes} x {estimate.size}{low}", money(estimate.cost, currency)]
 

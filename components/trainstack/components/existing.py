@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,11 +35,13 @@ class Promoted:
     Attributes:
         workspace: The workspace that gets it.
         summary: The other stack's `model.summary`.
+        alias: Names for versions, as `ModelArgs` has them.
     """
 
     workspace: Workspace
     summary: pulumi.Input[Any]
+    alias: Mapping[str, pulumi.Input[int | str]]
 
     def inputs(self, name: str) -> dict[str, Any]:
         """What the resource is given."""
-        return {"workspace": self.workspace.root, "name": name, "promoted": self.summary}
+        return {"workspace": self.workspace.root, "name": name, "promoted": self.summary, "alias": dict(self.alias)}

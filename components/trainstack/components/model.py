@@ -137,7 +137,12 @@ class Model(Component):
 
     @classmethod
     def promote(
-        cls, name: str, workspace: Workspace, summary: pulumi.Input[Any], opts: pulumi.ResourceOptions | None = None
+        cls,
+        name: str,
+        workspace: Workspace,
+        summary: pulumi.Input[Any],
+        alias: Mapping[str, pulumi.Input[int | str]] | None = None,
+        opts: pulumi.ResourceOptions | None = None,
     ) -> Model:
         """Take over the model that another stack made: the same bytes, nothing trains.
 
@@ -148,6 +153,7 @@ class Model(Component):
             name: The name to register it under.
             workspace: The workspace that gets it; it may be the one that has it.
             summary: The other stack's `model.summary`, from a `pulumi.StackReference`.
+            alias: Names for versions, such as `{"production": "latest"}`, the one that is promoted.
             opts: Pulumi's options.
 
         Example:
@@ -156,7 +162,7 @@ class Model(Component):
             model = ts.Model.promote("tf-dnn-mnist", workspace, dev.require_output("model"))
             ```
         """
-        return cls(name, Promoted(workspace, summary), opts)
+        return cls(name, Promoted(workspace, summary, alias or {}), opts)
 
 
 def _inputs(name: str, args: ModelArgs, workspace: Workspace) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from trainstack.lifecycle.changes.estimate import estimate, finished, last_measured
+from trainstack.lifecycle.changes.estimate import estimate, finished, last_measured, trials_left
 from trainstack.lifecycle.prices import Prices
 from trainstack.policy.rules import Inputs, Settings
 
@@ -41,10 +41,10 @@ class Budget:
         self._hours: dict[str, float] = {}
 
     def __call__(self, urn: str, inputs: Inputs, settings: BudgetSettings, root: Path) -> Iterator[str]:
-        """Add a run, and say when the sum is over the budget.
+        """Add a run, or the trials that a sweep has left, and say when the sum is over the budget.
 
         Args:
-            urn: The run's URN; asked twice, it counts once.
+            urn: The resource's URN; asked twice, it counts once.
             inputs: Its inputs.
             settings: The budget.
             root: The project's folder.
@@ -53,11 +53,12 @@ class Budget:
             return
         self._costs.pop(urn, None)
         self._hours.pop(urn, None)
-        if finished(inputs, root) is not None:
+        trials = trials_left(inputs, root) if "space" in inputs else int(finished(inputs, root) is None)
+        if not trials:
             return
-        seconds = last_measured(inputs, root) or inputs.get("timeout")
+        last = last_measured(inputs, root) or inputs.get("timeout")
         prices = Prices.from_config(self._config)
-        found = estimate(inputs, float(seconds) if isinstance(seconds, int | float) else None, prices)
+        found = estimate(inputs, float(last) if isinstance(last, int | float) else None, prices, trials)
         own = found.cost is None and found.size in ("local", "docker")
         if found.seconds is None or (found.cost is None and not own):
             if settings.unmeasured == "refuse":
@@ -68,7 +69,7 @@ class Budget:
                 )
             return
         self._costs[urn] = found.cost or 0.0
-        self._hours[urn] = found.seconds / 3600 * found.nodes
+        self._hours[urn] = found.node_hours or 0.0
         cost, hours = sum(self._costs.values()), sum(self._hours.values())
         of = "" if len(self._costs) == 1 else f" with the {len(self._costs) - 1} before it"
         if settings.maximum is not None and cost > settings.maximum:

@@ -56,7 +56,7 @@ def every_rule() -> list[Rule]:
     budget = Budget(json.loads(os.environ.get("PULUMI_CONFIG") or "{}"))
 
     def spend(urn: str, kind: str, inputs: rules.Inputs, settings: Any, root: Path) -> Iterator[str]:
-        if kind == "TrainingRun":
+        if kind in ("TrainingRun", "Sweep"):
             yield from budget(urn, inputs, settings, root)
 
     def alone(rule: Callable[[str, rules.Inputs, Any, Path], Iterator[str]]) -> Ask:

@@ -22,6 +22,7 @@ from trainstack.lifecycle.workspace import Workspace
 
 Inputs = Mapping[str, Any]
 
+_TRAINING = ("TrainingRun", "Sweep")
 _ELSEWHERE = re.compile(r"^(?:[a-z][a-z0-9+.-]*://|/|~|\.\./|[A-Za-z]:[\\/])")
 _EXACT = re.compile(r"===?\s*[^\s,;*]+\s*(?:;.*)?$")
 _FROM = re.compile(r"^\s*FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?", re.IGNORECASE | re.MULTILINE)
@@ -89,7 +90,7 @@ class Nothing(Settings):
 
 def node_limits(kind: str, inputs: Inputs, settings: NodeLimits, root: Path) -> Iterator[str]:
     """Too many nodes or GPUs, or a size that is not to be used."""
-    if kind == "TrainingRun":
+    if kind in _TRAINING:
         wanted = _mapping(inputs.get("distribution")).get("node_count")
         if settings.max_nodes is not None and _over(wanted, settings.max_nodes):
             yield f"takes {wanted:g} nodes, over the limit of {settings.max_nodes}"
@@ -116,7 +117,7 @@ def low_priority(kind: str, inputs: Inputs, settings: Nothing, root: Path) -> It
 
 def registered_datasets(kind: str, inputs: Inputs, settings: Datasets, root: Path) -> Iterator[str]:
     """Data that comes from anywhere but a registered dataset."""
-    if kind != "TrainingRun":
+    if kind not in _TRAINING:
         return
     values = [*_values(inputs.get("arguments")), *_values(inputs.get("environment_variables"))]
     for name, value in values:

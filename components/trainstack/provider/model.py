@@ -72,7 +72,7 @@ class ModelProvider(LifecycleProvider):
             record = model.find(workspace, props["name"], int(props["version"]))
         except NotFoundError:
             return ReadResult("", {})
-        moved = _moved_aliases(workspace, props)
+        moved = moved_aliases(workspace, props)
         return ReadResult(id_, {**own(props), "drift": [*model.drift(workspace, record), *moved]})
 
     def _register(self, inputs: Properties, had: Properties | None = None) -> Properties:
@@ -88,22 +88,23 @@ class ModelProvider(LifecycleProvider):
             gate.check(workspace, spec.name, run_id, conditions)
         record = model.register(workspace, spec, source, run_id, shown.progress)
         shown.info(f"version {record.version}, {record.digest[:12]}")
-        wanted = _versions(inputs, record.version)
+        wanted = alias_versions(inputs, record.version)
         aliases.move(workspace, spec.name, wanted, had)
         return {**outputs(inputs, record), "aliases": wanted}
 
 
-def _versions(inputs: Properties, version: int) -> dict[str, int]:
+def alias_versions(inputs: Properties, version: int) -> dict[str, int]:
     """The aliases of a model's resource, each with the number of its version."""
     given: dict[str, int | str] = aliases.checked(inputs.get("alias") or {})
     return {alias: version if wanted == aliases.LATEST else int(wanted) for alias, wanted in given.items()}
 
 
-def _moved_aliases(workspace: Workspace, props: Properties) -> list[str]:
+def moved_aliases(workspace: Workspace, props: Properties) -> list[str]:
+    """What has become of a model's aliases that somebody else moved, a sentence each."""
     there = aliases.read(workspace, props["name"])
     return [
         f"alias {alias} is {f'version {there[alias]}' if alias in there else 'gone'}, not version {version}"
-        for alias, version in _versions(props, int(props["version"])).items()
+        for alias, version in alias_versions(props, int(props["version"])).items()
         if there.get(alias) != version
     ]
 

@@ -5,21 +5,23 @@ from __future__ import annotations
 from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 
 from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
-from trainstack.lifecycle.models import model, promotion
+from trainstack.lifecycle.models import aliases, model, promotion
 from trainstack.lifecycle.workspace import Workspace, checked_name
 from trainstack.provider.base import LifecycleProvider, Properties, finite, known, own, row, validated, workspace_of
-from trainstack.provider.model import outputs
+from trainstack.provider.model import alias_versions, moved_aliases, outputs
 
 
 class PromotedModelProvider(LifecycleProvider):
     """A model that another stack made."""
 
-    content = ("digest",)
+    content = ("digest", "alias")
 
     def accept(self, news: Properties) -> Properties:
         """Look whether the model can be had; its digest is what the resource is."""
         if known(news["name"]):
             checked_name(news["name"], "model")
+        if known(alias := news.get("alias") or {}):
+            news = {**news, "alias": aliases.checked(alias)}
         given = news["promoted"]
         if not isinstance(given, dict) and known(given):
             raise InvalidInputError(f"model {news['name']}: give the other stack's model.summary, not {given!r}")
@@ -42,7 +44,7 @@ class PromotedModelProvider(LifecycleProvider):
         if _olds.get("drift"):
             workspace = workspace_of(_news)
             model.restore(workspace, model.find(workspace, _olds["name"], int(_olds["version"])))
-        return UpdateResult(self._promote(own(_news)))
+        return UpdateResult(self._promote(own(_news), _olds.get("alias")))
 
     def read(self, id_: str, props: Properties) -> ReadResult:
         """Compare the version's files with their digests."""
@@ -51,7 +53,8 @@ class PromotedModelProvider(LifecycleProvider):
             record = model.find(workspace, props["name"], int(props["version"]))
         except NotFoundError:
             return ReadResult("", {})
-        return ReadResult(id_, {**own(props), "drift": model.drift(workspace, record)})
+        moved = moved_aliases(workspace, props)
+        return ReadResult(id_, {**own(props), "drift": [*model.drift(workspace, record), *moved]})
 
     def _there(self, inputs: Properties, digest: str) -> bool:
         if not known(inputs["workspace"]):
@@ -62,13 +65,16 @@ class PromotedModelProvider(LifecycleProvider):
             return False
         return promotion.promoted(workspace, inputs["name"], digest) is not None
 
-    def _promote(self, inputs: Properties) -> Properties:
+    def _promote(self, inputs: Properties, had: Properties | None = None) -> Properties:
         wanted = validated(promotion.Promotion, inputs["promoted"], "promoted model")
         if wanted is None:
             raise InvalidInputError(f"model {inputs['name']}: the other stack's model is not known")
         shown = row(inputs)
-        record = promotion.promote(workspace_of(inputs), inputs["name"], wanted, shown.progress)
+        workspace = workspace_of(inputs)
+        record = promotion.promote(workspace, inputs["name"], wanted, shown.progress)
+        moved = alias_versions(inputs, record.version)
+        aliases.move(workspace, record.name, moved, had)
         shown.info(
             f"version {record.version}, {record.digest[:12]}, promoted from {wanted.name} version {wanted.version}"
         )
-        return {**outputs(inputs, record), "metrics": finite(promotion.metrics(wanted))}
+        return {**outputs(inputs, record), "metrics": finite(promotion.metrics(wanted)), "aliases": moved}

@@ -7,9 +7,12 @@ from trainstack.errors import InvalidInputError
 from trainstack.lifecycle.changes import estimate
 from trainstack.lifecycle.changes.document import read_preview
 from trainstack.lifecycle.changes.explanation import explain
+from trainstack.lifecycle.runs.declared import spec_of
 from trainstack.lifecycle.runs.record import RunRecord, Status
 from trainstack.lifecycle.runs.run import RunDirectory
+from trainstack.lifecycle.sweeps.record import SweepDirectory, SweepRecord, Trial, sweep_id
 from trainstack.lifecycle.workspace import Workspace
+from trainstack.store.atomic import write_json
 
 
 def explained(text, root):
@@ -168,3 +171,55 @@ def test_what_is_no_preview_is_refused_with_what_it_was(text):
 
 def test_lines_before_the_document_do_no_harm():
     assert read_preview("warning: a new version\n" + preview(same=4)).unchanged == 4
+
+
+SWEEP = {
+    **RUN,
+    "name": "tune",
+    "space": {"--rate": {"kind": "uniform", "low": 0.1, "high": 0.2}},
+    "metric": "accuracy",
+    "goal": "maximize",
+    "max_trials": 10,
+    "compute": {**RUN["compute"], "max_nodes": 4},
+}
+
+
+def test_a_sweep_is_estimated_by_its_trials_as_many_at_once_as_there_is_room_for(tmp_path):
+    record_run(tmp_path, {**SWEEP, "arguments": {"--rate": "0.15"}}, duration=3600.0)
+    found = explained(preview(step("create", None, state("Sweep", "tune", SWEEP))), tmp_path)
+    [run] = found.runs
+    assert (run.verdict, run.estimate.trials, run.estimate.last) == ("searches", 10, 3600.0)
+    assert found.seconds == 5 * 3600
+    assert found.cost == pytest.approx(10 * 2 * 0.90)
+
+
+def test_a_sweep_never_takes_longer_than_its_limit(tmp_path):
+    limited = {**SWEEP, "max_duration": 1800}
+    found = explained(preview(step("create", None, state("Sweep", "tune", limited))), tmp_path)
+    assert found.seconds == 1800
+    assert found.cost == pytest.approx(0.5 * 2 * 2 * 0.90)
+
+
+def test_a_sweep_goes_on_with_the_trials_that_are_left(tmp_path):
+    workspace = Workspace.create(tmp_path / RUN["workspace"], "w")
+    fixed = spec_of(SWEEP)
+    directory = SweepDirectory(workspace.sweep(sweep_id(fixed, "tune", "accuracy", "maximize")))
+    trials = [Trial(number=number, state="completed") for number in range(10)]
+    asked = {"space": {"parameters": SWEEP["space"]}, "metric": "accuracy", "max_trials": 10}
+    run = {"name": "tune", "spec": fixed.model_dump(mode="json"), "environment": {}, "compute": {}}
+    write_json(directory.root / "spec.json", {"name": "tune", "search": asked, "run": run, "source": "scripts"})
+    record = {"metric": "accuracy", "goal": "maximize", "total": 10, "created": 1, "updated": 2}
+    directory.write(SweepRecord(id=directory.id, name="tune", status="completed", trials=trials, **record))
+    assert estimate.trials_left(SWEEP, tmp_path) == 0
+    more = {**SWEEP, "max_trials": 14}
+    assert estimate.trials_left(more, tmp_path) == 4
+    [change] = explained(
+        preview(step("update", state("Sweep", "tune", SWEEP), state("Sweep", "tune", more))), tmp_path
+    ).runs
+    assert (change.verdict, change.reasons, change.estimate.trials) == ("searches on", ["max_trials changed"], 4)
+    # Where it runs may change without a trial.
+    moved = {**SWEEP, "timeout": 5}
+    assert (
+        explained(preview(step("update", state("Sweep", "tune", SWEEP), state("Sweep", "tune", moved))), tmp_path).runs
+        == []
+    )

@@ -16,6 +16,7 @@ from trainstack.lifecycle.runs import declared, plan
 from trainstack.lifecycle.runs.fingerprint import ID_LENGTH
 from trainstack.lifecycle.runs.record import Status
 from trainstack.lifecycle.runs.run import RunDirectory, history
+from trainstack.lifecycle.sweeps.record import Search, SweepDirectory, sweep_id
 from trainstack.lifecycle.workspace import Workspace
 
 
@@ -27,31 +28,71 @@ class Estimate:
         nodes: Nodes that it holds.
         size: What they are: a size, or the target where no size is given.
         low: Whether they may be taken away.
-        seconds: How long the last run of its name took; none where none was measured.
-        cost: Seconds times nodes times price; none where one of them is not known.
+        last: How long the last run of its name took, in seconds; none where none was measured.
+        trials: How many such runs there are to be: more than one for a sweep.
+        seconds: How long all of it takes; none where nothing was measured.
+        node_hours: Hours that nodes are held, added up over the nodes.
+        cost: Node hours times price; none where one of them is not known.
     """
 
     nodes: int
     size: str
     low: bool
+    last: float | None
+    trials: int
     seconds: float | None
+    node_hours: float | None
     cost: float | None
 
 
-def estimate(run: Mapping[str, Any], seconds: float | None, prices: Prices) -> Estimate:
-    """Estimate a run from its inputs.
+def estimate(run: Mapping[str, Any], last: float | None, prices: Prices, trials: int = 1) -> Estimate:
+    """Estimate a run, or the trials of a sweep, from the inputs.
 
     Args:
-        run: A training run's inputs.
-        seconds: What the last measured one took.
+        run: A training run's or a sweep's inputs.
+        last: Seconds that the last measured one took.
         prices: What nodes cost.
+        trials: How many are to run.
     """
     compute = _mapping(run.get("compute"))
     nodes = _whole(_mapping(run.get("distribution")).get("node_count"), 1)
     hourly = prices.hourly(compute)
-    cost = None if seconds is None or hourly is None else seconds / 3600 * nodes * hourly
+    room = max(1, _whole(compute.get("max_nodes"), 1) // max(nodes, 1))
+    at_once = max(1, min(trials, room, _whole(run.get("max_concurrent"), trials)))
+    seconds = None if last is None else last * trials / at_once
+    longest = run.get("max_duration")
+    if trials > 1 and isinstance(longest, int | float):
+        # A sweep ends when its time is over, whatever is left to try.
+        seconds = float(longest) if seconds is None else min(seconds, longest)
+    node_hours = None if seconds is None else seconds * at_once / 3600 * nodes
+    cost = None if node_hours is None or hourly is None else node_hours * hourly
     size = str(compute.get("vm_size") or compute.get("target") or "local")
-    return Estimate(nodes, size, compute.get("priority") == "low", seconds, cost)
+    return Estimate(nodes, size, compute.get("priority") == "low", last, trials, seconds, node_hours, cost)
+
+
+def trials_left(sweep: Mapping[str, Any], root: Path) -> int:
+    """How many trials an update would still run: none where the workspace holds the finished search.
+
+    Args:
+        sweep: A sweep's completed inputs.
+        root: What the workspace's path is relative to.
+    """
+    wanted = _whole(sweep.get("max_trials"), 20)
+    workspace = _workspace(sweep, root)
+    if workspace is None or UNKNOWN in repr(sweep):
+        return wanted
+    try:
+        spec = declared.spec_of(sweep)
+        named = sweep_id(spec, str(sweep["name"]), str(sweep["metric"]), str(sweep["goal"]))
+        directory = SweepDirectory(workspace.sweep(named))
+        record, asked = directory.read(), directory.request()
+        given = {name: sweep[name] for name in Search.model_fields if sweep.get(name) is not None}
+        search = Search.model_validate({**given, "space": {"parameters": sweep["space"]}})
+    except (TrainstackError, OSError, KeyError, TypeError, ValidationError):
+        return wanted
+    if record.status == "completed" and asked.search == search and asked.run.spec.arguments == spec.arguments:
+        return 0
+    return max(0, wanted - record.ended)
 
 
 def finished(run: Mapping[str, Any], root: Path) -> str | None:

@@ -8,20 +8,23 @@ from pathlib import Path
 from typing import Any
 
 from trainstack.lifecycle.changes.document import UNKNOWN, Preview, Resource, Step
-from trainstack.lifecycle.changes.estimate import Estimate, estimate, finished, last_measured
+from trainstack.lifecycle.changes.estimate import Estimate, estimate, finished, last_measured, trials_left
 from trainstack.lifecycle.prices import Prices
 from trainstack.lifecycle.runs import plan
+from trainstack.lifecycle.runs.record import Persistence
 
 RETRAINS, MAY_RETRAIN, TRAINS, ADOPTS = "retrains", "may retrain", "trains for the first time", "adopts a finished run"
+SEARCHES, SEARCHES_ON = "searches", "searches on"
 
 
 @dataclass(frozen=True)
 class RunChange:
-    """What becomes of a training run.
+    """What becomes of a training run, or of a sweep, which is many.
 
     Attributes:
         name: Its name.
-        verdict: `retrains`, `may retrain`, `trains for the first time` or `adopts a finished run`.
+        verdict: `retrains`, `may retrain`, `trains for the first time` or `adopts a finished run`; for a sweep
+            `searches` or `searches on`.
         reasons: Why, a phrase a difference.
         adopted: The id of the finished run that is adopted.
         estimate: Time and money; nothing for an adopted one.
@@ -121,6 +124,8 @@ def explain(preview: Preview, root: Path) -> Explanation:
 def _run_change(step: Step, prices: Prices, root: Path) -> RunChange | None:
     """What becomes of a run; none where nothing of it trains or is taken in place of training."""
     new = step.new
+    if step.resource.kind == "Sweep" and new is not None:
+        return _sweep_change(step, new, prices, root)
     if step.resource.kind != "TrainingRun" or new is None or "source_directory" not in new.inputs:
         return None
     if step.operation not in ("create", "replace"):
@@ -140,6 +145,20 @@ def _run_change(step: Step, prices: Prices, root: Path) -> RunChange | None:
         verdict = MAY_RETRAIN if maybe else RETRAINS
     estimated = estimate(new.inputs, 0.0 if adopted else seconds, prices)
     return RunChange(step.resource.name, verdict, reasons, adopted, estimated)
+
+
+def _sweep_change(step: Step, new: Resource, prices: Prices, root: Path) -> RunChange | None:
+    differing = [name for name in _differing(step) if name not in _PLACES]
+    trials = trials_left(new.inputs, root)
+    if not trials or (step.operation == "update" and not differing):
+        return None
+    before = step.old.known if step.old else {}
+    found = plan.changes(plan.parts(before, UNKNOWN), plan.parts(new.inputs, UNKNOWN)) if before else {}
+    reasons = [line for lines in found.values() for line in lines]
+    reasons += [f"{name} changed" for name in differing if name not in plan.PARTS]
+    estimated = estimate(new.inputs, last_measured(new.inputs, root), prices, trials)
+    verdict = SEARCHES_ON if step.operation == "update" else SEARCHES
+    return RunChange(new.name, verdict, reasons or ["there is no such sweep in the stack yet"], None, estimated)
 
 
 def _follower(step: Step) -> Follower:
@@ -229,6 +248,8 @@ def _environment(step: Step) -> str:
     return _changed(step)
 
 
+# Inputs that say where and how to run: another value trains nothing anew.
+_PLACES = ("compute", "timeout", "grace", "snapshot", "environment_spec", *Persistence.model_fields)
 _WORDS: dict[str, Callable[[Step], str]] = {
     "TrainingRun": _run,
     "Model": _model,

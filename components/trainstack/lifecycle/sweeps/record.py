@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from trainstack.errors import NotFoundError, TrainstackError
+from trainstack.lifecycle.runs.fingerprint import RunSpec
 from trainstack.lifecycle.runs.record import RunRequest
 from trainstack.lifecycle.sweeps.space import Space
 from trainstack.lifecycle.workspace import Workspace
@@ -70,15 +71,27 @@ class SweepRequest(BaseModel):
     @property
     def sweep_id(self) -> str:
         """Names the sweep by what its trials are, whatever their arguments: another space is the same sweep."""
-        parts = self.run.spec.model_dump(mode="json", exclude={"arguments", "environment"})
-        parts |= {"environment": self.run.spec.environment.digest, "name": self.name}
-        return digests.of_json({**parts, "metric": self.search.metric, "goal": self.search.goal})[:16]
+        return sweep_id(self.run.spec, self.name, self.search.metric, self.search.goal)
 
     @property
     def study(self) -> str:
         """Names the space: a study of Optuna's has one."""
         space = self.search.space.model_dump(mode="json")
         return digests.of_json({"space": space, "fixed": self.run.spec.arguments})[:16]
+
+
+def sweep_id(spec: RunSpec, name: str, metric: str, goal: str) -> str:
+    """Name a sweep by what its trials are, whatever their arguments.
+
+    Args:
+        spec: What every trial is.
+        name: The name its author gave.
+        metric: The metric that decides.
+        goal: Whether more of it is better, or less.
+    """
+    parts = spec.model_dump(mode="json", exclude={"arguments", "environment"})
+    parts |= {"environment": spec.environment.digest, "name": name}
+    return digests.of_json({**parts, "metric": metric, "goal": goal})[:16]
 
 
 class Trial(BaseModel):
