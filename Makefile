@@ -53,8 +53,8 @@ chaos: setup ## Kill and harm everything at random moments; N=200: so many times
 docs: setup ## Build the documentation's site into site/; a link that leads nowhere fails
 	@$(BIN)/mkdocs build --strict --quiet
 
-bench: setup ## Measure beside what a user would pick instead
-	@$(BIN)/python -m benchmarks
+bench: setup ## Measure beside what a user would pick instead; ONE="preview run": some of it, ACCEPT=1: commit to the ratios
+	@$(BIN)/python -m benchmarks $(ONE) $(if $(ACCEPT),--accept)
 
 lock: ## Write the locks anew from pyproject.toml (UPGRADE=1: newest versions)
 	@$(SETUP) lock $(if $(UPGRADE),--upgrade)

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.machine import note
 from trainstack.lifecycle.environments.environment import broken, build, get_curated, lock
 from trainstack.lifecycle.environments.uv_command import uv
 
@@ -57,6 +58,7 @@ def seconds(work: Callable[[], object]) -> float:
 def show(what: str, ours: list[float], hand: list[float]) -> float:
     """Print one line and return our median."""
     mine, theirs = statistics.median(ours), statistics.median(hand)
+    note(f"environment, {what}", mine / theirs, f"{mine:.3f} s", f"{theirs:.3f} s", "again under 0.3 s")
     print(f"{what:36} ours {mine:8.3f} s   uv by hand {theirs:8.3f} s   ratio {mine / theirs:6.2f}")
     return mine
 

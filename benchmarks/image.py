@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import description, in_turns, seconds
+from benchmarks.machine import description, in_turns, note, seconds
 from trainstack.lifecycle.environments.environment import EnvironmentSpec, get_curated, lock, save_to_directory
 from trainstack.lifecycle.images import builder as image_builder
 from trainstack.lifecycle.images import image
@@ -128,6 +128,7 @@ def measure(bench: Bench, pairs: int, again: int) -> bool:
     print(cached.row("the same again, one call", "under 1 s"))
     print(f"| the same again, a whole process | {statistics.median(process):.2f} s | | | | under 1 s |")
     ours, hand = bench.size(bench.ours(spec)), bench.size(by_hand(bench, folder))
+    note("image size / by hand", ours / hand, f"{ours / 1e6:.0f} MB", f"{hand / 1e6:.0f} MB", "near 1")
     print(f"| image size | {ours / 1e6:.0f} MB | {hand / 1e6:.0f} MB by hand | {ours / hand:.3f} | | near 1 |")
     allowed = max(2.0, 0.03 * statistics.median(first.theirs))
     return first.difference <= allowed and max(statistics.median(cached.ours), statistics.median(process)) < 1

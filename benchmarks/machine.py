@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import statistics
@@ -23,6 +24,10 @@ def description() -> str:
     )
 
 
+RESULTS = "TRAINSTACK_BENCH_RESULTS"
+"""Names the file that ratios are noted in while `make bench` runs."""
+
+
 @dataclass(frozen=True)
 class Pair:
     """Seconds of two ways to do the same, run in turns."""
@@ -41,11 +46,27 @@ class Pair:
         return statistics.median(one - other for one, other in zip(self.ours, self.theirs, strict=True))
 
     def row(self, what: str, goal: str) -> str:
-        """One row of the table in `benchmarks/README.md`."""
-        return (
-            f"| {what} | {statistics.median(self.ours):.2f} s | {statistics.median(self.theirs):.2f} s "
-            f"| {self.ratio:.2f} | {self.difference:+.2f} s | {goal} |"
-        )
+        """One row of the table in `benchmarks/README.md`; its ratio goes to the table of `make bench`."""
+        ours, theirs = (f"{statistics.median(times):.2f} s" for times in (self.ours, self.theirs))
+        note(what, self.ratio, ours, theirs, goal)
+        return f"| {what} | {ours} | {theirs} | {self.ratio:.2f} | {self.difference:+.2f} s | {goal} |"
+
+
+def note(what: str, ratio: float, ours: str, theirs: str, goal: str, *, more_is_better: bool = False) -> None:
+    """Hand a ratio to the table that `make bench` writes; without one nothing happens.
+
+    Args:
+        what: What was compared; names the ratio from one day to the next.
+        ratio: Ours over theirs.
+        ours: Our figure, with its unit.
+        theirs: Theirs.
+        goal: What it should be.
+        more_is_better: Whether a larger ratio is better.
+    """
+    if file := os.environ.get(RESULTS):
+        entry = {"what": what, "ratio": ratio, "ours": ours, "theirs": theirs, "goal": goal}
+        with Path(file).open("a") as opened:
+            opened.write(json.dumps({**entry, "more_is_better": more_is_better}) + "\n")
 
 
 def in_turns(ours: Callable[[], object], theirs: Callable[[], object], pairs: int) -> Pair:
