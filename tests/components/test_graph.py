@@ -216,3 +216,16 @@ def test_what_a_workspace_has_is_adopted_without_any_source(recorder):
     assert "urls" not in given
     assert recorder.resources[kind("TrainingRun"), "mlp"]["name"] == "mlp"
     assert recorder.resources[kind("WebService"), "svc"]["model_name"] == "dnn"
+
+
+def test_declaring_loads_nothing_that_only_the_provider_needs():
+    import subprocess
+    import sys
+
+    heavy = ("pydantic", "httpx", "docker", "kubernetes", "mlflow", "optuna", "tensorflow", "trainstack.lifecycle.pins")
+    program = (
+        "import sys, trainstack as ts; [getattr(ts, name) for name in ts.__all__]; "
+        f"print([name for name in {heavy!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

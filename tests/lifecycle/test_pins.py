@@ -4,7 +4,8 @@ import pytest
 
 from trainstack.errors import InvalidInputError
 from trainstack.lifecycle.environments.environment import EnvironmentSpec, declared, lock
-from trainstack.lifecycle.pins import EnvironmentPin, Pins, moved, pin_file, read_pins, write_pins
+from trainstack.lifecycle.pins import EnvironmentPin, Pins, moved, read_pins, write_pins
+from trainstack.lifecycle.project import pin_file
 
 PIN = EnvironmentPin(asked="a", digest="d" * 64, packages={"numpy": "1.26.4"})
 PINS = Pins(

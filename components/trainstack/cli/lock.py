@@ -30,14 +30,14 @@ def lock(
     """
     from trainstack.lifecycle import pins
     from trainstack.lifecycle.changes import document, pinning
-    from trainstack.lifecycle.project import project_root
+    from trainstack.lifecycle.project import pin_file, project_root
 
     root = project_root()
     shown = document.read_preview(preview_text(preview, stack, "--show-sames"))
     name = stack or shown.stack
     if not name:
         raise TrainstackError("the preview names no stack: give --stack")
-    file = pins.pin_file(root, name)
+    file = pin_file(root, name)
     before = pins.read_pins(file) if check else None
     found = pinning.find_pins(shown, root)
     for line in found.unknown:

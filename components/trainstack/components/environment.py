@@ -12,8 +12,7 @@ import pulumi
 from trainstack.components.base import Component, LifecycleResource, program_errors
 from trainstack.components.compute import Compute
 from trainstack.errors import InvalidInputError
-from trainstack.lifecycle.pins import pin_file
-from trainstack.lifecycle.project import portable, project_root
+from trainstack.lifecycle.project import pin_file, portable, project_root
 from trainstack.provider.handles import EnvironmentHandle
 
 if TYPE_CHECKING:

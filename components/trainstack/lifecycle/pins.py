@@ -15,8 +15,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from trainstack.errors import InvalidInputError
 from trainstack.store.atomic import write_bytes
 
-_CONFIG_FOLDER = re.compile(r"^stackConfigDir:\s*[\"']?([^\"'#\s]+)", re.MULTILINE)
-
 
 class EnvironmentPin(BaseModel):
     """An environment as it was locked.
@@ -54,18 +52,6 @@ class Pins(BaseModel):
     environments: dict[str, EnvironmentPin] = {}
     base_images: dict[str, str] = {}
     datasets: dict[str, str] = {}
-
-
-def pin_file(root: Path, stack: str) -> Path:
-    """Where a stack's pins are: beside its configuration.
-
-    Args:
-        root: The project's folder.
-        stack: The stack's name, with or without organisation and project.
-    """
-    project = next((path for path in (root / "Pulumi.yaml", root / "Pulumi.yml") if path.is_file()), None)
-    found = _CONFIG_FOLDER.search(project.read_text("utf-8")) if project else None
-    return root / (found[1] if found else ".") / f"{stack.rsplit('/', 1)[-1]}.lock.json"
 
 
 def read_pins(path: Path) -> Pins:

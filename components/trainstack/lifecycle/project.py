@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
 
+_CONFIG_FOLDER = re.compile(r"^stackConfigDir:\s*[\"']?([^\"'#\s]+)", re.MULTILINE)
 FOLDER = ".trainstack"
 """Where a project keeps its workspaces and the file that names the one in use."""
 
@@ -41,3 +43,15 @@ def portable(path: Path, root: Path) -> str:
         return absolute.relative_to(root).as_posix()
     except ValueError:
         return str(absolute)
+
+
+def pin_file(root: Path, stack: str) -> Path:
+    """Where a stack's pins are: beside its configuration.
+
+    Args:
+        root: The project's folder.
+        stack: The stack's name, with or without organisation and project.
+    """
+    project = next((path for path in (root / "Pulumi.yaml", root / "Pulumi.yml") if path.is_file()), None)
+    found = _CONFIG_FOLDER.search(project.read_text("utf-8")) if project else None
+    return root / (found[1] if found else ".") / f"{stack.rsplit('/', 1)[-1]}.lock.json"
