@@ -20,8 +20,10 @@ from trainstack.cli import (
     preemption,
     purge,
     run_logs,
+    run_metrics,
     runs,
     services,
+    sweeps,
     ui,
 )
 from trainstack.cli.command_group import RootGroup, command_group, help_when_bare
@@ -51,8 +53,11 @@ def _root(
 
 
 runs.app.command("logs")(run_logs.logs)
+runs.app.command("compare")(run_metrics.compare)
+runs.app.command("plot")(run_metrics.plot)
 runs.app.command("simulate-preemption")(preemption.simulate_preemption)
 app.add_typer(runs.app, name="runs")
+app.add_typer(sweeps.app, name="sweeps")
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(models.app, name="models")
 app.add_typer(environments.app, name="environments")
@@ -67,3 +72,4 @@ app.command("gc")(gc.gc)
 app.command("fsck")(fsck.fsck)
 app.command("purge")(purge.purge)
 app.command("ui")(ui.ui)
+app.command("tensorboard")(run_metrics.tensorboard)

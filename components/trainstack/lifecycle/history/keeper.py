@@ -48,9 +48,9 @@ class Keeper:
                     self._failures = 0
                 except TrainstackError as exc:
                     self._failed(str(exc))
-                except OSError:
+                except Exception as exc:  # noqa: BLE001 (one run that cannot be told must not end the server)
                     traceback.print_exc()
-                    self._failed("an error of the system; its trace is in log.txt")
+                    self._failed(f"{type(exc).__name__}: {exc}; the trace is in log.txt")
                 self._ended.wait(min(TICK * 2**self._failures, _BACKOFF_SECONDS))
         finally:
             if self._process is not None:

@@ -11,12 +11,15 @@ import shutil
 from pathlib import Path
 
 from trainstack.errors import NotFoundError, TrainstackError
+from trainstack.lifecycle.history import mirrored_sweep
 from trainstack.lifecycle.history.mirrored_model import MirroredModels
 from trainstack.lifecycle.history.mirrored_run import RUN_TAG, MirroredRun
-from trainstack.lifecycle.history.service import MODEL_NOTE
+from trainstack.lifecycle.history.service import MODEL_NOTE, SWEEP_NOTE
 from trainstack.lifecycle.models.model import list_models
 from trainstack.lifecycle.runs.run import RunDirectory
+from trainstack.lifecycle.sweeps.record import SweepDirectory, list_sweeps
 from trainstack.lifecycle.workspace import Workspace
+from trainstack.store.lock import held
 from trainstack.tracking.server import TrackingError, TrackingServer
 
 _KNOWN_TAG = "trainstack.workspace"
@@ -67,6 +70,8 @@ class Mirror:
             (self._telling / record.parent.name).touch()
         for name in {record.name for record in list_models(self._workspace)}:
             (self._telling / f"{MODEL_NOTE}{name}").touch()
+        for record in list_sweeps(self._workspace):
+            (self._telling / f"{SWEEP_NOTE}{record.id}").touch()
         self._server.post(
             "experiments/set-experiment-tag",
             experiment_id=self._experiment,
@@ -84,6 +89,8 @@ class Mirror:
         """Tell what is new of a run; whether there is nothing more to come."""
         if name.startswith(MODEL_NOTE):
             return self._tell_model(name.removeprefix(MODEL_NOTE))
+        if name.startswith(SWEEP_NOTE):
+            return self._tell_sweep(name.removeprefix(SWEEP_NOTE))
         directory = RunDirectory(self._workspace.run(name))
         try:
             if name not in self._runs:
@@ -110,6 +117,14 @@ class Mirror:
                 raise
             print(f"model {name} is not in the history: {exc}", flush=True)
             return True
+
+    def _tell_sweep(self, sweep_id: str) -> bool:
+        directory = SweepDirectory(self._workspace.sweep(sweep_id))
+        try:
+            mirrored_sweep.tell(self._server, self._experiment, directory, self._artifacts)
+        except NotFoundError:
+            return True
+        return directory.read().status != "running" or not held(directory.lock)
 
     def _forget(self, name: str) -> None:
         """Remove a run that was purged."""

@@ -7,9 +7,12 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from trainstack.errors import NotFoundError
+from trainstack.lifecycle.history.mirrored_sweep import parent
 from trainstack.lifecycle.runs.attempts import PastAttempt, past_attempts
 from trainstack.lifecycle.runs.plan import seconds
 from trainstack.lifecycle.runs.run import RunDirectory, RunRecord, RunRequest, Status
+from trainstack.lifecycle.sweeps.record import SweepDirectory
 from trainstack.tracking import files
 from trainstack.tracking.files import News
 from trainstack.tracking.server import TrackingServer
@@ -110,9 +113,9 @@ class MirroredRun:
         if "commit" in record.tags:
             tags["mlflow.source.git.commit"] = record.tags["commit"]
         if "sweep" in record.tags:
-            tags[_PARENT] = self._found(
-                "trainstack.sweep_id", record.tags["sweep"], record.tags["sweep"], record.created
-            )
+            sweep = SweepDirectory(self._directory.root.parents[1] / "sweeps" / record.tags["sweep"])
+            with contextlib.suppress(NotFoundError):
+                tags[_PARENT] = parent(self._server, self._experiment, sweep)
         for name, reference in request.datasets.items():
             tags[f"trainstack.dataset.{name}"] = f"version {reference.get('version', '?')}"
         self._server.log(self._id, tags=tags)

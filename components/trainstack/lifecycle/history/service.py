@@ -28,6 +28,8 @@ SWITCH = "TRAINSTACK_TRACKING"
 """Set to `off`, this variable keeps servers from being started by themselves; runs are kept all the same."""
 MODEL_NOTE = "model@"
 """Before a model's name, this makes the name of its note."""
+SWEEP_NOTE = "sweep@"
+"""Before a sweep's id, this makes the name of its note."""
 _PORTS = range(5100, 5500)
 _START_SECONDS = 300.0
 _END_SECONDS = 20.0

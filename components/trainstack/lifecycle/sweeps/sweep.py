@@ -12,6 +12,7 @@ from trainstack.errors import RunFailedError, TrainstackError
 from trainstack.launch.report import last_lines
 from trainstack.lifecycle import detached
 from trainstack.lifecycle.exclusion import alone, together
+from trainstack.lifecycle.history import service as history
 from trainstack.lifecycle.runs import snapshot
 from trainstack.lifecycle.sweeps.record import SweepDirectory, SweepRecord, SweepRequest
 from trainstack.lifecycle.workspace import Workspace
@@ -60,6 +61,7 @@ def submit(workspace: Workspace, request: SweepRequest, secrets: Mapping[str, st
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
             if _updated(directory) != before:
+                history.note(workspace, f"{history.SWEEP_NOTE}{directory.id}")
                 return directory
             time.sleep(TICK)
     said = (last_lines(directory.log, 1) or ["it wrote nothing"])[0]

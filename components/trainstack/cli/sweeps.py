@@ -1,0 +1,85 @@
+"""`trainstack sweeps`: what was searched, and what came of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from trainstack.cli import output, wording
+from trainstack.cli.command_group import command_group
+from trainstack.cli.options import JsonOption, WorkspaceOption, open_workspace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from trainstack.lifecycle.sweeps.record import SweepDirectory
+
+app = command_group("Sweeps: list, show, stop.")
+SweepArgument = Annotated[str, typer.Argument(metavar="SWEEP", help="A sweep's id, the start of one, or a name.")]
+
+
+@app.command("list")
+def list_all(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """List sweeps, newest first."""
+    from trainstack.lifecycle.sweeps.record import list_sweeps
+    from trainstack.lifecycle.sweeps.sweep import progress_line
+
+    opened = open_workspace(workspace)
+    found = list_sweeps(opened)
+    if as_json:
+        output.emit_json([record.model_dump(mode="json", exclude={"trials"}) for record in found])
+    elif found:
+        output.table(
+            ("id", "name", "status", "metric", "trials", "took"),
+            [(it.id, it.name, it.status, it.metric, progress_line(it), wording.took(it.spent)) for it in found],
+        )
+    else:
+        output.say(f"workspace {opened.name} has no sweeps yet: `pulumi up` makes them")
+
+
+@app.command("show")
+def show(sweep: SweepArgument, workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """Show a sweep and all its trials, the best first."""
+    from trainstack.lifecycle.sweeps.sweep import described, progress_line
+
+    record = _find(workspace, sweep).read()
+    if as_json:
+        output.emit_json(record.model_dump(mode="json"))
+        return
+    output.say(f"{record.name} ({record.id}) {record.status}: {progress_line(record)}")
+    sign = -1 if record.goal == "maximize" else 1
+    trials = sorted(record.trials, key=lambda it: (it.value is None, sign * (it.value or 0.0)))
+    rows: list[tuple[object, ...]] = []
+    for it in trials:
+        value = "" if it.value is None else wording.number(it.value)
+        rows.append((it.number, it.state, value, it.run_id, ", ".join(described(it.parameters)), it.reason))
+    output.table(("trial", "state", record.metric, "run", "parameters", "reason"), rows)
+    output.section("Importance", ("", ""), [(name, wording.number(share)) for name, share in record.importance.items()])
+
+
+@app.command("stop")
+def stop(sweep: SweepArgument, workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """Stop a sweep and its trials; the next `pulumi up` goes on with them."""
+    from trainstack.lifecycle.sweeps import sweep as sweeps
+
+    record = sweeps.stop(_find(workspace, sweep), "stopped by `trainstack sweeps stop`")
+    if as_json:
+        output.emit_json(record.model_dump(mode="json", exclude={"trials"}))
+        return
+    output.say(f"sweep {record.name} ({record.id}) {record.status}: {sweeps.progress_line(record)}")
+
+
+def _find(workspace: Path | None, reference: str) -> SweepDirectory:
+    from trainstack.errors import InvalidInputError, NotFoundError
+    from trainstack.lifecycle.sweeps.record import SweepDirectory, list_sweeps
+
+    opened = open_workspace(workspace)
+    records = list_sweeps(opened)
+    found = [it.id for it in records if it.id.startswith(reference)]
+    if len(found) > 1:
+        raise InvalidInputError(f"{reference!r} fits {len(found)} sweeps ({', '.join(found[:4])}): give more digits")
+    found += [it.id for it in records if it.name == reference]
+    if not found:
+        raise NotFoundError(f"no sweep {reference!r} in workspace {opened.name}: see `trainstack sweeps list`")
+    return SweepDirectory(opened.sweep(found[0]))
