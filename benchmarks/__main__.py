@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks import table
 from benchmarks.machine import RESULTS, description
 
-MODULES = ("preview", "run", "fingerprint", "environment", "horovod", "docker", "image", "serving")
+MODULES = ("preview", "run", "fingerprint", "environment", "horovod", "docker", "image", "serving", "history")
 
 
 def main() -> int:

@@ -38,23 +38,19 @@ def list_runs(
 ) -> None:
     """List runs, newest first."""
     from trainstack.cli.run_report import summary
-    from trainstack.lifecycle.runs.run import RunDirectory, history
+    from trainstack.lifecycle.runs import index
+    from trainstack.lifecycle.runs.run import RunDirectory
 
     opened = open_workspace(workspace)
-    every = history(opened)
-    records = [
-        record
-        for record in every
-        if (not status or record.status.value in status) and (name is None or record.name == name)
-    ]
-    found = [summary(RunDirectory(opened.run(record.id)), record) for record in records[:limit]]
+    records = index.newest(opened, status or (), name, limit)
+    found = [summary(RunDirectory(opened.run(record.id)), record) for record in records]
     if as_json:
         output.emit_json(found)
     elif found:
         columns = ("id", "name", "status", "created", "took", "metrics", "reason")
         output.table(columns, ([*_row(run)] for run in found))
-    elif every:
-        output.say(f"none of the {len(every)} runs of workspace {opened.name} fits")
+    elif every := index.count(opened):
+        output.say(f"none of the {every} runs of workspace {opened.name} fits")
     else:
         output.say(f"workspace {opened.name} has no runs yet: `pulumi up` makes them")
 

@@ -19,7 +19,7 @@ from trainstack.launch.report import last_lines
 from trainstack.lifecycle import detached
 from trainstack.lifecycle.exclusion import together
 from trainstack.lifecycle.history import service as history
-from trainstack.lifecycle.runs import placement, recovery, snapshot
+from trainstack.lifecycle.runs import index, placement, recovery, snapshot
 from trainstack.lifecycle.runs.following import follow
 from trainstack.lifecycle.runs.run import RunDirectory, RunRecord, RunRequest, Status
 from trainstack.lifecycle.workspace import Workspace
@@ -78,6 +78,7 @@ def _submit(workspace: Workspace, request: RunRequest, source: Path, secrets: di
         fcntl.flock(turn, fcntl.LOCK_EX)
         if _under_way(directory):
             return Submitted(directory, Outcome.ATTACHED)
+        index.forget(workspace, directory.id)
         note = ""
         if recovery.is_damaged(directory):
             record, note = recovery.recovered(directory, request)
@@ -107,6 +108,8 @@ def _submit(workspace: Workspace, request: RunRequest, source: Path, secrets: di
         attempts = record.attempt
         record.status, record.reason = Status.PREPARING, "starting"
         directory.write(record)
+        # Again: whoever listed runs between the two has put the end before this attempt back in.
+        index.forget(workspace, directory.id)
         history.note(workspace, directory.id)
         _start_supervisor(directory, secrets, attempts)
         history.want(workspace)
@@ -131,6 +134,7 @@ def stop(directory: RunDirectory, reason: str, *, wait: float | None = None) -> 
     ask_to_stop(directory, reason)
     if not directory.driven():
         # Nodes that outlived their supervisor get another, which ends them as any would.
+        index.forget(Workspace.open(directory.root.parents[1]), directory.id)
         _start_supervisor(directory, {}, directory.read().attempt)
     patience = directory.request().grace + 10 if wait is None else wait
     deadline = time.monotonic() + patience

@@ -1,0 +1,191 @@
+"""What logging costs a script, a sweep beside the same Optuna study by hand, and listing a hundred thousand runs.
+
+Usage: `python -m benchmarks.history [--runs N] [--trials N] [--steps N]`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.machine import description, in_turns, seconds
+from trainstack.lifecycle.compute import ComputeSpec
+from trainstack.lifecycle.environments import environment
+from trainstack.lifecycle.environments.environment import EnvironmentSpec
+from trainstack.lifecycle.runs import index, snapshot
+from trainstack.lifecycle.runs.fingerprint import RunEnvironment, RunSpec
+from trainstack.lifecycle.runs.record import RunRecord, RunRequest, Status
+from trainstack.lifecycle.runs.run import RunDirectory
+from trainstack.lifecycle.sweeps import sweep
+from trainstack.lifecycle.sweeps.record import Search, SweepRequest
+from trainstack.lifecycle.workspace import Workspace
+from trainstack.tracking import files
+
+# A step of 30 ms, as of a small network on a processor.
+LOGGING = """
+import sys, time
+import mlflow
+steps, logs = int(sys.argv[1]), sys.argv[2] == "log"
+if logs:
+    mlflow.log_metric("loss", 1.0, step=0)
+started = time.perf_counter()
+logging = 0.0
+for step in range(1, steps + 1):
+    end = time.perf_counter() + 0.03
+    while time.perf_counter() < end:
+        pass
+    if logs:
+        begun = time.perf_counter()
+        mlflow.log_metric("loss", 1 / step, step=step)
+        logging += time.perf_counter() - begun
+print(time.perf_counter() - started, logging)
+"""
+# What a trial does: a second of work.
+TRIAL = """
+import pathlib, sys, time
+rate = float(sys.argv[sys.argv.index("--rate") + 1])
+end = time.perf_counter() + float(sys.argv[sys.argv.index("--work") + 1])
+while time.perf_counter() < end:
+    pass
+score = 1 - (rate - 0.3) ** 2
+if len(sys.argv) > 5:
+    print(score)
+else:
+    import os
+    run = pathlib.Path(os.environ["MLFLOW_TRACKING_URI"].removeprefix("file://"), "0", "aa")
+    (run / "metrics").mkdir(parents=True)
+    (run / "meta.yaml").touch()
+    (run / "metrics" / "score").write_text(f"{int(time.time() * 1000)} {score} 1\\n")
+"""
+
+
+def logging_cost(root: Path, steps: int) -> None:
+    """A script that logs each step beside the same script that does not."""
+    spec = EnvironmentSpec.from_packages("logging", ["mlflow-skinny==3.17.2"])
+    python = environment.build(spec, environment.lock(spec)).python
+    script = root / "log_steps.py"
+    script.write_text(LOGGING)
+    variables = {name: value.replace("{rank}", "0") for name, value in files.variables(root / "logged").items()}
+    calls: list[float] = []
+
+    def run(how: str) -> float:
+        done = subprocess.run(
+            [python, script, str(steps), how],
+            env={**os.environ, **variables},
+            cwd=root,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        took, logging = (float(word) for word in done.stdout.split())
+        calls.append(logging / steps)
+        return took
+
+    ratios = [run("log") / run("none") for _ in range(3)]
+    calls = [call for call in calls if call]
+    print(
+        f"| logging {steps:,} steps of 30 ms | {statistics.median(ratios):.3f} of no logging "
+        f"| {statistics.median(calls) * 1e3:.2f} ms a call | at most 1.02 and 1 ms |"
+    )
+
+
+def sweep_beside_optuna(root: Path, trials: int, work: float) -> None:
+    """A sweep beside the same study by hand, which starts the same script for each trial, two at once."""
+    source = root / "source"
+    source.mkdir()
+    (source / "train.py").write_text(TRIAL)
+    spec = EnvironmentSpec.from_packages("tiny", ["six==1.17.0"])
+    lock = environment.lock(spec)
+    python = environment.build(spec, lock).python
+    run = RunRequest(
+        name="bench",
+        spec=RunSpec(
+            script="train.py",
+            files=snapshot.take(source).files,
+            arguments={"--work": str(work)},
+            environment=RunEnvironment(digest=lock.digest),
+        ),
+        environment={"spec": spec.model_dump(mode="json"), "lock": lock.model_dump(mode="json")},
+        compute=ComputeSpec(name="local", max_nodes=2).model_dump(),
+    )
+    space = {"--rate": {"kind": "uniform", "low": 0.0, "high": 1.0}}
+    asked = {"space": {"parameters": space}, "metric": "score", "max_trials": trials}
+
+    def ours() -> None:
+        workspace = Workspace.create(Path(tempfile.mkdtemp(dir=root)) / "ws", "ws")
+        request = SweepRequest(name="tune", search=Search.model_validate(asked), run=run, source=str(source))
+        sweep.follow(sweep.submit(workspace, request, {}))
+
+    def theirs() -> None:
+        by_hand = f"""
+import optuna, subprocess
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+def objective(trial):
+    words = [{str(python)!r}, {str(source / "train.py")!r}, "--rate", str(trial.suggest_float("rate", 0, 1))]
+    return float(subprocess.run([*words, "--work", "{work}"], capture_output=True, text=True, check=True).stdout)
+optuna.create_study(direction="maximize").optimize(objective, n_trials={trials}, n_jobs=2)
+"""
+        subprocess.run([sys.executable, "-c", by_hand], check=True)
+
+    pair = in_turns(ours, theirs, 1)
+    print(
+        f"| {trials} trials of {work:g} s, two at once | {statistics.median(pair.ours):.1f} s "
+        f"| {statistics.median(pair.theirs):.1f} s by hand | trials an hour {1 / pair.ratio:.2f} of by hand | 0.95 |"
+    )
+
+
+def listing(root: Path, runs: int) -> None:
+    """`trainstack runs list` with a filter over many runs."""
+    workspace = Workspace.create(root / "many", "many")
+    for number in range(runs):
+        run = RunDirectory(workspace.run(f"{number:016x}"))
+        run.root.mkdir(parents=True)
+        status = Status.FAILED if number % 1000 == 0 else Status.COMPLETED
+        record = RunRecord(
+            id=run.id,
+            name=f"net-{number % 50}",
+            status=status,
+            created=number,
+            updated=number,
+            duration=1.0,
+            metrics={"loss": 1 / (number + 1), "accuracy": 0.9},
+        )
+        (run.root / "run.json").write_text(record.model_dump_json())
+    first = seconds(lambda: index.newest(workspace, limit=1))
+    command = [sys.executable, "-m", "trainstack.cli", "runs", "list", "--status", "failed", "--limit", "50"]
+    command += ["--workspace", str(workspace.root)]
+    took = [seconds(lambda: subprocess.run(command, stdout=subprocess.DEVNULL, check=True)) for _ in range(5)]
+    size = (workspace.root / "cache" / "runs.db").stat().st_size / runs
+    print(
+        f"| `runs list` with a filter over {runs:,} runs | {statistics.median(took):.2f} s "
+        f"| first time {first:.1f} s | index {size:.0f} bytes a run | under 0.5 s |"
+    )
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description="Logging, sweeps and long histories.")
+    parser.add_argument("--runs", type=int, default=100_000)
+    parser.add_argument("--trials", type=int, default=20)
+    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--work", type=float, default=5.0)
+    options = parser.parse_args()
+    os.environ["TRAINSTACK_TRACKING"] = "off"
+    print(description())
+    root = Path(tempfile.mkdtemp(prefix="trainstack-benchmark-"))
+    try:
+        logging_cost(root, options.steps)
+        sweep_beside_optuna(root, options.trials, options.work)
+        listing(root, options.runs)
+    finally:
+        shutil.rmtree(root)
+
+
+if __name__ == "__main__":
+    main()
