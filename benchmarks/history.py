@@ -48,16 +48,15 @@ print(time.perf_counter() - started, logging)
 """
 # What a trial does: a second of work.
 TRIAL = """
-import pathlib, sys, time
+import os, pathlib, sys, time
 rate = float(sys.argv[sys.argv.index("--rate") + 1])
 end = time.perf_counter() + float(sys.argv[sys.argv.index("--work") + 1])
 while time.perf_counter() < end:
     pass
 score = 1 - (rate - 0.3) ** 2
-if len(sys.argv) > 5:
+if "MLFLOW_TRACKING_URI" not in os.environ:
     print(score)
 else:
-    import os
     run = pathlib.Path(os.environ["MLFLOW_TRACKING_URI"].removeprefix("file://"), "0", "aa")
     (run / "metrics").mkdir(parents=True)
     (run / "meta.yaml").touch()
