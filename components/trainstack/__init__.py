@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from trainstack.components.model import Model, ModelArgs, ResourceConfiguration
     from trainstack.components.sweep import Parameter, Sweep, SweepArgs, choice, integer, log_uniform, uniform
     from trainstack.components.training_run import TrainingRun, TrainingRunArgs
-    from trainstack.components.web_service import WebService, WebServiceArgs
+    from trainstack.components.web_service import KubernetesServiceArgs, WebService, WebServiceArgs
     from trainstack.components.workspace import Registry, Workspace, WorkspaceArgs
     from trainstack.errors import TrainstackError
 
@@ -34,6 +34,7 @@ __all__ = [
     "EnvironmentArgs",
     "Horovod",
     "KubernetesArgs",
+    "KubernetesServiceArgs",
     "Model",
     "ModelArgs",
     "MpiConfiguration",
@@ -67,6 +68,7 @@ _HOMES = {
     "EnvironmentArgs": "components.environment",
     "Horovod": "components.distribution",
     "KubernetesArgs": "components.compute",
+    "KubernetesServiceArgs": "components.web_service",
     "Model": "components.model",
     "ModelArgs": "components.model",
     "MpiConfiguration": "components.distribution",

@@ -60,9 +60,10 @@ def jobs(run: RunDirectory) -> list[dict[str, Any]]:
     return json.loads(answer.data)["items"]
 
 
-def left(run: RunDirectory) -> list[str]:
+def left(run: RunDirectory, namespace: str = CLUSTER.namespace) -> list[str]:
     """Pods, jobs and services that the cluster still has of a run."""
-    return [f"{thing.kind} {thing.name}" for thing in everything(_ACCESS, _selector(run))]
+    there = _ACCESS if namespace == CLUSTER.namespace else Access(Cluster(namespace=namespace))
+    return [f"{thing.kind} {thing.name}" for thing in everything(there, _selector(run))]
 
 
 def delete_pod(run: RunDirectory, index: int, *, grace: int | None = None) -> None:

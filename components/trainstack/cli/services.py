@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+import threading
+from typing import Annotated, Any
+
+import typer
 
 from trainstack.cli import output, wording
 from trainstack.cli.command_group import command_group
 from trainstack.cli.options import JsonOption, WorkspaceOption, open_workspace
+from trainstack.errors import InvalidInputError
 
-app = command_group("Web services: list.")
+app = command_group("Web services: list, forward.")
 
 
 @app.command("list")
@@ -47,3 +51,28 @@ def list_all(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> 
         )
     else:
         output.say(f"workspace {opened.name} has no services yet: `pulumi up` starts them")
+
+
+@app.command("forward")
+def forward(
+    name: Annotated[str, typer.Argument(help="The service.")],
+    port: Annotated[
+        int | None, typer.Option(help="Port of this machine; that of its scoring URI when left out.")
+    ] = None,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Lead a port of this machine to a service on a cluster, through the API server, until interrupted."""
+    from trainstack.lifecycle.services.service import find
+    from trainstack.targets.kubernetes.access import Access
+    from trainstack.targets.kubernetes.cluster import Cluster
+    from trainstack.targets.kubernetes.forward import forwarding
+
+    record = find(open_workspace(workspace), name)
+    if record.target != "kubernetes":
+        raise InvalidInputError(
+            f"service {name} is not on a cluster: it is reached at {record.scoring_uri}", field="name"
+        )
+    chosen = port or record.port
+    with forwarding(Access(record.cluster or Cluster()), record.object_name, chosen, output.say):
+        output.say(f"forwarding http://127.0.0.1:{chosen}/v1/models/{record.model_name}:predict; Ctrl+C ends it")
+        threading.Event().wait()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import pulumi
 
@@ -14,6 +14,33 @@ from trainstack.provider.handles import WebServiceHandle
 
 
 @dataclass(kw_only=True)
+class KubernetesServiceArgs:
+    """How a web service runs on a cluster.
+
+    Attributes:
+        engine: `deployment`, or `kserve` for an InferenceService where the cluster serves that.
+        min_replicas: Pods at least.
+        max_replicas: Pods at most; more than `min_replicas` makes an autoscaler on CPU.
+        target_cpu: Percent of the requested CPU at which the autoscaler adds pods.
+        expose: `port-forward` (`trainstack services forward`), `node-port` or `ingress`.
+        node_port: The port of every node, 30000 to 32767; the cluster chooses when left out.
+        host: The name that an Ingress answers to.
+        ingress_class: The class of the Ingress.
+        tls_secret: The Secret with the Ingress's certificate.
+    """
+
+    engine: str = "deployment"
+    min_replicas: int = 1
+    max_replicas: int = 1
+    target_cpu: int = 70
+    expose: str = "port-forward"
+    node_port: int | None = None
+    host: str | None = None
+    ingress_class: str | None = None
+    tls_secret: str | None = None
+
+
+@dataclass(kw_only=True)
 class WebServiceArgs:
     """Arguments of a web service.
 
@@ -21,7 +48,8 @@ class WebServiceArgs:
         model: The model to serve.
         port: Its port; a free one is chosen, and kept, when left out.
         compute: Where it runs; a process of this machine when left out. With target `docker` it is a container, and the
-            port is one of the engine's machine.
+            port is one of the engine's machine. With target `kubernetes` it is a Deployment.
+        kubernetes: How it runs on a cluster, for a compute with target `kubernetes`.
         server: `trainstack`, or `tensorflow-serving`, which needs a compute with target `docker`.
         server_image: The image of TensorFlow Serving; the one for the model's TensorFlow when left out.
         host: The address to listen on. Another than 127.0.0.1 takes a key.
@@ -40,6 +68,7 @@ class WebServiceArgs:
     model: Model
     port: pulumi.Input[int] = 0
     compute: Compute | None = None
+    kubernetes: KubernetesServiceArgs | None = None
     server: pulumi.Input[str] = "trainstack"
     server_image: pulumi.Input[str] | None = None
     host: pulumi.Input[str] = "127.0.0.1"
@@ -109,14 +138,22 @@ class WebService(Component):
             "runtime": args.runtime,
             "workers": args.workers,
         }
+        props = {key: value for key, value in props.items() if value is not None}
+        before: list[pulumi.Resource | None] = [compute]
+        made = None
+        if compute is not None and compute.spec["target"] == "kubernetes":
+            from trainstack.components.cluster_service import ClusterService
+
+            made = ClusterService(name, asdict(args.kubernetes or KubernetesServiceArgs()), props, compute, self)
+            props = made.served
+            before += made.objects
+        elif args.kubernetes is not None:
+            props["serving"] = asdict(args.kubernetes)
         self._resource = _Resource(
-            WebServiceHandle(),
-            name,
-            {key: value for key, value in props.items() if value is not None},
-            pulumi.ResourceOptions.merge(self._child_options([compute]), secret),
+            WebServiceHandle(), name, props, pulumi.ResourceOptions.merge(self._child_options(before), secret)
         )
         self.scoring_uri = self._resource.scoring_uri
-        self.key = self._resource.key
+        self.key = made.key if made else self._resource.key
         self.runtime = self._resource.served_runtime
         self.runtime_reason = self._resource.runtime_reason
         self.register_outputs(

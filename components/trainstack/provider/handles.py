@@ -136,6 +136,18 @@ class WebServiceHandle(Handle):
     provider = "web_service:WebServiceProvider"
 
 
+class ServiceImageHandle(Handle):
+    """Names `ServiceImageProvider`."""
+
+    provider = "service_image:ServiceImageProvider"
+
+
+class KubectlHandle(Handle):
+    """Names `KubectlProvider`."""
+
+    provider = "kubectl:KubectlProvider"
+
+
 class ExistingDatasetHandle(Handle):
     """Names `ExistingDatasetProvider`."""
 

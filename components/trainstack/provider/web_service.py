@@ -34,6 +34,7 @@ class WebServiceProvider(LifecycleProvider):
     content = (
         "model_name", "model_version", "model_digest", "port", "host", "traffic", "mirror", "labels", "key_rotation",
         "tls_certificate", "tls_key", "capture", "runtime", "workers", "server", "server_image",
+        "serving", "image", "object_name",
     )  # fmt: skip
 
     def accept(self, news: Properties) -> Properties:
@@ -43,7 +44,7 @@ class WebServiceProvider(LifecycleProvider):
         if spec is None:
             return news
         _check_place(spec)
-        if not spec.is_local and not news.get("key_rotation"):
+        if not spec.is_local and spec.target != "kubernetes" and not news.get("key_rotation"):
             raise InvalidInputError(
                 f"web service {spec.name}: host {spec.host} is not this machine alone, so it takes a key: "
                 "set key_rotation to any text",
@@ -60,7 +61,7 @@ class WebServiceProvider(LifecycleProvider):
 
     def compare(self, olds: Properties, news: Properties) -> DiffResult:
         """Also look whether it is to run elsewhere."""
-        moved = changed(("target", "docker_host"), images.place(olds), images.place(news))
+        moved = changed(("target", "docker_host", "kubernetes"), images.place(olds), images.place(news))
         before: list[str] = olds.get("drift") or []
         drift = [*before, *(f"its compute's {name} changed" for name in moved)]
         return super().compare({**olds, "drift": drift}, news)
@@ -102,6 +103,11 @@ class WebServiceProvider(LifecycleProvider):
         served = model.find(workspace, inputs["model_name"], int(inputs["model_version"]))
         if spec.target == "docker":
             record = self._serve_from_container(inputs, spec, served)
+        elif spec.target == "kubernetes":
+            from trainstack.lifecycle.services import cluster as cluster_service
+
+            self._leave_container(inputs, spec)
+            record = cluster_service.start(workspace, spec, served, inputs["image"], shown.progress)
         else:
             self._leave_container(inputs, spec)
             runtime = environment.get_curated(service.environment_of(service.served_models(workspace, spec, served)))
@@ -156,11 +162,21 @@ class WebServiceProvider(LifecycleProvider):
 def placed(inputs: Properties) -> Properties:
     """A service's inputs with where it runs, which its compute says."""
     place = images.place(inputs)
-    return {**inputs, "target": place.get("target"), "docker_host": place.get("docker_host")}
+    where = {"target": place.get("target"), "docker_host": place.get("docker_host"), "cluster": place.get("kubernetes")}
+    return {**inputs, **where}
 
 
 def _check_place(spec: service.ServiceSpec) -> None:
     """Refuse what there is on one kind of compute only."""
+    if spec.serving is not None and spec.target != "kubernetes":
+        raise InvalidInputError(
+            f"web service {spec.name}: kubernetes is for a compute with target 'kubernetes': leave it out",
+            field="kubernetes",
+        )
+    if spec.target == "kubernetes" and spec.server != "trainstack":
+        raise InvalidInputError(
+            f"web service {spec.name}: server {spec.server!r} is for a compute with target 'docker'", field="server"
+        )
     if spec.target == "local" and spec.server != "trainstack":
         raise InvalidInputError(
             f"web service {spec.name}: server {spec.server!r} runs in a container only: give a compute with target "

@@ -85,7 +85,18 @@ def ensure(
         return Image(
             reference=lock.image, python=image_python.interpreter(client, lock.image, spec.image or lock.image)
         )
-    wanted = plan(spec, lock, engine.facts(client).system, gpu=gpu)
+    reference = made(plan(spec, lock, engine.facts(client).system, gpu=gpu), client, registry, progress)
+    if spec.only_image:
+        return Image(reference=reference, python=image_python.interpreter(client, reference, f"of {spec.name}"))
+    return Image(reference=reference)
+
+
+def made(wanted: Plan, client: Client, registry: Registry | None, progress: Progress = quiet) -> str:
+    """Have a planned image on an engine, and in the registry where there is one; gives its reference by digest.
+
+    Raises:
+        TrainstackError: The engine or the registry does not answer, or the build failed.
+    """
     _touch(wanted)
     reference = _found(client, wanted, registry, progress)
     if reference is None:
@@ -95,9 +106,7 @@ def ensure(
         ):
             found = _found(client, wanted, registry, progress)
             reference = found or _built(client, wanted, registry, progress)
-    if spec.only_image:
-        return Image(reference=reference, python=image_python.interpreter(client, reference, f"of {spec.name}"))
-    return Image(reference=reference)
+    return reference
 
 
 def pulled(client: Client, name: str, registry: Registry | None, progress: Progress = quiet) -> Image:

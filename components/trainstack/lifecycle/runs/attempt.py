@@ -59,6 +59,8 @@ class Attempt:
             with self._stage(Status.RUNNING, again), self._ended(training):
                 placement.note(self._directory, self._compute)
                 training.start(runtime, record.attempt, self._secrets)
+                # What the start waited for is over.
+                self._waiting(again)
                 training.wait(self._watch.check)
         self._finalize()
         record.duration = time.monotonic() - started

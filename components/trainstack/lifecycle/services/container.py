@@ -39,7 +39,8 @@ from trainstack.targets.docker.engine import Client
 from trainstack.targets.docker.service import FOLDER, PORT, Server
 
 # Python's and TensorFlow's own need, for more than one process, whatever the model.
-_LEAST_MEMORY_GIB = 2.0
+LEAST_MEMORY_GIB = 2.0
+"""Memory of a server at least, in GiB, whatever its model."""
 _HEALTH = (
     "import json, sys, urllib.request as r; "
     f"said = json.load(r.urlopen('http://127.0.0.1:{PORT}/healthz', timeout=5)); "
@@ -238,7 +239,7 @@ def described(workspace: Workspace, spec: ServiceSpec, model: ModelRecord, image
         port=port,
         content=lambda: _content(spec, plan, models),
         cpus=asked.cpu if asked else None,
-        memory=max(asked.memory_in_gb, _LEAST_MEMORY_GIB) * 2**30 if asked else None,
+        memory=max(asked.memory_in_gb, LEAST_MEMORY_GIB) * 2**30 if asked else None,
         environment={"TF_CPP_MIN_LOG_LEVEL": "2"},
     )
 
@@ -276,14 +277,12 @@ def _content(spec: ServiceSpec, plan: Plan, models: Sequence[ModelRecord]) -> IO
     def anyones(member: tarfile.TarInfo) -> tarfile.TarInfo:
         member.uid = member.gid = 0
         member.uname = member.gname = ""
+        # One that tells no time makes the same layer of the same files.
+        member.mtime = 0
         member.mode = 0o755 if member.isdir() else 0o644
         return member
 
     with tarfile.open(fileobj=packed, mode="w") as tar:
-        for model in models:
-            for name in model.files:
-                path = f"{_place(model.name, model.version)}/{name}"
-                tar.add(Path(model.path) / name, path.removeprefix(f"{FOLDER}/"), filter=anyones)
         if spec.server == "trainstack":
             for path in server_code.files():
                 tar.add(path, f"serving/{path.name}", filter=anyones)
@@ -291,5 +290,10 @@ def _content(spec: ServiceSpec, plan: Plan, models: Sequence[ModelRecord]) -> IO
                 written.write(json.dumps(plan.to_json()).encode())
                 written.flush()
                 tar.add(written.name, "plan.json", filter=anyones)
+        # Last: Docker takes what begins with a name too long for a plain header for no archive.
+        for model in models:
+            for name in model.files:
+                path = f"{_place(model.name, model.version)}/{name}"
+                tar.add(Path(model.path) / name, path.removeprefix(f"{FOLDER}/"), filter=anyones)
     packed.seek(0)
     return packed

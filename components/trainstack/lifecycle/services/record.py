@@ -13,6 +13,8 @@ from trainstack.errors import TrainstackError
 from trainstack.lifecycle.models.record import ModelRecord
 from trainstack.lifecycle.workspace import Workspace
 from trainstack.store.atomic import disk_errors, read_json, write_json
+from trainstack.targets.kubernetes.cluster import Cluster
+from trainstack.targets.kubernetes.serving import ServingSpec
 
 _RECORD = "service.json"
 LATEST = "latest"
@@ -37,8 +39,11 @@ class ServiceSpec(BaseModel):
         workers: Processes that answer; None for what the model asks for, at most one a core.
         start_timeout: Seconds that the model has to load and answer.
         drain_timeout: Seconds that requests in flight have to finish when the service stops.
-        target: Where it runs: `local`, a process of this machine, or `docker`, a container.
+        target: Where it runs: `local`, a process of this machine, `docker`, a container, or `kubernetes`, pods.
         docker_host: The engine's address, for `docker`.
+        cluster: Which cluster, for `kubernetes`.
+        serving: How it runs there.
+        object_name: What its objects there are called.
         server: `trainstack`, or `tensorflow-serving`, which only containers have.
         server_image: The image of TensorFlow Serving.
     """
@@ -59,8 +64,11 @@ class ServiceSpec(BaseModel):
     workers: int | None = Field(default=None, gt=0, le=64)
     start_timeout: float = Field(default=180.0, gt=0)
     drain_timeout: int = Field(default=20, gt=0)
-    target: Literal["local", "docker"] = "local"
+    target: Literal["local", "docker", "kubernetes"] = "local"
     docker_host: str | None = None
+    cluster: Cluster | None = None
+    serving: ServingSpec | None = None
+    object_name: str = ""
     server: Literal["trainstack", "tensorflow-serving"] = "trainstack"
     server_image: str | None = None
 
@@ -124,8 +132,11 @@ class ServiceRecord(BaseModel):
     status: Literal["starting", "running", "stopped", "failed"]
     started: str | None = None
     python: str
-    target: Literal["local", "docker"] = "local"
+    target: Literal["local", "docker", "kubernetes"] = "local"
     docker_host: str | None = None
+    cluster: Cluster | None = None
+    serving: ServingSpec | None = None
+    object_name: str = ""
     image: str | None = None
     container: str | None = None
     folder: str = Field(exclude=True)

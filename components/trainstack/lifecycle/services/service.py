@@ -241,6 +241,11 @@ def stop(workspace: Workspace, name: str) -> None:
 
         container_service.stop(workspace, record, drain)
         return
+    if record is not None and record.target == "kubernetes":
+        from trainstack.lifecycle.services import cluster as cluster_service
+
+        cluster_service.stop(record)
+        return
     with alone(folder / "lock", lambda: None):
         process.terminate(process.living(folder), drain=drain)
         process.sweep(folder)
@@ -259,6 +264,10 @@ def status(workspace: Workspace, name: str) -> ServiceStatus:
         from trainstack.lifecycle.services import container as container_service
 
         return container_service.status(workspace, record)
+    if record.target == "kubernetes":
+        from trainstack.lifecycle.services import cluster as cluster_service
+
+        return cluster_service.status(record)
     servers = process.living(Path(record.folder))
     if not servers:
         return ServiceStatus(state="down", detail=f"service {name} is not running; its log is {record.log}")

@@ -22,6 +22,20 @@ CONTROL = "/trainstack/courier"
 LAYOUT = Layout.below(GIVEN, WRITTEN)
 KEEP_SECONDS = 24 * 3600
 """How long a pod waits for somebody to hand over what it needs, or to fetch what it has."""
+POD_RIGHTS = {
+    "runAsNonRoot": True,
+    "runAsUser": USER,
+    "runAsGroup": USER,
+    "fsGroup": USER,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+"""Who the processes of a pod are."""
+CONTAINER_RIGHTS = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+"""What the processes of a container may."""
 _MINUTE = 60
 _COURIER = {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "500m", "memory": "256Mi"}}
 _SPOT = (
@@ -118,13 +132,7 @@ def _pod(home: Home, gang: GangSpec, cluster: Cluster, grace: int, low_priority:
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": grace,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": USER,
-            "runAsGroup": USER,
-            "fsGroup": USER,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": POD_RIGHTS,
         "containers": [_node(gang), _courier(gang)],
         "volumes": [
             {"name": "given", "emptyDir": {}},
@@ -212,9 +220,5 @@ def _container(gang: GangSpec, name: str) -> dict[str, Any]:
         "image": gang.runtime.image,
         "command": [python],
         "env": [{"name": key, "value": text} for key, text in environment.items()],
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": CONTAINER_RIGHTS,
     }

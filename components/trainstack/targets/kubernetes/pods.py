@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 from trainstack.targets.kubernetes import labels
@@ -130,10 +131,10 @@ def running(pod: dict[str, Any]) -> bool:
     return all("running" in state(pod, name) for name in (labels.NODE, labels.COURIER))
 
 
-def waits_for(pod: dict[str, Any]) -> tuple[str, bool]:
+def waits_for(pod: dict[str, Any], containers: Sequence[str] = (labels.NODE, labels.COURIER)) -> tuple[str, bool]:
     """Why a pod does not run yet, in the cluster's own words, and whether waiting cannot help."""
     status = part(pod, "status")
-    for name in (labels.NODE, labels.COURIER):
+    for name in containers:
         found = state(pod, name)
         if waiting := found.get("waiting"):
             reason, message = str(waiting.get("reason") or ""), _line(waiting.get("message"))

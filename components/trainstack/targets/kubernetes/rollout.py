@@ -1,0 +1,193 @@
+"""How a declared service does on its cluster: whether its pods serve the model asked for, and what they wait for."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from trainstack.errors import TrainstackError
+from trainstack.targets.kubernetes.access import ANSWER_SECONDS, Access
+from trainstack.targets.kubernetes.objects import part, parts
+from trainstack.targets.kubernetes.pods import waits_for
+from trainstack.targets.kubernetes.serving import INSTANCE, MODEL
+
+_TICK = 1.0
+_KSERVE = ("serving.kserve.io", "v1beta1", "inferenceservices")
+
+
+@dataclass(frozen=True)
+class Served:
+    """What a service's object says.
+
+    Attributes:
+        digest: The digest of the model that its pods are to serve.
+        available: Whether a pod answers.
+        complete: Whether every pod serves that model and no older one is left.
+        url: Its own address, where it gives one.
+    """
+
+    digest: str
+    available: bool
+    complete: bool
+    url: str = ""
+
+
+def deployment(access: Access, name: str) -> Served | None:
+    """Ask for a service's Deployment; none when there is none.
+
+    Raises:
+        TrainstackError: The cluster does not answer.
+    """
+    from kubernetes import client
+
+    apps: Any = client.AppsV1Api(access.client())
+    found = _found(access, lambda: apps.read_namespaced_deployment(name, access.namespace, **_PLAIN))
+    if found is None:
+        return None
+    status, wanted = part(found, "status"), int(found["spec"].get("replicas") or 0)
+    seen = int(status.get("observedGeneration") or 0) >= int(found["metadata"]["generation"])
+    updated, all_, ready = (int(status.get(it) or 0) for it in ("updatedReplicas", "replicas", "availableReplicas"))
+    digest = str(part(found, "spec", "template", "metadata", "annotations").get(MODEL, ""))
+    return Served(digest, ready > 0, seen and updated == all_ == ready and ready >= wanted)
+
+
+def inference_service(access: Access, name: str) -> Served | None:
+    """Ask for a service's InferenceService; none when there is none.
+
+    Raises:
+        TrainstackError: The cluster does not answer.
+    """
+    from kubernetes import client
+
+    custom: Any = client.CustomObjectsApi(access.client())
+    group, version, plural = _KSERVE
+    found = _found(
+        access,
+        lambda: custom.get_namespaced_custom_object(
+            group, version, access.namespace, plural, name, _request_timeout=ANSWER_SECONDS
+        ),
+    )
+    if found is None:
+        return None
+    ready = any(it["type"] == "Ready" and it["status"] == "True" for it in parts(found, "status", "conditions"))
+    digest = str(part(found, "spec", "predictor", "annotations").get(MODEL, ""))
+    return Served(digest, ready, ready, str(part(found, "status").get("url") or ""))
+
+
+def service(access: Access, name: str) -> dict[str, Any]:
+    """A service's Service.
+
+    Raises:
+        TrainstackError: There is none, or the cluster does not answer.
+    """
+    found = _found(access, lambda: access.core.read_namespaced_service(name, access.namespace, **_PLAIN))
+    if found is None:
+        raise TrainstackError(f"the cluster has no Service {name} in namespace {access.namespace}")
+    return found
+
+
+def node_address(access: Access) -> str:
+    """An address that ports of nodes are reached at: a node's outer one, else its inner one, else the API server's."""
+    try:
+        with access.errors("looking for nodes"):
+            nodes: dict[str, Any] = json.loads(access.core.list_node(**_PLAIN).data)
+    except TrainstackError:
+        nodes = dict[str, Any]()
+    for kind in ("ExternalIP", "InternalIP"):
+        for node in parts(nodes, "items"):
+            for address in parts(node, "status", "addresses"):
+                if address["type"] == kind:
+                    return str(address["address"])
+    return urlsplit(str(access.configuration.host)).hostname or "127.0.0.1"
+
+
+def await_deployment(access: Access, name: str, digest: str, seconds: float, progress: Callable[[str], None]) -> None:
+    """Wait until all pods of a Deployment serve a model.
+
+    Args:
+        access: The cluster.
+        name: The Deployment.
+        digest: The model's.
+        seconds: How long.
+        progress: Told what is waited for.
+
+    Raises:
+        TrainstackError: They do not come to it; says why in the cluster's own words.
+    """
+    began = time.monotonic()
+    while True:
+        found = deployment(access, name)
+        if found is not None and found.digest == digest and found.complete:
+            return
+        reason, hopeless = _why(access, name, digest) if found else ("its Deployment is being made", False)
+        waited = time.monotonic() - began
+        if hopeless or waited > seconds:
+            kept = "; the pods that served before go on" if found and found.available else ""
+            raise TrainstackError(f"its pods did not come to serve the model within {waited:.0f} s: {reason}{kept}")
+        progress(f"waiting for its pods: {reason}")
+        time.sleep(_TICK)
+
+
+def await_inference_service(access: Access, name: str, seconds: float, progress: Callable[[str], None]) -> str:
+    """Wait until an InferenceService is ready; gives its address.
+
+    Raises:
+        TrainstackError: It does not become so.
+    """
+    began = time.monotonic()
+    while (waited := time.monotonic() - began) < seconds:
+        found = inference_service(access, name)
+        if found is not None and found.complete and found.url:
+            return found.url.rstrip("/")
+        progress(f"waiting for InferenceService {name}, {waited:.0f} s")
+        time.sleep(_TICK)
+    raise TrainstackError(f"InferenceService {name} is not ready after {seconds:g} s: `kubectl describe` tells why")
+
+
+_PLAIN: dict[str, Any] = {"_preload_content": False, "_request_timeout": ANSWER_SECONDS}
+
+
+def _found(access: Access, ask: Callable[[], Any]) -> dict[str, Any] | None:
+    from kubernetes.client.exceptions import ApiException
+
+    with access.errors("asking for a service"):
+        try:
+            answer = ask()
+        except ApiException as exc:
+            refused: Any = exc
+            if refused.status == 404:
+                return None
+            raise
+    return cast("dict[str, Any]", answer if isinstance(answer, dict) else json.loads(answer.data))
+
+
+def _why(access: Access, name: str, digest: str) -> tuple[str, bool]:
+    """What the pods that are to serve a model wait for, and whether waiting cannot help."""
+    selected = _found(
+        access,
+        lambda: access.core.list_namespaced_pod(access.namespace, label_selector=f"{INSTANCE}={name}", **_PLAIN),
+    )
+    for pod in parts(selected, "items"):
+        if part(pod, "metadata", "annotations").get(MODEL) == digest and not _ready(pod):
+            return waits_for(pod, ("server",))
+    return _refused(access, name) or "the old ones end", False
+
+
+def _ready(pod: dict[str, Any]) -> bool:
+    return any(it["type"] == "Ready" and it["status"] == "True" for it in parts(pod, "status", "conditions"))
+
+
+def _refused(access: Access, name: str) -> str:
+    """Why the cluster makes no pods: a quota, say."""
+    from kubernetes import client
+
+    apps: Any = client.AppsV1Api(access.client())
+    found = _found(access, lambda: apps.read_namespaced_deployment(name, access.namespace, **_PLAIN))
+    for condition in parts(found, "status", "conditions"):
+        if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
+            return " ".join(str(condition.get("message") or "").split())[:400]
+    return ""

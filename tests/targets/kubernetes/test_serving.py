@@ -1,0 +1,151 @@
+"""The objects of a web service: what a cluster is asked for."""
+
+import json
+
+import pytest
+from tests.lifecycle.kubernetes_runs import needs_cluster
+
+from trainstack.errors import InvalidInputError
+from trainstack.targets.kubernetes.access import Access
+from trainstack.targets.kubernetes.cluster import Cluster
+from trainstack.targets.kubernetes.serving import INSTANCE, MODEL, ServingSpec, checked, object_name, objects
+
+CONTAINER = {
+    "image": "registry.example.com/team/trainstack-environment@sha256:" + "0" * 64,
+    "command": ["python", "/service/serving"],
+    "health": ["python", "-c", "pass"],
+    "digest": "d" * 64,
+    "cpu": "1000m",
+    "memory": "2048Mi",
+}
+CLUSTER = Cluster(namespace="trainstack-tests")
+
+
+def rendered(**asked):
+    return objects("mnist-shop-prod", "mnist", "prod", CLUSTER, ServingSpec(**asked), CONTAINER)
+
+
+def pod(found):
+    return found["Deployment"]["spec"]["template"]
+
+
+def test_a_pod_is_ready_only_when_it_serves_the_very_model():
+    template = pod(rendered())
+    [server] = template["spec"]["containers"]
+    assert server["readinessProbe"]["exec"]["command"] == CONTAINER["health"]
+    assert template["metadata"]["annotations"] == {MODEL: "d" * 64}
+
+
+def test_a_pod_goes_only_when_another_answers_and_lingers_for_those_who_do_not_know_yet():
+    found = rendered()
+    assert found["Deployment"]["spec"]["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
+    spec = pod(found)["spec"]
+    assert spec["containers"][0]["lifecycle"]["preStop"]["exec"]["command"] == ["sleep", "5"]
+    assert spec["terminationGracePeriodSeconds"] > 20 + 5
+
+
+def test_a_pod_is_not_root_and_has_no_rights():
+    spec = pod(rendered())["spec"]
+    assert spec["securityContext"]["runAsNonRoot"]
+    assert spec["automountServiceAccountToken"] is False
+    rights = spec["containers"][0]["securityContext"]
+    assert rights["readOnlyRootFilesystem"]
+    assert rights["capabilities"] == {"drop": ["ALL"]}
+    assert rights["allowPrivilegeEscalation"] is False
+
+
+def test_every_selector_means_the_pods_of_this_service_alone():
+    found = rendered(expose="node-port", node_port=30080)
+    assert pod(found)["metadata"]["labels"][INSTANCE] == "mnist-shop-prod"
+    mine = {INSTANCE: "mnist-shop-prod"}
+    assert found["Service"]["spec"]["selector"] == mine
+    for kind, field in (
+        ("PodDisruptionBudget", "selector"),
+        ("NetworkPolicy", "podSelector"),
+        ("Deployment", "selector"),
+    ):
+        assert found[kind]["spec"][field] == {"matchLabels": mine}
+
+
+def test_more_pods_at_most_than_at_least_make_an_autoscaler_which_then_has_the_number():
+    assert "HorizontalPodAutoscaler" not in rendered(min_replicas=2, max_replicas=2)
+    assert rendered(min_replicas=2, max_replicas=2)["Deployment"]["spec"]["replicas"] == 2
+    found = rendered(min_replicas=2, max_replicas=5, target_cpu=60)
+    assert "replicas" not in found["Deployment"]["spec"]
+    scaler = found["HorizontalPodAutoscaler"]["spec"]
+    assert (scaler["minReplicas"], scaler["maxReplicas"]) == (2, 5)
+    assert scaler["metrics"][0]["resource"]["target"]["averageUtilization"] == 60
+
+
+def test_only_what_is_exposed_is_reached_from_elsewhere():
+    assert rendered()["NetworkPolicy"]["spec"]["ingress"][0]["from"] == [{"podSelector": {}}]
+    assert rendered()["NetworkPolicy"]["spec"]["egress"] == []
+    assert "from" not in rendered(expose="node-port")["NetworkPolicy"]["spec"]["ingress"][0]
+    ingress = rendered(expose="ingress", host="mnist.example.com", tls_secret="cert")["Ingress"]["spec"]
+    assert ingress["tls"] == [{"hosts": ["mnist.example.com"], "secretName": "cert"}]
+    assert ingress["rules"][0]["host"] == "mnist.example.com"
+
+
+def test_kserve_gets_one_inference_service_with_the_same_container():
+    [(kind, found)] = rendered(engine="kserve", max_replicas=3).items()
+    assert (kind, found["apiVersion"]) == ("InferenceService", "serving.kserve.io/v1beta1")
+    predictor = found["spec"]["predictor"]
+    assert (predictor["minReplicas"], predictor["maxReplicas"]) == (1, 3)
+    assert predictor["containers"][0]["image"] == CONTAINER["image"]
+    assert predictor["containers"][0]["name"] == "kserve-container"
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"min_replicas": 3, "max_replicas": 2}, "max_replicas 2 is under min_replicas 3"),
+        ({"expose": "ingress"}, "an ingress takes a host"),
+        ({"host": "a.example.com"}, "a host an ingress"),
+        ({"node_port": 30001}, "node_port is for expose='node-port'"),
+        ({"node_port": 80, "expose": "node-port"}, "node_port: .*30000"),
+        ({"expose": "ingress", "host": "not a host"}, "is no name of a host"),
+        ({"replicas": 1}, "replicas: "),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(asked, said):
+    with pytest.raises(InvalidInputError, match=said) as caught:
+        checked(asked)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_name_that_a_cluster_cannot_have_is_refused():
+    assert object_name("Mnist_v2", "shop", "prod") == "mnist-v2-shop-prod"
+    with pytest.raises(InvalidInputError, match="longer than the 52 characters"):
+        object_name("a" * 40, "project", "production")
+    with pytest.raises(InvalidInputError, match="begins with a letter"):
+        object_name("4711", "shop", "prod")
+
+
+@needs_cluster
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"min_replicas": 2, "max_replicas": 5, "expose": "node-port"},
+        {"expose": "ingress", "host": "mnist.example.com", "ingress_class": "nginx", "tls_secret": "cert"},
+    ],
+)
+def test_a_real_api_server_takes_every_object_as_it_stands(asked):
+    from kubernetes import dynamic
+
+    access = Access(CLUSTER)
+    access.ensure_namespace()
+    server = dynamic.DynamicClient(access.client())
+    for thing in rendered(**asked).values():
+        kind = server.resources.get(api_version=thing["apiVersion"], kind=thing["kind"])
+        # Strictly: a field that it does not know is an error.
+        made = server.server_side_apply(
+            kind,
+            body=json.loads(json.dumps(thing)),
+            namespace=CLUSTER.namespace,
+            name=thing["metadata"]["name"],
+            field_manager="trainstack-tests",
+            dry_run="All",
+            field_validation="Strict",
+        )
+        assert made.metadata.name == "mnist-shop-prod"
