@@ -18,6 +18,9 @@ def examples():
             yield pytest.param(block, id=f"{page.relative_to(REPOSITORY / 'docs')}-{number}")
 
 
+_CONTAINER = ("image", "command", "health", "digest", "cpu", "memory")
+
+
 class Answers(mocks.Mocks):
     def new_resource(self, args):
         if args.typ == "pulumi:pulumi:StackReference":
@@ -29,6 +32,7 @@ class Answers(mocks.Mocks):
             "digest": "d" * 64,
             "directory": "runs/r",
             "run_id": "r",
+            **({"container": dict.fromkeys(_CONTAINER, "-")} if args.typ.endswith(":ServiceImage") else {}),
             **({"files": {"points.csv": "0" * 64}} if args.typ.endswith(":Dataset") else {}),
         }
 
