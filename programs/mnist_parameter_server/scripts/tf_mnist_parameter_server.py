@@ -109,7 +109,7 @@ def main():
     test = load(args.data_folder, "t10k-images-idx3-ubyte"), load(args.data_folder, "t10k-labels-idx1-ubyte")
     kept = tf.train.Checkpoint(model=model, optimizer=optimizer, epoch=epoch)
     # The chief reads and writes all of it, whether or not the servers share a disk with it.
-    here = tf.train.CheckpointOptions(experimental_io_device="/job:localhost")
+    here = tf.train.CheckpointOptions(experimental_io_device="/job:chief")
     manager = None
     if checkpoints := os.environ.get("TRAINSTACK_CHECKPOINT_DIR"):
         manager = tf.train.CheckpointManager(kept, checkpoints, max_to_keep=1)
