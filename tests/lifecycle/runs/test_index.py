@@ -1,5 +1,7 @@
 """The index of runs says what the records say."""
 
+import os
+
 import pytest
 from tests.lifecycle.sample_runs import printed
 from tests.waiting import until
@@ -40,6 +42,18 @@ def test_new_and_removed_runs_are_noticed(many):
     (many.run(f"{0:016x}") / "run.json").unlink()
     many.run(f"{0:016x}").rmdir()
     assert [record.created for record in index.newest(many)] == [9, 6, 5, 4, 3, 2, 1]
+
+
+def test_a_folder_that_did_not_change_is_not_listed_again_and_yet_nothing_is_missed(many, monkeypatch):
+    os.utime(many.runs, (1_000_000, 1_000_000))
+    assert len(index.newest(many)) == 7
+    with monkeypatch.context() as patched:
+        patched.setattr(index, "_ids", pytest.fail)
+        index.forget(many, f"{3:016x}")
+        placed(many, 3, Status.FAILED)
+        assert {record.created: record.status for record in index.newest(many)}[3] is Status.FAILED
+    placed(many, 8)
+    assert index.newest(many)[0].created == 8
 
 
 def test_a_damaged_index_is_no_harm(many):

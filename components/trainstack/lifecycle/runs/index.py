@@ -1,7 +1,8 @@
 """An index over the records of all runs, so that a history of many thousands is listed at once.
 
 It is a cache: any of it may be deleted at any time. A record that ended stays as it is until its run is submitted
-again, which removes it from the index first; every other record is read from its file each time.
+again, which takes it out of the index first; every other record is read from its file each time. Which runs there are
+is asked of their folder only when that has changed.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import contextlib
 import json
 import os
 import sqlite3
+import time
 from collections.abc import Generator, Iterable
 from pathlib import Path
 
@@ -17,8 +19,10 @@ from trainstack.errors import TrainstackError
 from trainstack.lifecycle.runs.record import RunRecord
 from trainstack.lifecycle.runs.run import RunDirectory
 from trainstack.lifecycle.workspace import Workspace
+from trainstack.store.digest import RACY_NS
 
-_LAYOUT = 1
+_LAYOUT = 2
+_NOTE = "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?)"
 _BUSY_SECONDS = 10.0
 
 
@@ -57,21 +61,28 @@ def forget(workspace: Workspace, run_id: str) -> None:
         return
     try:
         with _opened(workspace) as index:
-            index.execute("DELETE FROM runs WHERE id = ?", (run_id,))
+            index.execute(_NOTE, (run_id, None, None, None, None))
     except (sqlite3.Error, OSError):
         # An index that cannot be told must not be believed.
         path.unlink(missing_ok=True)
 
 
 def _refreshed(workspace: Workspace, index: sqlite3.Connection) -> list[RunRecord]:
-    """Bring the index up to date; the runs that have not ended, which are not in it."""
-    there = _ids(workspace)
-    known = {row[0] for row in index.execute("SELECT id FROM runs")}
-    if gone := known - there:
-        index.executemany("DELETE FROM runs WHERE id = ?", [(run_id,) for run_id in gone])
-    found = _read(workspace, there - known)
+    """Bring the index up to date; the runs that have not ended, of which it holds no more than the id."""
+    changed = _changed(workspace)
+    seen = index.execute("SELECT changed FROM folder").fetchone()
+    if seen != (changed,):
+        there = _ids(workspace)
+        known = {row[0] for row in index.execute("SELECT id FROM runs")}
+        index.executemany("DELETE FROM runs WHERE id = ?", [(run_id,) for run_id in known - there])
+        index.executemany(_NOTE, [(run_id, None, None, None, None) for run_id in there - known])
+        index.execute("DELETE FROM folder")
+        # A run that comes in the same tick of the clock would go unseen: what is so new is looked at again.
+        if time.time_ns() - changed > RACY_NS:
+            index.execute("INSERT INTO folder VALUES (?)", (changed,))
+    found = _read(workspace, [row[0] for row in index.execute("SELECT id FROM runs WHERE record IS NULL")])
     index.executemany(
-        "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?)",
+        _NOTE,
         [
             (it.id, it.name, it.status.value, it.created, json.dumps(it.model_dump(mode="json")))
             for it in found
@@ -82,7 +93,7 @@ def _refreshed(workspace: Workspace, index: sqlite3.Connection) -> list[RunRecor
 
 
 def _ended(index: sqlite3.Connection, statuses: set[str], name: str | None, limit: int | None) -> list[RunRecord]:
-    clauses: list[str] = []
+    clauses = ["record IS NOT NULL"]
     values: list[str | int] = []
     if statuses:
         clauses.append(f"status IN ({', '.join('?' * len(statuses))})")
@@ -90,9 +101,9 @@ def _ended(index: sqlite3.Connection, statuses: set[str], name: str | None, limi
     if name is not None:
         clauses.append("name = ?")
         values.append(name)
-    where = f"WHERE {' AND '.join(clauses)} " if clauses else ""
     values.append(-1 if limit is None else limit)
-    rows = index.execute(f"SELECT record FROM runs {where}ORDER BY created DESC LIMIT ?", values)  # noqa: S608 (our own words)
+    which = " AND ".join(clauses)
+    rows = index.execute(f"SELECT record FROM runs WHERE {which} ORDER BY created DESC LIMIT ?", values)  # noqa: S608 (our own words)
     return [RunRecord.model_validate(json.loads(row[0])) for row in rows]
 
 
@@ -110,6 +121,13 @@ def _ids(workspace: Workspace) -> set[str]:
     return set()
 
 
+def _changed(workspace: Workspace) -> int:
+    """When a run came or went last, in ns; a run's own changes do not count."""
+    with contextlib.suppress(FileNotFoundError):
+        return workspace.runs.stat().st_mtime_ns
+    return 0
+
+
 @contextlib.contextmanager
 def _opened(workspace: Workspace) -> Generator[sqlite3.Connection]:
     path = _path(workspace)
@@ -119,10 +137,13 @@ def _opened(workspace: Workspace) -> Generator[sqlite3.Connection]:
         with index:
             if index.execute("PRAGMA user_version").fetchone()[0] != _LAYOUT:
                 index.execute("DROP TABLE IF EXISTS runs")
+                index.execute("DROP TABLE IF EXISTS folder")
+                index.execute("CREATE TABLE folder (changed INTEGER)")
                 index.execute(
                     "CREATE TABLE runs (id TEXT PRIMARY KEY, name TEXT, status TEXT, created REAL, record TEXT)"
                 )
                 index.execute("CREATE INDEX newest ON runs (created)")
+                index.execute("CREATE INDEX open ON runs (id) WHERE record IS NULL")
                 index.execute("CREATE INDEX named ON runs (name, created)")
                 index.execute(f"PRAGMA user_version = {_LAYOUT}")
             yield index
