@@ -11,7 +11,7 @@ from trainstack.cli import output, wording
 from trainstack.cli.command_group import command_group
 from trainstack.cli.options import JsonOption, RunArgument, WorkspaceOption, find_run, open_workspace
 
-app = command_group("Training runs: list, show, logs, stop, download.")
+app = command_group("Training runs: list, show, logs, compare, plot, stop, download.")
 _SHOWN = 30
 
 
