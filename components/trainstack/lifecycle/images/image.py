@@ -44,7 +44,7 @@ class Image(BaseModel):
         python: Path of the Python interpreter in it.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     reference: str
     python: str = dockerfile.PYTHON

@@ -30,7 +30,7 @@ class Registry(BaseModel):
         password: Their password or token; shown nowhere.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     address: str
     username: str = ""

@@ -39,6 +39,8 @@ class Stage(BaseModel):
         ended: Seconds since the epoch; none while it lasts.
     """
 
+    model_config = ConfigDict(defer_build=True)
+
     name: Status
     reason: str = ""
     started: float
@@ -72,6 +74,8 @@ class Failure(BaseModel):
         tail: Its last lines.
         log: The log to read on.
     """
+
+    model_config = ConfigDict(defer_build=True)
 
     cause: Cause = Cause.OTHER
     reason: str = ""
@@ -131,6 +135,8 @@ class Persistence(BaseModel):
         retry_exit_codes: Exit codes of the script that are worth another start.
         on_disconnect: Whether the run goes on, or is stopped, when nobody follows it any more.
     """
+
+    model_config = ConfigDict(defer_build=True)
 
     max_attempts: int = Field(default=1, ge=1, le=100)
     backoff: float = Field(default=2.0, ge=0)

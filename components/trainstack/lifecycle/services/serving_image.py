@@ -43,7 +43,7 @@ class ServingContainer(BaseModel):
         memory: Memory that it asks for and may use, as `2048Mi`.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     image: str
     command: tuple[str, ...]

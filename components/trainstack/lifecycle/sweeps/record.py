@@ -106,6 +106,8 @@ class Trial(BaseModel):
         reason: Why it was pruned or has failed.
     """
 
+    model_config = ConfigDict(defer_build=True)
+
     number: int
     run_id: str = ""
     state: Literal["running", "completed", "pruned", "failed", "stopped"]
