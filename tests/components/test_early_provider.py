@@ -6,7 +6,6 @@ from concurrent import futures
 
 import grpc
 import pytest
-from pulumi.runtime import Settings
 from pulumi.runtime.proto import resource_pb2_grpc
 from tests.end_to_end.project import new_project
 
@@ -37,8 +36,8 @@ def monitor(monkeypatch):
     resource_pb2_grpc.add_ResourceMonitorServicer_to_server(servicer, server)
     address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     server.start()
-    settings = Settings("project", "stack", monitor=address)
-    monkeypatch.setattr(early_provider, "get_monitor", lambda: settings.monitor)
+    stub = resource_pb2_grpc.ResourceMonitorStub(grpc.insecure_channel(address))
+    monkeypatch.setattr(early_provider, "get_monitor", lambda: stub)
     yield servicer
     servicer.may_answer.set()
     server.stop(None)

@@ -27,6 +27,6 @@ def start() -> None:
 def _refused_read(monitor: resource_pb2_grpc.ResourceMonitorStub) -> None:
     request = resource_pb2.ReadResourceRequest(type="pulumi-python:dynamic:Resource", dependencies=["none"])
     try:
-        monitor.ReadResource(request)
+        monitor.ReadResource(request)  # pyright: ignore[reportUnknownMemberType]
     except (grpc.RpcError, ValueError):  # ValueError: the program has ended and closed its channel.
         return
