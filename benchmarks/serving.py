@@ -42,6 +42,7 @@ PACKAGES = (
 )  # fmt: skip
 ROWS = (1, 32)
 CONNECTIONS = (1, 8, 64)
+WARM_UP = 2  # Seconds for each number of rows.
 _WRK = """
 wrk.method = "POST"
 local file = io.open(os.getenv("BODY"), "rb"); wrk.body = file:read("*a"); file:close()
@@ -133,6 +134,8 @@ def _compare(options: argparse.Namespace, peers: Path, ours: Path, folder: Path,
     for _ in range(options.rounds):
         for server in [one for one in SERVERS if one.name in options.only]:
             with _started(server, peers, ours, folder) as port:
+                for rows in ROWS:  # Every server warm, whatever it does at its first requests.
+                    _load(server, port, rows, 8, WARM_UP, folder, bodies)
                 for rows in ROWS:
                     for connections in CONNECTIONS:
                         found = _load(server, port, rows, connections, options.seconds, folder, bodies)
