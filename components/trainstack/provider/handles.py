@@ -11,7 +11,6 @@ import functools
 import gc
 import importlib
 import os
-import threading
 from collections.abc import Generator
 from typing import Any, ClassVar
 
@@ -25,20 +24,7 @@ def _loaded(provider: str) -> ResourceProvider:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     with _uncollected():
         found = importlib.import_module(f"trainstack.provider.{module}")
-    _load_ahead()
     return getattr(found, name)()
-
-
-@functools.cache
-def _load_ahead() -> None:
-    """Load the other providers while the program takes its time from one resource to the next."""
-
-    def load() -> None:
-        with _uncollected():
-            for module in ("compute", "dataset", "environment", "training_run", "model", "web_service"):
-                importlib.import_module(f"trainstack.provider.{module}")
-
-    threading.Thread(target=load, name="load ahead", daemon=True).start()
 
 
 @contextlib.contextmanager
