@@ -1,13 +1,16 @@
 """The same commit elsewhere: other folder, home, user name, locale, time zone and caches, and the same fingerprints."""
 
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
+import uuid
 
 import pytest
 from tests.end_to_end.project import Project
+from tests.lifecycle.docker_runs import engine, needs_engine
 
 from trainstack.lifecycle.pins import read_pins, write_pins
 
@@ -118,3 +121,39 @@ def test_a_moved_pin_is_refused_and_named(here):
     assert "dataset numbers moved: " in refused.stdout
     assert "pulumi moved: 3.0.0 → " in refused.stdout
     assert "3 not as " in refused.stderr
+
+
+ON_AN_ENGINE = """
+import trainstack as ts
+
+workspace = ts.Workspace("tiny")
+cluster = ts.Compute("engine", ts.ComputeArgs(workspace=workspace, target="docker", max_nodes=1))
+moving = ts.Environment("moving", ts.EnvironmentArgs(packages=["six==1.17.0"], base_image="MOVING"))
+run = ts.TrainingRun("sum", ts.TrainingRunArgs(
+    source_directory="scripts", script="train.py", compute=cluster, environment=moving))
+own = ts.Environment("own", ts.EnvironmentArgs(context="image", compute=cluster))
+"""
+
+
+@needs_engine
+def test_a_base_image_whose_tag_moved_on_the_engine_is_refused_by_name(here):
+    base = os.environ["TRAINSTACK_BASE_IMAGE"]
+    moving = f"{base.rpartition('/')[0] or 'localhost'}/trainstack-test-moving-{uuid.uuid4().hex}:1"
+    here.write("__main__.py", ON_AN_ENGINE.replace("MOVING", moving))
+    here.write("image/Dockerfile", f"FROM {base} AS made\nFROM made\n")
+    images = engine().images
+    name, _, tag = moving.rpartition(":")
+    try:
+        images.get(base).tag(name, tag)
+        assert trainstack(here, "lock").returncode == 0
+        pinned = read_pins(here.root / "stacks" / "test.lock.json").base_images
+        assert pinned.keys() == {base, moving}
+        assert all(digest.startswith("sha256:") for digest in pinned.values())
+        assert trainstack(here, "lock", "--check").returncode == 0
+        images.build(fileobj=io.BytesIO(f"FROM {base}\nENV MOVED=1\n".encode()), tag=moving)
+        refused = trainstack(here, "lock", "--check")
+        assert refused.returncode == 1
+        assert f"base image {moving} moved: sha256:" in refused.stdout
+        assert "1 not as " in refused.stderr
+    finally:
+        images.remove(moving, force=True)

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from trainstack.errors import InvalidInputError, TrainstackError
+from trainstack.lifecycle.changes.base_images import find_base_images
 from trainstack.lifecycle.changes.document import UNKNOWN, Preview, Resource
 from trainstack.lifecycle.environments import environment, uv_command
-from trainstack.lifecycle.images.base_image import base_image
 from trainstack.lifecycle.pins import EnvironmentPin, Pins
 from trainstack.lifecycle.project import pulumi_program
-from trainstack.lifecycle.sizes import lookup
 
 _DRIFTED = "changed at its source"
 
@@ -68,7 +67,7 @@ def find_pins(preview: Preview, root: Path) -> Found:
     pins = Pins(
         versions=_versions(),
         environments=environments,
-        base_images=_base_images(resources, root),
+        base_images=find_base_images(resources, root),
         datasets=datasets,
     )
     return Found(pins, unknown)
@@ -103,37 +102,6 @@ def _dataset_digest(dataset: Resource, preview: Preview) -> str | None:
 
 def _known(digest: object) -> str | None:
     return str(digest) if digest and digest != UNKNOWN else None
-
-
-def _base_images(resources: list[Resource], root: Path) -> dict[str, str]:
-    """What the images that runs are built on are now; asked of the engine that builds them."""
-    found: dict[str, str] = {}
-    for one in resources:
-        compute: Any = one.inputs.get("compute") or {}
-        described = one.inputs.get("environment_spec")
-        if one.kind != "TrainingRun" or not isinstance(compute, Mapping) or not isinstance(described, Mapping):
-            continue
-        place = cast("Mapping[str, Any]", compute)
-        spec = environment.declared(cast("Mapping[str, Any]", described), root)
-        if place.get("target", "local") != "docker" or spec.only_image:
-            continue
-        size = place.get("vm_size")
-        gpu = bool(size) and lookup(str(size)).gpus > 0
-        name = base_image(spec.python, spec.base_image or (None if gpu else one.inputs.get("base_image")), gpu=gpu)
-        if name not in found:
-            found[name] = _image_digest(name, place.get("docker_host"))
-    return found
-
-
-def _image_digest(name: str, docker_host: str | None) -> str:
-    from trainstack.lifecycle.images import registry
-    from trainstack.targets.docker import engine
-
-    if "@" in name:
-        return name.partition("@")[2]
-    with engine.connected(docker_host, timeout=10) as client:
-        resolved = registry.resolved(client, name, None)
-    return resolved.partition("@")[2] or resolved
 
 
 def _versions() -> dict[str, str]:
