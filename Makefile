@@ -13,7 +13,7 @@ PULUMI := $(BIN)/pulumi$(if $(OTHER), -C programs/$(OTHER))
 SELECT := $(if $(OTHER),$(PULUMI) stack select --create --non-interactive $(STACK),true)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up preview down test chaos lint format docs bench lock
+.PHONY: help setup up preview down test chaos lint format docs recordings bench lock
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
@@ -52,6 +52,9 @@ chaos: setup ## Kill and harm everything at random moments; N=200: so many times
 
 docs: setup ## Build the documentation's site into site/; a link that leads nowhere fails
 	@$(BIN)/mkdocs build --strict --quiet
+
+recordings: setup ## Record the terminal sessions that the documentation shows anew
+	@PYTHONPATH=tools $(BIN)/python -m recordings
 
 bench: setup ## Measure beside what a user would pick instead; ONE="preview run": some of it, ACCEPT=1: commit to the ratios
 	@$(BIN)/python -m benchmarks $(ONE) $(if $(ACCEPT),--accept)
