@@ -15,10 +15,11 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.machine import description, in_turns, seconds
+from trainstack.launch.rank_environment import CLIENT_FOLDER
 from trainstack.lifecycle.compute import ComputeSpec
 from trainstack.lifecycle.environments import environment
 from trainstack.lifecycle.environments.environment import EnvironmentSpec
-from trainstack.lifecycle.runs import index, snapshot
+from trainstack.lifecycle.runs import agent_folder, index, snapshot
 from trainstack.lifecycle.runs.fingerprint import RunEnvironment, RunSpec
 from trainstack.lifecycle.runs.record import RunRecord, RunRequest, Status
 from trainstack.lifecycle.runs.run import RunDirectory
@@ -71,6 +72,9 @@ def logging_cost(root: Path, steps: int) -> None:
     script = root / "log_steps.py"
     script.write_text(LOGGING)
     variables = {name: value.replace("{rank}", "0") for name, value in files.variables(root / "logged").items()}
+    agent_folder.lay_out(root / "agent")
+    # As a rank of a run has it.
+    variables["PYTHONPATH"] = str(root / "agent" / CLIENT_FOLDER)
     calls: list[float] = []
 
     def run(how: str) -> float:

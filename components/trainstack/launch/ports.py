@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import random
 import socket
 from pathlib import Path
@@ -26,10 +27,11 @@ def find_free_ports(count: int) -> tuple[int, ...]:
     Raises:
         LaunchError: There are not as many.
     """
-    candidates = list(_candidates())
-    random.shuffle(candidates)
+    candidates = _candidates()
+    # From a random one on: runs that start at once look at different ones.
+    first = random.randrange(len(candidates))
     found: list[int] = []
-    for port in candidates:
+    for port in itertools.chain(candidates[first:], candidates[:first]):
         if len(found) == count:
             break
         with contextlib.suppress(OSError), socket.socket() as probe:

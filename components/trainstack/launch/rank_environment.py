@@ -13,6 +13,8 @@ from .tasks import Task
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 AGENT_ROOT = Path(__file__).absolute().parents[2].resolve()
 """The folder that PYTHONPATH names so that the agent can be imported."""
+CLIENT_FOLDER = "client"
+"""Below that, the folder of what the MLflow client of a script finds."""
 
 
 def rank_environment(plan: LaunchPlan, task: Task, inherited: Mapping[str, str]) -> dict[str, str]:
@@ -47,12 +49,18 @@ def rank_environment(plan: LaunchPlan, task: Task, inherited: Mapping[str, str])
 
 
 def _leave_out_agent(variables: dict[str, str]) -> None:
-    """Hide the agent's package: a script that imports an installed `trainstack` must get that one."""
+    """Hide the agent's package: a script that imports an installed `trainstack` must get that one.
+
+    What its MLflow client finds is in a folder of its own, without that package.
+    """
     kept = [
         entry
         for entry in variables.get("PYTHONPATH", "").split(os.pathsep)
         if entry and Path(entry).resolve() != AGENT_ROOT
     ]
+    client = AGENT_ROOT / CLIENT_FOLDER
+    if client.is_dir():
+        kept.append(str(client))
     if kept:
         variables["PYTHONPATH"] = os.pathsep.join(kept)
     else:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
+from collections.abc import Generator
 from pathlib import Path
 
+from trainstack.lifecycle.warm import Warm
 from trainstack.store.atomic import disk_errors
 
 # The child forks and leaves, so that the process belongs to init.
@@ -19,6 +22,21 @@ os.nice({nice})
 from {module} import main
 main(*sys.argv[1:])
 """
+_warm: dict[str, Warm] = {}
+
+
+@contextlib.contextmanager
+def kept_warm(module: str) -> Generator[None]:
+    """While the block lasts, `start` of this module starts it at once. For those who start it again and again.
+
+    Args:
+        module: The module's name.
+    """
+    _warm[module] = Warm(module)
+    try:
+        yield
+    finally:
+        _warm.pop(module).close()
 
 
 def start(module: str, *arguments: str, folder: Path, log: Path, given: bytes = b"", nice: int = 0) -> None:
@@ -35,6 +53,9 @@ def start(module: str, *arguments: str, folder: Path, log: Path, given: bytes = 
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")}
     with disk_errors(log):
         log.parent.mkdir(parents=True, exist_ok=True)
+        warm = _warm.get(module)
+        if warm is not None and warm.start(*arguments, folder=folder, log=log, given=given, nice=nice):
+            return
         with log.open("ab") as output:
             child = subprocess.Popen(
                 [sys.executable, "-c", _FORK.format(module=module, nice=nice), *arguments],

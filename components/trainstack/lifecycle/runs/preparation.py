@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
-import trainstack.launch
 from trainstack.lifecycle.datasets import dataset
-from trainstack.lifecycle.runs import runtime, snapshot
+from trainstack.lifecycle.runs import agent_folder, runtime, snapshot
 from trainstack.lifecycle.runs.run import RunDirectory, RunRequest
 from trainstack.lifecycle.workspace import Workspace
 from trainstack.store.atomic import disk_errors
@@ -52,9 +50,5 @@ def prepare(
     for name, reference in request.datasets.items():
         record = dataset.find(workspace, reference["name"], int(reference["version"]))
         dataset.link_into(workspace, record, directory.data / name)
-    agent = directory.root / "agent" / "trainstack"
-    shutil.copytree(
-        Path(trainstack.launch.__file__).parent, agent / "launch", ignore=shutil.ignore_patterns("__pycache__")
-    )
-    (agent / "__init__.py").touch()
+    agent_folder.lay_out(directory.root / "agent")
     return ready

@@ -28,6 +28,7 @@ from trainstack.store.atomic import disk_errors, write_json
 __all__ = ["Outcome", "Submitted", "follow", "stop", "submit"]
 
 TICK = 0.1
+SUPERVISOR = "trainstack.lifecycle.runs.supervisor"
 CLEAN_UP_SECONDS = 30.0
 
 
@@ -179,7 +180,7 @@ def _start_supervisor(directory: RunDirectory, secrets: dict[str, str], attempts
     """Start the supervisor as nobody's child, and wait until it holds the run."""
     log = directory.root / "supervisor.txt"
     detached.start(
-        "trainstack.lifecycle.runs.supervisor",
+        SUPERVISOR,
         str(directory.root),
         str(attempts),
         folder=directory.root,

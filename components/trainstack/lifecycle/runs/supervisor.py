@@ -18,6 +18,7 @@ from typing import Any
 
 from trainstack.errors import TrainstackError
 from trainstack.lifecycle import compute
+from trainstack.lifecycle.environments import environment
 from trainstack.lifecycle.runs import distribution, placement, retry, saved
 from trainstack.lifecycle.runs.attempt import Attempt
 from trainstack.lifecycle.runs.run import Failure, RunDirectory, RunRecord, RunRequest, Status
@@ -150,6 +151,13 @@ class Supervisor:
             kept = {"duration": record.duration, "metrics": record.metrics, "outputs": record.outputs}
         self._directory.event("end", status=status.value, attempt=record.attempt, reason=reason, **kept)
         self._directory.write(record)
+
+
+def warm_up() -> None:
+    """Make what every run needs and its modules leave for later, in a process that starts many supervisors."""
+    for model in (RunRecord, RunRequest, compute.ComputeSpec, environment.EnvironmentSpec, environment.Lock):
+        model.model_rebuild()
+    compute.target_of(compute.ComputeSpec(name="", max_nodes=1))
 
 
 def main(path: str, attempts: str) -> None:

@@ -17,7 +17,7 @@ from trainstack.lifecycle.runs.run import Failure, RunDirectory, RunRequest
 from trainstack.targets import Gang, GangSpec, Home, Runtime, Target
 from trainstack.tracking import files as tracking
 
-TICK = 0.05
+TICK = 0.02
 REPORT_SECONDS = 2.0
 
 

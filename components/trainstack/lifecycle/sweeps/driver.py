@@ -17,14 +17,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainstack.errors import NotFoundError, TrainstackError
+from trainstack.lifecycle import detached
 from trainstack.lifecycle.compute import ComputeSpec
 from trainstack.lifecycle.exclusion import alone_soon
 from trainstack.lifecycle.runs import distribution, submission
 from trainstack.lifecycle.runs.arguments import canonical
 from trainstack.lifecycle.runs.following import failure_text
 from trainstack.lifecycle.runs.run import RunDirectory, RunRecord, RunRequest, Status
+from trainstack.lifecycle.sweeps import plot
 from trainstack.lifecycle.sweeps import study as studies
-from trainstack.lifecycle.sweeps.plot import bars
 from trainstack.lifecycle.sweeps.record import SweepDirectory, SweepRecord, SweepRequest, Trial
 from trainstack.lifecycle.workspace import Workspace
 from trainstack.store.atomic import write_bytes
@@ -33,7 +34,7 @@ from trainstack.tracking import files as tracking
 if TYPE_CHECKING:
     import optuna
 
-TICK = 0.1
+TICK = 0.02
 LOOK_SECONDS = 0.5
 PRUNED = "pruned: "
 """How the reason of a run begins that a sweep stopped because it was hopeless."""
@@ -53,6 +54,20 @@ class Active:
         self.asked = False
         self.resumed = 0
         self.looked = 0.0
+        self.written: tuple[int, int] | None = None
+
+    def due(self) -> bool:
+        """Whether to look at the run: its record was written since the last time, or metrics may have come."""
+        written = None
+        with contextlib.suppress(OSError):
+            found = (self.run.root / "run.json").stat()
+            # The record is replaced by each write, so its inode tells where a clock does not.
+            written = found.st_ino, found.st_mtime_ns
+        now = time.monotonic()
+        if written == self.written and now - self.looked < LOOK_SECONDS:
+            return False
+        self.looked, self.written = now, written
+        return True
 
 
 class Driver:
@@ -114,6 +129,7 @@ class Driver:
 
     def _work(self) -> str:
         """Begin and follow trials until there is nothing more to do; why it was stopped, when it was."""
+        ready = False
         while True:
             if reason := self._stopped():
                 return reason
@@ -131,6 +147,10 @@ class Driver:
                 return ""
             if changed:
                 self._write("running")
+            elif not ready and not self._more():
+                # Loaded while the last trials go on, it costs the sweep no time.
+                plot.load()
+                ready = True
             time.sleep(TICK)
 
     def _more(self) -> bool:
@@ -180,10 +200,8 @@ class Driver:
 
     def _step(self, active: Active) -> bool:
         """Tell Optuna what is new of a trial; whether it has ended."""
-        now = time.monotonic()
-        if now - active.looked < LOOK_SECONDS:
+        if not active.due():
             return False
-        active.looked = now
         try:
             record = active.run.read()
         except TrainstackError as exc:
@@ -272,7 +290,7 @@ class Driver:
         record = self._record(status, reason)
         record.importance = studies.importance(self._study)
         if record.importance:
-            write_bytes(self._directory.plot, bars(f"What moves {record.metric}", record.importance))
+            write_bytes(self._directory.plot, plot.bars(f"What moves {record.metric}", record.importance))
         self._directory.write(record)
 
     def _write(self, status: Any, reason: str = "") -> None:
@@ -333,4 +351,5 @@ def main(root: str) -> None:
     secrets: dict[str, str] = json.loads(sys.stdin.read() or "{}")
     with alone_soon(directory.lock) as mine:
         if mine:
-            Driver(directory, Workspace.open(directory.root.parent.parent), secrets).run()
+            with detached.kept_warm(submission.SUPERVISOR):
+                Driver(directory, Workspace.open(directory.root.parent.parent), secrets).run()
