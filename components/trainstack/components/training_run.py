@@ -42,6 +42,8 @@ class TrainingRunArgs:
         backoff: Seconds before the second start; doubles for each further one, up to five minutes.
         retry_exit_codes: Exit codes of the script that are worth another start.
         on_disconnect: `stop` ends the run when no `up` has followed it for ten seconds; else it goes on.
+        system_metrics: Seconds between two looks at processor, memory, disk, network and GPUs of each node, which the
+            run history shows; 0 for none.
         trigger: Another text trains the same again.
         source_limit_bytes: The largest source folder to accept, in bytes.
     """
@@ -60,6 +62,7 @@ class TrainingRunArgs:
     backoff: pulumi.Input[float] = 2
     retry_exit_codes: Sequence[pulumi.Input[int]] = ()
     on_disconnect: pulumi.Input[str] = "continue"
+    system_metrics: pulumi.Input[float] = 10
     trigger: pulumi.Input[str] = ""
     source_limit_bytes: pulumi.Input[int] | None = None
 
@@ -197,6 +200,7 @@ def run_inputs(name: str, args: TrainingRunArgs) -> dict[str, Any]:
         "backoff": args.backoff,
         "retry_exit_codes": list(args.retry_exit_codes),
         "on_disconnect": args.on_disconnect,
+        "system_metrics": args.system_metrics,
         "trigger": args.trigger,
     }
 

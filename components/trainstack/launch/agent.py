@@ -15,6 +15,7 @@ from .rank_environment import rank_environment
 from .recipes import Recipe, recipe_for
 from .report import FAILED, RUNNING, STARTING, SUCCEEDED, TERMINATED, Failure, NodeReport
 from .strays import adopt_orphans
+from .system_metrics import SystemMetrics
 from .tasks import tasks_of
 from .wakeup import Wakeup
 
@@ -42,6 +43,7 @@ class Agent:
         self._deadline: float | None = None
         self._said_done = False
         self._end: End | None = None
+        self._system: SystemMetrics | None = None
 
     def run(self) -> int:
         """Run to the end and return the exit code.
@@ -55,6 +57,8 @@ class Agent:
         try:
             self._recipe.prepare()
             self._peers.join()
+            if self._plan.tracking:
+                self._system = SystemMetrics(Path(self._plan.tracking, f"node-{self._node}"), self._plan.system_seconds)
             self._guard()
         except (LaunchError, OSError) as exc:
             self._report.error = str(exc)
@@ -150,6 +154,8 @@ class Agent:
         self._gang.terminate()
 
     def _finish(self) -> None:
+        if self._system is not None:
+            self._system.close()
         self._recipe.close()
         self._peers.close()
         self._report.ended = time.time()

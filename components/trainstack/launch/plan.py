@@ -59,6 +59,8 @@ class LaunchPlan:
         cores: CPU cores that belong to one node; its ranks share them.
         grace_seconds: Time between SIGTERM and SIGKILL when the run is stopped, for a last checkpoint.
         rank_variables: Environment variables for every rank; `{rank}` in their values is filled in; elastic: with 0.
+        tracking: Folder for what the agents measure, `node-N` below it; empty for nothing.
+        system_seconds: Between two looks at what a node's machine does; 0 for none.
         join_seconds: How long the nodes wait for each other before anything starts.
     """
 
@@ -74,6 +76,8 @@ class LaunchPlan:
     cores: int = 1
     grace_seconds: float = 10.0
     join_seconds: float = 120.0
+    tracking: str = ""
+    system_seconds: float = 0.0
     rank_variables: dict[str, str] = field(default_factory=dict[str, str])
 
     @property
@@ -92,6 +96,7 @@ class LaunchPlan:
             (not self.nodes or not all(self.nodes), "every node needs an address"),
             (self.cores < 1, f"a node has {self.cores} cores, at least 1 is needed"),
             (self.grace_seconds < 0 or self.join_seconds <= 0, "seconds of grace or joining are negative"),
+            (self.system_seconds < 0, "seconds between two looks at the system are negative"),
             (len(self.ports) < needed, f"{needed} ports are needed, {len(self.ports)} are given"),
             (len(set(self.ports)) < len(self.ports), f"ports must differ: {_listed(self.ports)}"),
             (not all(0 < port < 65536 for port in self.ports), f"no such port: {_listed(self.ports)}"),

@@ -29,7 +29,7 @@ def find_free_ports(count: int) -> tuple[int, ...]:
     """
     candidates = _candidates()
     # From a random one on: runs that start at once look at different ones.
-    first = random.randrange(len(candidates))
+    first = random.randrange(len(candidates))  # noqa: S311 - no secret
     found: list[int] = []
     for port in itertools.chain(candidates[first:], candidates[:first]):
         if len(found) == count:

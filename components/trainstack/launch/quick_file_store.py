@@ -1,20 +1,34 @@
 """MLflow's file store, with a quicker way to log a metric. Runs in the script's process, beside its MLflow client.
 
 The client finds it as the tracking store of `file:` addresses, by the entry point that the run's preparation writes
-beside a copy of this file. MLflow's own store reads and checks the run's `meta.yaml` at each call; after a metric's first
-value there is nothing new to learn from it, so what follows is appended to the metric's file at once. Each call still
-ends with the value in the file: killed a moment later, the script has lost nothing. Where a client's version has no such
-store, it goes on with its own.
+beside a copy of this file. MLflow's own store reads and checks the run's `meta.yaml` at each call; after a metric's
+first value there is nothing new to learn from it, so what follows is appended to the metric's file at once. Each call
+still ends with the value in the file: killed a moment later, the script has lost nothing. Where a client's version has
+no such store, it goes on with its own.
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 
-_module: Any = importlib.import_module("mlflow.store.tracking.file_store")
-_FileStore: Any = _module.FileStore
+if TYPE_CHECKING:
+
+    class _FileStore:
+        """As much of MLflow's store, of any version, as is used here."""
+
+        root_directory: str
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+        def log_metric(self, run_id: str, metric: Any) -> None: ...
+        def log_batch(self, run_id: str, metrics: Any, params: Any, tags: Any) -> None: ...
+        def delete_run(self, run_id: str) -> None: ...
+        def get_run(self, run_id: str) -> Any: ...
+else:
+    _FileStore = importlib.import_module("mlflow.store.tracking.file_store").FileStore
 
 
 class QuickFileStore(_FileStore):
@@ -74,4 +88,9 @@ def quick_file_store(store_uri: str, **_: Any) -> QuickFileStore:
     Args:
         store_uri: A `file:` address.
     """
+    # The client looks for a Spark session in each call, twice. Where there is no Spark, a search of the whole path each
+    # time; so noted, it fails at once.
+    if importlib.util.find_spec("pyspark") is None:
+        absent: Any = None
+        sys.modules.setdefault("pyspark", absent)
     return QuickFileStore(store_uri, store_uri)

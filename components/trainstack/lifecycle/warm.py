@@ -1,8 +1,8 @@
 """A process that has loaded a module of ours, and starts the module's `main` as nobody's child, again and again.
 
-Starting an interpreter and loading what a supervisor needs takes a quarter of a second. A sweep starts a supervisor for
-each trial while a slot stands empty, so its driver keeps one such process: a fork of it starts at once. It ends when the
-driver does; what it has started goes on.
+Starting an interpreter and loading what a supervisor needs takes a quarter of a second. A sweep starts a supervisor
+for each trial while a slot stands empty, so its driver keeps one such process: a fork of it starts at once. It ends
+when the driver does; what it has started goes on.
 """
 
 from __future__ import annotations
@@ -44,12 +44,11 @@ class Warm:
         """
         asked = {"arguments": arguments, "folder": str(folder), "log": str(log), "nice": nice, "given": given.decode()}
         requests, answers = self._process.stdin, self._process.stdout
-        assert requests is not None
-        assert answers is not None
-        with contextlib.suppress(OSError):
-            requests.write(json.dumps(asked).encode() + b"\n")
-            requests.flush()
-            return answers.read(len(_STARTED)) == _STARTED
+        if requests is not None and answers is not None:
+            with contextlib.suppress(OSError):
+                requests.write(json.dumps(asked).encode() + b"\n")
+                requests.flush()
+                return answers.read(len(_STARTED)) == _STARTED
         return False
 
     def close(self) -> None:

@@ -56,7 +56,7 @@ class LoggedRun:
 
     Attributes:
         folder: Its folder in the store.
-        rank: The process's rank.
+        rank: The process's rank; for what an agent measures the node's number.
     """
 
     folder: Path
@@ -95,6 +95,19 @@ def runs(folder: Path) -> list[LoggedRun]:
             rank = int(meta.parents[2].name.removeprefix("rank-"))
             found.append((meta.stat().st_ctime, LoggedRun(meta.parent, rank)))
     return [run for _, run in sorted(found, key=lambda entry: entry[0])]
+
+
+def systems(folder: Path) -> list[LoggedRun]:
+    """What the agents measure of their machines, by node.
+
+    Args:
+        folder: The run's tracking folder.
+    """
+    found: list[LoggedRun] = []
+    for node in folder.glob("node-*"):
+        with contextlib.suppress(ValueError):
+            found.append(LoggedRun(node, int(node.name.removeprefix("node-"))))
+    return sorted(found, key=lambda measured: measured.rank)
 
 
 class News:

@@ -39,6 +39,10 @@ def test_a_run_is_shown_with_what_it_is_and_what_it_logged(workspace, server, re
     assert metrics["loss"] == 1 / 3
     assert metrics["accuracy"] == 0.75
     assert metrics["odd"] == "NaN"
+    # As MLflow's own page groups them.
+    assert 0 <= metrics["system/cpu_utilization_percentage"] <= 100
+    assert metrics["system/system_memory_usage_megabytes"] > 0
+    assert "system/cpu_utilization_percentage" not in run.read().metrics
     tags = values(there, "tags")
     assert tags["mlflow.user"] == "ada"
     assert tags["mlflow.source.git.commit"] == "c0ffee"
@@ -51,8 +55,11 @@ def test_a_run_is_shown_with_what_it_is_and_what_it_logged(workspace, server, re
         f"{server.uri}/api/2.0/mlflow/artifacts/list", params={"run_id": there["info"]["run_id"], "path": "outputs"}
     ).json()
     assert [file["path"] for file in listed["files"]] == ["outputs/model.txt", "outputs/pid"]
-    [link] = (workspace.history / "artifacts").rglob("model.txt")
-    assert link.samefile(run.outputs / "model.txt")
+    for folder, file in (("code", "train.py"), ("logs", "run.txt"), ("outputs", "model.txt")):
+        [link] = (workspace.history / "artifacts" / there["info"]["experiment_id"]).glob(
+            f"{there['info']['run_id']}/artifacts/{folder}/{file}"
+        )
+        assert link.samefile(run.root / folder / file), "no second copy"
     [child] = shown("mlflow.parentRunId", there["info"]["run_id"])
     assert child["info"]["run_name"] == "fold 1"
     assert values(child, "metrics") == {"fold_loss": 0.5}

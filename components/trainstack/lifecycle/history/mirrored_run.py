@@ -59,6 +59,7 @@ class MirroredRun:
         self._id = self._found(RUN_TAG, directory.id, record.name, record.created)
         self._folder = artifacts / experiment / self._id / "artifacts" if artifacts else None
         self._streams: dict[str, tuple[str, News]] = {}
+        self._measured: dict[int, News] = {}
         self._status = ""
         self._told_tags: dict[str, str] = {}
         self._describe(record)
@@ -75,6 +76,7 @@ class MirroredRun:
         """
         record = self._directory.read()
         self._tell_logged()
+        self._tell_measured()
         self._tell_tags(record)
         for attempt in past_attempts(self._directory):
             self._tell_attempt(attempt)
@@ -143,6 +145,16 @@ class MirroredRun:
             run, news = self._streams[logged.id]
             if points := news.points():
                 self._server.log(run, metrics=points)
+
+    def _tell_measured(self) -> None:
+        """Tell what the agents measure, of several nodes each under its name, as MLflow does."""
+        for measured in files.systems(self._directory.tracking):
+            node = measured.rank
+            points = self._measured.setdefault(node, News(measured)).points()
+            if node:
+                points = [(name.replace("system/", f"system/node-{node}/", 1), point) for name, point in points]
+            if points:
+                self._server.log(self._id, metrics=points)
 
     def _home_of(self, logged: files.LoggedRun) -> str:
         tags = logged.tags

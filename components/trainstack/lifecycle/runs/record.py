@@ -127,12 +127,13 @@ class RunRecord(BaseModel):
 
 
 class Persistence(BaseModel):
-    """What a run does about misfortune. No part of the fingerprint.
+    """What a run does about misfortune, and how it is looked after. No part of the fingerprint.
 
     Attributes:
         max_attempts: How often one submission may start the script, for causes that another start can cure.
         backoff: Seconds before the second start; doubles for each further one, up to five minutes.
         retry_exit_codes: Exit codes of the script that are worth another start.
+        system_metrics: Seconds between two looks at what the nodes' machines do; 0 for none.
         on_disconnect: Whether the run goes on, or is stopped, when nobody follows it any more.
     """
 
@@ -142,6 +143,7 @@ class Persistence(BaseModel):
     backoff: float = Field(default=2.0, ge=0)
     retry_exit_codes: tuple[int, ...] = ()
     on_disconnect: Literal["continue", "stop"] = "continue"
+    system_metrics: float = Field(default=10.0, ge=0)
 
 
 class RunRequest(Persistence):

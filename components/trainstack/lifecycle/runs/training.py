@@ -164,5 +164,7 @@ class Training:
             reports=str(layout.nodes),
             cores=compute.node_capacity(cluster).cpus,
             grace_seconds=self._request.grace,
+            tracking=str(layout.tracking),
+            system_seconds=self._request.system_metrics,
             rank_variables=tracking.variables(layout.tracking),
         )

@@ -7,14 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 
-def load() -> None:
-    """Load what draws, for those who have time now and none later."""
-    import matplotlib.backends.backend_svg
-    import matplotlib.figure
-
-    del matplotlib
-
-
 def bars(title: str, values: Mapping[str, float]) -> bytes:
     """Horizontal bars, the greatest on top, as SVG."""
     from matplotlib.figure import Figure
