@@ -14,11 +14,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.machine import note
+from benchmarks.machine import note, seconds
 from trainstack.lifecycle.environments.environment import broken, build, get_curated, lock
 from trainstack.lifecycle.environments.uv_command import uv
 
@@ -46,13 +44,6 @@ def by_hand(folder: Path, text: Path) -> None:
     python = str(folder / "bin" / "python")
     command = [uv(), "pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode", "--python", python, str(text)]
     subprocess.run(command, check=True)
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """Time one call."""
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
 
 
 def show(what: str, ours: list[float], hand: list[float]) -> float:

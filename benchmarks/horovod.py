@@ -111,7 +111,7 @@ def beside_horovodrun(bench: Bench, pairs: int, epochs: int) -> None:
         pairs,
     )
     ratio = statistics.median(one / other for one, other in zip(ours[1:], bare[1:], strict=True))
-    print(pair.row(f"MNIST on two ranks, {epochs} epochs: our run / `horovodrun -np 2`", "at most 1 s more"))
+    print(pair.row("MNIST on two ranks: our run / `horovodrun -np 2`", "at most 1 s more"))
     note("steps a second: ours / `horovodrun`", ratio, "", "", "at least 0.98", more_is_better=True)
     print(
         f"| its steps a second: ours / `horovodrun` | {statistics.median(ours[1:]):.1f} /s "

@@ -82,11 +82,7 @@ def main() -> None:
             )
 
         pair = in_turns(ours, by_hand, options.pairs)
-    print(
-        pair.row(
-            f"MNIST, {options.epochs} epochs: the run inside `up` / the script by hand", "at most 5 % and 2 s more"
-        )
-    )
+    print(pair.row("MNIST: the run inside `up` / the script by hand", "at most 5 % and 2 s more"))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The documentation's site builds without a warning, and what it says of messages and rows is so."""
 
+import dataclasses
 import os
 import re
 import subprocess
@@ -7,7 +8,11 @@ import sys
 from html.parser import HTMLParser
 
 import pytest
+import typer
 from tests.end_to_end.project import REPOSITORY
+
+import trainstack as ts
+from trainstack.cli.app import app
 
 DOCS = REPOSITORY / "docs"
 SOURCES = "\n".join(path.read_text() for path in sorted((REPOSITORY / "components").rglob("*.py")))
@@ -41,21 +46,48 @@ def site(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize(
-    ("page", "words"),
-    [
-        ("compute", ["idle_seconds_before_scaledown", "Seconds until an idle node goes"]),
-        ("training_run", ["max_attempts", "process_count_per_node", "Adopt"]),
-        ("model", ["promote", "memory_in_gb"]),
-        ("workspace", ["quota_gib", "from_config", "Registry"]),
-        ("dataset", ["as_download", "sha256"]),
-        ("environment", ["curated_name", "save_to_directory"]),
-        ("web_service", ["key_rotation", "traffic"]),
-    ],
-)
-def test_a_components_page_tells_its_arguments(site, page, words):
+def public():
+    return {name: getattr(ts, name) for name in ts.__all__ if name != "TrainstackError"}
+
+
+def test_every_public_name_has_its_place_on_a_components_page():
+    pages = "\n".join(path.read_text() for path in sorted((DOCS / "components").glob("*.md")))
+    told = set(re.findall(r"^::: trainstack\.components\.\w+\.(\w+)$", pages, re.MULTILINE))
+    assert {thing.__name__ for thing in public().values()} == told
+
+
+@pytest.mark.parametrize("args", [thing for thing in public().values() if dataclasses.is_dataclass(thing)])
+def test_a_components_page_tells_every_argument(site, args):
+    module = args.__module__.rpartition(".")[2]
+    page = {"distribution": "training_run"}.get(module, module)
     text = (site / "components" / page / "index.html").read_text()
-    assert [word for word in words if word not in text] == []
+    whole = f"trainstack.components.{module}.{args.__name__}"
+    # The docstring's table describes each under its full name.
+    told = {field.name for field in dataclasses.fields(args) if f'title="{whole}.{field.name}"' in text}
+    assert {field.name for field in dataclasses.fields(args)} - told == set()
+
+
+def leaves(command, path=()):
+    below = getattr(command, "commands", None)
+    if below is None:
+        yield " ".join(path), [sorted(one.opts) for one in command.params if one.opts[0].startswith("-")]
+        return
+    for name, one in below.items():
+        yield from leaves(one, (*path, name))
+
+
+@pytest.mark.parametrize(("name", "options"), list(leaves(typer.main.get_command(app))), ids=lambda one: str(one)[:30])
+def test_the_command_lines_page_tells_every_command_and_option(name, options):
+    text = (DOCS / "cli.md").read_text()
+    rows = [line for line in text.splitlines() if re.search(rf"`{name}(?= |`)", line)]
+    assert rows
+    said = " ".join(rows)
+    # What all commands have is told once.
+    assert [
+        forms
+        for forms in options
+        if not any(re.search(rf"[\[ `]{form}\b", said) or f"`{form}" in text for form in forms)
+    ] == []
 
 
 def test_no_page_fetches_anything_from_elsewhere(site):
