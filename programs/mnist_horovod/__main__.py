@@ -25,6 +25,7 @@ MIRRORS = (
 config = pulumi.Config()
 # The stack says where: stacks/Pulumi.local.yaml on this machine, stacks/Pulumi.docker.yaml in containers, and so on.
 stack = pulumi.Config("trainstack")
+engine = stack.get("engine")
 override = config.get("mnist-base-url") or os.environ.get("MNIST_BASE_URL")
 bases = [f"{override.rstrip('/')}/"] if override else MIRRORS
 
@@ -33,7 +34,12 @@ workspace = ts.Workspace("mnist-horovod", ts.WorkspaceArgs(registry=stack.get("r
 cluster = ts.Compute(
     "cpu-cluster",
     ts.ComputeArgs(
-        workspace=workspace, target=stack.get("target") or "local", vm_size=stack.get("vm-size"), max_nodes=2
+        workspace=workspace,
+        target=stack.get("target") or "local",
+        # `pulumi config set trainstack:engine mpijob` has the cluster's MPI operator run it.
+        kubernetes=ts.KubernetesArgs(engine=engine) if engine else None,
+        vm_size=stack.get("vm-size"),
+        max_nodes=2,
     ),
 )
 mnist = ts.Dataset(

@@ -114,6 +114,36 @@ def test_mnist_goes_on_when_up_and_supervisor_are_killed_and_when_its_pod_is_del
     assert not kubectl("get", "deploy,svc,pdb,networkpolicy,hpa", *mine, "-o", "name")
 
 
+def test_mnist_trains_by_the_mpi_operator_and_goes_on_when_a_worker_is_deleted(tmp_path):
+    if subprocess.run(["kubectl", "get", "crd", "mpijobs.kubeflow.org"], capture_output=True, check=False).returncode:
+        pytest.skip("the cluster serves no MPIJob")
+    project = program(tmp_path, "mnist_horovod")
+    try:
+        project.pulumi("config", "set", "epochs", "8")
+        project.pulumi("config", "set", "trainstack:engine", "mpijob")
+        up = project.start_up(tmp_path / "up.txt")
+        runs = project.root / ".trainstack" / "mnist-horovod" / "runs"
+        run = until(lambda: next((RunDirectory(it.parent) for it in runs.glob("*/run.json")), None), 600)
+        until(lambda: run.merged_log.is_file() and "Epoch 3/" in run.merged_log.read_text(), 300)
+        mine = ["-l", f"trainstack.run={run.id}", "-o", "json"]
+        [job] = json.loads(kubectl("get", "mpijobs", *mine))["items"]
+        assert "Running" in [each["type"] for each in job["status"]["conditions"] if each["status"] == "True"]
+        assert not json.loads(kubectl("get", "jobs", *mine))["items"]
+        kubectl("delete", "pod", f"{job['metadata']['name']}-worker-1", "--grace-period=1", "--wait=false")
+        until(lambda: run.read().status.ended, 120)
+        assert "its pod was deleted" in run.read().reason
+        up.wait(60)
+
+        project.up()
+        record = run.read()
+        assert (record.status, record.attempt) == ("completed", 2)
+        assert run.merged_log.read_text().count("Epoch 1/") == 1
+        assert project.outputs()["accuracy"] >= 0.9
+        until(lambda: not left(run, "trainstack", engine="mpijob"), 60)
+    finally:
+        project.pulumi("destroy", "--yes", "--skip-preview", expect=None)
+
+
 @pytest.mark.parametrize("name", ["mnist_horovod", "mnist_multiworker", "mnist_parameter_server"])
 def test_mnist_trains_on_two_pods_by_nothing_but_another_stack(tmp_path, name):
     project = program(tmp_path, name)

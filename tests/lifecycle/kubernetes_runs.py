@@ -2,7 +2,7 @@
 
 import json
 import os
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -60,9 +60,9 @@ def jobs(run: RunDirectory) -> list[dict[str, Any]]:
     return json.loads(answer.data)["items"]
 
 
-def left(run: RunDirectory, namespace: str = CLUSTER.namespace) -> list[str]:
+def left(run: RunDirectory, namespace: str = CLUSTER.namespace, engine: Literal["job", "mpijob"] = "job") -> list[str]:
     """Pods, jobs and services that the cluster still has of a run."""
-    there = _ACCESS if namespace == CLUSTER.namespace else Access(Cluster(namespace=namespace))
+    there = Access(Cluster(namespace=namespace, engine=engine))
     return [f"{thing.kind} {thing.name}" for thing in everything(there, _selector(run))]
 
 

@@ -21,6 +21,8 @@ class KubernetesArgs:
         context: Context of the kubeconfig; its current one when left out.
         namespace: Namespace of all objects; found, or created.
         service_account: Whom pods run as; what may pull private images. Pods get none of its rights.
+        engine: What makes the pods of Horovod's runs: an Indexed `job`, or an `mpijob` of Kubeflow's MPI operator,
+            where the cluster serves it. All other runs are Indexed Jobs.
         queue: Local queue of Kueue that jobs go through, where the cluster has it.
         node_selector: Labels that nodes must have.
         tolerations: Taints that pods put up with: `key`, `operator`, `value`, `effect` as Kubernetes has them.
@@ -30,6 +32,7 @@ class KubernetesArgs:
     context: pulumi.Input[str] | None = None
     namespace: pulumi.Input[str] = "trainstack"
     service_account: pulumi.Input[str] = "default"
+    engine: pulumi.Input[str] = "job"
     queue: pulumi.Input[str] | None = None
     node_selector: Mapping[str, pulumi.Input[str]] | None = None
     tolerations: Sequence[Mapping[str, pulumi.Input[str]]] = ()
@@ -102,6 +105,7 @@ class Compute(Component):
             "target": args.target,
             "docker_host": args.docker_host,
             "kubernetes": args.kubernetes and args.kubernetes.described(),
+            "object_store": args.workspace.object_store,
             "vm_size": args.vm_size,
             "min_nodes": args.min_nodes,
             "max_nodes": args.max_nodes,

@@ -37,6 +37,9 @@ class WorkspaceArgs:
         quota_gib: GiB that it may hold, whichever stack fills it; looked at before something new is written.
         registry: Where environments that are images are kept for all machines; its address, where no login is needed.
         base_image: What images are built on where nodes have no GPU and an environment does not say.
+        object_store: `s3://BUCKET/FOLDER`, which code, data and outputs of pods on a cluster pass through. Server and
+            credentials are those of AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY where `pulumi up`
+            runs.
         tracking_uri: The address of an MLflow server of yours that the history goes to; one of the workspace's own on
             127.0.0.1 when left out. Its login is taken from MLflow's own variables, such as MLFLOW_TRACKING_TOKEN.
     """
@@ -45,6 +48,7 @@ class WorkspaceArgs:
     quota_gib: pulumi.Input[float] | None = None
     registry: Registry | pulumi.Input[str] | None = None
     base_image: pulumi.Input[str] | None = None
+    object_store: pulumi.Input[str] | None = None
     tracking_uri: pulumi.Input[str] | None = None
 
 
@@ -64,6 +68,7 @@ class Workspace(Component):
         root: Its folder, relative to the project when inside it.
         path: Its folder, absolute.
         tracking_uri: The page of its history, and what `mlflow.set_tracking_uri` takes.
+        object_store: The bucket that what pods read and write passes through.
         images: How environments become images: inputs of the resources that make them.
 
     Example:
@@ -91,6 +96,7 @@ class Workspace(Component):
         self.root = self._resource.root
         self.path = absolute_path(self.root)
         self.tracking_uri = self._resource.tracking_address
+        self.object_store = args.object_store if args else None
         self.images = _images(args or WorkspaceArgs())
         self.register_outputs({"name": name, "root": self.root, "tracking_uri": self.tracking_uri})
 

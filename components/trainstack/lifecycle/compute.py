@@ -23,6 +23,7 @@ from trainstack.store.atomic import read_json, write_json
 from trainstack.targets import Capacity, Target
 from trainstack.targets.choice import Kind, open_target
 from trainstack.targets.kubernetes.cluster import Cluster
+from trainstack.targets.object_store import checked_url
 
 Place: TypeAlias = tuple[str, str | None, str]
 """A target, which one, and where in it."""
@@ -38,6 +39,7 @@ class ComputeSpec(BaseModel):
         docker_host: The engine's address, for `docker`, and for `kubernetes` that of the engine that makes images; none
             takes the one that DOCKER_HOST names where it is used.
         kubernetes: Which cluster and where in it, for `kubernetes`; none takes the current context.
+        object_store: The workspace's, which code, data and outputs of pods pass through; none streams them.
         vm_size: A size that says what one node holds; none shares the machine evenly between `max_nodes`.
         min_nodes: Nodes that stay up when idle; where nodes cost nothing it is only kept.
         max_nodes: Nodes that may be busy at once.
@@ -51,6 +53,7 @@ class ComputeSpec(BaseModel):
     target: Kind = "local"
     docker_host: str | None = None
     kubernetes: Cluster | None = None
+    object_store: str | None = None
     vm_size: str | None = None
     min_nodes: int = Field(default=0, ge=0)
     max_nodes: int = Field(default=1, ge=1)
@@ -65,6 +68,7 @@ def target_of(spec: ComputeSpec) -> Target:
         docker_host=spec.docker_host,
         cluster=spec.kubernetes,
         low_priority=spec.priority == "low",
+        object_store=spec.object_store,
     )
 
 
@@ -74,7 +78,8 @@ def place_of(spec: ComputeSpec) -> Place:
         return spec.target, spec.docker_host, ""
     if spec.target == "kubernetes":
         cluster = spec.kubernetes or Cluster()
-        return spec.target, cluster.context, cluster.namespace
+        # What one engine has made, the other does not look for.
+        return spec.target, cluster.context, f"{cluster.namespace} {cluster.engine}"
     return spec.target, None, ""
 
 
@@ -180,6 +185,8 @@ def check(spec: ComputeSpec) -> None:
         sizes.lookup(spec.vm_size)
     if spec.docker_host and spec.target == "local":
         raise InvalidInputError("docker_host is for target 'docker', not 'local'", field="docker_host")
+    if spec.object_store and spec.target == "kubernetes":
+        checked_url(spec.object_store)
     if spec.kubernetes and spec.target != "kubernetes":
         raise InvalidInputError(f"kubernetes is for target 'kubernetes', not {spec.target!r}", field="kubernetes")
 

@@ -6,16 +6,21 @@ attempts left), with a list of the latter so that `trainstack.launch.outbound` k
 
 from __future__ import annotations
 
+import functools
 import json
 import stat
 import tarfile
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path, PurePosixPath
+from typing import TypeAlias
 
 from trainstack.launch.outbound import PRIVATE
 from trainstack.targets import WRITTEN, Home, Layout
 
+ALONE_BYTES = 8 << 20
+"""A file of a dataset that is as large is a piece of its own."""
 _CHUNK = 1 << 20
+_Entry: TypeAlias = tuple[Path, tarfile.TarInfo]
 _LINKED = ("outputs", "logs")
 
 
@@ -26,15 +31,48 @@ def given(home: Home, layout: Layout) -> Generator[bytes]:
         home: The run.
         layout: Where the nodes find things: `code` gets its links from it.
     """
+    yield from _archive([*_given(home, layout)])
+
+
+def pieces(home: Home, layout: Layout) -> Generator[Callable[[], Iterator[bytes]]]:
+    """The same in pieces, of which each is the same for every run that is given the same: tar streams.
+
+    Code and agent are one; the plan, which every attempt has anew, is one; of each dataset a large file is one, and all
+    others together are one.
+
+    Args:
+        home: The run.
+        layout: Where the nodes find things.
+    """
+    groups: dict[str, list[_Entry]] = {}
+    for path, info in _given(home, layout):
+        # When a file was written at home is no part of what it is.
+        info.mtime = 0
+        top, _, rest = info.name.partition("/")
+        if top == "data" and info.isreg() and info.size >= ALONE_BYTES:
+            group = info.name
+        else:
+            group = f"data/{rest.partition('/')[0]}" if top == "data" and rest else "code" if top == "agent" else top
+        groups.setdefault(group, []).append((path, info))
+    for entries in groups.values():
+        yield functools.partial(_archive, entries)
+
+
+def _given(home: Home, layout: Layout) -> Iterator[_Entry]:
     for name in ("code", "data", "agent", "launch.json"):
         for path, relative in _below(home.root / name, name):
             if relative.parent.name == "code" and relative.name in _LINKED and len(relative.parts) == 2:
                 continue
-            yield from _entry(path, _info(path, relative, 0, shared=True))
+            yield path, _info(path, relative, 0, shared=True)
     for name in _LINKED:
         link = tarfile.TarInfo(f"code/{name}")
         link.type, link.linkname = tarfile.SYMTYPE, str(getattr(layout, name))
-        yield _header(link)
+        yield home.root, link
+
+
+def _archive(entries: list[_Entry]) -> Iterator[bytes]:
+    for path, info in entries:
+        yield from _entry(path, info)
     yield bytes(2 * tarfile.BLOCKSIZE)
 
 

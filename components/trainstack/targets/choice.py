@@ -11,7 +11,12 @@ Kind = Literal["local", "docker", "kubernetes"]
 
 
 def open_target(
-    kind: Kind, *, docker_host: str | None = None, cluster: Cluster | None = None, low_priority: bool = False
+    kind: Kind,
+    *,
+    docker_host: str | None = None,
+    cluster: Cluster | None = None,
+    low_priority: bool = False,
+    object_store: str | None = None,
 ) -> Target:
     """Make a target. It reaches nobody yet.
 
@@ -20,6 +25,7 @@ def open_target(
         docker_host: The engine's address, for `docker`.
         cluster: Which cluster, for `kubernetes`; the current context's when left out.
         low_priority: Whether nodes may be machines that can be taken away.
+        object_store: The bucket that code, data and outputs of pods pass through, for `kubernetes`.
     """
     if kind == "docker":
         from trainstack.targets.docker.target import DockerTarget
@@ -27,8 +33,10 @@ def open_target(
         return DockerTarget(docker_host)
     if kind == "kubernetes":
         from trainstack.targets.kubernetes.target import KubernetesTarget
+        from trainstack.targets.object_store import ObjectStore
 
-        return KubernetesTarget(cluster or Cluster(), low_priority=low_priority)
+        store = ObjectStore(object_store) if object_store else None
+        return KubernetesTarget(cluster or Cluster(), low_priority=low_priority, store=store)
     from trainstack.targets.local.target import LocalTarget
 
     return LocalTarget()

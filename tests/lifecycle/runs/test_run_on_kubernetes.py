@@ -235,3 +235,10 @@ def test_a_wrong_context_and_a_cluster_that_is_off_are_one_line(monkeypatch, tmp
     with pytest.raises(TrainstackError, match=r"https://127.0.0.1:1 does not answer \(.*refused") as caught:
         compute.holding(off)
     assert "\n" not in str(caught.value)
+
+
+def test_a_cluster_that_serves_no_mpijob_is_one_line(monkeypatch):
+    monkeypatch.setattr("trainstack.targets.kubernetes.mpijob.GROUP", "absent.example.com")
+    by_mpi = ON_KUBERNETES.model_copy(update={"kubernetes": CLUSTER.model_copy(update={"engine": "mpijob"})})
+    with pytest.raises(InvalidInputError, match=r"serves no MPIJob .*install Kubeflow's MPI operator"):
+        compute.holding(by_mpi)

@@ -26,7 +26,9 @@ def begin(tmp_path, plan, *command):
 
 
 def hand(fifo, line):
-    given = subprocess.run([sys.executable, "-c", script("hand"), fifo], input=line, check=True, capture_output=True)
+    given = subprocess.run(
+        [sys.executable, "-c", script("hand"), fifo, "30"], input=line, check=True, capture_output=True
+    )
     assert given.stdout == b"handed\n"
 
 

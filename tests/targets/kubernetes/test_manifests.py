@@ -7,7 +7,9 @@ import pytest
 from trainstack.errors import InvalidInputError
 from trainstack.targets import Capacity, GangSpec, Home, Runtime
 from trainstack.targets.kubernetes import labels, manifests
+from trainstack.targets.kubernetes.access import Access
 from trainstack.targets.kubernetes.cluster import Cluster, Toleration
+from trainstack.targets.kubernetes.indexed_job import IndexedJob
 
 
 @pytest.fixture
@@ -36,7 +38,7 @@ def test_a_job_has_a_completion_a_node_and_is_never_tried_again_by_the_cluster(h
         0,
     )
     assert spec["template"]["spec"]["subdomain"] == job["metadata"]["name"]
-    assert labels.host(home, 1) == f"{job['metadata']['name']}-1.{job['metadata']['name']}"
+    assert IndexedJob(Access(Cluster())).host(home, 1) == f"{job['metadata']['name']}-1.{job['metadata']['name']}"
 
 
 def test_no_variable_of_the_run_stands_in_what_the_cluster_keeps(home):

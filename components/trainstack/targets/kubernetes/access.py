@@ -28,6 +28,7 @@ _NEEDED = (
     ("get", "", "pods", "exec"),
 )
 """What a run asks of the API server: verb, group, resource, subresource."""
+_NEEDED_BY_MPI = (("create", "kubeflow.org", "mpijobs", ""), ("delete", "kubeflow.org", "mpijobs", ""))
 
 
 class Access:
@@ -82,6 +83,13 @@ class Access:
 
         return client.BatchV1Api(self.client())
 
+    @cached_property
+    def custom(self) -> Client:
+        """Objects of what others have added to the cluster."""
+        from kubernetes import client
+
+        return client.CustomObjectsApi(self.client())
+
     def check(self) -> None:
         """Ask whether the cluster answers and lets us do what a run needs.
 
@@ -100,8 +108,14 @@ class Access:
             answer = reviews.create_self_subject_access_review(body, _request_timeout=ANSWER_SECONDS)
             return bool(answer.status.allowed)
 
-        with self.errors("asking what is allowed"), ThreadPoolExecutor(len(_NEEDED)) as pool:
-            refused = [asked for asked, may in zip(_NEEDED, pool.map(allowed, _NEEDED), strict=True) if not may]
+        needed = _NEEDED + (_NEEDED_BY_MPI if self.cluster.engine == "mpijob" else ())
+        with self.errors("asking what is allowed"), ThreadPoolExecutor(len(needed)) as pool:
+            refused = [asked for asked, may in zip(needed, pool.map(allowed, needed), strict=True) if not may]
+        if self.cluster.engine == "mpijob":
+            from trainstack.targets.kubernetes import mpijob
+
+            with self.errors("asking for MPIJobs"):
+                mpijob.check(self)
         if refused:
             verb, group, resource, subresource = refused[0]
             what = "/".join(part for part in (group, resource, subresource) if part)

@@ -6,7 +6,8 @@ import contextlib
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import PurePosixPath
 
 from trainstack.errors import TrainstackError
 from trainstack.targets import Home, bundle
@@ -15,6 +16,7 @@ from trainstack.targets.kubernetes import labels, manifests
 from trainstack.targets.kubernetes.access import Access
 from trainstack.targets.kubernetes.exec import Exec, run, script
 from trainstack.targets.kubernetes.node import KubernetesNode
+from trainstack.targets.kubernetes.shelf import Shelf
 
 _AGAIN_SECONDS = 2.0
 _ASK_SECONDS = 0.5
@@ -25,7 +27,9 @@ _SILENCE_SECONDS = 60.0
 class Carrier:
     """The way between home and one pod."""
 
-    def __init__(self, access: Access, home: Home, node: KubernetesNode, applied: Callable[[str], None]) -> None:
+    def __init__(
+        self, access: Access, home: Home, node: KubernetesNode, applied: Callable[[str], None], shelf: Shelf | None
+    ) -> None:
         """Work with the pod of `node`.
 
         Args:
@@ -33,10 +37,12 @@ class Carrier:
             home: The run.
             node: Whose pod.
             applied: Told the name of each file that has come home.
+            shelf: The run's part of an object store, where the workspace has one.
         """
         self._access = access
         self._home = home
         self._node = node
+        self._shelf = shelf
         self._inbound = Inbound(home.root, applied)
         self._ending = threading.Event()
         self._closed = threading.Event()
@@ -51,17 +57,12 @@ class Carrier:
         Raises:
             TrainstackError: The cluster refuses, or the pod's disk is full.
         """
-        for folder, stream in (
-            (manifests.GIVEN, bundle.given(self._home, manifests.LAYOUT)),
-            (manifests.WRITTEN, bundle.kept(self._home, manifests.USER)),
-        ):
-            run(
-                self._access,
-                self._node.pod,
-                labels.COURIER,
-                [self._node.python, "-c", script("unpack"), str(folder)],
-                stream,
-            )
+        if self._shelf is None:
+            self._courier("unpack", manifests.GIVEN, bundle.given(self._home, manifests.LAYOUT))
+            self._courier("unpack", manifests.WRITTEN, bundle.kept(self._home, manifests.USER))
+        else:
+            self._courier("fetch", manifests.GIVEN, self._shelf.given())
+            self._courier("fetch", manifests.WRITTEN, self._shelf.kept())
 
     def start(self) -> None:
         """Begin to bring home what the node writes."""
@@ -109,6 +110,10 @@ class Carrier:
             deadline.cancel()
             self._link.close()
 
+    def _courier(self, what: str, folder: PurePosixPath, given: Iterable[bytes]) -> None:
+        command = [self._node.python, "-c", script(what), str(folder)]
+        run(self._access, self._node.pod, labels.COURIER, command, given)
+
     def _tell(self, word: bytes) -> None:
         if self._link:
             with contextlib.suppress(TrainstackError):
@@ -118,18 +123,20 @@ class Carrier:
         """Take in the stream; when it breaks, begin again, and once more after the end was asked for."""
         last_try = False
         while not self._home_safe and not last_try and not self._node.lost:
-            last_try = self._ending.is_set()
+            # A pod that is being deleted may have ended before the cluster says so: then it is lost in a moment.
+            last_try = self._ending.is_set() and not self._node.leaving
             try:
                 self._home_safe = self._receive()
                 self._error = None
             except Exception as exc:  # noqa: BLE001 (a thread must not end without a word; `finish` raises it)
                 self._error = exc
             if not self._home_safe and not last_try:
-                self._ending.wait(_AGAIN_SECONDS)
+                self._closed.wait(_ASK_SECONDS) if self._ending.is_set() else self._ending.wait(_AGAIN_SECONDS)
 
     def _receive(self) -> bool:
         if self._link:
             self._link.close()
         command = [self._node.python, "-c", script("send"), str(manifests.WRITTEN), manifests.CONTROL]
+        command += ["segments"] if self._shelf else []
         self._link = Exec(self._access, self._node.pod, labels.COURIER, command)
-        return self._inbound.receive(self._link)
+        return self._inbound.receive(self._shelf.stream(self._link) if self._shelf else self._link)

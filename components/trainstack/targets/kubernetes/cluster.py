@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -29,6 +30,8 @@ class Cluster(BaseModel):
         context: Context of the kubeconfig; its current one when left out.
         namespace: Namespace of all objects; found, or created.
         service_account: Whom pods run as; what may pull private images. They get none of its rights.
+        engine: What makes the pods of Horovod's runs: an Indexed `job`, or an `mpijob` of Kubeflow's MPI operator,
+            where the cluster serves it. All other runs are Indexed Jobs.
         queue: Local queue of Kueue that jobs go through, where the cluster has it.
         node_selector: Labels that nodes must have.
         tolerations: Taints that pods put up with.
@@ -40,6 +43,7 @@ class Cluster(BaseModel):
     context: str | None = None
     namespace: str = "trainstack"
     service_account: str = "default"
+    engine: Literal["job", "mpijob"] = "job"
     queue: str | None = None
     node_selector: dict[str, str] = Field(default_factory=dict)
     tolerations: tuple[Toleration, ...] = ()

@@ -9,13 +9,16 @@ from trainstack.targets import Home
 WORKSPACE, RUN, ATTEMPT = "trainstack.workspace", "trainstack.run", "trainstack.attempt"
 NAME, STACK = "trainstack.name", "trainstack.stack"
 GIVEN = "trainstack.given"
-"""Annotation of a job all of whose nodes have code and data: from here on they may write something."""
+"""Annotation of a job all of whose nodes have code and data: from here on they may write something. Its value is the
+uids of their pods."""
 HANDED = "trainstack.handed-over"
 """Annotation of a job all of whose nodes have what they need to go on without anybody."""
 HOME = "trainstack.home"
 """Annotation of a job everything of which is home."""
 MANAGED = "app.kubernetes.io/managed-by"
 INDEX = "batch.kubernetes.io/job-completion-index"
+MPI_INDEX, MPI_ROLE = "training.kubeflow.org/replica-index", "training.kubeflow.org/job-role"
+"""Labels that the MPI operator gives its pods."""
 QUEUE = "kueue.x-k8s.io/queue-name"
 NODE, COURIER = "node", "courier"
 """Names of a pod's containers."""
@@ -24,11 +27,6 @@ NODE, COURIER = "node", "courier"
 def name(home: Home) -> str:
     """The name of a run's job and service."""
     return f"trainstack-{home.workspace}-{home.run}".lower()[:58].rstrip("-")
-
-
-def host(home: Home, index: int) -> str:
-    """What the nodes of a run call node number `index`."""
-    return f"{name(home)}-{index}.{name(home)}"
 
 
 def of_run(home: Home) -> str:

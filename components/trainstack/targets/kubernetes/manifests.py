@@ -22,6 +22,9 @@ CONTROL = "/trainstack/courier"
 LAYOUT = Layout.below(GIVEN, WRITTEN)
 KEEP_SECONDS = 24 * 3600
 """How long a pod waits for somebody to hand over what it needs, or to fetch what it has."""
+NUMBER = "JOB_COMPLETION_INDEX"
+"""Variable of a pod with its node's number, set by Kubernetes in those of an Indexed Job."""
+_OWN_NUMBER = f"$({NUMBER})"
 POD_RIGHTS = {
     "runAsNonRoot": True,
     "runAsUser": USER,
@@ -89,7 +92,7 @@ def job(home: Home, gang: GangSpec, cluster: Cluster, *, grace: float, low_prior
             "ttlSecondsAfterFinished": KEEP_SECONDS,
             "template": {
                 "metadata": {"labels": found},
-                "spec": _pod(home, gang, cluster, int(grace) + _MINUTE, low_priority),
+                "spec": pod(home, gang, cluster, grace=grace, low_priority=low_priority),
             },
         },
     }
@@ -123,7 +126,8 @@ def resources(holds: Capacity) -> dict[str, Any]:
     }
 
 
-def _pod(home: Home, gang: GangSpec, cluster: Cluster, grace: int, low_priority: bool) -> dict[str, Any]:
+def pod(home: Home, gang: GangSpec, cluster: Cluster, *, grace: float, low_priority: bool) -> dict[str, Any]:
+    """The specification of a node's pod, whatever makes it; arguments as for `job`."""
     memory = int(gang.holds.memory_gib * 1024)
     spec: dict[str, Any] = {
         "restartPolicy": "Never",
@@ -131,7 +135,7 @@ def _pod(home: Home, gang: GangSpec, cluster: Cluster, grace: int, low_priority:
         "serviceAccountName": cluster.service_account,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": grace,
+        "terminationGracePeriodSeconds": int(grace) + _MINUTE,
         "securityContext": POD_RIGHTS,
         "containers": [_node(gang), _courier(gang)],
         "volumes": [
@@ -168,14 +172,14 @@ def _pod(home: Home, gang: GangSpec, cluster: Cluster, grace: int, low_priority:
 
 def _node(gang: GangSpec) -> dict[str, Any]:
     python = gang.runtime.python
-    log = "run.txt" if gang.node_count == 1 else "node-$(JOB_COMPLETION_INDEX).txt"
+    log = "run.txt" if gang.node_count == 1 else f"node-{_OWN_NUMBER}.txt"
     agent = ["-m", "trainstack.launch.contained", "--log", f"{LAYOUT.logs}/{log}", "--plan", f"{GIVEN}/launch.json"]
     return {
-        **_container(gang, labels.NODE),
+        **container(gang, labels.NODE),
         "args": [
             *("-c", script("begin"), FIFO, str(GIVEN / "launch.json")),
-            *(str(WRITTEN / ended(gang.attempt, "$(JOB_COMPLETION_INDEX)")), str(KEEP_SECONDS)),
-            *(python, *agent, "--node", "$(JOB_COMPLETION_INDEX)"),
+            *(str(WRITTEN / ended(gang.attempt, _OWN_NUMBER)), str(KEEP_SECONDS)),
+            *(python, *agent, "--node", _OWN_NUMBER),
         ],
         "resources": resources(gang.holds),
         "volumeMounts": [
@@ -190,7 +194,7 @@ def _node(gang: GangSpec) -> dict[str, Any]:
 
 def _courier(gang: GangSpec) -> dict[str, Any]:
     return {
-        **_container(gang, labels.COURIER),
+        **container(gang, labels.COURIER),
         "args": ["-c", script("stay"), CONTROL, str(KEEP_SECONDS)],
         "resources": _COURIER,
         "volumeMounts": [
@@ -201,7 +205,8 @@ def _courier(gang: GangSpec) -> dict[str, Any]:
     }
 
 
-def _container(gang: GangSpec, name: str) -> dict[str, Any]:
+def container(gang: GangSpec, name: str) -> dict[str, Any]:
+    """What all containers of a run have alike."""
     python = gang.runtime.python
     environment = {
         "PATH": f"{PurePosixPath(python).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -219,6 +224,8 @@ def _container(gang: GangSpec, name: str) -> dict[str, Any]:
         "name": name,
         "image": gang.runtime.image,
         "command": [python],
+        # What its first process says last is the reason that the cluster tells of a bad end.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         "env": [{"name": key, "value": text} for key, text in environment.items()],
         "securityContext": CONTAINER_RIGHTS,
     }

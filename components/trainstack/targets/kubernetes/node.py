@@ -45,6 +45,11 @@ class KubernetesNode:
         return self._pods.gone(self._index) or pod is None or "terminated" in state(pod, labels.COURIER)
 
     @property
+    def leaving(self) -> bool:
+        """Whether the cluster is taking its pod away."""
+        return "deletionTimestamp" in part(self._pods.get(self._index), "metadata")
+
+    @property
     def fate(self) -> str:
         """Why the cluster ended it, in its own words; empty where it did not."""
         return fate(self._pods.get(self._index), gone=self._pods.gone(self._index))

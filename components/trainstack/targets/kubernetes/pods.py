@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from trainstack.targets.kubernetes import labels
 from trainstack.targets.kubernetes.access import ANSWER_SECONDS, Access
 from trainstack.targets.kubernetes.objects import part, parts
 
+LAUNCHER_INDEX = -1
+"""Number by which the launcher of an MPIJob is known, which is no node."""
 _WATCH_SECONDS = 240
 _PAUSE_SECONDS = 2.0
 # Reasons of a container that waits which no waiting cures.
@@ -21,14 +23,21 @@ _HOPELESS = ("InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigErro
 class Pods:
     """The pods of an attempt, by node number, as last heard of."""
 
-    def __init__(self, access: Access, selector: str) -> None:
+    def __init__(self, access: Access, selector: str, uids: Collection[str] = ()) -> None:
         """Ask once for the pods that bear `selector`.
+
+        Args:
+            access: The cluster.
+            selector: Their labels.
+            uids: Those that a run has given something to, where that is known: what has come in their place since,
+                under the same name perhaps, is none of its nodes.
 
         Raises:
             TrainstackError: The cluster does not answer.
         """
         self._access = access
         self._selector = selector
+        self._uids = frozenset(uids)
         self._known: dict[int, dict[str, Any]] = {}
         self._gone: set[int] = set()
         self._closed = threading.Event()
@@ -44,6 +53,10 @@ class Pods:
     def get(self, index: int) -> dict[str, Any] | None:
         """The pod of a node; none when there has not been one."""
         return self._known.get(index)
+
+    def uids(self) -> list[str]:
+        """What tells these pods from any that may come in their place."""
+        return [pod["metadata"]["uid"] for index, pod in sorted(self._known.items()) if index != LAUNCHER_INDEX]
 
     def gone(self, index: int) -> bool:
         """Whether a node had a pod that is there no more."""
@@ -106,16 +119,26 @@ class Pods:
         return version
 
     def _note(self, pod: dict[str, Any], *, gone: bool = False) -> None:
-        found = part(pod, "metadata", "annotations").get(labels.INDEX)
-        if found is None:
+        index = number(pod)
+        if index is None or (self._uids and pod["metadata"]["uid"] not in self._uids):
             return
-        index = int(found)
         # A second pod of a number is none that we gave anything to.
         if self._known.setdefault(index, pod)["metadata"]["uid"] != pod["metadata"]["uid"]:
             return
         self._known[index] = pod
         if gone:
             self._gone.add(index)
+
+
+def number(pod: dict[str, Any]) -> int | None:
+    """Which node a pod is: an Indexed Job annotates its pods, the MPI operator labels its workers."""
+    found = part(pod, "metadata", "annotations").get(labels.INDEX)
+    if found is None:
+        marks = part(pod, "metadata", "labels")
+        if marks.get(labels.MPI_ROLE) == "launcher":
+            return LAUNCHER_INDEX
+        found = marks.get(labels.MPI_INDEX)
+    return None if found is None else int(found)
 
 
 def state(pod: dict[str, Any], container: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trainstack.errors import TrainstackError
+from trainstack.targets.kubernetes import mpijob
 from trainstack.targets.kubernetes.access import ANSWER_SECONDS, Access
 from trainstack.targets.kubernetes.objects import part, parts
 
@@ -62,6 +63,8 @@ def remove(access: Access, selector: str) -> int:
     with access.errors("removing what runs have left"):
         began, grace = time.monotonic(), 1
         given: dict[str, Any] = {"label_selector": selector, "_request_timeout": ANSWER_SECONDS}
+        if access.cluster.engine == "mpijob":
+            mpijob.delete(access, selector)
         access.batch.delete_collection_namespaced_job(access.namespace, propagation_policy="Background", **given)
         access.core.delete_collection_namespaced_pod(access.namespace, grace_period_seconds=grace, **given)
         for thing in found:
@@ -92,6 +95,9 @@ def _things(access: Access, selector: str) -> Iterator[Thing]:
         for item in _listed(access, call, selector):
             metadata = part(item, "metadata")
             yield Thing(kind, metadata["name"], part(metadata, "labels"))
+    for item in mpijob.listed(access, selector) if access.cluster.engine == "mpijob" else ():
+        metadata = part(item, "metadata")
+        yield Thing("mpijob", metadata["name"], part(metadata, "labels"))
 
 
 def _listed(access: Access, call: Any, selector: str) -> list[dict[str, Any]]:

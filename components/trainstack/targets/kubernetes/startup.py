@@ -13,6 +13,7 @@ from trainstack.targets.kubernetes import labels
 from trainstack.targets.kubernetes.access import ANSWER_SECONDS, Access
 from trainstack.targets.kubernetes.cluster import Cluster
 from trainstack.targets.kubernetes.gang import WORKERS
+from trainstack.targets.kubernetes.objects import part
 from trainstack.targets.kubernetes.pods import Pods, running, waits_for
 
 _TICK = 0.1
@@ -23,14 +24,21 @@ _NOT_PULLED = ("ErrImagePull", "ImagePullBackOff")
 
 
 def wait(
-    access: Access, pods: Pods, job: str, gang: GangSpec, cluster: Cluster, hand_over: Callable[[int], None]
+    access: Access,
+    pods: Pods,
+    find: Callable[[], dict[str, Any] | None],
+    held: Callable[[dict[str, Any]], bool],
+    gang: GangSpec,
+    cluster: Cluster,
+    hand_over: Callable[[int], None],
 ) -> None:
     """Wait for every pod, and hand over to each as soon as it runs.
 
     Args:
         access: The cluster.
         pods: The watch.
-        job: The job's name.
+        find: Gives the object that makes the pods.
+        held: Whether it is suspended.
         gang: Its nodes.
         cluster: How long they may wait.
         hand_over: Hands over to the pod of that number.
@@ -67,7 +75,7 @@ def wait(
             now = time.monotonic()
             if not reason:
                 if now - asked > _ASK_SECONDS:
-                    asked, answer = now, _why_no_pods(access, job)
+                    asked, answer = now, _why_no_pods(access, find(), held)
                 reason = answer or "its pod is being made"
             unpulled = (unpulled or now) if reason.startswith(_NOT_PULLED) else None
             if hopeless or (unpulled and now - unpulled > _IMAGE_SECONDS):
@@ -102,16 +110,17 @@ def wait_for(futures: Sequence[Future[Any]], waiting: Callable[[], None]) -> Non
         future.result()
 
 
-def _why_no_pods(access: Access, job: str) -> str:
+def _why_no_pods(access: Access, job: dict[str, Any] | None, held: Callable[[dict[str, Any]], bool]) -> str:
     """Why a job has no pods yet: what it may not have, or what it waits in line for."""
+    if job is None:
+        return "its job was deleted"
+    if held(job):
+        queue: str | None = part(job, "metadata", "labels").get(labels.QUEUE)
+        return f"it waits in queue {queue}" if queue else "its job is suspended"
     with access.errors("asking why there are no pods"):
-        found: Any = access.batch.read_namespaced_job(job, access.namespace, _request_timeout=ANSWER_SECONDS)
-        if found.spec.suspend:
-            queue: str | None = dict[str, str](found.metadata.labels or {}).get(labels.QUEUE)
-            return f"it waits in queue {queue}" if queue else "its job is suspended"
         events: Any = access.core.list_namespaced_event(
             access.namespace,
-            field_selector=f"involvedObject.uid={found.metadata.uid},type=Warning",
+            field_selector=f"involvedObject.uid={job['metadata']['uid']},type=Warning",
             _request_timeout=ANSWER_SECONDS,
         )
     messages = [str(event.message) for event in events.items if event.message]

@@ -1,4 +1,4 @@
-"""A Kubernetes cluster as a target: a pod a node, of one Indexed Job, and volumes of the pods in place of a folder.
+"""A Kubernetes cluster as a target: a pod a node, of one Job or MPIJob, and volumes of the pods in place of a folder.
 
 Nothing on the cluster needs rights on its API. Everything that a run has there bears its labels, from which another
 process can find it, take it over or remove it. The cluster drives the pods; whoever drives the run talks to them.
@@ -13,19 +13,24 @@ from functools import cached_property
 from typing import Any
 
 from trainstack.errors import TrainstackError
-from trainstack.launch.distribution import Distribution
+from trainstack.launch.distribution import Distribution, Horovod
 from trainstack.launch.plan import ports_needed, read_plan
 from trainstack.targets import Addresses, GangSpec, Home, Layout, Stray
 from trainstack.targets.joined import JoinedLog
 from trainstack.targets.kubernetes import labels, manifests, removal, startup
-from trainstack.targets.kubernetes.access import ANSWER_SECONDS, Access
+from trainstack.targets.kubernetes.access import Access
 from trainstack.targets.kubernetes.carrier import Carrier
 from trainstack.targets.kubernetes.cluster import Cluster
+from trainstack.targets.kubernetes.engine import Engine
 from trainstack.targets.kubernetes.exec import run, script
 from trainstack.targets.kubernetes.gang import WORKERS, KubernetesGang
+from trainstack.targets.kubernetes.indexed_job import IndexedJob
+from trainstack.targets.kubernetes.mpijob import LAUNCHER, MpiJob
 from trainstack.targets.kubernetes.node import KubernetesNode, exit_code
 from trainstack.targets.kubernetes.objects import part
-from trainstack.targets.kubernetes.pods import Pods, running, state
+from trainstack.targets.kubernetes.pods import LAUNCHER_INDEX, Pods, running, state, waits_for
+from trainstack.targets.kubernetes.shelf import Shelf
+from trainstack.targets.object_store import ObjectStore
 
 FIRST_PORT = 7000
 """Pods have all ports to themselves, so these are always free."""
@@ -38,15 +43,17 @@ class KubernetesTarget:
 
     images = True
 
-    def __init__(self, cluster: Cluster, *, low_priority: bool = False) -> None:
+    def __init__(self, cluster: Cluster, *, low_priority: bool = False, store: ObjectStore | None = None) -> None:
         """Name a cluster.
 
         Args:
             cluster: Which, and where in it.
             low_priority: Whether nodes may be machines that can be taken away.
+            store: The workspace's object store, where it has one.
         """
         self._cluster = cluster
         self._low_priority = low_priority
+        self._store = store
 
     @cached_property
     def _access(self) -> Access:
@@ -59,6 +66,8 @@ class KubernetesTarget:
             TrainstackError: It does not answer, or does not let us.
         """
         self._access.check()
+        if self._store:
+            self._store.check()
 
     def layout(self, home: Home) -> Layout:
         """The volumes' places in the pods."""
@@ -67,11 +76,11 @@ class KubernetesTarget:
     def addresses(self, home: Home, distribution: Distribution, node_count: int) -> Addresses:
         """The pods' names, and the same ports always; one node alone stays on its loopback."""
         ports = tuple(range(FIRST_PORT, FIRST_PORT + ports_needed(distribution, node_count)))
-        names = tuple(labels.host(home, index) for index in range(node_count))
+        names = tuple(self._engine(distribution).host(home, index) for index in range(node_count))
         return Addresses(names if node_count > 1 else ("127.0.0.1",), ports)
 
     def start(self, home: Home, gang: GangSpec) -> KubernetesGang:
-        """Make job and service, wait for the pods, and hand over what nodes are given.
+        """Submit the job, wait for the pods, and hand over what nodes are given.
 
         Raises:
             TrainstackError: The cluster refuses, does not answer, or has no place for the pods in time.
@@ -79,27 +88,27 @@ class KubernetesTarget:
         if gang.runtime.image is None:
             raise TrainstackError("a run on Kubernetes needs its environment as an image")
         access = self._access
-        grace = read_plan(home.root / "launch.json").grace_seconds
+        plan = read_plan(home.root / "launch.json")
+        engine = self._engine(plan.distribution)
         access.ensure_namespace()
-        with access.errors("submitting the job"):
-            body = manifests.job(home, gang, self._cluster, grace=grace, low_priority=self._low_priority)
-            made = access.batch.create_namespaced_job(access.namespace, body, _request_timeout=ANSWER_SECONDS)
-            access.core.create_namespaced_service(
-                access.namespace,
-                manifests.service(home, gang, made.metadata.uid),
-                _request_timeout=ANSWER_SECONDS,
-            )
+        engine.submit(home, gang, grace=plan.grace_seconds, low_priority=self._low_priority)
         pods = Pods(access, _attempt(home, gang.attempt)).follow()
         log = JoinedLog(home.root, gang.node_count)
         try:
             log.begin()
-            found = self._gang(home, gang.attempt, pods, gang.node_count, gang.runtime.python, log)
+            found = self._gang(home, engine, gang.attempt, pods, gang.node_count, gang.runtime.python, log)
             startup.wait(
-                access, pods, labels.name(home), gang, self._cluster, lambda index: found.carriers[index].hand_over()
+                access,
+                pods,
+                lambda: engine.find(_attempt(home, gang.attempt)),
+                engine.held,
+                gang,
+                self._cluster,
+                lambda index: found.carriers[index].hand_over(),
             )
-            self._annotate(home, labels.GIVEN)
-            _all(gang.waiting, "variables are handed over", [*map(self._giver(gang), found.nodes)])
-            self._annotate(home, labels.HANDED)
+            engine.annotate(home, labels.GIVEN, " ".join(pods.uids()))
+            _all(gang.waiting, lambda: _handing(pods), [*map(self._giver(gang), found.nodes)])
+            engine.annotate(home, labels.HANDED)
         except BaseException:
             pods.close()
             raise
@@ -113,32 +122,32 @@ class KubernetesTarget:
         Returns:
             The gang, when every node has what it needs and runs, or its agent has come to an end of its own.
         """
-        job = self._job(home)
+        engine, job = self._found(home)
         if job is None or labels.HANDED not in part(job, "metadata", "annotations"):
             return None
         if job["metadata"]["labels"].get(labels.ATTEMPT) != str(attempt):
             return None
-        pods = Pods(self._access, _attempt(home, attempt))
+        pods = Pods(self._access, _attempt(home, attempt), _given(job))
         if not all(_whole(pods.get(index)) and not pods.gone(index) for index in range(node_count)):
             return None
         log = JoinedLog(home.root, node_count)
         log.resume()
-        gang = self._gang(home, attempt, pods.follow(), node_count, _python(job), log)
+        gang = self._gang(home, engine, attempt, pods.follow(), node_count, _python(engine, job), log)
         for carrier in gang.carriers:
             carrier.start()
         return gang
 
     def node(self, home: Home, index: int) -> KubernetesNode | None:
         """The pod of a node, when it runs."""
-        job = self._job(home)
+        engine, job = self._found(home)
         if job is None:
             return None
-        pods = Pods(self._access, labels.of_run(home))
+        pods = Pods(self._access, labels.of_run(home), _given(job))
         pod = pods.get(index)
         if pod is None or pods.gone(index) or not running(pod):
             return None
         told = home.root / manifests.ended(_number(job), index)
-        return KubernetesNode(self._access, pods.follow(), index, _python(job), told)
+        return KubernetesNode(self._access, pods.follow(), index, _python(engine, job), told)
 
     def recover(self, home: Home) -> None:
         """End the nodes, and bring home what nobody has fetched.
@@ -146,15 +155,15 @@ class KubernetesTarget:
         Raises:
             TrainstackError: The cluster does not answer, or something cannot be brought home.
         """
-        job = self._job(home)
+        engine, job = self._found(home)
         noted = part(job, "metadata", "annotations")
         if job is None or labels.HOME in noted or labels.GIVEN not in noted:
             return
-        count = int(job["spec"]["completions"])
-        pods = Pods(self._access, labels.of_run(home)).follow()
+        count = engine.count(job)
+        pods = Pods(self._access, labels.of_run(home), _given(job)).follow()
         log = JoinedLog(home.root, count)
         log.resume()
-        gang = self._gang(home, _number(job), pods, count, _python(job), log)
+        gang = self._gang(home, engine, _number(job), pods, count, _python(engine, job), log)
         try:
             there = [node for node in gang.nodes if node.pod and node.poll() is None]
             with ThreadPoolExecutor(max_workers=WORKERS) as pool:
@@ -164,7 +173,7 @@ class KubernetesTarget:
             pods.close()
 
     def sweep(self, home: Home) -> int:
-        """Remove job, service and pods of a run.
+        """Remove all objects of a run.
 
         Returns:
             How many pods there were.
@@ -172,7 +181,10 @@ class KubernetesTarget:
         Raises:
             TrainstackError: The cluster does not answer, or will not let go of one.
         """
-        return removal.remove(self._access, labels.of_run(home))
+        removed = removal.remove(self._access, labels.of_run(home))
+        if self._store:
+            Shelf(self._store, home).clear()
+        return removed
 
     def strays(self, workspace: str) -> Sequence[Stray]:
         """Jobs, services and pods of a workspace's runs.
@@ -183,51 +195,70 @@ class KubernetesTarget:
         found = removal.everything(self._access, f"{labels.WORKSPACE}={workspace}")
         return [Stray(thing.labels.get(labels.RUN, ""), thing.kind, thing.name) for thing in found]
 
-    def _gang(self, home: Home, attempt: int, pods: Pods, count: int, python: str, log: JoinedLog) -> KubernetesGang:
+    def _engine(self, distribution: Distribution) -> Engine:
+        """What makes the pods of such a run."""
+        by_mpi = self._cluster.engine == "mpijob" and isinstance(distribution, Horovod)
+        return MpiJob(self._access) if by_mpi else IndexedJob(self._access)
+
+    def _found(self, home: Home) -> tuple[Engine, dict[str, Any] | None]:
+        """What has made the pods of a run, and its object; none when there is none."""
+        selector = labels.of_run(home)
+        if self._cluster.engine == "mpijob":
+            engine = MpiJob(self._access)
+            if found := engine.find(selector):
+                return engine, found
+        engine = IndexedJob(self._access)
+        return engine, engine.find(selector)
+
+    def _gang(
+        self, home: Home, engine: Engine, attempt: int, pods: Pods, count: int, python: str, log: JoinedLog
+    ) -> KubernetesGang:
         access = self._access
         nodes = [
             KubernetesNode(access, pods, index, python, home.root / manifests.ended(attempt, index))
             for index in range(count)
         ]
-        carriers = [Carrier(access, home, node, log.grown) for node in nodes]
+        shelf = Shelf(self._store, home) if self._store else None
+        carriers = [Carrier(access, home, node, log.grown, shelf) for node in nodes]
 
         def settled() -> None:
             log.end()
-            self._annotate(home, labels.HOME)
+            engine.annotate(home, labels.HOME)
 
         return KubernetesGang(nodes, carriers, pods, settled)
 
     def _giver(self, gang: GangSpec) -> Callable[[KubernetesNode], Callable[[], Any]]:
         """What tells a node its variables, which no object of the cluster may hold."""
         line = json.dumps(gang.variables).encode() + b"\n"
-        command = [gang.runtime.python, "-c", script("hand"), manifests.FIFO]
+        command = [gang.runtime.python, "-c", script("hand"), manifests.FIFO, str(self._cluster.pending_deadline)]
         return lambda node: lambda: run(self._access, node.pod, labels.NODE, command, [line])
 
-    def _annotate(self, home: Home, what: str) -> None:
-        with self._access.errors("noting how far a job is"):
-            self._access.batch.patch_namespaced_job(
-                labels.name(home),
-                self._access.namespace,
-                {"metadata": {"annotations": {what: "true"}}},
-                _request_timeout=ANSWER_SECONDS,
-            )
 
-    def _job(self, home: Home) -> dict[str, Any] | None:
-        return next(iter(removal.jobs(self._access, labels.of_run(home))), None)
+def _handing(pods: Pods) -> str:
+    """What the hand-over of variables waits for: the launcher of an MPIJob calls the workers first."""
+    launcher = pods.get(LAUNCHER_INDEX)
+    if launcher is None or "running" in state(launcher, LAUNCHER):
+        return "variables are handed over"
+    return f"launcher: {waits_for(launcher, [LAUNCHER])[0]}"
 
 
-def _all(waiting: Callable[[str], None], reason: str, calls: Sequence[Callable[[], Any]]) -> None:
+def _all(waiting: Callable[[str], None], reason: Callable[[], str], calls: Sequence[Callable[[], Any]]) -> None:
     """Do some things side by side, and go on looking whether anybody wants it all ended."""
     with ThreadPoolExecutor(max_workers=WORKERS) as pool:
-        startup.wait_for([pool.submit(call) for call in calls], lambda: waiting(reason))
+        startup.wait_for([pool.submit(call) for call in calls], lambda: waiting(reason()))
 
 
 def _attempt(home: Home, attempt: int) -> str:
     return f"{labels.of_run(home)},{labels.ATTEMPT}={attempt}"
 
 
-def _python(job: dict[str, Any]) -> str:
-    return str(job["spec"]["template"]["spec"]["containers"][0]["command"][0])
+def _python(engine: Engine, job: dict[str, Any]) -> str:
+    return str(engine.template(job)["containers"][0]["command"][0])
+
+
+def _given(job: dict[str, Any]) -> list[str]:
+    """The uids of the pods that were given something."""
+    return str(part(job, "metadata", "annotations").get(labels.GIVEN) or "").split()
 
 
 def _number(job: dict[str, Any]) -> int:

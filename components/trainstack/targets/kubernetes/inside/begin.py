@@ -16,6 +16,7 @@ import sys
 import time
 
 _RESOLVE_SECONDS = 60.0
+_ATTENDED_SECONDS = 2.0
 
 
 def main() -> int:
@@ -60,7 +61,16 @@ def main() -> int:
                 with open(f"{ended}.new", "w") as file:  # noqa: PTH123
                     file.write(str(code))
                 os.replace(f"{ended}.new", ended)  # noqa: PTH105
+            stay_until_attended()
             return code
+
+
+def stay_until_attended() -> None:
+    """Give whoever waits in this container for its end, an MPIJob's launcher, a moment to see it."""
+    attended = os.environ.get("TRAINSTACK_ATTENDED", "")
+    deadline = time.monotonic() + _ATTENDED_SECONDS
+    while attended and not os.path.exists(attended) and time.monotonic() < deadline:  # noqa: PTH110
+        time.sleep(0.02)
 
 
 def wait_for_names(plan: str) -> None:

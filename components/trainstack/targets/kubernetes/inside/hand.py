@@ -1,4 +1,4 @@
-"""Passes one line from standard input on to a node that waits for it: `hand.py FIFO`."""
+"""Passes one line from standard input on to a node that waits for it: `hand.py FIFO SECONDS`."""
 
 import os
 import sys
@@ -13,9 +13,11 @@ def main() -> int:
         if not byte:
             return 1
         line += byte
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + float(sys.argv[2])
     while not os.path.exists(sys.argv[1]) and time.monotonic() < deadline:  # noqa: PTH110
         time.sleep(0.05)
+    if not os.path.exists(sys.argv[1]):  # noqa: PTH110
+        sys.exit("the node does not ask for its variables")
     # A file in its place would keep what nobody may read.
     with os.fdopen(os.open(sys.argv[1], os.O_WRONLY), "wb") as pipe:
         pipe.write(line)

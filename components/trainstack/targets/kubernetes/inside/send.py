@@ -1,10 +1,12 @@
-"""Sends home what a node writes, for as long as somebody listens: `send.py WRITTEN FOLDER`.
+"""Sends home what a node writes, for as long as somebody listens: `send.py WRITTEN FOLDER [segments]`.
 
 What runs is `trainstack.launch.outbound`; an exec has no signals, so its standard input says what to do. `l`: one last
-look. `h`: all of it is home, the pod may go. Its end: nobody listens any more.
+look. `h`: all of it is home, the pod may go. `u`: a line follows, an address to put a segment to, where segments were
+asked for. Its end: nobody listens any more.
 """
 
 import os
+import queue
 import select
 import signal
 import sys
@@ -13,7 +15,7 @@ import threading
 _HEARD_SECONDS = 10.0
 
 
-def obey(folder: str) -> None:
+def obey(folder: str, addresses: "queue.Queue[str]") -> None:
     """Do what standard input says."""
     heard = os.path.join(folder, "heard")  # noqa: PTH118
     while True:
@@ -27,19 +29,36 @@ def obey(folder: str) -> None:
         elif said == b"h":
             with open(os.path.join(folder, "home"), "wb"):  # noqa: PTH118, PTH123
                 os._exit(0)
+        elif said == b"u":
+            addresses.put(read_line())
         elif not said:
             os._exit(1)
+
+
+def read_line() -> str:
+    """The rest of a line of standard input."""
+    line = bytearray()
+    while not line.endswith(b"\n"):
+        byte = os.read(0, 1)
+        if not byte:
+            os._exit(1)
+        line += byte
+    return line.decode().strip()
 
 
 def main() -> None:
     """Send until told."""
     # Blocked in this thread and so in all: the sender looks for it.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    listener = threading.Thread(target=obey, args=(sys.argv[2],), daemon=True)
+    addresses: queue.Queue[str] = queue.Queue()
+    listener = threading.Thread(target=obey, args=(sys.argv[2], addresses), daemon=True)
     listener.start()
-    from trainstack.launch import outbound
+    from trainstack.launch import outbound, segments
 
+    diverted = segments.Segments(addresses) if sys.argv[3:] == ["segments"] else None
     outbound.main()
+    if diverted:
+        diverted.close()
     listener.join()
 
 
