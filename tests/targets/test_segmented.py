@@ -32,12 +32,15 @@ EXPECTED = [(b"0123456789abcdef" * 2_000_000)[:size] for size in (10, 20_000_000
 def received(store):
     """What arrives of the stream, and how many segments the store was asked for."""
     writer = subprocess.Popen([sys.executable, "-c", WRITES], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert writer.stdin
+    assert writer.stdout
+    told = writer.stdin
     asked = []
 
     def answer(line):
         asked.append(line)
-        writer.stdin.write(line)
-        writer.stdin.flush()
+        told.write(line)
+        told.flush()
 
     stream = Segmented(writer.stdout, answer, store, "runs/segments")
     ending = threading.Timer(60, writer.kill)
