@@ -17,7 +17,7 @@ SELECT := $(if $(OTHER),$(PULUMI) stack select --create --non-interactive $(STAC
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
-		printf '%-14s %s\n' "$$name" "$$what"; done
+		printf '%-16s %s\n' "$$name" "$$what"; done
 
 setup: ## Make the checkout ready: environment, Pulumi engine, state folder, stack
 	@$(SETUP) ready --stack $(STACK)

@@ -5,7 +5,9 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from html.parser import HTMLParser
+from xml.etree import ElementTree
 
 import pytest
 import typer
@@ -13,6 +15,7 @@ from tests.end_to_end.project import REPOSITORY
 
 import trainstack as ts
 from trainstack.cli.app import app
+from trainstack.lifecycle.runs.record import Status
 
 DOCS = REPOSITORY / "docs"
 SOURCES = "\n".join(path.read_text() for path in sorted((REPOSITORY / "components").rglob("*.py")))
@@ -119,3 +122,29 @@ def test_each_row_of_the_migration_has_its_program(page):
     sections = dict(re.findall(r"^## (.+)\n\n[^\n]+\n\n```(python|console)$", text, re.MULTILINE))
     assert len(rows) == len(sections) >= 20
     assert rows == [re.sub(r"[^a-z0-9]+", "-", name.lower().replace("'", "")).strip("-") for name in sections]
+
+
+def drawn(name):
+    return ElementTree.parse(DOCS / "pictures" / f"{name}.svg").getroot()
+
+
+def words(picture):
+    return [one.text for one in picture.iter("{http://www.w3.org/2000/svg}text")]
+
+
+def test_the_states_that_are_drawn_are_those_of_a_run():
+    assert {status.value for status in Status} <= {(text or "").strip() for text in words(drawn("run-states"))}
+
+
+def test_the_layers_that_are_drawn_are_those_that_are_held():
+    contracts = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = {name.strip().removeprefix("trainstack.") for row in contracts[0]["layers"] for name in row.split("|")}
+    assert layers - {"errors"} <= {(text or "").strip() for text in words(drawn("layers"))}
+
+
+def test_the_pictures_are_drawn_from_their_sources():
+    for source in sorted((DOCS / "pictures").glob("*.dot")):
+        labels = re.findall(r'label="([^"]*)"', source.read_text())
+        shown = " ".join(text or "" for text in words(drawn(source.stem)))
+        said = [part.strip() for label in labels for part in label.split("\\n")]
+        assert [one for one in said if one not in shown] == [], source.name
