@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from trainstack.components.web_service import KubernetesServiceArgs, WebService, WebServiceArgs
     from trainstack.components.workspace import Registry, Workspace, WorkspaceArgs
     from trainstack.errors import TrainstackError
+    from trainstack.notebook.history import History
 
 __all__ = [
     "Compute",
@@ -32,6 +33,7 @@ __all__ = [
     "DatasetReference",
     "Environment",
     "EnvironmentArgs",
+    "History",
     "Horovod",
     "KubernetesArgs",
     "KubernetesServiceArgs",
@@ -66,6 +68,7 @@ _HOMES = {
     "DatasetReference": "components.dataset",
     "Environment": "components.environment",
     "EnvironmentArgs": "components.environment",
+    "History": "notebook.history",
     "Horovod": "components.distribution",
     "KubernetesArgs": "components.compute",
     "KubernetesServiceArgs": "components.web_service",

@@ -71,15 +71,6 @@ def stop(sweep: SweepArgument, workspace: WorkspaceOption = None, as_json: JsonO
 
 
 def _find(workspace: Path | None, reference: str) -> SweepDirectory:
-    from trainstack.errors import InvalidInputError, NotFoundError
-    from trainstack.lifecycle.sweeps.record import SweepDirectory, list_sweeps
+    from trainstack.lifecycle.sweeps.record import resolve
 
-    opened = open_workspace(workspace)
-    records = list_sweeps(opened)
-    found = [it.id for it in records if it.id.startswith(reference)]
-    if len(found) > 1:
-        raise InvalidInputError(f"{reference!r} fits {len(found)} sweeps ({', '.join(found[:4])}): give more digits")
-    found += [it.id for it in records if it.name == reference]
-    if not found:
-        raise NotFoundError(f"no sweep {reference!r} in workspace {opened.name}: see `trainstack sweeps list`")
-    return SweepDirectory(opened.sweep(found[0]))
+    return resolve(open_workspace(workspace), reference)

@@ -104,9 +104,8 @@ def test_no_metric_is_lost_when_server_and_keeper_are_killed(workspace, server, 
 
 
 def test_a_server_that_is_killed_alone_comes_again(workspace, server):
-    [pid] = subprocess.run(
-        ["pgrep", "-f", f"uvicorn.*--port {service.settings(workspace).port}"], capture_output=True, text=True
-    ).stdout.split()
+    keeper = read_json(workspace.history / "keeper.json")["pid"]
+    [pid] = subprocess.run(["pgrep", "-P", str(keeper)], capture_output=True, text=True).stdout.split()
     os.kill(int(pid), signal.SIGKILL)
     time.sleep(0.2)
     assert service.ensure(workspace) == server.uri

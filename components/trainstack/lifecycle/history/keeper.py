@@ -84,7 +84,7 @@ class Keeper:
                 raise TrainstackError(f"waiting for {settings.address}")
             artifacts = None if settings.tracking_uri else self._workspace.history / "artifacts"
             self._mirror = Mirror(self._workspace, server, artifacts)
-            self.say("serving")
+            self.say(service.SERVING)
         self._mirror.turn()
 
     def _failed(self, reason: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 from trainstack import launch
 from trainstack.errors import TrainstackError
 from trainstack.lifecycle.environments import environment
-from trainstack.lifecycle.history import service
+from trainstack.lifecycle.history import database, service
 from trainstack.lifecycle.workspace import Workspace
 from trainstack.tracking.server import TrackingServer
 
@@ -31,6 +32,7 @@ class MlflowProcess:
         self._say = say
         self._ended = ended
         self._process: subprocess.Popen[bytes] | None = None
+        self._socket: socket.socket | None = None
 
     @property
     def alive(self) -> bool:
@@ -45,12 +47,10 @@ class MlflowProcess:
         """
         spec = environment.get_curated(ENVIRONMENT)
         built = environment.build(spec, environment.lock(spec), lambda line: self._say(f"MLflow: {line}"))
-        settings = service.settings(self._workspace)
-        if service.taken(settings.port):
-            settings = service.moved(self._workspace, service.free_port())
+        settings, listening = self._listen()
         self._say("MLflow is starting")
         folder = self._workspace.history
-        store = f"sqlite:///{folder / 'mlflow.db'}"
+        store = f"sqlite:///{folder / database.NAME}"
         variables = {name: os.environ[name] for name in _KEPT if name in os.environ} | {
             "_MLFLOW_SERVER_FILE_STORE": store,
             "_MLFLOW_SERVER_REGISTRY_STORE": store,
@@ -63,11 +63,16 @@ class MlflowProcess:
             "PYTHONUNBUFFERED": "1",
         }
         (folder / "artifacts").mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-I", "-S", str(_TETHER), str(os.getpid()), str(built.python), "-m", "uvicorn"]
-        command += ["--host", "127.0.0.1", "--port", str(settings.port), "--log-level", "warning"]
+        python = [sys.executable, "-I", "-S", str(_TETHER), str(os.getpid()), str(built.python)]
+        database.ready(folder / database.NAME, built.folder, python, variables)
+        command = [*python, "-m", "uvicorn", "--fd", str(listening), "--log-level", "warning"]
         # Standard output is the keeper's: history/log.txt.
         self._process = subprocess.Popen(
-            [*command, "mlflow.server.fastapi_app:app"], stdin=subprocess.DEVNULL, cwd=folder, env=variables
+            [*command, "mlflow.server.fastapi_app:app"],
+            stdin=subprocess.DEVNULL,
+            cwd=folder,
+            env=variables,
+            pass_fds=[listening],
         )
         self._wait(settings.address)
 
@@ -81,6 +86,17 @@ class MlflowProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+    def _listen(self) -> tuple[service.Settings, int]:
+        """Listen where the server is to be, unless that is done: between two servers the port is nobody else's."""
+        settings = service.settings(self._workspace)
+        if self._socket is None:
+            try:
+                self._socket = service.listening(settings.port)
+            except OSError:
+                settings = service.moved(self._workspace, service.free_port())
+                return self._listen()
+        return settings, self._socket.fileno()
 
     def _wait(self, address: str) -> None:
         server = TrackingServer(address)

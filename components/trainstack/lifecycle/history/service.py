@@ -30,9 +30,13 @@ MODEL_NOTE = "model@"
 """Before a model's name, this makes the name of its note."""
 SWEEP_NOTE = "sweep@"
 """Before a sweep's id, this makes the name of its note."""
+SERVING = "serving"
+"""What the keeper says of itself while all is well."""
 _PORTS = range(5100, 5500)
 _START_SECONDS = 300.0
 _END_SECONDS = 20.0
+# A keeper that has not taken its lock by then has failed; a busy machine needs seconds to load it.
+_COME_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -117,11 +121,12 @@ def ensure(workspace: Workspace, progress: Callable[[str], None] = lambda _: Non
         where = settings(workspace).address
         server = TrackingServer(where)
         try:
-            if server.healthy():
+            # While no keeper says that it serves, the port may be another workspace's.
+            if running(workspace) and told(workspace) == SERVING and server.healthy():
                 return where
         finally:
             server.close()
-        if not running(workspace) and time.monotonic() - begun > 2:
+        if not running(workspace) and time.monotonic() - begun > _COME_SECONDS:
             break
         progress(told(workspace) or "starting")
         time.sleep(0.1)
@@ -189,20 +194,27 @@ def free_port() -> int:
         TrainstackError: None is free.
     """
     for port in _PORTS:
-        if not taken(port):
+        with contextlib.suppress(OSError):
+            listening(port).close()
             return port
     raise TrainstackError(f"no free port from {_PORTS[0]} to {_PORTS[-1]} for the tracking server: end one")
 
 
-def taken(port: int) -> bool:
-    """Whether somebody listens on a port of 127.0.0.1."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return True
-    return False
+def listening(port: int) -> socket.socket:
+    """Listen on a port of 127.0.0.1.
+
+    Raises:
+        OSError: Somebody else does.
+    """
+    found = socket.socket()
+    try:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind(("127.0.0.1", port))
+        found.listen()
+    except OSError:
+        found.close()
+        raise
+    return found
 
 
 def _settings(workspace: Workspace) -> Settings:

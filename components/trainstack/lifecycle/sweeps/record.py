@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from trainstack.errors import NotFoundError, TrainstackError
+from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
 from trainstack.lifecycle.runs.fingerprint import RunSpec
 from trainstack.lifecycle.runs.record import RunRequest
 from trainstack.lifecycle.sweeps.space import Space
@@ -210,6 +210,23 @@ class SweepDirectory:
     def write(self, record: SweepRecord) -> None:
         """Replace the record whole. Only the driver writes."""
         write_json(self.root / "sweep.json", record.model_dump(mode="json"))
+
+
+def resolve(workspace: Workspace, reference: str) -> SweepDirectory:
+    """Find a sweep by id, by the start of an id, or by name (then the newest).
+
+    Raises:
+        InvalidInputError: The start fits several sweeps.
+        NotFoundError: Nothing fits.
+    """
+    records = list_sweeps(workspace)
+    found = [it.id for it in records if it.id.startswith(reference)]
+    if len(found) > 1:
+        raise InvalidInputError(f"{reference!r} fits {len(found)} sweeps ({', '.join(found[:4])}): give more digits")
+    found += [it.id for it in records if it.name == reference]
+    if not found:
+        raise NotFoundError(f"no sweep {reference!r} in workspace {workspace.name}: see `trainstack sweeps list`")
+    return SweepDirectory(workspace.sweep(found[0]))
 
 
 def list_sweeps(workspace: Workspace) -> list[SweepRecord]:
