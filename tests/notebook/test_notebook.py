@@ -108,7 +108,7 @@ def test_a_browser_shows_tables_curves_and_the_importance_plot(executed, tmp_pat
         try:
             page = browser.new_page(viewport={"width": 1000, "height": 1250})
             alarms: list[str] = []
-            page.on("dialog", lambda dialog: (alarms.append(dialog.message), dialog.dismiss()))
+            page.on("dialog", lambda dialog: alarms.append(dialog.message))
             # Nothing is fetched from elsewhere for our part of the page; the exporter's own scripts may not come.
             page.route("http*://**", lambda route: route.abort())
             page.goto(page_file.as_uri())

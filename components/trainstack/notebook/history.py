@@ -135,7 +135,11 @@ class Runs(Sequence[Run]):
         return f"<{len(self)} runs>"
 
     def _repr_html_(self) -> str:
-        return html.runs([(RunDirectory(run.path).read(), run.parameters, run.metrics) for run in self])
+        return html.runs(self.rows())
+
+    def rows(self) -> list[html.Row]:
+        """Record, parameters and last metrics of each."""
+        return [(RunDirectory(run.path).read(), run.parameters, run.metrics) for run in self]
 
 
 class Sweep:
@@ -232,4 +236,4 @@ class History:
         return f"<history of workspace {self._workspace.name}: {index.count(self._workspace)} runs>"
 
     def _repr_html_(self) -> str:
-        return self.runs()._repr_html_()
+        return html.runs(self.runs().rows())

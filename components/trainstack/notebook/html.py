@@ -19,6 +19,10 @@ _MOST_TRIALS = 20
 _WIDTH, _HEIGHT = 120, 24
 
 
+Row = tuple[RunRecord, Mapping[str, Any], Mapping[str, float]]
+"""Of one run its record, its parameters and its last metrics."""
+
+
 def run(record: RunRecord, parameters: Mapping[str, Any], series: Mapping[str, Sequence[float]]) -> str:
     """A run: what it is, its parameters, and each metric's last value and curve.
 
@@ -38,7 +42,7 @@ def run(record: RunRecord, parameters: Mapping[str, Any], series: Mapping[str, S
     return f'<div class="trainstack">{head}{reason}{given}{logged}</div>'
 
 
-def runs(found: Sequence[tuple[RunRecord, Mapping[str, Any], Mapping[str, float]]]) -> str:
+def runs(found: Sequence[Row]) -> str:
     """Runs as rows: what they were given and what they came to, one column a parameter and a metric.
 
     Args:
