@@ -17,6 +17,20 @@ if TYPE_CHECKING:
     from trainstack.lifecycle.workspace import Workspace
 
 _DIFF_LINES = 200
+# TensorBoard up to 2.16 asks `pkg_resources` for its plugins, which setuptools has no more since 82.
+_TENSORBOARD = """
+import importlib.metadata, importlib.util, sys, types
+if importlib.util.find_spec("pkg_resources") is None:
+    def iter_entry_points(group, name=None):
+        for entry in importlib.metadata.entry_points(group=group):
+            if name in (None, entry.name):
+                yield types.SimpleNamespace(name=entry.name, resolve=entry.load, load=entry.load)
+    module = types.ModuleType("pkg_resources")
+    module.iter_entry_points = iter_entry_points
+    sys.modules["pkg_resources"] = module
+from tensorboard.main import run_main
+run_main()
+"""
 Points = list[tuple[int, float]]
 
 
@@ -110,7 +124,7 @@ def tensorboard(
     python = environment.build(spec, lock, output.note).python
     logs = ",".join(f"{it.read().name}-{it.id[:8]}:{it.logs}" for it in directories)
     output.say(f"http://127.0.0.1:{port}")
-    words = [str(python), "-m", "tensorboard.main", "--logdir_spec", logs, "--host", "127.0.0.1", "--port", str(port)]
+    words = [str(python), "-c", _TENSORBOARD, "--logdir_spec", logs, "--host", "127.0.0.1", "--port", str(port)]
     os.execv(words[0], words)  # noqa: S606 - there is no shell to go through
 
 

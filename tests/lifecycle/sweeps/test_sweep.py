@@ -150,3 +150,16 @@ def test_a_sweep_ends_when_its_time_is_over_and_goes_on_with_more(workspace, swe
 def test_every_sampler_and_pruner_works(workspace, sweep_for, sampler, pruner):
     record = searched(workspace, sweep_for(UNIFORM, sampler=sampler, pruner=pruner, max_trials=2))
     assert len(record.trials) == 2
+
+
+@pytest.mark.parametrize("sampler", ["cmaes", "gp"])
+def test_a_sampler_chooses_by_what_it_has_learned(workspace, sweep_for, sampler):
+    if sampler == "gp":
+        for needed in ("scipy", "torch"):
+            pytest.importorskip(needed, reason=f"{needed} is not here: it comes with trainstack[gp]")
+    how = {"sampler": sampler, "sampler_options": {"n_startup_trials": 2}, "max_concurrent": 1}
+    learned = searched(workspace, sweep_for(UNIFORM, max_trials=4, **how))
+    values = [trial.parameters["--rate"] for trial in learned.trials]
+    assert [trial.state for trial in learned.trials] == ["completed"] * 4
+    assert len(set(values)) == 4
+    assert min(abs(value - 0.3) for value in values[2:]) <= max(abs(value - 0.3) for value in values[:2])
