@@ -13,10 +13,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from trainstack.components.compute import Compute, ComputeArgs, KubernetesArgs
+    from trainstack.components.compute import Compute, ComputeArgs
     from trainstack.components.dataset import Dataset, DatasetArgs, DatasetReference
     from trainstack.components.distribution import Horovod, MpiConfiguration, TensorFlow, TensorflowConfiguration
     from trainstack.components.environment import Environment, EnvironmentArgs
+    from trainstack.components.kubernetes_args import KubernetesArgs, KubernetesClaim
     from trainstack.components.model import Model, ModelArgs, ResourceConfiguration
     from trainstack.components.sweep import Parameter, Sweep, SweepArgs, choice, integer, log_uniform, uniform
     from trainstack.components.training_run import TrainingRun, TrainingRunArgs
@@ -36,6 +37,7 @@ __all__ = [
     "History",
     "Horovod",
     "KubernetesArgs",
+    "KubernetesClaim",
     "KubernetesServiceArgs",
     "Model",
     "ModelArgs",
@@ -70,7 +72,8 @@ _HOMES = {
     "EnvironmentArgs": "components.environment",
     "History": "notebook.history",
     "Horovod": "components.distribution",
-    "KubernetesArgs": "components.compute",
+    "KubernetesArgs": "components.kubernetes_args",
+    "KubernetesClaim": "components.kubernetes_args",
     "KubernetesServiceArgs": "components.web_service",
     "Model": "components.model",
     "ModelArgs": "components.model",

@@ -46,7 +46,7 @@ def declared(tmp_path, monkeypatch):
                     workspace=workspace,
                     target="kubernetes",
                     vm_size="STANDARD_D1_V2",
-                    kubernetes=ts.KubernetesArgs(context="prod", namespace="serving"),
+                    kubernetes=ts.KubernetesArgs(context="prod", namespace="serving", create_namespace=False),
                 ),
             )
             model = ts.Model("dnn", ts.ModelArgs(workspace=workspace, path="model"))

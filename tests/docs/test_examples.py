@@ -10,6 +10,7 @@ from tests.end_to_end.project import REPOSITORY
 
 from trainstack.lifecycle import workspace_config
 from trainstack.lifecycle.workspace import Workspace
+from trainstack.targets.kubernetes import namespace
 
 
 def examples():
@@ -51,6 +52,7 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "conda.yml").write_text("name: old\ndependencies: [python=3.11, pip, {pip: [six==1.17.0]}]\n")
     workspace_config.write(tmp_path, Workspace.create(tmp_path / ".trainstack" / "mnist", "mnist"))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(namespace, "look", lambda *_: namespace.Found())
     mocks.set_mocks(Answers(), project="docs", stack="test")
     return tmp_path
 

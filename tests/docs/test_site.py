@@ -63,7 +63,7 @@ def test_every_public_name_has_its_place_on_a_components_page():
 @pytest.mark.parametrize("args", [thing for thing in public().values() if dataclasses.is_dataclass(thing)])
 def test_a_components_page_tells_every_argument(site, args):
     module = args.__module__.rpartition(".")[2]
-    page = {"distribution": "training_run"}.get(module, module)
+    page = {"distribution": "training_run", "kubernetes_args": "compute"}.get(module, module)
     text = (site / "components" / page / "index.html").read_text()
     whole = f"trainstack.components.{module}.{args.__name__}"
     # The docstring's table describes each under its full name.

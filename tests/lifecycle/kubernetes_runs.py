@@ -28,6 +28,7 @@ def _missing() -> str:
             return f"{variable} names no {what}"
     try:
         _ACCESS.check()
+        _ACCESS.ensure_namespace()
     except TrainstackError as exc:
         return str(exc)
     return ""
@@ -72,3 +73,21 @@ def delete_pod(run: RunDirectory, index: int, *, grace: int | None = None) -> No
     ]
     how = {} if grace is None else {"grace_period_seconds": grace}
     _ACCESS.core.delete_namespaced_pod(pod["metadata"]["name"], CLUSTER.namespace, **how)
+
+
+def taken(thing: dict[str, Any], namespace: str = CLUSTER.namespace) -> None:
+    """Have the real API server check an object strictly, without keeping it: a field that it does not know fails."""
+    from kubernetes import dynamic
+
+    server = dynamic.DynamicClient(_ACCESS.client())
+    kind = server.resources.get(api_version=thing["apiVersion"], kind=thing["kind"])
+    made = server.server_side_apply(
+        kind,
+        body=json.loads(json.dumps(thing)),
+        name=thing["metadata"]["name"],
+        field_manager="trainstack-tests",
+        dry_run="All",
+        field_validation="Strict",
+        **({"namespace": namespace} if kind.namespaced else {}),
+    )
+    assert made.metadata.name == thing["metadata"]["name"]

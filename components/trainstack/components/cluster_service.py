@@ -11,7 +11,7 @@ from trainstack.components import kubernetes_objects
 from trainstack.components.base import LifecycleResource, program_errors
 from trainstack.components.compute import Compute
 from trainstack.provider.handles import ServiceImageHandle
-from trainstack.targets.kubernetes import serving
+from trainstack.targets.kubernetes import labels, serving
 from trainstack.targets.kubernetes.cluster import Cluster
 
 
@@ -48,10 +48,10 @@ class ClusterService:
         with program_errors(f"web service {name}"):
             spec = serving.checked({key: value for key, value in asked.items() if value is not None})
             cluster = Cluster.model_validate(compute.spec["kubernetes"] or {})
-            title = serving.object_name(name, pulumi.get_project(), pulumi.get_stack())
+            title = labels.declared("web service", name, pulumi.get_project(), pulumi.get_stack())
         hidden = pulumi.ResourceOptions(parent=parent, depends_on=[compute], additional_secret_outputs=["key"])
         image = _Image(ServiceImageHandle(), name, props, hidden)
-        connection = kubernetes_objects.connection(name, cluster.context, parent)
+        connection = compute.cluster.connection if compute.cluster else None
         rendered = serving.objects(title, name, pulumi.get_stack(), cluster, spec, image.container)
         self.objects: list[pulumi.Resource] = [
             kubernetes_objects.declare(

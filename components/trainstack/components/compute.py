@@ -2,47 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import pulumi
 
 from trainstack.components.base import Component, LifecycleResource
+from trainstack.components.kubernetes_args import KubernetesArgs
 from trainstack.components.workspace import Workspace
 from trainstack.provider.handles import ComputeHandle
 
-
-@dataclass(kw_only=True)
-class KubernetesArgs:
-    """A cluster and a place in it.
-
-    Attributes:
-        context: Context of the kubeconfig; its current one when left out.
-        namespace: Namespace of all objects; found, or created.
-        service_account: Whom pods run as; what may pull private images. Pods get none of its rights.
-        engine: What makes the pods of Horovod's runs: an Indexed `job`, or an `mpijob` of Kubeflow's MPI operator,
-            where the cluster serves it. All other runs are Indexed Jobs.
-        queue: Local queue of Kueue that jobs go through, where the cluster has it.
-        node_selector: Labels that nodes must have.
-        tolerations: Taints that pods put up with: `key`, `operator`, `value`, `effect` as Kubernetes has them.
-        pending_deadline: Seconds that pods may wait for a node and their image.
-    """
-
-    context: pulumi.Input[str] | None = None
-    namespace: pulumi.Input[str] = "trainstack"
-    service_account: pulumi.Input[str] = "default"
-    engine: pulumi.Input[str] = "job"
-    queue: pulumi.Input[str] | None = None
-    node_selector: Mapping[str, pulumi.Input[str]] | None = None
-    tolerations: Sequence[Mapping[str, pulumi.Input[str]]] = ()
-    pending_deadline: pulumi.Input[float] = 1800
-
-    def described(self) -> dict[str, Any]:
-        """It as an input of the resource: what is left out is not there."""
-        given = {field.name: getattr(self, field.name) for field in fields(self)}
-        given["tolerations"] = [dict(each) for each in self.tolerations]
-        return {name: value for name, value in given.items() if value is not None and value != []}
+if TYPE_CHECKING:
+    from trainstack.components.cluster_compute import ClusterCompute
 
 
 @dataclass(kw_only=True)
@@ -87,6 +58,7 @@ class Compute(Component):
         name: Its name.
         spec: What it is asked to be.
         node: What one node holds: `cpus`, `memory_gib`, `gpus`.
+        cluster: What it has declared on its cluster; none for other targets.
 
     Example:
         ```python
@@ -104,7 +76,7 @@ class Compute(Component):
             "name": name,
             "target": args.target,
             "docker_host": args.docker_host,
-            "kubernetes": args.kubernetes and args.kubernetes.described(),
+            "kubernetes": None,
             "object_store": args.workspace.object_store,
             "vm_size": args.vm_size,
             "min_nodes": args.min_nodes,
@@ -112,8 +84,14 @@ class Compute(Component):
             "priority": args.priority,
             "idle_seconds_before_scaledown": args.idle_seconds_before_scaledown,
         }
-        self._resource = _Resource(
-            ComputeHandle(), name, {**self.spec, "workspace": args.workspace.root}, self._child_options()
-        )
+        self.cluster: ClusterCompute | None = None
+        if args.target == "kubernetes" or args.kubernetes is not None:
+            from trainstack.components.cluster_compute import ClusterCompute
+
+            self.cluster = ClusterCompute(name, args, self)
+            self.spec["kubernetes"] = self.cluster.described
+        declared = self.cluster.objects if self.cluster else []
+        inputs = {**self.spec, "workspace": args.workspace.root}
+        self._resource = _Resource(ComputeHandle(), name, inputs, self._child_options(declared))
         self.node = self._resource.node
         self.register_outputs({"name": name, "node": self.node})

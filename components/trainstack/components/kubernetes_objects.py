@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -58,10 +59,15 @@ def declare(
         props = {"name": name, "object": thing, "context": context or ""}
         return _Applied(KubectlHandle(), f"{name}-{thing['kind'].lower()}", props, opts)
     group, _, version = thing["apiVersion"].rpartition("/")
-    given = {field: value for field, value in thing.items() if field not in ("apiVersion", "kind")}
+    given = {_snake(field): value for field, value in thing.items() if field not in ("apiVersion", "kind")}
     opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(provider=connection))
     if group in _CUSTOM:
         extensions: Any = importlib.import_module("pulumi_kubernetes.apiextensions")
         return extensions.CustomResource(name, api_version=thing["apiVersion"], kind=thing["kind"], opts=opts, **given)
     package = importlib.import_module(f"pulumi_kubernetes.{group.partition('.')[0] or 'core'}.{version}")
     return getattr(package, thing["kind"])(name, opts=opts, **given)
+
+
+def _snake(field: str) -> str:
+    """A field's name as an argument in Python."""
+    return re.sub(r"([A-Z])", lambda found: f"_{found[1].lower()}", field)

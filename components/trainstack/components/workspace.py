@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,6 +73,7 @@ class Workspace(Component):
         tracking_uri: The page of its history, and what `mlflow.set_tracking_uri` takes.
         object_store: The bucket that what pods read and write passes through.
         images: How environments become images: inputs of the resources that make them.
+        registry_login: The registry's login as a Docker configuration in base64; none where no login is given.
 
     Example:
         ```python
@@ -98,6 +102,7 @@ class Workspace(Component):
         self.tracking_uri = self._resource.tracking_address
         self.object_store = args.object_store if args else None
         self.images = _images(args or WorkspaceArgs())
+        self.registry_login = _login(args.registry if args else None)
         self.register_outputs({"name": name, "root": self.root, "tracking_uri": self.tracking_uri})
 
     @classmethod
@@ -128,3 +133,17 @@ def _images(args: WorkspaceArgs) -> dict[str, Any]:
         "registry": {"address": registry.address, "username": registry.username},
         "registry_password": pulumi.Output.secret(registry.password),
     }
+
+
+def _login(registry: Registry | pulumi.Input[str] | None) -> pulumi.Output[str] | None:
+    """What a cluster pulls images with."""
+    if not isinstance(registry, Registry) or (registry.username == "" and registry.password == ""):
+        return None
+
+    def configuration(given: Sequence[str]) -> str:
+        address, username, password = given
+        login = {"username": username, "password": password}
+        return base64.b64encode(json.dumps({"auths": {address.partition("/")[0]: login}}).encode()).decode()
+
+    values = pulumi.Output.all(registry.address, registry.username, registry.password)
+    return pulumi.Output.secret(values.apply(configuration))

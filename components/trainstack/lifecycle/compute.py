@@ -28,6 +28,9 @@ from trainstack.targets.object_store import checked_url
 Place: TypeAlias = tuple[str, str | None, str]
 """A target, which one, and where in it."""
 
+PATIENCE_SECONDS = 3.0
+"""How long a preview waits for a place that is far away."""
+
 
 class ComputeSpec(BaseModel):
     """What a compute is asked to be.

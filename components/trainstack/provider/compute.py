@@ -7,12 +7,9 @@ import contextlib
 from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 
 from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
-from trainstack.lifecycle import compute
+from trainstack.lifecycle import cluster_checks, compute
 from trainstack.provider.base import LifecycleProvider, Properties, changed, own, row, validated, workspace_of
 from trainstack.store.atomic import read_json
-
-# A preview does not wait for an engine that is far away.
-_PATIENCE_SECONDS = 3.0
 
 
 class ComputeProvider(LifecycleProvider):
@@ -25,14 +22,16 @@ class ComputeProvider(LifecycleProvider):
         spec = validated(compute.ComputeSpec, news, "compute")
         if spec is not None:
             compute.check(spec)
+            cluster_checks.check_quota(spec)
             try:
-                holds = compute.holding(spec, seconds=_PATIENCE_SECONDS)
+                holds = compute.holding(spec, seconds=compute.PATIENCE_SECONDS)
             except InvalidInputError:
                 raise
             except TrainstackError as exc:
                 row(news).warn(f"its size is not checked: {exc}")
             else:
                 compute.node_capacity(spec, holds)
+                cluster_checks.check_compute(spec)
         return news
 
     def create(self, props: Properties) -> CreateResult:

@@ -156,3 +156,9 @@ class PromotedModelHandle(Handle):
     """Names `PromotedModelProvider`."""
 
     provider = "promotion:PromotedModelProvider"
+
+
+class NamespaceHoldHandle(Handle):
+    """Names `NamespaceHoldProvider`."""
+
+    provider = "namespace_hold:NamespaceHoldProvider"

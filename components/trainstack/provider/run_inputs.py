@@ -10,7 +10,7 @@ from typing import Any
 from pulumi.runtime.rpc import UNKNOWN
 
 from trainstack.errors import InvalidInputError
-from trainstack.lifecycle import compute
+from trainstack.lifecycle import cluster_checks, compute
 from trainstack.lifecycle.environments import environment
 from trainstack.lifecycle.properties import integral
 from trainstack.lifecycle.runs import arguments, distribution, snapshot
@@ -47,6 +47,8 @@ def completed(news: Properties) -> Properties:
         # What packages an image has is not known before it runs.
         packages = None if packed else inputs.get("environment")
         inputs["distribution"] = distribution.checked(integral(inputs["distribution"]), packages, cluster)
+        if cluster is not None:
+            cluster_checks.check_run(cluster, inputs["distribution"]["node_count"])
     for name, least in (("timeout", 0.001), ("grace", 0)):
         value = inputs.get(name)
         if value is not None and known(value) and not (isinstance(value, int | float) and value >= least):

@@ -1,14 +1,11 @@
 """The objects of a web service: what a cluster is asked for."""
 
-import json
-
 import pytest
-from tests.lifecycle.kubernetes_runs import needs_cluster
+from tests.lifecycle.kubernetes_runs import needs_cluster, taken
 
 from trainstack.errors import InvalidInputError
-from trainstack.targets.kubernetes.access import Access
 from trainstack.targets.kubernetes.cluster import Cluster
-from trainstack.targets.kubernetes.serving import INSTANCE, MODEL, ServingSpec, checked, object_name, objects
+from trainstack.targets.kubernetes.serving import INSTANCE, MODEL, ServingSpec, checked, objects
 
 CONTAINER = {
     "image": "registry.example.com/team/trainstack-environment@sha256:" + "0" * 64,
@@ -113,14 +110,6 @@ def test_what_cannot_be_is_refused_in_one_line(asked, said):
     assert "\n" not in str(caught.value)
 
 
-def test_a_name_that_a_cluster_cannot_have_is_refused():
-    assert object_name("Mnist_v2", "shop", "prod") == "mnist-v2-shop-prod"
-    with pytest.raises(InvalidInputError, match="longer than the 52 characters"):
-        object_name("a" * 40, "project", "production")
-    with pytest.raises(InvalidInputError, match="begins with a letter"):
-        object_name("4711", "shop", "prod")
-
-
 @needs_cluster
 @pytest.mark.parametrize(
     "asked",
@@ -131,21 +120,5 @@ def test_a_name_that_a_cluster_cannot_have_is_refused():
     ],
 )
 def test_a_real_api_server_takes_every_object_as_it_stands(asked):
-    from kubernetes import dynamic
-
-    access = Access(CLUSTER)
-    access.ensure_namespace()
-    server = dynamic.DynamicClient(access.client())
     for thing in rendered(**asked).values():
-        kind = server.resources.get(api_version=thing["apiVersion"], kind=thing["kind"])
-        # Strictly: a field that it does not know is an error.
-        made = server.server_side_apply(
-            kind,
-            body=json.loads(json.dumps(thing)),
-            namespace=CLUSTER.namespace,
-            name=thing["metadata"]["name"],
-            field_manager="trainstack-tests",
-            dry_run="All",
-            field_validation="Strict",
-        )
-        assert made.metadata.name == "mnist-shop-prod"
+        taken(thing)

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from trainstack.errors import InvalidInputError
 
+# Folders of a pod that are the image's or ours.
+_TAKEN = ("", "trainstack", "tmp", "dev", "proc", "sys", "etc", "usr", "bin", "lib", "opt", "service")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
@@ -23,13 +25,47 @@ class Toleration(BaseModel):
     effect: str | None = None
 
 
+class Claim(BaseModel):
+    """A volume claim that the pods of runs have.
+
+    Attributes:
+        name: The PersistentVolumeClaim.
+        path: Its folder in the pods.
+        read_only: Whether it is only read there.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    name: str
+    path: str
+    read_only: bool = False
+
+    @field_validator("path")
+    @classmethod
+    def _is_free(cls, path: str) -> str:
+        if not path.startswith("/") or ".." in path or path.strip("/").partition("/")[0] in _TAKEN:
+            raise InvalidInputError(
+                f"claim path {path!r} is not usable: take an absolute one like /data, not below "
+                f"{', '.join(f'/{name}' for name in _TAKEN if name)}",
+                field="path",
+            )
+        return path
+
+
 class Cluster(BaseModel):
     """A cluster and a place in it.
 
     Attributes:
         context: Context of the kubeconfig; its current one when left out.
-        namespace: Namespace of all objects; found, or created.
-        service_account: Whom pods run as; what may pull private images. They get none of its rights.
+        namespace: Namespace of all objects.
+        create_namespace: Whether the namespace is made where there is none.
+        service_account: Whom pods run as. They get none of its rights.
+        pull_secrets: Secrets with the logins of registries that images are pulled from.
+        settings: ConfigMaps whose entries are environment variables of runs.
+        secret_settings: Secrets whose entries are environment variables of runs.
+        claims: Volume claims that runs have.
+        declared_as: What the objects that a compute declares there are called.
+        quota: What its namespace may hold at most, by resource, as far as the compute limits it.
         engine: What makes the pods of Horovod's runs: an Indexed `job`, or an `mpijob` of Kubeflow's MPI operator,
             where the cluster serves it. All other runs are Indexed Jobs.
         queue: Local queue of Kueue that jobs go through, where the cluster has it.
@@ -42,7 +78,14 @@ class Cluster(BaseModel):
 
     context: str | None = None
     namespace: str = "trainstack"
+    create_namespace: bool = True
     service_account: str = "default"
+    pull_secrets: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
+    secret_settings: tuple[str, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    declared_as: str = ""
+    quota: dict[str, str] = Field(default_factory=dict)
     engine: Literal["job", "mpijob"] = "job"
     queue: str | None = None
     node_selector: dict[str, str] = Field(default_factory=dict)

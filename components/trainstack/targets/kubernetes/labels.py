@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from trainstack.errors import InvalidInputError
 from trainstack.targets import Home
 
 WORKSPACE, RUN, ATTEMPT = "trainstack.workspace", "trainstack.run", "trainstack.attempt"
@@ -32,6 +33,30 @@ def name(home: Home) -> str:
 def of_run(home: Home) -> str:
     """The selector for everything of a run."""
     return f"{WORKSPACE}={home.workspace},{RUN}={home.run}"
+
+
+def declared(what: str, name: str, project: str, stack: str, limit: int = 52) -> str:
+    """What the declared objects of a component are called.
+
+    Args:
+        what: The component's kind, for the error.
+        name: The component's name.
+        project: The Pulumi project.
+        stack: The stack.
+        limit: Most characters.
+
+    Raises:
+        InvalidInputError: The cluster cannot have such a name.
+    """
+    made = re.sub(r"[^a-z0-9-]+", "-", f"{name}-{project}-{stack}".lower()).strip("-")
+    if not re.match(r"[a-z]", made):
+        raise InvalidInputError(f"{what} {name!r}: on a cluster its name begins with a letter", field="name")
+    if len(made) > limit:
+        raise InvalidInputError(
+            f"{what} {name!r}: {made} is longer than the {limit} characters of a cluster: shorten one of them",
+            field="name",
+        )
+    return made
 
 
 def value(text: str) -> str:

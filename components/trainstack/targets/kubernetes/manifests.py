@@ -40,7 +40,8 @@ CONTAINER_RIGHTS = {
 }
 """What the processes of a container may."""
 _MINUTE = 60
-_COURIER = {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "500m", "memory": "256Mi"}}
+COURIER_RESOURCES = {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "500m", "memory": "256Mi"}}
+"""What the courier of a pod asks for beside its node."""
 _SPOT = (
     ("cloud.google.com/gke-spot", "true"),
     ("kubernetes.azure.com/scalesetpriority", "spot"),
@@ -111,6 +112,16 @@ def marks(home: Home, gang: GangSpec) -> dict[str, str]:
     }
 
 
+def account(cluster: Cluster) -> dict[str, Any]:
+    """Whom a pod runs as, without its rights, and by which logins its images are pulled."""
+    secrets = [{"name": name} for name in cluster.pull_secrets]
+    return {
+        "serviceAccountName": cluster.service_account,
+        "automountServiceAccountToken": False,
+        **({"imagePullSecrets": secrets} if secrets else {}),
+    }
+
+
 def ended(attempt: int, index: int | str) -> str:
     """The file among those of a run in which a node says with which code its agent ended."""
     return f"nodes/ended-{attempt}-{index}"
@@ -132,12 +143,11 @@ def pod(home: Home, gang: GangSpec, cluster: Cluster, *, grace: float, low_prior
     spec: dict[str, Any] = {
         "restartPolicy": "Never",
         "subdomain": labels.name(home),
-        "serviceAccountName": cluster.service_account,
-        "automountServiceAccountToken": False,
+        **account(cluster),
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": int(grace) + _MINUTE,
         "securityContext": POD_RIGHTS,
-        "containers": [_node(gang), _courier(gang)],
+        "containers": [_node(gang, cluster), _courier(gang)],
         "volumes": [
             {"name": "given", "emptyDir": {}},
             {"name": "kept", "emptyDir": {}},
@@ -145,6 +155,10 @@ def pod(home: Home, gang: GangSpec, cluster: Cluster, *, grace: float, low_prior
             {"name": "variables", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
             {"name": "courier", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
             {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": f"{max(memory // 2, 1)}Mi"}},
+            *(
+                {"name": f"claim-{number}", "persistentVolumeClaim": {"claimName": claim.name}}
+                for number, claim in enumerate(cluster.claims)
+            ),
         ],
     }
     if cluster.node_selector:
@@ -170,7 +184,7 @@ def pod(home: Home, gang: GangSpec, cluster: Cluster, *, grace: float, low_prior
     return spec
 
 
-def _node(gang: GangSpec) -> dict[str, Any]:
+def _node(gang: GangSpec, cluster: Cluster) -> dict[str, Any]:
     python = gang.runtime.python
     log = "run.txt" if gang.node_count == 1 else f"node-{_OWN_NUMBER}.txt"
     agent = ["-m", "trainstack.launch.contained", "--log", f"{LAYOUT.logs}/{log}", "--plan", f"{GIVEN}/launch.json"]
@@ -182,12 +196,21 @@ def _node(gang: GangSpec) -> dict[str, Any]:
             *(python, *agent, "--node", _OWN_NUMBER),
         ],
         "resources": resources(gang.holds),
+        # What the run itself is given comes over these.
+        "envFrom": [
+            *({"configMapRef": {"name": name}} for name in cluster.settings),
+            *({"secretRef": {"name": name}} for name in cluster.secret_settings),
+        ],
         "volumeMounts": [
             {"name": "given", "mountPath": str(GIVEN), "readOnly": True},
             {"name": "kept", "mountPath": str(WRITTEN)},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
             {"name": "variables", "mountPath": str(PurePosixPath(FIFO).parent)},
             {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108
+            *(
+                {"name": f"claim-{number}", "mountPath": claim.path, "readOnly": claim.read_only}
+                for number, claim in enumerate(cluster.claims)
+            ),
         ],
     }
 
@@ -196,7 +219,7 @@ def _courier(gang: GangSpec) -> dict[str, Any]:
     return {
         **container(gang, labels.COURIER),
         "args": ["-c", script("stay"), CONTROL, str(KEEP_SECONDS)],
-        "resources": _COURIER,
+        "resources": COURIER_RESOURCES,
         "volumeMounts": [
             {"name": "given", "mountPath": str(GIVEN)},
             {"name": "kept", "mountPath": str(WRITTEN)},

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from trainstack.errors import InvalidInputError
 from trainstack.targets.kubernetes import labels
 from trainstack.targets.kubernetes.cluster import Cluster
-from trainstack.targets.kubernetes.manifests import CONTAINER_RIGHTS, POD_RIGHTS
+from trainstack.targets.kubernetes.manifests import CONTAINER_RIGHTS, POD_RIGHTS, account
 
 SERVICE = "trainstack.service"
 """Label with a service's name."""
@@ -95,23 +95,6 @@ def checked(asked: Mapping[str, Any]) -> ServingSpec:
         field = ".".join(map(str, problem["loc"]))
         reason = problem["msg"].removeprefix("Value error, ")
         raise InvalidInputError(f"kubernetes: {f'{field}: ' if field else ''}{reason}", field=field) from exc
-
-
-def object_name(service: str, project: str, stack: str) -> str:
-    """What a service's objects are called, and its Deployment's pods begin with.
-
-    Raises:
-        InvalidInputError: The cluster cannot have such a name.
-    """
-    name = re.sub(r"[^a-z0-9-]+", "-", f"{service}-{project}-{stack}".lower()).strip("-")
-    if not re.match(r"[a-z]", name):
-        raise InvalidInputError(f"web service {service!r}: on a cluster its name begins with a letter", field="name")
-    if len(name) > 52:
-        raise InvalidInputError(
-            f"web service {service!r}: {name} is longer than the 52 characters of a cluster: shorten one of them",
-            field="name",
-        )
-    return name
 
 
 def objects(
@@ -194,8 +177,7 @@ def _deployment(
 def _pod(cluster: Cluster, container: Any, name: str, drain: int) -> dict[str, Any]:
     health = {"exec": {"command": container["health"]}, "timeoutSeconds": 10}
     spec: dict[str, Any] = {
-        "serviceAccountName": cluster.service_account,
-        "automountServiceAccountToken": False,
+        **account(cluster),
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": drain + _LINGER_SECONDS + 5,
         "securityContext": POD_RIGHTS,

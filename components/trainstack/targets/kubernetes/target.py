@@ -90,7 +90,6 @@ class KubernetesTarget:
         access = self._access
         plan = read_plan(home.root / "launch.json")
         engine = self._engine(plan.distribution)
-        access.ensure_namespace()
         engine.submit(home, gang, grace=plan.grace_seconds, low_priority=self._low_priority)
         pods = Pods(access, _attempt(home, gang.attempt)).follow()
         log = JoinedLog(home.root, gang.node_count)

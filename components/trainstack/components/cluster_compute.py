@@ -1,0 +1,179 @@
+"""A compute's children on a cluster: its namespace, whom its pods run as, and what they are given there."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import is_dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import pulumi
+from pydantic import ValidationError
+
+from trainstack.components import cluster_namespace, kubernetes_objects
+from trainstack.components.base import program_errors
+from trainstack.components.kubernetes_args import KubernetesArgs, KubernetesClaim
+from trainstack.errors import InvalidInputError
+from trainstack.targets.kubernetes import labels, placement
+from trainstack.targets.kubernetes.cluster import Cluster
+from trainstack.targets.kubernetes.placement import NewClaim, Wanted
+
+if TYPE_CHECKING:
+    from trainstack.components.compute import ComputeArgs
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class ClusterCompute:
+    """What a compute declares on a cluster.
+
+    Attributes:
+        described: The cluster and the place in it, as an input of resources.
+        connection: What leads there; none where kubectl does.
+        objects: Its objects, as resources.
+    """
+
+    def __init__(self, name: str, args: ComputeArgs, parent: pulumi.Resource) -> None:
+        """Declare the objects.
+
+        Args:
+            name: The compute's name.
+            args: What the program says of it.
+            parent: The component.
+
+        Raises:
+            pulumi.RunError: What is asked for cannot be, or the cluster does not say whether the namespace is there.
+        """
+        asked = args.kubernetes or KubernetesArgs()
+        login = args.workspace.registry_login
+        with program_errors(f"compute {name}"):
+            if isinstance(args.target, pulumi.Output):
+                raise InvalidInputError("target is an output: give a plain value, as `kubernetes` depends on it")
+            check_plain(asked, "kubernetes", {"settings", "secret_settings"})
+            _check(asked)
+            title = labels.declared("compute", name, pulumi.get_project(), pulumi.get_stack())
+            cluster = _cluster(title, asked, has_login=login is not None)
+            self.described = cluster.model_dump(mode="json", exclude_defaults=True)
+            self.objects: list[pulumi.Resource] = []
+            self.connection = None
+            if args.target != "kubernetes":
+                return
+            self.connection = kubernetes_objects.connection(name, cluster.context, parent)
+            held = cluster_namespace.declare(name, cluster, self.connection, parent)
+        self.objects += [held] if held is not None else []
+        keep = {_claim_name(title, each) for each in asked.claims if each.keep}
+        for thing in placement.objects(title, cluster.namespace, pulumi.get_stack(), _wanted(title, asked, login)):
+            called = thing["metadata"]["name"]
+            opts = pulumi.ResourceOptions(
+                parent=parent, depends_on=[held] if held else [], retain_on_delete=called in keep
+            )
+            made = kubernetes_objects.declare(
+                f"{name}{called.removeprefix(title)}", thing, cluster.context, self.connection, opts
+            )
+            self.objects.append(made)
+
+
+def check_plain(value: Any, where: str, but: Collection[str] = ()) -> None:
+    """Refuse outputs: what is declared depends on these values, and preview must know them.
+
+    Args:
+        value: Arguments: dataclasses, mappings and lists.
+        where: Their name, for the error.
+        but: Names of those whose values may be outputs.
+
+    Raises:
+        InvalidInputError: One is an output; says which.
+    """
+    if isinstance(value, pulumi.Output):
+        raise InvalidInputError(f"{where} is an output, known only later: give a plain value", field=where)
+    if is_dataclass(value):
+        value = vars(value)
+    if isinstance(value, Mapping):
+        for key, item in cast("Mapping[str, Any]", value).items():
+            if key not in but:
+                check_plain(item, f"{where}.{key}")
+    elif isinstance(value, list | tuple):
+        for number, item in enumerate(cast("Sequence[Any]", value)):
+            check_plain(item, f"{where}[{number}]")
+
+
+def _check(asked: KubernetesArgs) -> None:
+    if asked.engine == "mpijob" and (asked.settings or asked.secret_settings):
+        # What sshd starts has none of its container's variables.
+        raise InvalidInputError("kubernetes: settings do not reach runs of engine 'mpijob': give them to the runs")
+    for variable in (*asked.settings, *asked.secret_settings):
+        if not _VARIABLE.fullmatch(variable):
+            raise InvalidInputError(f"kubernetes: setting {variable!r} is no name of an environment variable")
+    for claim in asked.claims:
+        if (claim.name is None) == (claim.size_gib is None):
+            raise InvalidInputError(
+                f"kubernetes: claim {claim.path}: give either the name of one that is there or size_gib for a new one"
+            )
+        if claim.size_gib is not None and not claim.size_gib > 0:
+            raise InvalidInputError(f"kubernetes: claim {claim.path}: size_gib must be over 0, not {claim.size_gib}")
+        if claim.access_mode not in ("ReadWriteOnce", "ReadWriteMany", "ReadOnlyMany", "ReadWriteOncePod"):
+            raise InvalidInputError(
+                f"kubernetes: claim {claim.path}: access_mode {claim.access_mode!r} is none of Kubernetes: take "
+                "ReadWriteMany or ReadWriteOnce"
+            )
+
+
+def _cluster(title: str, asked: KubernetesArgs, *, has_login: bool) -> Cluster:
+    """The cluster as runs and services know it: with the names of what is declared there."""
+    own = [placement.pull_secret(title)] if has_login else []
+    try:
+        return Cluster.model_validate(
+            {
+                "context": asked.context,
+                "namespace": asked.namespace,
+                "create_namespace": asked.create_namespace,
+                "service_account": asked.service_account or title,
+                "pull_secrets": [*asked.pull_secrets, *own],
+                "settings": [placement.settings(title)] if asked.settings else [],
+                "secret_settings": [placement.settings(title)] if asked.secret_settings else [],
+                "claims": [
+                    {"name": _claim_name(title, each), "path": each.path, "read_only": each.read_only}
+                    for each in asked.claims
+                ],
+                "declared_as": title,
+                "quota": {key: str(text) for key, text in asked.quota.items()},
+                "engine": asked.engine,
+                "queue": asked.queue,
+                "node_selector": dict(asked.node_selector),
+                "tolerations": [dict(each) for each in asked.tolerations],
+                "pending_deadline": asked.pending_deadline,
+            }
+        )
+    except ValidationError as exc:
+        problem = exc.errors()[0]
+        where = ".".join(map(str, problem["loc"]))
+        raise InvalidInputError(f"kubernetes: {where}: {problem['msg']}", field=where) from exc
+
+
+def _wanted(title: str, asked: KubernetesArgs, login: pulumi.Output[str] | None) -> Wanted:
+    return Wanted(
+        account=None if asked.service_account else title,
+        quota={key: str(text) for key, text in asked.quota.items()},
+        pull_login=login,
+        settings=asked.settings,
+        secret_settings={key: _encoded(text) for key, text in asked.secret_settings.items()},
+        claims=[
+            NewClaim(
+                name=_claim_name(title, each),
+                size_gib=each.size_gib,
+                storage_class=each.storage_class,
+                access_mode=each.access_mode,
+            )
+            for each in asked.claims
+            if each.size_gib is not None
+        ],
+    )
+
+
+def _claim_name(title: str, claim: KubernetesClaim) -> str:
+    return claim.name or f"{title}{re.sub(r'[^a-z0-9]+', '-', claim.path.lower()).rstrip('-')}"
+
+
+def _encoded(text: pulumi.Input[str]) -> pulumi.Output[str]:
+    return pulumi.Output.secret(text).apply(lambda value: base64.b64encode(value.encode()).decode())

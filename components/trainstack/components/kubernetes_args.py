@@ -1,0 +1,71 @@
+"""What a program says of a cluster and its place in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pulumi
+
+
+@dataclass(kw_only=True)
+class KubernetesClaim:
+    """A volume claim that the pods of a compute's runs have.
+
+    Attributes:
+        path: Its folder in the pods, such as `/data`.
+        name: A PersistentVolumeClaim that is there; one is declared when left out.
+        size_gib: GiB that the declared one asks for.
+        storage_class: Its class; the cluster's default when left out.
+        access_mode: Who may have it at once: `ReadWriteMany` for runs on several machines.
+        read_only: Whether runs only read it.
+        keep: Whether `pulumi destroy` leaves the declared one, with its data, on the cluster.
+    """
+
+    path: str
+    name: str | None = None
+    size_gib: float | None = None
+    storage_class: str | None = None
+    access_mode: str = "ReadWriteMany"
+    read_only: bool = False
+    keep: bool = False
+
+
+@dataclass(kw_only=True)
+class KubernetesArgs:
+    """A cluster and a place in it. All but the settings' values are plain: what is declared there depends on them.
+
+    Attributes:
+        context: Context of the kubeconfig; its current one when left out.
+        namespace: Namespace of all objects; found, or created.
+        create_namespace: Whether it is created where there is none, and goes again with the stack. Otherwise it is
+            taken for there, and the program asks nobody for it.
+        service_account: Whom pods run as; one without any rights is declared when left out. Pods get no token.
+        quota: What the namespace may hold at most, by resource as Kubernetes calls it: `{"requests.cpu": "16"}`.
+        pull_secrets: Secrets that are there with logins of registries. The workspace's registry has one of its own
+            when its login is given.
+        settings: Environment variables of the runs, in a ConfigMap.
+        secret_settings: Environment variables of the runs, in a Secret.
+        claims: Volumes that the runs have.
+        engine: What makes the pods of Horovod's runs: an Indexed `job`, or an `mpijob` of Kubeflow's MPI operator,
+            where the cluster serves it. All other runs are Indexed Jobs.
+        queue: Local queue of Kueue that jobs go through, where the cluster has it.
+        node_selector: Labels that nodes must have.
+        tolerations: Taints that pods put up with: `key`, `operator`, `value`, `effect` as Kubernetes has them.
+        pending_deadline: Seconds that pods may wait for a node and their image.
+    """
+
+    context: str | None = None
+    namespace: str = "trainstack"
+    create_namespace: bool = True
+    service_account: str | None = None
+    quota: Mapping[str, str | int] = field(default_factory=dict[str, "str | int"])
+    pull_secrets: Sequence[str] = ()
+    settings: Mapping[str, pulumi.Input[str]] = field(default_factory=dict[str, "pulumi.Input[str]"])
+    secret_settings: Mapping[str, pulumi.Input[str]] = field(default_factory=dict[str, "pulumi.Input[str]"])
+    claims: Sequence[KubernetesClaim] = ()
+    engine: str = "job"
+    queue: str | None = None
+    node_selector: Mapping[str, str] = field(default_factory=dict[str, str])
+    tolerations: Sequence[Mapping[str, str]] = ()
+    pending_deadline: float = 1800

@@ -1,0 +1,175 @@
+"""What a compute declares on a cluster, under Pulumi's mocks."""
+
+import base64
+import json
+
+import pulumi
+import pytest
+from pulumi.runtime import mocks
+
+from trainstack.errors import TrainstackError
+from trainstack.targets.kubernetes import namespace
+
+
+class Recorder(mocks.Mocks):
+    def __init__(self):
+        self.resources = {}
+
+    def new_resource(self, args):
+        self.resources[args.typ, args.name] = args.inputs
+        return f"{args.name}-id", {**args.inputs, "root": "ws", "node": {"cpus": 1, "memory_gib": 1, "gpus": 0}}
+
+    def call(self, args):
+        return {}, None
+
+
+@pytest.fixture
+def declared(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TRAINSTACK_KUBERNETES_OBJECTS", raising=False)
+    monkeypatch.setattr(namespace, "look", lambda *_: None)
+    (tmp_path / "Pulumi.yaml").write_text("name: shop\nruntime: python\n")
+    recorder = Recorder()
+    mocks.set_mocks(recorder, project="shop", stack="prod")
+
+    def declare(*names, registry="registry.example.com", **asked):
+        import trainstack as ts
+
+        @pulumi.runtime.test
+        def run():
+            workspace = ts.Workspace("ws", ts.WorkspaceArgs(registry=registry))
+            made = [
+                ts.Compute(
+                    name,
+                    ts.ComputeArgs(
+                        workspace=workspace,
+                        target="kubernetes",
+                        vm_size="STANDARD_D1_V2",
+                        kubernetes=ts.KubernetesArgs(**asked),
+                    ),
+                )
+                for name in names or ("k",)
+            ]
+            return pulumi.Output.all(*(it.node for it in made))
+
+        run()
+        return recorder.resources
+
+    return declare
+
+
+def of(found, kind):
+    return {name: inputs for (token, name), inputs in found.items() if token.endswith(f":{kind}")}
+
+
+def test_a_namespace_that_is_not_there_is_declared_and_says_whose_it_is(declared):
+    found = declared(namespace="training")
+    [made] = of(found, "Namespace").values()
+    assert made["metadata"]["name"] == "training"
+    assert made["metadata"]["annotations"] == {"trainstack.owner": "shop/prod/k"}
+    [held] = of(found, "NamespaceHold").values()
+    assert held["namespace"] == "training"
+
+
+@pytest.mark.parametrize("owner", ["", "shop/dev/k", "shop/prod/other"])
+def test_a_namespace_of_somebody_else_is_left_alone(declared, monkeypatch, owner):
+    monkeypatch.setattr(namespace, "look", lambda *_: namespace.Found(owner))
+    assert not of(declared(), "Namespace")
+
+
+def test_its_own_namespace_stays_declared(declared, monkeypatch):
+    monkeypatch.setattr(namespace, "look", lambda *_: namespace.Found("shop/prod/k"))
+    assert of(declared(), "Namespace")
+
+
+def test_two_computes_in_one_namespace_declare_it_once(declared):
+    found = declared("one", "two")
+    assert list(of(found, "Namespace")) == ["one"]
+    assert set(of(found, "ServiceAccount")) == {"one", "two"}
+
+
+def test_a_cluster_that_does_not_answer_is_one_line_and_nobody_asks_where_nothing_is_to_be_created(
+    declared, monkeypatch
+):
+    def off(*_):
+        raise TrainstackError("kubernetes: looking for namespace trainstack: https://c does not answer")
+
+    monkeypatch.setattr(namespace, "look", off)
+    with pytest.raises(pulumi.RunError, match=r"^compute k: kubernetes: .* https://c does not answer"):
+        declared()
+    assert of(declared(create_namespace=False), "ServiceAccount")
+
+
+def test_runs_get_an_account_of_their_own_unless_one_is_named(declared):
+    found = declared()
+    [account] = of(found, "ServiceAccount").values()
+    assert account["metadata"]["name"] == "k-shop-prod"
+    assert account["automountServiceAccountToken"] is False
+    [compute] = of(found, "Compute").values()
+    assert compute["kubernetes"]["service_account"] == "k-shop-prod"
+    found.clear()
+    found = declared(service_account="trainer")
+    assert not of(found, "ServiceAccount")
+    assert of(found, "Compute")["k"]["kubernetes"]["service_account"] == "trainer"
+
+
+def test_the_registrys_login_is_a_secret_that_pods_pull_with(declared):
+    import trainstack as ts
+
+    found = declared(registry=ts.Registry(address="r.example.com/team", username="u", password="hush"))
+    [secret] = of(found, "Secret").values()
+    assert secret["type"] == "kubernetes.io/dockerconfigjson"
+    data = secret["data"]
+    # Under mocks a secret is wrapped where the engine would encrypt it.
+    text = json.dumps(data)
+    assert "hush" not in text
+    encoded = data.get("value", data)[".dockerconfigjson"]
+    encoded = encoded["value"] if isinstance(encoded, dict) else encoded
+    login = {"username": "u", "password": "hush"}
+    assert json.loads(base64.b64decode(encoded)) == {"auths": {"r.example.com": login}}
+    assert of(found, "Compute")["k"]["kubernetes"]["pull_secrets"] == ["k-shop-prod-pull"]
+    assert not of(declared(registry="r.example.com"), "NoSuch")
+
+
+def test_quota_settings_and_claims_are_declared_and_runs_know_their_names(declared):
+    import trainstack as ts
+
+    found = declared(
+        quota={"requests.cpu": 16},
+        settings={"PROXY": pulumi.Output.from_input("http://proxy")},
+        secret_settings={"TOKEN": "hush"},
+        claims=[ts.KubernetesClaim(path="/data", size_gib=2), ts.KubernetesClaim(path="/shared", name="there")],
+    )
+    assert of(found, "ResourceQuota")["k"]["spec"] == {"hard": {"requests.cpu": "16"}}
+    assert of(found, "ConfigMap")["k-settings"]["data"] == {"PROXY": "http://proxy"}
+    assert "hush" not in json.dumps(of(found, "Secret"))
+    assert of(found, "PersistentVolumeClaim")["k-data"]["metadata"]["name"] == "k-shop-prod-data"
+    described = of(found, "Compute")["k"]["kubernetes"]
+    assert described["settings"] == described["secret_settings"] == ["k-shop-prod-settings"]
+    assert [it["name"] for it in described["claims"]] == ["k-shop-prod-data", "there"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"namespace": pulumi.Output.from_input("x")}, "kubernetes.namespace is an output"),
+        ({"node_selector": {"pool": pulumi.Output.from_input("x")}}, "kubernetes.node_selector.pool is an output"),
+        ({"tolerations": [{"key": pulumi.Output.from_input("x")}]}, r"kubernetes.tolerations\[0\].key is an output"),
+        ({"namespace": "My Team"}, "namespace 'My Team' is no name"),
+        ({"settings": {"a b": "c"}}, "'a b' is no name of an environment variable"),
+        ({"settings": {"A": "b"}, "engine": "mpijob"}, "settings do not reach runs of engine 'mpijob'"),
+        ({"pending_deadline": -1}, "kubernetes: pending_deadline: "),
+    ],
+)
+def test_what_cannot_be_is_one_line(declared, asked, said):
+    with pytest.raises(pulumi.RunError, match=f"compute k: .*{said}") as caught:
+        declared(**asked)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_claim_is_named_or_sized(declared):
+    import trainstack as ts
+
+    for claim in (ts.KubernetesClaim(path="/data"), ts.KubernetesClaim(path="/data", name="a", size_gib=1)):
+        with pytest.raises(pulumi.RunError, match="claim /data: give either the name"):
+            declared(claims=[claim])

@@ -1,0 +1,130 @@
+"""What a compute declares on a real cluster: made, used by runs, and gone again; what was found stays."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.lifecycle.kubernetes_runs import needs_cluster
+
+pytestmark = [
+    pytest.mark.end_to_end,
+    pytest.mark.timeout(600),
+    needs_cluster,
+    pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not there"),
+]
+NAMESPACE = "trainstack-tests-declared"
+PROGRAM = """
+import pulumi
+import trainstack as ts
+
+config = pulumi.Config()
+registry = ts.Registry(address=config.require("registry"), username="puller", password="hush-registry")
+workspace = ts.Workspace("tiny", ts.WorkspaceArgs(registry=registry))
+cluster = ts.Compute("cluster", ts.ComputeArgs(
+    workspace=workspace, target="kubernetes", vm_size="STANDARD_D1_V2", max_nodes=config.get_int("nodes") or 1,
+    kubernetes=ts.KubernetesArgs(
+        context=config.get("context"),
+        namespace=config.require("namespace"),
+        quota={"pods": "4", "requests.cpu": "2"},
+        settings={"GREETING": "hello"},
+        secret_settings={"TOKEN": pulumi.Output.secret("hush-setting")},
+        claims=[ts.KubernetesClaim(path="/data", size_gib=1)],
+    ),
+))
+if config.get_bool("run"):
+    run = ts.TrainingRun("seen", ts.TrainingRunArgs(
+        source_directory="scripts", script="train.py", compute=cluster,
+        environment=ts.Environment("tiny", ts.EnvironmentArgs(packages=["six==1.17.0"], compute=cluster)),
+        environment_variables={"HIDDEN": "the run's own"},
+    ))
+    pulumi.export("path", run.path)
+"""
+SCRIPT = """
+import json, os, pathlib
+token = pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+seen = {
+    "greeting": os.environ["GREETING"], "token": len(os.environ["TOKEN"]), "api": token.exists(),
+    "data": os.path.ismount("/data"),
+}
+pathlib.Path("outputs/seen.json").write_text(json.dumps(seen))
+"""
+
+
+def kubectl(*words, check=True):
+    done = subprocess.run(["kubectl", *words], capture_output=True, text=True, check=check)
+    return done.stdout
+
+
+def there(kind, namespace=NAMESPACE):
+    return json.loads(kubectl("-n", namespace, "get", kind, "-o", "json"))["items"]
+
+
+@pytest.fixture
+def tiny(project):
+    project.write("__main__.py", PROGRAM)
+    project.write("scripts/train.py", SCRIPT)
+    project.variables["TRAINSTACK_KUBERNETES_OBJECTS"] = "kubectl"
+    project.pulumi("config", "set", "registry", os.environ["TRAINSTACK_REGISTRY"])
+    project.pulumi("config", "set", "namespace", NAMESPACE)
+    kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=60s")
+    yield project
+    project.pulumi("destroy", "--yes", "--skip-preview", expect=None)
+    kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=60s")
+
+
+def test_what_a_compute_declares_is_shown_made_used_by_its_runs_and_removed(tiny):
+    shown = tiny.preview().text
+    for kind in ("namespace", "resourcequota", "serviceaccount", "secret", "configmap", "persistentvolumeclaim"):
+        assert f"-{kind}" in shown, kind
+    assert not kubectl("get", "namespace", NAMESPACE, "--ignore-not-found")
+    tiny.pulumi("config", "set", "run", "true")
+    up = tiny.up()
+    assert "hush" not in shown + up.text
+    state = tiny.pulumi("stack", "export").text
+    assert "hush" not in state
+    seen = json.loads(Path(tiny.outputs()["path"], "outputs", "seen.json").read_text())
+    assert seen == {"greeting": "hello", "token": len("hush-setting"), "api": False, "data": True}
+    [account] = [it for it in there("serviceaccount") if it["metadata"]["name"] != "default"]
+    assert account["automountServiceAccountToken"] is False
+    assert {it["type"] for it in there("secret")} == {"kubernetes.io/dockerconfigjson", "Opaque"}
+    [claim] = there("persistentvolumeclaim")
+    assert claim["status"]["phase"] == "Bound"
+    tiny.unchanged()
+
+    # Somebody else has come to use the namespace: it is not pulled away from under them.
+    kubectl("-n", NAMESPACE, "create", "configmap", "of-somebody")
+    refused = tiny.pulumi("destroy", "--yes", "--skip-preview", expect=None)
+    assert refused.code
+    line = refused.lines("of-somebody")[-1]
+    assert f"namespace {NAMESPACE} stays, it still has ConfigMap of-somebody: take them away first" in line
+    assert [it["metadata"]["name"] for it in there("configmap")] == ["kube-root-ca.crt", "of-somebody"]
+    kubectl("-n", NAMESPACE, "delete", "configmap", "of-somebody")
+    tiny.pulumi("destroy", "--yes", "--skip-preview")
+    assert not kubectl("get", "namespace", NAMESPACE, "--ignore-not-found")
+
+
+def test_a_namespace_that_was_found_stays_with_what_others_have_there(tiny):
+    kubectl("create", "namespace", NAMESPACE)
+    kubectl("-n", NAMESPACE, "create", "configmap", "of-somebody")
+    tiny.up()
+    assert len(there("resourcequota")) == 1
+    tiny.pulumi("destroy", "--yes", "--skip-preview")
+    assert not there("resourcequota")
+    assert [it["metadata"]["name"] for it in there("serviceaccount")] == ["default"]
+    assert "of-somebody" in [it["metadata"]["name"] for it in there("configmap")]
+
+
+def test_what_cannot_be_is_one_line_in_preview(tiny):
+    for setting, value, said in (
+        ("nodes", "3", "kubernetes: 3 nodes ask for requests.cpu 3, and its quota allows 2 in namespace"),
+        ("context", "no-such", "compute cluster: kubernetes: context 'no-such' is not in"),
+    ):
+        tiny.pulumi("config", "set", setting, value)
+        refused = tiny.preview(expect=None)
+        assert refused.code
+        assert said in refused.lines("error: ")[-1] + refused.text
+        assert "Traceback" not in refused.text
+        tiny.pulumi("config", "rm", setting)
