@@ -6,7 +6,8 @@ import secrets
 
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, UpdateResult
 
-from trainstack.errors import InvalidInputError, NotFoundError
+from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
+from trainstack.lifecycle.compute import PATIENCE_SECONDS
 from trainstack.lifecycle.environments import environment
 from trainstack.lifecycle.models import model
 from trainstack.lifecycle.services import service
@@ -51,6 +52,7 @@ class WebServiceProvider(LifecycleProvider):
                 field="key_rotation",
             )
         check_certificate(spec, absolute)
+        _check_served(spec, news)
         if known(news["workspace"]):
             try:
                 record = service.find(workspace_of(news), spec.name)
@@ -204,6 +206,22 @@ def _check_place(spec: service.ServiceSpec) -> None:
                 "take server 'trainstack'",
                 field=field,
             )
+
+
+def _check_served(spec: service.ServiceSpec, inputs: Properties) -> None:
+    """Refuse an InferenceService where the cluster serves none; a cluster that does not answer is a warning."""
+    if spec.target != "kubernetes" or spec.serving is None or spec.serving.engine != "kserve":
+        return
+    from trainstack.targets.kubernetes.access import Access
+    from trainstack.targets.kubernetes.cluster import Cluster
+    from trainstack.targets.kubernetes.rollout import check_inference_service
+
+    try:
+        check_inference_service(Access(spec.cluster or Cluster()), PATIENCE_SECONDS)
+    except InvalidInputError as exc:
+        raise InvalidInputError(f"web service {spec.name}: {exc}", field=exc.field) from exc
+    except TrainstackError as exc:
+        row(inputs).warn(f"whether it serves InferenceServices is not checked: {exc}")
 
 
 def new_key(inputs: Properties, before: Properties) -> str:

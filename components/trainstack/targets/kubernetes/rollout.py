@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from trainstack.errors import TrainstackError
+from trainstack.errors import InvalidInputError, TrainstackError
 from trainstack.targets.kubernetes.access import ANSWER_SECONDS, Access
 from trainstack.targets.kubernetes.objects import part, parts
 from trainstack.targets.kubernetes.pods import waits_for
@@ -76,6 +76,39 @@ def inference_service(access: Access, name: str) -> Served | None:
     ready = any(it["type"] == "Ready" and it["status"] == "True" for it in parts(found, "status", "conditions"))
     digest = str(part(found, "spec", "predictor", "annotations").get(MODEL, ""))
     return Served(digest, ready, ready, str(part(found, "status").get("url") or ""))
+
+
+def check_inference_service(access: Access, seconds: float) -> None:
+    """Make sure that the cluster serves InferenceServices.
+
+    Args:
+        access: The cluster.
+        seconds: How long to wait for an answer.
+
+    Raises:
+        InvalidInputError: It does not.
+        TrainstackError: It does not answer.
+    """
+    from kubernetes import client
+    from kubernetes.client.exceptions import ApiException
+
+    custom: Any = client.CustomObjectsApi(access.client())
+    group, version, plural = _KSERVE
+    with access.errors("asking for InferenceServices"):
+        try:
+            answer = custom.get_api_resources(group, version, _request_timeout=seconds)
+        except ApiException as exc:
+            refused: Any = exc
+            if refused.status != 404:
+                raise
+        else:
+            if any(it.name == plural for it in answer.resources):
+                return
+    raise InvalidInputError(
+        f"kubernetes: {access.configuration.host} serves no InferenceService ({group}/{version}): install KServe "
+        "there, or take engine='deployment'",
+        field="engine",
+    )
 
 
 def service(access: Access, name: str) -> dict[str, Any]:
