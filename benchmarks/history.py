@@ -12,6 +12,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from benchmarks.machine import description, in_turns, note, seconds
@@ -19,6 +20,7 @@ from trainstack.launch.rank_environment import CLIENT_FOLDER
 from trainstack.lifecycle.compute import ComputeSpec
 from trainstack.lifecycle.environments import environment
 from trainstack.lifecycle.environments.environment import EnvironmentSpec
+from trainstack.lifecycle.history import service
 from trainstack.lifecycle.runs import agent_folder, index, snapshot
 from trainstack.lifecycle.runs.fingerprint import RunEnvironment, RunSpec
 from trainstack.lifecycle.runs.record import RunRecord, RunRequest, Status
@@ -26,7 +28,9 @@ from trainstack.lifecycle.runs.run import RunDirectory
 from trainstack.lifecycle.sweeps import sweep
 from trainstack.lifecycle.sweeps.record import Search, SweepRequest
 from trainstack.lifecycle.workspace import Workspace
+from trainstack.store.atomic import write_json
 from trainstack.tracking import files
+from trainstack.tracking.server import TrackingServer
 
 # A step of 30 ms, as of a small network on a processor.
 LOGGING = """
@@ -189,6 +193,44 @@ def listing(root: Path, runs: int) -> None:
     )
 
 
+def mirror(root: Path, runs: int, epochs: int = 10) -> None:
+    """What MLflow's database grows by with each run that it is told of: two metrics of so many epochs, one argument."""
+    workspace = Workspace.create(root / "told", "told")
+    address = service.ensure(workspace)
+    database = workspace.history / "mlflow.db"
+    try:
+        empty = database.stat().st_size
+        for number in range(runs):
+            run = RunDirectory(workspace.run(f"{number:016x}"))
+            values = run.tracking / "rank-0" / "0" / f"{number:032x}" / "metrics"
+            values.mkdir(parents=True)
+            (values.parent / "meta.yaml").touch()
+            lines = "".join(f"{1000 * epoch} {1 / epoch} {epoch}\n" for epoch in range(1, epochs + 1))
+            for name in ("loss", "accuracy"):
+                (values / name).write_text(lines)
+            spec = RunSpec(
+                script="train.py", files={}, arguments={"--rate": "0.1"}, environment=RunEnvironment(digest="0" * 64)
+            )
+            asked = RunRequest(name="net", spec=spec, environment={"spec": {"name": "tiny"}}, compute={"name": "local"})
+            write_json(run.root / "spec.json", asked.model_dump(mode="json"))
+            run.write(RunRecord(id=run.id, name="net", status=Status.COMPLETED, created=number, updated=number))
+            service.note(workspace, run.id)
+        server = TrackingServer(address)
+        experiment = server.experiment(workspace.name)
+        began = time.perf_counter()
+        # The notes are told in the order of their names.
+        last_id = f"{runs - 1:016x}"
+        while (last := server.find_run(experiment, "trainstack.run_id", last_id)) is None or (
+            server.get("runs/get", run_id=last)["run"]["info"]["status"] != "FINISHED"
+        ):
+            time.sleep(0.2)
+        took = (time.perf_counter() - began) / runs
+        size = (database.stat().st_size - empty) / runs / 1000
+    finally:
+        service.stop(workspace)
+    print(f"| MLflow's mirror of {runs:,} runs | {size:.1f} kB a run | {took * 1000:.0f} ms a run to tell | reported |")
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="Logging, sweeps and long histories.")
@@ -204,6 +246,7 @@ def main() -> None:
         logging_cost(root, options.steps)
         sweep_beside_optuna(root, options.trials, options.work)
         listing(root, options.runs)
+        mirror(root, min(options.runs, 200))
     finally:
         shutil.rmtree(root)
 
