@@ -25,6 +25,7 @@ _NEEDED = (
     ("delete", "batch", "jobs", ""),
     ("create", "", "services", ""),
     ("watch", "", "pods", ""),
+    ("watch", "", "events", ""),
     ("get", "", "pods", "exec"),
 )
 """What a run asks of the API server: verb, group, resource, subresource."""

@@ -52,6 +52,6 @@ class Engine(Protocol):
         """The specification of its nodes' pods."""
         ...
 
-    def held(self, thing: dict[str, Any]) -> bool:
-        """Whether it is suspended: a queue, or somebody, holds it back."""
+    def held(self, thing: dict[str, Any]) -> str:
+        """Why it makes no pods by itself: a queue, or somebody, holds it back. Empty where it should."""
         ...

@@ -55,6 +55,6 @@ class IndexedJob:
         """Its pods."""
         return part(thing, "spec", "template", "spec")
 
-    def held(self, thing: dict[str, Any]) -> bool:
+    def held(self, thing: dict[str, Any]) -> str:
         """Whether it is suspended."""
-        return bool(part(thing, "spec").get("suspend"))
+        return labels.waits(thing) if part(thing, "spec").get("suspend") else ""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from trainstack.errors import InvalidInputError
 from trainstack.targets import Home
+from trainstack.targets.kubernetes.objects import part
 
 WORKSPACE, RUN, ATTEMPT = "trainstack.workspace", "trainstack.run", "trainstack.attempt"
 NAME, STACK = "trainstack.name", "trainstack.stack"
@@ -57,6 +59,12 @@ def declared(what: str, name: str, project: str, stack: str, limit: int = 52) ->
             field="name",
         )
     return made
+
+
+def waits(thing: dict[str, Any]) -> str:
+    """What a suspended job waits for."""
+    found = part(thing, "metadata", "labels").get(QUEUE)
+    return f"it waits in queue {found}" if found else "its job is suspended"
 
 
 def value(text: str) -> str:

@@ -71,9 +71,11 @@ class MpiJob:
         """Its workers."""
         return part(thing, "spec", "mpiReplicaSpecs", "Worker", "template", "spec")
 
-    def held(self, thing: dict[str, Any]) -> bool:
-        """Whether it is suspended."""
-        return bool(part(thing, "spec", "runPolicy").get("suspend"))
+    def held(self, thing: dict[str, Any]) -> str:
+        """Whether it is suspended, or nobody has taken it up."""
+        if part(thing, "spec", "runPolicy").get("suspend"):
+            return labels.waits(thing)
+        return "" if part(thing, "status") else "no MPI operator has taken it up: is the cluster's running?"
 
 
 def listed(access: Access, selector: str) -> list[dict[str, Any]]:

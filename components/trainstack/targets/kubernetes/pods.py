@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import threading
 from collections.abc import Collection, Sequence
 from typing import Any
 
 from trainstack.targets.kubernetes import labels
-from trainstack.targets.kubernetes.access import ANSWER_SECONDS, Access
+from trainstack.targets.kubernetes.access import Access
 from trainstack.targets.kubernetes.objects import part, parts
+from trainstack.targets.kubernetes.watch import Watch
 
 LAUNCHER_INDEX = -1
 """Number by which the launcher of an MPIJob is known, which is no node."""
-_WATCH_SECONDS = 240
-_PAUSE_SECONDS = 2.0
 # Reasons of a container that waits which no waiting cures.
 _HOPELESS = ("InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError", "CreateContainerError")
 
@@ -35,20 +32,28 @@ class Pods:
         Raises:
             TrainstackError: The cluster does not answer.
         """
-        self._access = access
-        self._selector = selector
         self._uids = frozenset(uids)
         self._known: dict[int, dict[str, Any]] = {}
         self._gone: set[int] = set()
-        self._closed = threading.Event()
-        self._response: Any = None
-        with access.errors("looking for pods"):
-            self._version = self._list()
+        self._news = threading.Event()
+        self._watch = Watch(
+            access,
+            "pods",
+            access.core.list_namespaced_pod,
+            self._listed,
+            self._changed,
+            label_selector=selector,
+        )
 
     def follow(self) -> Pods:
         """Watch them from here on."""
-        threading.Thread(target=self._follow, args=(self._version,), daemon=True, name="pods").start()
+        self._watch.follow()
         return self
+
+    def news(self, seconds: float) -> None:
+        """Wait until something has changed since the last call, at most so many seconds."""
+        self._news.wait(seconds)
+        self._news.clear()
 
     def get(self, index: int) -> dict[str, Any] | None:
         """The pod of a node; none when there has not been one."""
@@ -64,59 +69,18 @@ class Pods:
 
     def close(self) -> None:
         """Watch no longer."""
-        self._closed.set()
-        with contextlib.suppress(Exception):
-            self._response.shutdown()
+        self._watch.close()
 
-    def _list(self) -> str:
-        answer = self._access.core.list_namespaced_pod(
-            self._access.namespace,
-            label_selector=self._selector,
-            _preload_content=False,
-            _request_timeout=ANSWER_SECONDS,
-        )
-        document: dict[str, Any] = json.loads(answer.data)
-        found = parts(document, "items")
+    def _listed(self, found: list[dict[str, Any]]) -> None:
         for pod in found:
             self._note(pod)
         there = {pod["metadata"]["uid"] for pod in found}
         self._gone |= {index for index, pod in self._known.items() if pod["metadata"]["uid"] not in there}
-        return str(document["metadata"]["resourceVersion"])
+        self._news.set()
 
-    def _follow(self, version: str) -> None:
-        while not self._closed.is_set():
-            try:
-                version = self._watch(version or self._list())
-            except Exception:  # noqa: BLE001 (an outage of the cluster is no end of the nodes; we list again after it)
-                version = ""
-                self._closed.wait(_PAUSE_SECONDS)
-
-    def _watch(self, version: str) -> str:
-        """Hear of changes since `version` until the server ends the stream; gives where to go on, empty to list."""
-        self._response = response = self._access.core.list_namespaced_pod(
-            self._access.namespace,
-            label_selector=self._selector,
-            watch=True,
-            resource_version=version,
-            allow_watch_bookmarks=True,
-            timeout_seconds=_WATCH_SECONDS,
-            _preload_content=False,
-            _request_timeout=(ANSWER_SECONDS, _WATCH_SECONDS + ANSWER_SECONDS),
-        )
-        buffered = b""
-        try:
-            for piece in response.stream(None):
-                *lines, buffered = (buffered + piece).split(b"\n")
-                for line in lines:
-                    event = json.loads(line)
-                    if event["type"] == "ERROR":
-                        return ""
-                    version = event["object"]["metadata"]["resourceVersion"]
-                    if event["type"] != "BOOKMARK":
-                        self._note(event["object"], gone=event["type"] == "DELETED")
-        finally:
-            response.close()
-        return version
+    def _changed(self, pod: dict[str, Any], gone: bool) -> None:
+        self._note(pod, gone=gone)
+        self._news.set()
 
     def _note(self, pod: dict[str, Any], *, gone: bool = False) -> None:
         index = number(pod)

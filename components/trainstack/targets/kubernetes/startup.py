@@ -9,25 +9,23 @@ from typing import Any
 
 from trainstack.errors import TrainstackError
 from trainstack.targets import GangSpec
-from trainstack.targets.kubernetes import labels
-from trainstack.targets.kubernetes.access import ANSWER_SECONDS, Access
 from trainstack.targets.kubernetes.cluster import Cluster
 from trainstack.targets.kubernetes.gang import WORKERS
-from trainstack.targets.kubernetes.objects import part
 from trainstack.targets.kubernetes.pods import Pods, running, waits_for
+from trainstack.targets.kubernetes.queueing import Queueing
 
-_TICK = 0.1
-_ASK_SECONDS = 5.0
+_TICK = 0.5
+"""Between two looks whether anybody wants it ended; news of a pod are heard at once."""
+_HANDING_TICK = 0.05
+_ASK_SECONDS = 2.0
 # Registries have bad moments; what is still not pulled after several tries of the kubelet will not be.
 _IMAGE_SECONDS = 60.0
 _NOT_PULLED = ("ErrImagePull", "ImagePullBackOff")
 
 
 def wait(
-    access: Access,
     pods: Pods,
-    find: Callable[[], dict[str, Any] | None],
-    held: Callable[[dict[str, Any]], bool],
+    queueing: Queueing,
     gang: GangSpec,
     cluster: Cluster,
     hand_over: Callable[[int], None],
@@ -35,10 +33,8 @@ def wait(
     """Wait for every pod, and hand over to each as soon as it runs.
 
     Args:
-        access: The cluster.
         pods: The watch.
-        find: Gives the object that makes the pods.
-        held: Whether it is suspended.
+        queueing: What is said of a job without pods.
         gang: Its nodes.
         cluster: How long they may wait.
         hand_over: Hands over to the pod of that number.
@@ -46,9 +42,8 @@ def wait(
     Raises:
         TrainstackError: A pod cannot run, or none came to run in time; says why in the cluster's own words.
     """
-    began = asked = time.monotonic()
+    began = time.monotonic()
     unpulled: float | None = None
-    answer = ""
     handed: dict[int, Future[None]] = {}
     pool = ThreadPoolExecutor(max_workers=WORKERS)
     try:
@@ -74,9 +69,9 @@ def wait(
             )
             now = time.monotonic()
             if not reason:
-                if now - asked > _ASK_SECONDS:
-                    asked, answer = now, _why_no_pods(access, find(), held)
-                reason = answer or "its pod is being made"
+                # Most pods are made at once.
+                asked = queueing.reason() if now - began > _ASK_SECONDS else ""
+                reason = asked or "its pod is being made"
             unpulled = (unpulled or now) if reason.startswith(_NOT_PULLED) else None
             if hopeless or (unpulled and now - unpulled > _IMAGE_SECONDS):
                 raise TrainstackError(f"node {index} cannot start: {reason}")
@@ -86,9 +81,10 @@ def wait(
                     "`pending_deadline`, or take a smaller size"
                 )
             gang.waiting(f"node {index}: {reason}")
-            time.sleep(_TICK)
+            pods.news(_TICK)
         wait_for(list(handed.values()), lambda: gang.waiting("code and data are handed over"))
     finally:
+        queueing.close()
         # Whoever wants it ended does not wait for what is under way: it breaks off with its pod.
         pool.shutdown(wait=False, cancel_futures=True)
 
@@ -105,23 +101,6 @@ def wait_for(futures: Sequence[Future[Any]], waiting: Callable[[], None]) -> Non
     """
     while not all(future.done() for future in futures):
         waiting()
-        time.sleep(_TICK / 2)
+        time.sleep(_HANDING_TICK)
     for future in futures:
         future.result()
-
-
-def _why_no_pods(access: Access, job: dict[str, Any] | None, held: Callable[[dict[str, Any]], bool]) -> str:
-    """Why a job has no pods yet: what it may not have, or what it waits in line for."""
-    if job is None:
-        return "its job was deleted"
-    if held(job):
-        queue: str | None = part(job, "metadata", "labels").get(labels.QUEUE)
-        return f"it waits in queue {queue}" if queue else "its job is suspended"
-    with access.errors("asking why there are no pods"):
-        events: Any = access.core.list_namespaced_event(
-            access.namespace,
-            field_selector=f"involvedObject.uid={job['metadata']['uid']},type=Warning",
-            _request_timeout=ANSWER_SECONDS,
-        )
-    messages = [str(event.message) for event in events.items if event.message]
-    return " ".join(messages[-1].split())[:400] if messages else ""

@@ -29,6 +29,7 @@ from trainstack.targets.kubernetes.mpijob import LAUNCHER, MpiJob
 from trainstack.targets.kubernetes.node import KubernetesNode, exit_code
 from trainstack.targets.kubernetes.objects import part
 from trainstack.targets.kubernetes.pods import LAUNCHER_INDEX, Pods, running, state, waits_for
+from trainstack.targets.kubernetes.queueing import Queueing
 from trainstack.targets.kubernetes.shelf import Shelf
 from trainstack.targets.object_store import ObjectStore
 
@@ -96,15 +97,8 @@ class KubernetesTarget:
         try:
             log.begin()
             found = self._gang(home, engine, gang.attempt, pods, gang.node_count, gang.runtime.python, log)
-            startup.wait(
-                access,
-                pods,
-                lambda: engine.find(_attempt(home, gang.attempt)),
-                engine.held,
-                gang,
-                self._cluster,
-                lambda index: found.carriers[index].hand_over(),
-            )
+            queueing = Queueing(access, lambda: engine.find(_attempt(home, gang.attempt)), engine.held)
+            startup.wait(pods, queueing, gang, self._cluster, lambda index: found.carriers[index].hand_over())
             engine.annotate(home, labels.GIVEN, " ".join(pods.uids()))
             _all(gang.waiting, lambda: _handing(pods), [*map(self._giver(gang), found.nodes)])
             engine.annotate(home, labels.HANDED)
