@@ -29,7 +29,11 @@ engine = stack.get("engine")
 override = config.get("mnist-base-url") or os.environ.get("MNIST_BASE_URL")
 bases = [f"{override.rstrip('/')}/"] if override else MIRRORS
 
-workspace = ts.Workspace("mnist-horovod", ts.WorkspaceArgs(registry=stack.get("registry")))
+workspace = ts.Workspace(
+    "mnist-horovod",
+    # On a cluster, code, data and outputs pass through the bucket of `trainstack:object-store`, where it is set.
+    ts.WorkspaceArgs(registry=stack.get("registry"), object_store=stack.get("object-store")),
+)
 # The machine shared evenly by two nodes, each a process group or a container of its own.
 cluster = ts.Compute(
     "cpu-cluster",

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.end_to_end.project import REPOSITORY, Project
-from tests.lifecycle.kubernetes_runs import left, needs_cluster
+from tests.lifecycle.kubernetes_runs import left, needs_cluster, reachable_endpoint
 from tests.waiting import until
 
 from trainstack.lifecycle.runs.run import RunDirectory
@@ -114,13 +114,16 @@ def test_mnist_goes_on_when_up_and_supervisor_are_killed_and_when_its_pod_is_del
     assert not kubectl("get", "deploy,svc,pdb,networkpolicy,hpa", *mine, "-o", "name")
 
 
-def test_mnist_trains_by_the_mpi_operator_and_goes_on_when_a_worker_is_deleted(tmp_path):
+def test_mnist_trains_by_the_mpi_operator_through_an_object_store_and_goes_on_when_a_worker_is_deleted(tmp_path):
     if subprocess.run(["kubectl", "get", "crd", "mpijobs.kubeflow.org"], capture_output=True, check=False).returncode:
         pytest.skip("the cluster serves no MPIJob")
     project = program(tmp_path, "mnist_horovod")
     try:
         project.pulumi("config", "set", "epochs", "8")
         project.pulumi("config", "set", "trainstack:engine", "mpijob")
+        if endpoint := reachable_endpoint():
+            project.variables["AWS_ENDPOINT_URL"] = endpoint
+            project.pulumi("config", "set", "trainstack:object-store", "s3://trainstack/end-to-end")
         up = project.start_up(tmp_path / "up.txt")
         runs = project.root / ".trainstack" / "mnist-horovod" / "runs"
         run = until(lambda: next((RunDirectory(it.parent) for it in runs.glob("*/run.json")), None), 600)

@@ -46,6 +46,15 @@ def access() -> Access:
     return _ACCESS
 
 
+def reachable_endpoint() -> str:
+    """The S3 server's address as pods know it: where it is this machine, the node's own. Empty where there is none."""
+    named = os.environ.get("AWS_ENDPOINT_URL", "")
+    if "127.0.0.1" not in named:
+        return named
+    [address, *_] = _ACCESS.core.list_node().items[0].status.addresses
+    return named.replace("127.0.0.1", address.address)
+
+
 def _selector(run: RunDirectory) -> str:
     home = placement.home_of(run)
     return f"trainstack.workspace={home.workspace},trainstack.run={home.run}"

@@ -4,12 +4,20 @@ import contextlib
 import hashlib
 import json
 import os
-import subprocess
 import urllib.error
 import urllib.request
 
 import pytest
-from tests.lifecycle.kubernetes_runs import CLUSTER, delete_pod, jobs, left, needs_cluster, pods, registry
+from tests.lifecycle.kubernetes_runs import (
+    CLUSTER,
+    delete_pod,
+    jobs,
+    left,
+    needs_cluster,
+    pods,
+    reachable_endpoint,
+    registry,
+)
 from tests.lifecycle.sample_runs import printed
 from tests.waiting import until
 
@@ -22,18 +30,14 @@ from trainstack.targets.object_store import ObjectStore
 
 URL = "s3://trainstack/tests"
 SECONDS = 90.0
-ENDPOINT = os.environ.get("AWS_ENDPOINT_URL", "")
-needs_store = pytest.mark.skipif(not ENDPOINT, reason="AWS_ENDPOINT_URL names no S3 server")
+needs_store = pytest.mark.skipif(not os.environ.get("AWS_ENDPOINT_URL"), reason="AWS_ENDPOINT_URL names no S3 server")
 pytestmark = [needs_cluster, needs_store, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(autouse=True)
 def reachable(monkeypatch):
-    """The server's address as pods know it: where it is this machine, the node's own."""
-    if "127.0.0.1" in ENDPOINT:
-        found = ["kubectl", "get", "nodes", "-o", "jsonpath={.items[0].status.addresses[0].address}"]
-        node = subprocess.run(found, capture_output=True, text=True, check=True).stdout
-        monkeypatch.setenv("AWS_ENDPOINT_URL", ENDPOINT.replace("127.0.0.1", node))
+    """The server's address as pods know it."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", reachable_endpoint())
 
 
 def by_store(**changes):
