@@ -16,7 +16,18 @@ from pathlib import Path
 from benchmarks import table
 from benchmarks.machine import RESULTS, description
 
-MODULES = ("preview", "run", "fingerprint", "environment", "horovod", "docker", "image", "serving", "history", "kubernetes")
+MODULES = (
+    "preview",
+    "run",
+    "fingerprint",
+    "environment",
+    "horovod",
+    "docker",
+    "image",
+    "serving",
+    "history",
+    "kubernetes",
+)
 
 
 def main() -> int:
