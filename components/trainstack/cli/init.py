@@ -37,7 +37,10 @@ def init(
         raise InvalidInputError(f"{folder / there[0]} is there already: choose an empty folder")
     for path, content in files.items():
         write_bytes(folder / path, content)
-    output.say(f"{len(files)} files in {folder}; now: cd {folder} && pulumi stack init dev && pulumi up")
+    output.say(
+        f"{len(files)} files in {folder}; now: cd {folder} && pulumi stack init dev && pulumi up "
+        "(`pulumi login --local` before the first stack keeps states on this machine)"
+    )
 
 
 def rendered(template: Path, project: str, description: str) -> dict[str, bytes]:
