@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from pathlib import Path
 from typing import Annotated
 
@@ -46,7 +47,8 @@ def lock(
         if found.unknown:
             raise TrainstackError(f"{file} is not written: not everything is known yet")
         pins.write_pins(file, found.pins)
-        output.say(f"{file}: {len(found.pins.environments)} environments, {len(found.pins.datasets)} datasets pinned")
+        pinned = f"{_count(found.pins.environments, 'environment')} and {_count(found.pins.datasets, 'dataset')}"
+        output.say(f"{file}: {pinned} pinned")
         return
     known = before.model_copy(
         update={"datasets": {it: digest for it, digest in before.datasets.items() if it in found.pins.datasets}}
@@ -57,3 +59,7 @@ def lock(
     if lines:
         raise TrainstackError(f"{len(lines)} not as {file} pins: undo the change, or run `trainstack lock` and commit")
     output.say(f"all as {file} pins")
+
+
+def _count(things: Sized, name: str) -> str:
+    return f"{len(things)} {name}{'' if len(things) == 1 else 's'}"

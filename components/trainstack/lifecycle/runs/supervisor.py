@@ -158,6 +158,8 @@ def warm_up() -> None:
     for model in (RunRecord, RunRequest, compute.ComputeSpec, environment.EnvironmentSpec, environment.Lock):
         model.model_rebuild()
     compute.target_of(compute.ComputeSpec(name="", max_nodes=1))
+    # The first requirement that is checked loads what checks them.
+    environment.EnvironmentSpec.from_packages("warm", ["packaging"])
 
 
 def main(path: str, attempts: str) -> None:

@@ -34,7 +34,7 @@ from trainstack.tracking import files as tracking
 if TYPE_CHECKING:
     import optuna
 
-TICK = 0.02
+TICK = 0.01
 LOOK_SECONDS = 0.5
 PRUNED = "pruned: "
 """How the reason of a run begins that a sweep stopped because it was hopeless."""
