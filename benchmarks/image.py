@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import description, in_turns, note, seconds
-from trainstack.lifecycle.environments.environment import EnvironmentSpec, get_curated, lock, save_to_directory
+from trainstack.lifecycle.environments.environment import EnvironmentSpec, get_curated, lock
+from trainstack.lifecycle.environments.saved import save_to_directory
 from trainstack.lifecycle.images import builder as image_builder
 from trainstack.lifecycle.images import image
 from trainstack.targets.docker import engine

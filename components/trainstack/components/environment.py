@@ -89,7 +89,7 @@ class EnvironmentArgs:
         Args:
             folder: The folder, relative to the program's.
         """
-        from trainstack.lifecycle.environments.environment import load_from_directory
+        from trainstack.lifecycle.environments.saved import load_from_directory
 
         with program_errors(f"environment in {folder}"):
             return cls._of(load_from_directory(folder))
@@ -101,7 +101,8 @@ class EnvironmentArgs:
             folder: The folder; made when missing.
             name: What the environment is called there.
         """
-        from trainstack.lifecycle.environments.environment import declared, save_to_directory
+        from trainstack.lifecycle.environments.environment import declared
+        from trainstack.lifecycle.environments.saved import save_to_directory
 
         with program_errors(f"environment {name}"):
             save_to_directory(declared(self.spec(name), project_root()), folder)

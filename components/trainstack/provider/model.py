@@ -8,7 +8,7 @@ from pathlib import Path
 from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 
 from trainstack.errors import InvalidInputError, NotFoundError
-from trainstack.lifecycle.models import aliases, gate, model
+from trainstack.lifecycle.models import aliases, model
 from trainstack.lifecycle.project import portable, project_root
 from trainstack.lifecycle.workspace import Workspace, checked_name
 from trainstack.provider.base import (
@@ -83,9 +83,10 @@ class ModelProvider(LifecycleProvider):
         run_id = inputs.get("run_id")
         source = Path(inputs["path"]) if run_id else absolute(inputs["path"])
         workspace = workspace_of(inputs)
-        conditions = gate.parsed(inputs.get("require") or {})
-        if conditions and run_id:
-            gate.check(workspace, spec.name, run_id, conditions)
+        if run_id and (require := inputs.get("require")):
+            from trainstack.lifecycle.models import gate
+
+            gate.check(workspace, spec.name, run_id, gate.parsed(require))
         record = model.register(workspace, spec, source, run_id, shown.progress)
         shown.info(f"version {record.version}, {record.digest[:12]}")
         wanted = alias_versions(inputs, record.version)
@@ -114,6 +115,8 @@ def _check_gate(news: Properties) -> None:
     require: dict[str, str] = news.get("require") or {}
     if not require or not known(require):
         return
+    from trainstack.lifecycle.models import gate
+
     conditions = gate.parsed(require)
     if "run_id" not in news:
         raise InvalidInputError(f"model {news['name']}: require needs the metrics of a run: give `run`")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 from trainstack.errors import InvalidInputError
@@ -23,6 +24,9 @@ def cache_folder() -> Path:
         if not path.is_absolute():
             raise InvalidInputError(f"TRAINSTACK_CACHE={named} is a relative path: give an absolute one")
         return path
+    if sys.platform == "linux":
+        # As platformdirs has it, which takes a while to load: https://specifications.freedesktop.org/basedir
+        return Path(os.environ.get("XDG_CACHE_HOME", "").strip() or Path("~/.cache").expanduser()) / "trainstack"
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("trainstack", appauthor=False))

@@ -14,10 +14,9 @@ from trainstack.lifecycle.environments.environment import (
     IndexUnreachableError,
     cached_lock,
     get_curated,
-    load_from_directory,
     lock,
-    save_to_directory,
 )
+from trainstack.lifecycle.environments.saved import load_from_directory, save_to_directory
 
 
 @pytest.fixture(autouse=True)

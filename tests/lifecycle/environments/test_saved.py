@@ -11,11 +11,10 @@ from trainstack.lifecycle.environments.environment import (
     EnvironmentSpec,
     clone,
     get_curated,
-    load_from_directory,
     lock,
     locked,
-    save_to_directory,
 )
+from trainstack.lifecycle.environments.saved import load_from_directory, save_to_directory
 from trainstack.lifecycle.images import builder as image_builder
 
 

@@ -3,6 +3,9 @@
 import os
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pathspec import GitIgnoreSpec
 
 from trainstack.errors import InvalidInputError, TrainstackError
 from trainstack.lifecycle.runs import snapshot
@@ -122,3 +125,18 @@ def test_code_that_does_not_fit_is_refused_before_it_is_copied(source, small_dis
         snapshot.store(source, snapshot.take(source).files, blobs)
     assert "\n" not in str(caught.value)
     assert list(blobs) == []
+
+
+PART = st.sampled_from(
+    [".git", "__pycache__", "a.pyc", ".DS_Store", "outputs", "logs", "net", "train.py", "x.pycs", ".venv"]
+)
+
+
+@given(st.lists(PART, min_size=1, max_size=4), st.booleans())
+def test_what_is_always_ignored_is_ignored_as_git_does(parts, is_folder):
+    asked = GitIgnoreSpec.from_lines(snapshot.ALWAYS_IGNORED)
+    above = ["/".join(parts[:length]) + "/" for length in range(1, len(parts))]
+    # What lies in an ignored folder is never asked about.
+    if not any(map(asked.match_file, above)):
+        name = "/".join(parts) + "/" * is_folder
+        assert snapshot.always_ignored(name) == bool(asked.match_file(name))

@@ -14,7 +14,6 @@ from trainstack.errors import InvalidInputError
 from trainstack.lifecycle.environments.curated import curated_names, get_curated
 from trainstack.lifecycle.environments.lock import Lock, cached_lock, lock
 from trainstack.lifecycle.environments.pinned import pinned
-from trainstack.lifecycle.environments.saved import load_from_directory, save_to_directory
 from trainstack.lifecycle.environments.spec import CURATED_PREFIX, DEFAULT_PYTHON, EnvironmentSpec
 from trainstack.lifecycle.environments.uv_command import IndexUnreachableError, Progress, quiet
 from trainstack.lifecycle.environments.venv import Built, broken, build, location
@@ -38,11 +37,9 @@ __all__ = [
     "curated_names",
     "declared",
     "get_curated",
-    "load_from_directory",
     "location",
     "lock",
     "locked",
-    "save_to_directory",
 ]
 
 UNREACHABLE = (IndexUnreachableError, ImageUnknownError)
