@@ -4,10 +4,13 @@ import pulumi
 import pytest
 from pulumi.runtime import mocks
 
+from trainstack.components import kubernetes_objects
+
 
 class Recorder(mocks.Mocks):
     def __init__(self):
         self.resources = {}
+        self.ignored = {}
 
     def new_resource(self, args):
         self.resources[args.typ] = args.inputs
@@ -32,6 +35,13 @@ def declared(tmp_path, monkeypatch):
     monkeypatch.delenv("TRAINSTACK_KUBERNETES_OBJECTS", raising=False)
     (tmp_path / "Pulumi.yaml").write_text("name: shop\nruntime: python\n")
     recorder = Recorder()
+    declare_object = kubernetes_objects.declare
+
+    def noting(name, thing, context, connection, opts):
+        recorder.ignored[thing["kind"]] = opts.ignore_changes
+        return declare_object(name, thing, context, connection, opts)
+
+    monkeypatch.setattr(kubernetes_objects, "declare", noting)
     mocks.set_mocks(recorder, project="shop", stack="prod")
 
     def declare(**asked):
@@ -55,13 +65,13 @@ def declared(tmp_path, monkeypatch):
             return service.scoring_uri
 
         run()
-        return recorder.resources
+        return recorder
 
     return declare
 
 
 def test_its_objects_are_resources_of_pulumi_kubernetes_with_the_image_by_digest(declared):
-    found = declared(min_replicas=2, max_replicas=4, expose="node-port", node_port=30080)
+    found = declared(min_replicas=2, max_replicas=4, expose="node-port", node_port=30080).resources
     assert {
         "pulumi:providers:kubernetes",
         "kubernetes:apps/v1:Deployment",
@@ -81,9 +91,18 @@ def test_its_objects_are_resources_of_pulumi_kubernetes_with_the_image_by_digest
 
 
 def test_kserve_is_one_inference_service(declared):
-    found = declared(engine="kserve")
+    found = declared(engine="kserve").resources
     assert found["kubernetes:serving.kserve.io/v1beta1:InferenceService"]["spec"]["predictor"]["minReplicas"] == 1
     assert "kubernetes:apps/v1:Deployment" not in found
+
+
+@pytest.mark.parametrize(("most", "ignored"), [(2, None), (4, ["spec.replicas"])])
+def test_the_number_of_pods_is_declared_for_the_beginning_where_an_autoscaler_has_it_from_then_on(
+    declared, most, ignored
+):
+    found = declared(min_replicas=2, max_replicas=most)
+    assert found.resources["kubernetes:apps/v1:Deployment"]["spec"]["replicas"] == 2
+    assert found.ignored["Deployment"] == ignored
 
 
 def test_what_cannot_be_fails_the_program_in_one_line(declared):

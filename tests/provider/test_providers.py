@@ -9,6 +9,7 @@ from pulumi.runtime.rpc import UNKNOWN
 
 from trainstack.errors import TrainstackError
 from trainstack.lifecycle.workspace import Workspace
+from trainstack.provider import web_service_checks
 from trainstack.provider.compute import ComputeProvider
 from trainstack.provider.dataset import DatasetProvider
 from trainstack.provider.environment import EnvironmentProvider
@@ -16,6 +17,7 @@ from trainstack.provider.model import ModelProvider
 from trainstack.provider.training_run import TrainingRunProvider
 from trainstack.provider.web_service import WebServiceProvider, new_key
 from trainstack.provider.workspace import WorkspaceProvider
+from trainstack.targets.kubernetes import prerequisites
 
 
 @pytest.fixture(autouse=True)
@@ -248,6 +250,47 @@ SERVICE = {"workspace": "ws", "name": "s", "port": 0.0, "model_name": "m", "mode
 )
 def test_a_wrong_service_is_refused_in_preview(change, words):
     assert words in refused(WebServiceProvider(), {**SERVICE, **change})
+
+
+ON_A_CLUSTER = {
+    "compute": {"target": "kubernetes"},
+    "registry": {"address": "registry.example.com"},
+    "object_name": "s-shop-prod",
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"capture": 0.1}, "capture is for services of this machine: leave out capture or compute"),
+        ({"host": "0.0.0.0"}, "host is for services of this machine: leave out host (on a cluster, kubernetes has"),
+        ({"tls_certificate": "a.pem", "tls_key": "b.pem"}, "tls_certificate is for services of this machine"),
+        ({"server_image": "tensorflow/serving:2.15.1"}, "server_image is for server 'tensorflow-serving'"),
+        ({"server": "tensorflow-serving"}, "server 'tensorflow-serving' is for a compute with target 'docker'"),
+    ],
+)
+def test_what_a_service_on_a_cluster_does_not_have_is_refused_in_preview(change, words):
+    said = refused(WebServiceProvider(), {**SERVICE, **ON_A_CLUSTER, **change})
+    assert words in said
+    assert "\n" not in said
+
+
+def test_a_key_for_tensorflow_serving_is_refused_in_preview():
+    inputs = {**SERVICE, "compute": {"target": "docker"}, "server": "tensorflow-serving", "key_rotation": "1"}
+    assert "leave out key_rotation" in refused(WebServiceProvider(), inputs)
+
+
+@pytest.mark.parametrize(
+    "serving", [{"expose": "node-port", "node_port": 30099.0}, {"expose": "ingress", "host": "m.example.com"}]
+)
+def test_two_services_of_a_program_cannot_have_the_same_port_or_host_of_a_cluster(serving, monkeypatch):
+    monkeypatch.setattr(web_service_checks, "_TAKEN", {})
+    monkeypatch.setattr(prerequisites, "check", lambda *_: None)
+    one = {**SERVICE, **ON_A_CLUSTER, "serving": serving}
+    provider = WebServiceProvider()
+    assert provider.check({}, one).failures == provider.check({}, one).failures == []
+    said = refused(provider, {**one, "name": "t", "object_name": "t-shop-prod"})
+    assert "is that of s-shop-prod already: take another" in said
 
 
 def test_a_key_is_kept_until_its_rotation_changes():

@@ -17,6 +17,11 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def workers(pid: int) -> list[int]:
+    """The processes that answer, of a server's."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 class Served:
     """A server process that a test started, and a client to it."""
 

@@ -1,13 +1,19 @@
 """What a server counts, as Prometheus reads it."""
 
+import contextlib
+import os
+import signal
+import socket
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import httpx
 import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
-from tests.serving.served import Served
+from tests.serving.served import Served, free_port, workers
+from tests.waiting import until
 
 pytestmark = pytest.mark.tensorflow
 
@@ -65,6 +71,49 @@ def test_requests_and_latencies_of_all_workers_are_counted(server: Served):
         assert values == sorted(values)
         assert (buckets[-1].labels["le"], values[-1]) == ("+Inf", times)
     assert 0 < value(seconds, "trainstack_request_seconds_sum", {"verb": "infer"}) < elapsed
+
+
+def in_flight(server: Served) -> float:
+    return scraped(server)["trainstack_requests_in_flight"].samples[0].value
+
+
+def test_requests_in_flight_are_those_whose_bodies_come_in_and_those_that_nobody_has_read(server: Served):
+    until(lambda: in_flight(server) < 0.5)
+    head = b"POST /v1/models/zoo:predict HTTP/1.1\r\nHost: here\r\nContent-Length: 30\r\n\r\n{"
+    with contextlib.ExitStack() as open_:
+        for _ in range(6):
+            connection = socket.create_connection(("127.0.0.1", server.port))
+            open_.enter_context(connection).sendall(head)
+        # The mean of ten seconds, in which there were none at first.
+        until(lambda: in_flight(server) > 3, 15)
+        assert in_flight(server) < 7.5
+    until(lambda: in_flight(server) < 1, 15)
+
+
+def test_metrics_have_a_port_of_their_own_without_a_key_and_nothing_else_has(
+    serving_python: Path, dense: Path, tmp_path: Path
+):
+    key, port = tmp_path / "key", free_port()
+    key.write_text("hush")
+    options = ("--workers", "2", "--key-file", str(key), "--metrics-port", str(port))
+    server = Served(serving_python, dense, tmp_path / "log.txt", *options).ready()
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as scraper:
+        assert "trainstack_requests_in_flight" in scraper.get("/metrics").text
+        assert scraper.get("/v1/models/zoo").status_code == 404
+        assert scraper.post("/metrics", content=b"{}").status_code == 405
+        assert server.client.get("/metrics").status_code == 401
+        [first, *_] = workers(server.process.pid)
+        os.kill(first, signal.SIGKILL)
+        until(lambda: first not in workers(server.process.pid) and len(workers(server.process.pid)) == 2)
+        until(lambda: answers(scraper), 30)
+    server.end()
+
+
+def answers(scraper: httpx.Client) -> bool:
+    try:
+        return scraper.get("/metrics").status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 def test_made_up_paths_do_not_make_series(server: Served):

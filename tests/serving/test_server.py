@@ -12,7 +12,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.serving.served import SERVER, Served
+from tests.serving.served import SERVER, Served, workers
+from tests.waiting import until
 
 pytestmark = pytest.mark.tensorflow
 
@@ -41,10 +42,6 @@ def turns(server: Served, seconds: float) -> int:
     return int(50_000 * seconds / (time.perf_counter() - begun))
 
 
-def workers(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
 def gone(pid: int) -> bool:
     for _ in range(100):
         if not Path(f"/proc/{pid}").exists():
@@ -66,6 +63,24 @@ def test_requests_in_flight_are_answered_after_sigterm_and_no_new_ones_are_taken
             other.get(f"http://127.0.0.1:{server.port}/healthz")
         assert slow.result(30).json() == {"outputs": count}
     assert server.process.wait(30) == 0
+
+
+def test_an_ending_server_that_lingers_takes_requests_still_and_sends_their_clients_elsewhere(start: Start):
+    server = start("--linger", "2").ready()
+    assert "connection" not in server.client.get("/healthz").headers
+    server.process.send_signal(signal.SIGTERM)
+    until(lambda: server.client.get("/healthz").headers.get("connection") == "close", 1.5)
+    with httpx.Client(trust_env=False) as other:
+        assert other.get(f"http://127.0.0.1:{server.port}/healthz").headers["connection"] == "close"
+    assert server.process.poll() is None
+    assert server.process.wait(30) == 0
+
+
+def test_a_server_that_is_told_to_end_while_it_loads_ends(start: Start):
+    server = start()
+    until(lambda: "loading" in server.log.read_text(), 60)
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(10) == 0
 
 
 def test_health_answers_while_predictions_run(start: Start):

@@ -13,6 +13,7 @@ from trainstack.components.compute import Compute
 from trainstack.provider.handles import ServiceImageHandle
 from trainstack.targets.kubernetes import labels, serving
 from trainstack.targets.kubernetes.cluster import Cluster
+from trainstack.targets.kubernetes.serving_spec import checked
 
 
 class _Image(LifecycleResource, module="trainstack", name="ServiceImage"):
@@ -46,19 +47,20 @@ class ClusterService:
             pulumi.RunError: What is asked for cannot be.
         """
         with program_errors(f"web service {name}"):
-            spec = serving.checked({key: value for key, value in asked.items() if value is not None})
+            spec = checked({key: value for key, value in asked.items() if value is not None})
             cluster = Cluster.model_validate(compute.spec["kubernetes"] or {})
             title = labels.declared("web service", name, pulumi.get_project(), pulumi.get_stack())
         hidden = pulumi.ResourceOptions(parent=parent, depends_on=[compute], additional_secret_outputs=["key"])
         image = _Image(ServiceImageHandle(), name, props, hidden)
         connection = compute.cluster.connection if compute.cluster else None
         rendered = serving.objects(title, name, pulumi.get_stack(), cluster, spec, image.container)
-        self.objects: list[pulumi.Resource] = [
-            kubernetes_objects.declare(
-                name, thing, cluster.context, connection, pulumi.ResourceOptions(parent=parent, depends_on=[image])
-            )
-            for thing in rendered.values()
-        ]
+        self.objects: list[pulumi.Resource] = []
+        for kind, thing in rendered.items():
+            opts = pulumi.ResourceOptions(parent=parent, depends_on=[image])
+            if kind == "Deployment" and spec.autoscaled:
+                # Declared for its beginning; what the autoscaler has made of it since stays.
+                opts.ignore_changes = [serving.REPLICAS]
+            self.objects.append(kubernetes_objects.declare(name, thing, cluster.context, connection, opts))
         kept = {key: value for key, value in props.items() if key != "key_rotation"}
         self.served = {
             **kept,

@@ -53,10 +53,11 @@ def declare(
         thing: The object as the API server gets it; values may be outputs.
         context: Context of the kubeconfig, for kubectl.
         connection: What `connection` gave.
-        opts: Pulumi's options.
+        opts: Pulumi's options; of `ignore_changes`, the fields that others change once the object is made.
     """
     if connection is None:
-        props = {"name": name, "object": thing, "context": context or ""}
+        props = {"name": name, "object": thing, "context": context or "", "kept": opts.ignore_changes or []}
+        opts.ignore_changes = None
         return _Applied(KubectlHandle(), f"{name}-{thing['kind'].lower()}", props, opts)
     group, _, version = thing["apiVersion"].rpartition("/")
     given = {_snake(field): value for field, value in thing.items() if field not in ("apiVersion", "kind")}

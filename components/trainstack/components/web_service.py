@@ -20,8 +20,10 @@ class KubernetesServiceArgs:
     Attributes:
         engine: `deployment`, or `kserve` for an InferenceService where the cluster serves that.
         min_replicas: Pods at least.
-        max_replicas: Pods at most; more than `min_replicas` makes an autoscaler on CPU.
-        target_cpu: Percent of the requested CPU at which the autoscaler adds pods.
+        max_replicas: Pods at most; more than `min_replicas` makes an autoscaler.
+        target_cpu: Percent of the requested CPU at which the autoscaler adds pods; 70 where neither target is given.
+        target_concurrency: Requests in flight of a pod at which the autoscaler adds pods, in place of `target_cpu`.
+            The cluster needs an adapter that serves `custom.metrics.k8s.io`.
         expose: `port-forward` (`trainstack services forward`), `node-port` or `ingress`.
         node_port: The port of every node, 30000 to 32767; the cluster chooses when left out.
         host: The name that an Ingress answers to.
@@ -32,7 +34,8 @@ class KubernetesServiceArgs:
     engine: str = "deployment"
     min_replicas: int = 1
     max_replicas: int = 1
-    target_cpu: int = 70
+    target_cpu: int | None = None
+    target_concurrency: int | None = None
     expose: str = "port-forward"
     node_port: int | None = None
     host: str | None = None

@@ -21,7 +21,7 @@ class KubectlProvider(LifecycleProvider):
         """Whether it is another object, or the same with other content."""
         if not known(news["object"]):
             return DiffResult(changes=True)
-        before, after = integral(olds["object"]), integral(news["object"])
+        before, after = (_without(it["object"], news["kept"]) for it in (olds, news))
         replaces = ["object"] if _address(before) != _address(after) or olds["context"] != news["context"] else []
         return DiffResult(changes=before != after or bool(olds.get("drift")), replaces=replaces)
 
@@ -48,10 +48,38 @@ class KubectlProvider(LifecycleProvider):
         _kubectl(own(_props), "delete", "--ignore-not-found", "--timeout=90s", *_named(_props["object"]))
 
     def _apply(self, inputs: Properties) -> None:
-        text = json.dumps(integral(inputs["object"]))
+        text = json.dumps(_with_kept(inputs))
         _kubectl(
             inputs, "apply", "--server-side", "--force-conflicts", "--field-manager=trainstack", "-f", "-", given=text
         )
+
+
+def _with_kept(inputs: Properties) -> dict[str, Any]:
+    """The object, with those fields as they are there that others change once it is made."""
+    thing = integral(inputs["object"])
+    if not inputs["kept"]:
+        return thing
+    found = _kubectl(inputs, "get", "--ignore-not-found", "-o", "json", *_named(thing))
+    there = json.loads(found) if found.strip() else thing
+    for path in inputs["kept"]:
+        outer, _, last = path.rpartition(".")
+        _part(thing, outer)[last] = _part(there, outer)[last]
+    return thing
+
+
+def _without(thing: Any, paths: list[str]) -> dict[str, Any]:
+    """A copy of an object without some of its fields."""
+    copied = json.loads(json.dumps(integral(thing)))
+    for path in paths:
+        outer, _, last = path.rpartition(".")
+        _part(copied, outer).pop(last, None)
+    return copied
+
+
+def _part(thing: dict[str, Any], path: str) -> dict[str, Any]:
+    for key in path.split("."):
+        thing = thing[key]
+    return thing
 
 
 def _address(thing: dict[str, Any]) -> tuple[str, str, str]:

@@ -18,8 +18,8 @@ class ServiceImageProvider(LifecycleProvider):
     """A served model as an image."""
 
     content = (
-        "model_name", "model_version", "model_digest", "runtime", "workers", "key_rotation", "compute", "registry",
-        "base_image",
+        "model_name", "model_version", "model_digest", "traffic", "mirror", "labels", "runtime", "workers",
+        "key_rotation", "compute", "registry", "base_image",
     )  # fmt: skip
 
     def accept(self, news: Properties) -> Properties:

@@ -6,8 +6,7 @@ import secrets
 
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, UpdateResult
 
-from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
-from trainstack.lifecycle.compute import PATIENCE_SECONDS
+from trainstack.errors import InvalidInputError, NotFoundError
 from trainstack.lifecycle.environments import environment
 from trainstack.lifecycle.models import model
 from trainstack.lifecycle.services import service
@@ -24,6 +23,7 @@ from trainstack.provider.base import (
     validated,
     workspace_of,
 )
+from trainstack.provider.web_service_checks import check_cluster, check_place, placed
 from trainstack.serving.key import key_digest
 
 _TLS = ("tls_certificate", "tls_key")
@@ -44,7 +44,7 @@ class WebServiceProvider(LifecycleProvider):
         spec = validated(service.ServiceSpec, placed(news), "web service")
         if spec is None:
             return news
-        _check_place(spec)
+        check_place(spec, news)
         if not spec.is_local and spec.target != "kubernetes" and not news.get("key_rotation"):
             raise InvalidInputError(
                 f"web service {spec.name}: host {spec.host} is not this machine alone, so it takes a key: "
@@ -52,7 +52,7 @@ class WebServiceProvider(LifecycleProvider):
                 field="key_rotation",
             )
         check_certificate(spec, absolute)
-        _check_served(spec, news)
+        check_cluster(spec, row(news))
         if known(news["workspace"]):
             try:
                 record = service.find(workspace_of(news), spec.name)
@@ -159,69 +159,6 @@ class WebServiceProvider(LifecycleProvider):
         if before.target == "docker" and (spec.target, spec.docker_host) != ("docker", before.docker_host):
             row(inputs).progress("ending it where it was")
             service.stop(workspace, spec.name)
-
-
-def placed(inputs: Properties) -> Properties:
-    """A service's inputs with where it runs, which its compute says."""
-    place = images.place(inputs)
-    where = {"target": place.get("target"), "docker_host": place.get("docker_host"), "cluster": place.get("kubernetes")}
-    return {**inputs, **where}
-
-
-def _check_place(spec: service.ServiceSpec) -> None:
-    """Refuse what there is on one kind of compute only."""
-    if spec.serving is not None and spec.target != "kubernetes":
-        raise InvalidInputError(
-            f"web service {spec.name}: kubernetes is for a compute with target 'kubernetes': leave it out",
-            field="kubernetes",
-        )
-    if spec.target == "kubernetes" and spec.server != "trainstack":
-        raise InvalidInputError(
-            f"web service {spec.name}: server {spec.server!r} is for a compute with target 'docker'", field="server"
-        )
-    if spec.target == "local" and spec.server != "trainstack":
-        raise InvalidInputError(
-            f"web service {spec.name}: server {spec.server!r} runs in a container only: give a compute with target "
-            "'docker', or take 'trainstack'",
-            field="server",
-        )
-    if spec.target == "local":
-        return
-    asked = {
-        "host": not spec.is_local, "tls_certificate": spec.tls_certificate, "capture": spec.capture,
-    }  # fmt: skip
-    for field, value in asked.items():
-        if value:
-            raise InvalidInputError(
-                f"web service {spec.name}: {field} is for services of this machine: leave out {field} or compute",
-                field=field,
-            )
-    unknown = {
-        "key_rotation": spec.key_digests, "traffic": spec.traffic, "mirror": spec.mirror, "labels": spec.labels,
-    }  # fmt: skip
-    for field, value in unknown.items():
-        if spec.server == "tensorflow-serving" and value:
-            raise InvalidInputError(
-                f"web service {spec.name}: TensorFlow Serving gets one version and no key: leave out {field}, or "
-                "take server 'trainstack'",
-                field=field,
-            )
-
-
-def _check_served(spec: service.ServiceSpec, inputs: Properties) -> None:
-    """Refuse an InferenceService where the cluster serves none; a cluster that does not answer is a warning."""
-    if spec.target != "kubernetes" or spec.serving is None or spec.serving.engine != "kserve":
-        return
-    from trainstack.targets.kubernetes.access import Access
-    from trainstack.targets.kubernetes.cluster import Cluster
-    from trainstack.targets.kubernetes.rollout import check_inference_service
-
-    try:
-        check_inference_service(Access(spec.cluster or Cluster()), PATIENCE_SECONDS)
-    except InvalidInputError as exc:
-        raise InvalidInputError(f"web service {spec.name}: {exc}", field=exc.field) from exc
-    except TrainstackError as exc:
-        row(inputs).warn(f"whether it serves InferenceServices is not checked: {exc}")
 
 
 def new_key(inputs: Properties, before: Properties) -> str:

@@ -7,7 +7,9 @@ that is most of what a small model's answer would cost otherwise.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import http
+import termios
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
@@ -264,6 +266,13 @@ class Connection(asyncio.Protocol):
         elif now - self._last > idle_timeout:
             self._transport.close()
 
+    def under_way(self) -> int:
+        """Requests that came, or begin to, and are not answered yet; also what the kernel has and was not read yet."""
+        if self._transport.is_closing():
+            return 0
+        waiting = bool(self._begun) or _has_unread(self._transport.get_extra_info("socket").fileno())
+        return (self._task is not None) + len(self._ahead) + waiting
+
     def close_if_idle(self) -> None:
         """Close, unless a request is coming in or being answered."""
         if self._task is None and not self._ahead and not self._begun:
@@ -331,3 +340,8 @@ class Connection(asyncio.Protocol):
         if self._task is None:
             empty = Request("", "", {}, b"", self._begun)
             self._write(self._application.refuse(refusal), empty, keep=False)
+
+
+def _has_unread(descriptor: int) -> bool:
+    """Whether bytes have come for a socket that nobody has read."""
+    return any(fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)))

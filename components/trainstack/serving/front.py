@@ -104,6 +104,16 @@ class Front:
         except Exception as exc:  # noqa: BLE001 (whatever it is, the client gets no stack trace; the log does)
             return self._failed(request, exc)
 
+    def scraped(self, request: Request) -> Answer:
+        """Answer a request to the port for metrics, where no key is asked for and nothing else is told."""
+        try:
+            if request.path == "/metrics":
+                head, body, hosted = self._get(request)
+                return self._counted(request, hosted, (200, head, body))
+        except Exception as exc:  # noqa: BLE001 (as in `answer`)
+            return self._failed(request, exc)
+        return self._failed(request, Refusal(f"Not found: {request.path}", 404))
+
     def refuse(self, refusal: Refusal) -> Answer:
         """The answer to what is no request."""
         return self._refused(refusal)

@@ -12,7 +12,7 @@ import os
 import re
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,9 @@ class Metrics:
 
     Args:
         folder: Where the workers' files are.
+
+    Attributes:
+        in_flight: Says how many requests are in flight in this worker.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -38,6 +41,7 @@ class Metrics:
         self._counts: defaultdict[tuple[str, int, str], float] = defaultdict(float)
         self._gauges: dict[tuple[str, int, str], float] = {}
         self._verbs: dict[str, str] = {}
+        self.in_flight: Callable[[], float] = lambda: 0.0
 
     @property
     def answered(self) -> int:
@@ -96,6 +100,7 @@ class Metrics:
             "seconds": [[*key, value] for key, value in list(self._seconds.items())],
             "counts": [[*key, value] for key, value in list(self._counts.items())],
             "gauges": [[*key, value] for key, value in list(self._gauges.items())],
+            "in_flight": self.in_flight(),
         }
 
     def _all(self) -> Iterator[dict[str, Any]]:
@@ -103,7 +108,18 @@ class Metrics:
         yield self._to_json()
         for path in self._folder.glob(_FILE.format("*")):
             if path.name != own:
-                yield json.loads(path.read_bytes())
+                found = json.loads(path.read_bytes())
+                if not _lives(int(path.stem.rpartition("-")[2])):
+                    found["in_flight"] = 0.0
+                yield found
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
 
 
 class _Collector:
@@ -120,6 +136,11 @@ class _Collector:
         info = GaugeMetricFamily("trainstack_model", "The model that is served: 1.", labels=list(self._about))
         info.add_metric(list(self._about.values()), 1)
         yield info
+        yield GaugeMetricFamily(
+            "trainstack_requests_in_flight",
+            "Requests that came and are not answered yet: the mean of the last ten seconds.",
+            sum(worker["in_flight"] for worker in self._workers),
+        )
         requests = CounterMetricFamily(
             "trainstack_requests", "Requests answered.", labels=["verb", "version", "status"]
         )

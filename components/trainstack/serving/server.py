@@ -40,6 +40,8 @@ def main(arguments: Sequence[str]) -> int:
     Returns:
         The exit code: 0 after SIGTERM (or, detached, once the server is on its way), 1 when it cannot start.
     """
+    # Until there are workers to end; the first process of a container would not hear it otherwise.
+    signal.signal(signal.SIGTERM, _end)
     settings = parse(arguments)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     lock = _take_lock(settings)
@@ -62,6 +64,10 @@ def main(arguments: Sequence[str]) -> int:
             return 1
 
 
+def _end(*_: object) -> None:
+    sys.exit(0)
+
+
 def _serve(settings: Settings, temporary: Path) -> int:
     plan, digest = _read(settings)
     _check_reach(settings, plan)
@@ -77,7 +83,8 @@ def _serve(settings: Settings, temporary: Path) -> int:
     conversions = (settings.state or temporary) / "conversions"
     _log.info("loading %s for port %d", plan.name, settings.port)
     _lay_ready(plan, digest, conversions, temporary)
-    supervisor = Supervisor(settings, temporary, holder, certificate)
+    scraped = None if settings.metrics_port is None else hold(settings.host, settings.metrics_port)
+    supervisor = Supervisor(settings, temporary, holder, scraped, certificate)
     if settings.plan_path is not None:
         _thread(_watch_plan, digest, conversions, temporary, settings)
     _thread(_announce, settings, temporary, answering)

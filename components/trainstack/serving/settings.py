@@ -36,6 +36,8 @@ class Settings:
         body_timeout: Seconds that a client has to send its body.
         deadline: Seconds that a request may take, from its first byte to its answer.
         drain: Seconds that requests in flight have to finish after SIGTERM.
+        linger: Seconds after SIGTERM in which requests are still taken, before the drain.
+        metrics_port: Port at which metrics are read without a key; None for none.
         tls_certificate: PEM file with the certificate chain; None for plain HTTP.
         tls_key: PEM file with its private key.
         code: Which version of the server itself was asked for; only kept for comparison.
@@ -59,6 +61,8 @@ class Settings:
     body_timeout: float
     deadline: float
     drain: int
+    linger: float
+    metrics_port: int | None
     tls_certificate: Path | None
     tls_key: Path | None
     code: str
@@ -88,6 +92,7 @@ def parse(arguments: Sequence[str]) -> Settings:
     where("--tls-certificate", type=Path, help="PEM file with the certificate chain")
     where("--tls-key", type=Path, help="PEM file with its private key")
     where("--open-to-all", action="store_true", help="listen beyond this machine without a key")
+    where("--metrics-port", type=int, help="another port, where /metrics is read without a key")
     where("--takeover", type=Path, help="socket on which a running server hands over its listening socket")
     how = parser.add_argument_group("how").add_argument
     how("--state", type=Path, help="folder to keep conversions in; a temporary one when left out")
@@ -99,6 +104,7 @@ def parse(arguments: Sequence[str]) -> Settings:
     how("--body-timeout", type=float, default=60.0, help="seconds that a client has to send its body")
     how("--deadline", type=float, default=60.0, help="seconds that a request may take")
     how("--drain", type=int, default=20, help="seconds that requests in flight have after SIGTERM")
+    how("--linger", type=float, default=0.0, help="seconds after SIGTERM in which requests are still taken")
     process = parser.add_argument_group("process").add_argument
     process("--code", default="", help="which version of this program was asked for")
     process("--lock", type=Path, help="file to hold locked while the server lives")

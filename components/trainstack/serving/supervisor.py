@@ -17,7 +17,7 @@ from typing import Any
 from .certificate import Certificate
 from .listening import PortTakenError, listen, stop_listening
 from .settings import Settings
-from .worker import Worker
+from .worker import LEAVING, Worker
 
 _log = logging.getLogger("trainstack.serving")
 _PR_SET_PDEATHSIG = 1
@@ -35,6 +35,7 @@ class Supervisor:
         settings: The server's settings.
         state: The folder in which supervisor and workers leave each other word.
         listener: The listening socket, which all workers share.
+        scraped: The socket at which the first of them answers with metrics alone; None for none.
         certificate: What they speak TLS with; None for plain HTTP.
 
     Attributes:
@@ -42,16 +43,23 @@ class Supervisor:
     """
 
     def __init__(
-        self, settings: Settings, state: Path, listener: socket.socket, certificate: Certificate | None
+        self,
+        settings: Settings,
+        state: Path,
+        listener: socket.socket,
+        scraped: socket.socket | None,
+        certificate: Certificate | None,
     ) -> None:
         self._settings = settings
         self._state = state
         self._listener = listener
+        self._scraped = scraped
         self._certificate = certificate
         shared: Any = memoryview(mmap.mmap(-1, 8 * settings.workers)).cast("q")
         self._counts: MutableSequence[int] = shared
         self._workers: dict[int, int] = {}
         self._stopping = False
+        self._leaves: float | None = None
         self.handed_over = False
 
     def run(self) -> int:
@@ -68,6 +76,8 @@ class Supervisor:
         due: dict[int, float] = {}
         while not self._stopping:
             time.sleep(_PAUSE)
+            if self._leaves is not None and time.monotonic() >= self._leaves:
+                break
             for index, status in self._dead():
                 if os.waitstatus_to_exitcode(status) == _CANNOT_LOAD:
                     code, self._stopping = 1, True
@@ -84,7 +94,12 @@ class Supervisor:
         return code
 
     def _stop(self, *_: object) -> None:
-        self._stopping = True
+        """End; where clients may not know it yet, only after a while. Asked twice, at once."""
+        if self._leaves is None and self._settings.linger and not self.handed_over:
+            self._leaves = time.monotonic() + self._settings.linger
+            (self._state / LEAVING).touch()
+        else:
+            self._stopping = True
 
     def _start(self, index: int) -> None:
         self._counts[index] = _ABSENT
@@ -107,7 +122,10 @@ class Supervisor:
         _die_with(supervisor)
         try:
             try:
-                worker = Worker(self._settings, self._state, self._listener, self._counts, index, self._certificate)
+                scraped = None if index else self._scraped
+                worker = Worker(
+                    self._settings, self._state, self._listener, scraped, self._counts, index, self._certificate
+                )
                 listen(self._listener)
             except (PortTakenError, ValueError, OSError) as exc:
                 _log.error("%s", exc)

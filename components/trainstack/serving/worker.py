@@ -13,7 +13,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, MutableSequence
+from collections.abc import Callable, Mapping, MutableSequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -25,15 +25,20 @@ from .certificate import Certificate
 from .connection import Connection, Connections
 from .front import Front
 from .hosting import Hosting, load
+from .in_flight import InFlight
 from .metrics import Metrics
 from .plan import Plan
+from .scraping import Scraping
 from .settings import Settings
 from .written import write_json
 
 _log = logging.getLogger("trainstack.serving")
-SERVING, GOOD, ERROR, DRAINING = "serving.json", "serving.good.json", "error.json", "draining"
+SERVING, GOOD, ERROR = "serving.json", "serving.good.json", "error.json"
+DRAINING, LEAVING = "draining", "leaving"
 _WORKER = "worker-{}.json"
 _PAUSE = 0.2
+# Bytes of a body that whoever asks for metrics may send.
+_NO_BODY = 1024
 # Parameters of mallopt, of <malloc.h>.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 
@@ -45,6 +50,7 @@ class Worker:
         settings: The server's settings.
         state: The folder in which supervisor and workers leave each other word.
         listener: The listening socket, which all workers share.
+        scraped: The socket at which this worker answers with metrics alone; None where another does, or none.
         counts: Connections of each worker, in memory that all of them share.
         index: This worker's place in it.
         certificate: What it speaks TLS with; None for plain HTTP.
@@ -58,6 +64,7 @@ class Worker:
         settings: Settings,
         state: Path,
         listener: socket.socket,
+        scraped: socket.socket | None,
         counts: MutableSequence[int],
         index: int,
         certificate: Certificate | None,
@@ -65,13 +72,14 @@ class Worker:
         self._settings = settings
         self._state = state
         self._listener = listener
+        self._scraped = scraped
         self._counts = counts
         self._index = index
         self._certificate = certificate
         self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="predict")
         self._metrics = Metrics(state)
         self._error: dict[str, str] | None = None
-        self._draining = False
+        self._heard: set[str] = set()
         self._seen = _changed(state / SERVING)
         try:
             self._plan_digest, hosting = self._load(state / SERVING, None)
@@ -103,13 +111,24 @@ class Worker:
         )
         connections.on_change(acceptor.note)
         acceptor.note(0)
+        # The queue before the listening socket is everybody's: one of the workers counts it.
+        queue = self._listener if self._index == 0 else None
+        self._metrics.in_flight = InFlight(loop, connections, queue).mean
+        if self._scraped is not None:
+            scrapes = Connections(Scraping(self._front), max_body=_NO_BODY, body_timeout=settings.body_timeout)
+            scrapes.tick(loop)
+            await loop.create_server(lambda: Connection(scrapes), sock=self._scraped)
+
+        def leave() -> None:
+            connections.draining = True
 
         def retire() -> None:
             acceptor.close()
-            connections.draining = True
+            leave()
 
         self._report()
-        threading.Thread(target=self._watch, args=[loop, retire], name="watch", daemon=True).start()
+        words = {DRAINING: retire, LEAVING: leave}
+        threading.Thread(target=self._watch, args=[loop, words], name="watch", daemon=True).start()
         await stop.wait()
         acceptor.close()
         connections.close_idle()
@@ -119,7 +138,7 @@ class Worker:
         self._front.finish()
         self._metrics.write()
 
-    def _watch(self, loop: asyncio.AbstractEventLoop, retire: Callable[[], None]) -> None:
+    def _watch(self, loop: asyncio.AbstractEventLoop, words: Mapping[str, Callable[[], None]]) -> None:
         last = 0.0
         while True:
             time.sleep(_PAUSE)
@@ -128,10 +147,11 @@ class Worker:
                 if found != self._seen:
                     self._seen = found
                     self._reload(loop)
-                if not self._draining and (self._state / DRAINING).exists():
-                    self._draining = True
-                    loop.call_soon_threadsafe(retire)
-                if self._draining or time.monotonic() - last > 1:
+                for word, act in words.items():
+                    if word not in self._heard and (self._state / word).exists():
+                        self._heard.add(word)
+                        loop.call_soon_threadsafe(act)
+                if self._heard or time.monotonic() - last > 1:
                     last = time.monotonic()
                     if self._certificate is not None:
                         self._certificate.refresh()

@@ -8,7 +8,7 @@ from tests.targets.kubernetes.test_serving import rendered
 from tests.waiting import until
 
 from trainstack.errors import InvalidInputError
-from trainstack.targets.kubernetes.rollout import check_inference_service
+from trainstack.targets.kubernetes.prerequisites import check_inference_service
 
 pytestmark = needs_cluster
 NAME = "inferenceservices.serving.kserve.io"

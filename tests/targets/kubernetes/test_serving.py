@@ -5,7 +5,8 @@ from tests.lifecycle.kubernetes_runs import needs_cluster, taken
 
 from trainstack.errors import InvalidInputError
 from trainstack.targets.kubernetes.cluster import Cluster
-from trainstack.targets.kubernetes.serving import INSTANCE, MODEL, ServingSpec, checked, objects
+from trainstack.targets.kubernetes.serving import IN_FLIGHT, INSTANCE, METRICS_PORT, MODEL, objects
+from trainstack.targets.kubernetes.serving_spec import ServingSpec, checked
 
 CONTAINER = {
     "image": "registry.example.com/team/trainstack-environment@sha256:" + "0" * 64,
@@ -30,15 +31,25 @@ def test_a_pod_is_ready_only_when_it_serves_the_very_model():
     template = pod(rendered())
     [server] = template["spec"]["containers"]
     assert server["readinessProbe"]["exec"]["command"] == CONTAINER["health"]
-    assert template["metadata"]["annotations"] == {MODEL: "d" * 64}
+    assert template["metadata"]["annotations"][MODEL] == "d" * 64
 
 
 def test_a_pod_goes_only_when_another_answers_and_lingers_for_those_who_do_not_know_yet():
     found = rendered()
     assert found["Deployment"]["spec"]["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
     spec = pod(found)["spec"]
-    assert spec["containers"][0]["lifecycle"]["preStop"]["exec"]["command"] == ["sleep", "5"]
+    assert spec["containers"][0]["args"][:2] == ["--linger", "5"]
     assert spec["terminationGracePeriodSeconds"] > 20 + 5
+
+
+def test_metrics_are_read_at_a_port_that_the_service_does_not_have():
+    found = rendered()
+    marks = pod(found)["metadata"]["annotations"]
+    assert (marks["prometheus.io/scrape"], marks["prometheus.io/path"]) == ("true", "/metrics")
+    assert marks["prometheus.io/port"] == pod(found)["spec"]["containers"][0]["args"][3] == str(METRICS_PORT)
+    assert [it["port"] for it in found["Service"]["spec"]["ports"]] != [METRICS_PORT]
+    scraping = found["NetworkPolicy"]["spec"]["ingress"][1]
+    assert (scraping["ports"][0]["port"], scraping["from"]) == (METRICS_PORT, [{"namespaceSelector": {}}])
 
 
 def test_a_pod_is_not_root_and_has_no_rights():
@@ -64,14 +75,25 @@ def test_every_selector_means_the_pods_of_this_service_alone():
         assert found[kind]["spec"][field] == {"matchLabels": mine}
 
 
-def test_more_pods_at_most_than_at_least_make_an_autoscaler_which_then_has_the_number():
+def test_more_pods_at_most_than_at_least_make_an_autoscaler():
     assert "HorizontalPodAutoscaler" not in rendered(min_replicas=2, max_replicas=2)
     assert rendered(min_replicas=2, max_replicas=2)["Deployment"]["spec"]["replicas"] == 2
     found = rendered(min_replicas=2, max_replicas=5, target_cpu=60)
-    assert "replicas" not in found["Deployment"]["spec"]
+    assert found["Deployment"]["spec"]["replicas"] == 2
     scaler = found["HorizontalPodAutoscaler"]["spec"]
     assert (scaler["minReplicas"], scaler["maxReplicas"]) == (2, 5)
     assert scaler["metrics"][0]["resource"]["target"]["averageUtilization"] == 60
+    [plain] = rendered(max_replicas=2)["HorizontalPodAutoscaler"]["spec"]["metrics"]
+    assert plain["resource"]["target"]["averageUtilization"] == 70
+
+
+def test_an_autoscaler_on_concurrency_goes_by_the_requests_in_flight_of_each_pod():
+    [metric] = rendered(max_replicas=3, target_concurrency=8)["HorizontalPodAutoscaler"]["spec"]["metrics"]
+    assert metric["type"] == "Pods"
+    assert metric["pods"] == {"metric": {"name": IN_FLIGHT}, "target": {"type": "AverageValue", "averageValue": "8"}}
+    [kserve] = rendered(engine="kserve", max_replicas=3, target_concurrency=8).values()
+    predictor = kserve["spec"]["predictor"]
+    assert (predictor["scaleMetric"], predictor["scaleTarget"]) == ("concurrency", 8)
 
 
 def test_only_what_is_exposed_is_reached_from_elsewhere():
@@ -102,6 +124,11 @@ def test_kserve_gets_one_inference_service_with_the_same_container():
         ({"node_port": 80, "expose": "node-port"}, "node_port: .*30000"),
         ({"expose": "ingress", "host": "not a host"}, "is no name of a host"),
         ({"replicas": 1}, "replicas: "),
+        ({"target_cpu": 50, "target_concurrency": 4, "max_replicas": 2}, "leave one out"),
+        ({"target_concurrency": 4}, "let max_replicas be more than min_replicas"),
+        ({"target_concurrency": 0, "max_replicas": 2}, "target_concurrency: .*greater than or equal to 1"),
+        ({"tls_secret": "cert"}, "ingress_class and tls_secret are for expose='ingress'"),
+        ({"engine": "kserve", "expose": "node-port"}, "KServe gives an address of its own"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(asked, said):
@@ -116,6 +143,7 @@ def test_what_cannot_be_is_refused_in_one_line(asked, said):
     [
         {},
         {"min_replicas": 2, "max_replicas": 5, "expose": "node-port"},
+        {"max_replicas": 5, "target_concurrency": 8},
         {"expose": "ingress", "host": "mnist.example.com", "ingress_class": "nginx", "tls_secret": "cert"},
     ],
 )

@@ -21,7 +21,7 @@ from trainstack.lifecycle.workspace import Workspace
 from trainstack.targets.kubernetes import rollout
 from trainstack.targets.kubernetes.access import Access
 from trainstack.targets.kubernetes.cluster import Cluster
-from trainstack.targets.kubernetes.serving import ServingSpec
+from trainstack.targets.kubernetes.serving_spec import ServingSpec
 
 
 def start(

@@ -14,7 +14,7 @@ from trainstack.lifecycle.models.record import ModelRecord
 from trainstack.lifecycle.workspace import Workspace
 from trainstack.store.atomic import disk_errors, read_json, write_json
 from trainstack.targets.kubernetes.cluster import Cluster
-from trainstack.targets.kubernetes.serving import ServingSpec
+from trainstack.targets.kubernetes.serving_spec import ServingSpec
 
 _RECORD = "service.json"
 LATEST = "latest"

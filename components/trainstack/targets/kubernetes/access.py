@@ -8,10 +8,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from trainstack.errors import InvalidInputError, TrainstackError
 from trainstack.targets.kubernetes.cluster import Cluster
@@ -20,6 +20,8 @@ Client: TypeAlias = Any
 """Something of the `kubernetes` package, which comes without types."""
 
 ANSWER_SECONDS = 30.0
+FORBIDDEN, NOT_FOUND = 403, 404
+"""Codes of the API server's answers."""
 _NEEDED = (
     ("create", "batch", "jobs", ""),
     ("delete", "batch", "jobs", ""),
@@ -183,6 +185,31 @@ class Access:
                 f"kubernetes: {doing}: {self.configuration.host} does not answer ({_reason(exc)}): is the cluster up, "
                 "and is it the right context?"
             ) from exc
+
+    def asked(
+        self, doing: str, ask: Callable[[], Any], nothing: tuple[int, ...] = (NOT_FOUND,)
+    ) -> dict[str, Any] | None:
+        """What the API server answers to one question.
+
+        Args:
+            doing: What is being done, for an error.
+            ask: Asks, without having the library read the answer.
+            nothing: Codes of an answer that mean that there is nothing.
+
+        Raises:
+            TrainstackError: The cluster refuses or does not answer.
+        """
+        from kubernetes.client.exceptions import ApiException
+
+        with self.errors(doing):
+            try:
+                answer = ask()
+            except ApiException as exc:
+                refused: Any = exc
+                if refused.status in nothing:
+                    return None
+                raise
+        return cast("dict[str, Any]", answer if isinstance(answer, dict) else json.loads(answer.data))
 
     def _unconfigured(self, path: str | None, exc: BaseException) -> str:
         from kubernetes import config

@@ -6,17 +6,20 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
-from trainstack.errors import InvalidInputError, TrainstackError
+from trainstack.errors import TrainstackError
 from trainstack.targets.kubernetes.access import ANSWER_SECONDS, Access
 from trainstack.targets.kubernetes.objects import part, parts
 from trainstack.targets.kubernetes.pods import waits_for
+from trainstack.targets.kubernetes.prerequisites import KSERVE
 from trainstack.targets.kubernetes.serving import INSTANCE, MODEL
 
+_ASKING = "asking for a service"
 _TICK = 1.0
-_KSERVE = ("serving.kserve.io", "v1beta1", "inferenceservices")
+# What a kubelet may take to kill what its grace period did not end.
+_KILL_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ def deployment(access: Access, name: str) -> Served | None:
     from kubernetes import client
 
     apps: Any = client.AppsV1Api(access.client())
-    found = _found(access, lambda: apps.read_namespaced_deployment(name, access.namespace, **_PLAIN))
+    found = access.asked(_ASKING, lambda: apps.read_namespaced_deployment(name, access.namespace, **_PLAIN))
     if found is None:
         return None
     status, wanted = part(found, "status"), int(found["spec"].get("replicas") or 0)
@@ -64,9 +67,9 @@ def inference_service(access: Access, name: str) -> Served | None:
     from kubernetes import client
 
     custom: Any = client.CustomObjectsApi(access.client())
-    group, version, plural = _KSERVE
-    found = _found(
-        access,
+    group, version, plural = KSERVE
+    found = access.asked(
+        _ASKING,
         lambda: custom.get_namespaced_custom_object(
             group, version, access.namespace, plural, name, _request_timeout=ANSWER_SECONDS
         ),
@@ -78,46 +81,13 @@ def inference_service(access: Access, name: str) -> Served | None:
     return Served(digest, ready, ready, str(part(found, "status").get("url") or ""))
 
 
-def check_inference_service(access: Access, seconds: float) -> None:
-    """Make sure that the cluster serves InferenceServices.
-
-    Args:
-        access: The cluster.
-        seconds: How long to wait for an answer.
-
-    Raises:
-        InvalidInputError: It does not.
-        TrainstackError: It does not answer.
-    """
-    from kubernetes import client
-    from kubernetes.client.exceptions import ApiException
-
-    custom: Any = client.CustomObjectsApi(access.client())
-    group, version, plural = _KSERVE
-    with access.errors("asking for InferenceServices"):
-        try:
-            answer = custom.get_api_resources(group, version, _request_timeout=seconds)
-        except ApiException as exc:
-            refused: Any = exc
-            if refused.status != 404:
-                raise
-        else:
-            if any(it.name == plural for it in answer.resources):
-                return
-    raise InvalidInputError(
-        f"kubernetes: {access.configuration.host} serves no InferenceService ({group}/{version}): install KServe "
-        "there, or take engine='deployment'",
-        field="engine",
-    )
-
-
 def service(access: Access, name: str) -> dict[str, Any]:
     """A service's Service.
 
     Raises:
         TrainstackError: There is none, or the cluster does not answer.
     """
-    found = _found(access, lambda: access.core.read_namespaced_service(name, access.namespace, **_PLAIN))
+    found = access.asked(_ASKING, lambda: access.core.read_namespaced_service(name, access.namespace, **_PLAIN))
     if found is None:
         raise TrainstackError(f"the cluster has no Service {name} in namespace {access.namespace}")
     return found
@@ -139,7 +109,7 @@ def node_address(access: Access) -> str:
 
 
 def await_deployment(access: Access, name: str, digest: str, seconds: float, progress: Callable[[str], None]) -> None:
-    """Wait until all pods of a Deployment serve a model.
+    """Wait until all pods of a Deployment serve a model, and none that served another answers any more.
 
     Args:
         access: The cluster.
@@ -155,6 +125,7 @@ def await_deployment(access: Access, name: str, digest: str, seconds: float, pro
     while True:
         found = deployment(access, name)
         if found is not None and found.digest == digest and found.complete:
+            _await_end_of_others(access, name, digest, progress)
             return
         reason, hopeless = _why(access, name, digest) if found else ("its Deployment is being made", False)
         waited = time.monotonic() - began
@@ -184,30 +155,35 @@ def await_inference_service(access: Access, name: str, seconds: float, progress:
 _PLAIN: dict[str, Any] = {"_preload_content": False, "_request_timeout": ANSWER_SECONDS}
 
 
-def _found(access: Access, ask: Callable[[], Any]) -> dict[str, Any] | None:
-    from kubernetes.client.exceptions import ApiException
-
-    with access.errors("asking for a service"):
-        try:
-            answer = ask()
-        except ApiException as exc:
-            refused: Any = exc
-            if refused.status == 404:
-                return None
-            raise
-    return cast("dict[str, Any]", answer if isinstance(answer, dict) else json.loads(answer.data))
-
-
 def _why(access: Access, name: str, digest: str) -> tuple[str, bool]:
     """What the pods that are to serve a model wait for, and whether waiting cannot help."""
-    selected = _found(
-        access,
-        lambda: access.core.list_namespaced_pod(access.namespace, label_selector=f"{INSTANCE}={name}", **_PLAIN),
-    )
-    for pod in parts(selected, "items"):
+    for pod in parts(_pods(access, name), "items"):
         if part(pod, "metadata", "annotations").get(MODEL) == digest and not _ready(pod):
             return waits_for(pod, ("server",))
     return _refused(access, name) or "the old ones end", False
+
+
+def _await_end_of_others(access: Access, name: str, digest: str, progress: Callable[[str], None]) -> None:
+    """Wait until the pods have gone that served another model, as long as they may take: those of a lost node stay."""
+    began = time.monotonic()
+    while others := [
+        pod
+        for pod in parts(_pods(access, name), "items")
+        if part(pod, "metadata", "annotations").get(MODEL) != digest
+        and part(pod, "status").get("phase") not in ("Succeeded", "Failed")
+    ]:
+        grace = max(int(pod["spec"].get("terminationGracePeriodSeconds") or 0) for pod in others)
+        if time.monotonic() - began > grace + _KILL_SECONDS:
+            return
+        progress("waiting for the pods of the model before: they finish what they have begun")
+        time.sleep(_TICK)
+
+
+def _pods(access: Access, name: str) -> dict[str, Any] | None:
+    return access.asked(
+        _ASKING,
+        lambda: access.core.list_namespaced_pod(access.namespace, label_selector=f"{INSTANCE}={name}", **_PLAIN),
+    )
 
 
 def _ready(pod: dict[str, Any]) -> bool:
@@ -219,7 +195,7 @@ def _refused(access: Access, name: str) -> str:
     from kubernetes import client
 
     apps: Any = client.AppsV1Api(access.client())
-    found = _found(access, lambda: apps.read_namespaced_deployment(name, access.namespace, **_PLAIN))
+    found = access.asked(_ASKING, lambda: apps.read_namespaced_deployment(name, access.namespace, **_PLAIN))
     for condition in parts(found, "status", "conditions"):
         if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
             return " ".join(str(condition.get("message") or "").split())[:400]

@@ -8,16 +8,12 @@ of the objects resolves.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-
-from trainstack.errors import InvalidInputError
 from trainstack.targets.kubernetes import labels
 from trainstack.targets.kubernetes.cluster import Cluster
 from trainstack.targets.kubernetes.manifests import CONTAINER_RIGHTS, POD_RIGHTS, account
+from trainstack.targets.kubernetes.serving_spec import ServingSpec
 
 SERVICE = "trainstack.service"
 """Label with a service's name."""
@@ -26,75 +22,16 @@ INSTANCE = "app.kubernetes.io/instance"
 MODEL = "trainstack.service.model"
 """Annotation of pods: the digest of the model that they serve."""
 PORT = 8501
+METRICS_PORT = 8502
+"""Port of a pod, not of the service, at which its metrics are read without a key."""
+IN_FLIGHT = "trainstack_requests_in_flight"
+"""The metric of a pod that an autoscaler on concurrency goes by."""
+REPLICAS = "spec.replicas"
+"""The field of a Deployment that its autoscaler, where it has one, has for its own once it is made."""
 _HTTP = "http"
-# Endpoints and proxies forget a pod a moment after it was told to end: until then it goes on answering.
+# Endpoints and proxies forget a pod a moment after it was told to end: until then the server goes on answering, and
+# tells those who have a connection to it to make another.
 _LINGER_SECONDS = 5
-_HOST = re.compile(r"(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-
-Exposed = Literal["port-forward", "node-port", "ingress"]
-
-
-class ServingSpec(BaseModel):
-    """How a service runs on a cluster.
-
-    Attributes:
-        engine: `deployment`, or `kserve` for an InferenceService, which scales and routes by itself.
-        min_replicas: Pods at least.
-        max_replicas: Pods at most; more than `min_replicas` makes an autoscaler.
-        target_cpu: Percent of the requested CPU at which the autoscaler adds pods.
-        expose: How it is reached from outside: `port-forward` (not at all but through the API server), `node-port`,
-            or `ingress`.
-        node_port: The port of every node, 30000 to 32767; the cluster chooses when left out.
-        host: The name that an Ingress answers to.
-        ingress_class: The class of the Ingress; the cluster's default when left out.
-        tls_secret: The Secret with the Ingress's certificate; plain HTTP when left out.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-    engine: Literal["deployment", "kserve"] = "deployment"
-    min_replicas: int = Field(default=1, ge=1)
-    max_replicas: int = Field(default=1, ge=1)
-    target_cpu: int = Field(default=70, ge=1, le=1000)
-    expose: Exposed = "port-forward"
-    node_port: int | None = Field(default=None, ge=30000, le=32767)
-    host: str | None = None
-    ingress_class: str | None = None
-    tls_secret: str | None = None
-
-    @field_validator("host")
-    @classmethod
-    def _is_host(cls, host: str | None) -> str | None:
-        if host is not None and not _HOST.fullmatch(host):
-            raise InvalidInputError(
-                f"host {host!r} is no name of a host: write one like mnist.example.com", field="host"
-            )
-        return host
-
-    @model_validator(mode="after")
-    def _check(self) -> ServingSpec:
-        if self.max_replicas < self.min_replicas:
-            raise ValueError(f"max_replicas {self.max_replicas} is under min_replicas {self.min_replicas}")
-        if (self.expose == "ingress") != (self.host is not None):
-            raise ValueError("an ingress takes a host, and a host an ingress")
-        if self.node_port is not None and self.expose != "node-port":
-            raise ValueError("node_port is for expose='node-port'")
-        return self
-
-
-def checked(asked: Mapping[str, Any]) -> ServingSpec:
-    """How a service is to run, from a program's values.
-
-    Raises:
-        InvalidInputError: A value is of a wrong kind or out of range; names the first.
-    """
-    try:
-        return ServingSpec.model_validate(asked)
-    except ValidationError as exc:
-        problem = exc.errors()[0]
-        field = ".".join(map(str, problem["loc"]))
-        reason = problem["msg"].removeprefix("Value error, ")
-        raise InvalidInputError(f"kubernetes: {f'{field}: ' if field else ''}{reason}", field=field) from exc
 
 
 def objects(
@@ -137,7 +74,7 @@ def objects(
         "Service": _service(metadata, spec),
         "Deployment": _deployment(metadata, selector, cluster, spec, container, drain),
     }
-    if spec.max_replicas > spec.min_replicas:
+    if spec.autoscaled:
         found["HorizontalPodAutoscaler"] = _autoscaler(metadata, spec)
     if spec.expose == "ingress":
         found["Ingress"] = _ingress(metadata, spec)
@@ -147,8 +84,6 @@ def objects(
 def _deployment(
     metadata: dict[str, Any], selector: dict[str, Any], cluster: Cluster, spec: ServingSpec, container: Any, drain: int
 ) -> dict[str, Any]:
-    # Where there is an autoscaler the number is its own.
-    replicas = {} if spec.max_replicas > spec.min_replicas else {"replicas": spec.min_replicas}
     spread = {
         "maxSkew": 1,
         "topologyKey": "kubernetes.io/hostname",
@@ -158,19 +93,29 @@ def _deployment(
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": metadata,
+        # Whoever scaled it meanwhile has the field `replicas`: what is declared now holds.
+        "metadata": {**metadata, "annotations": {"pulumi.com/patchForce": "true"}},
         "spec": {
-            **replicas,
+            "replicas": spec.min_replicas,
             "selector": selector,
             "revisionHistoryLimit": 3,
             # A pod goes only when another answers in its place.
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
             "progressDeadlineSeconds": int(cluster.pending_deadline),
             "template": {
-                "metadata": {"labels": metadata["labels"], "annotations": {MODEL: container["digest"]}},
+                "metadata": {"labels": metadata["labels"], "annotations": _annotations(container)},
                 "spec": {**_pod(cluster, container, "server", drain), "topologySpreadConstraints": [spread]},
             },
         },
+    }
+
+
+def _annotations(container: Any) -> dict[str, Any]:
+    return {
+        MODEL: container["digest"],
+        "prometheus.io/scrape": "true",
+        "prometheus.io/port": str(METRICS_PORT),
+        "prometheus.io/path": "/metrics",
     }
 
 
@@ -186,6 +131,7 @@ def _pod(cluster: Cluster, container: Any, name: str, drain: int) -> dict[str, A
                 "name": name,
                 "image": container["image"],
                 "command": container["command"],
+                "args": ["--linger", str(_LINGER_SECONDS), "--metrics-port", str(METRICS_PORT)],
                 "env": [
                     {"name": "HOME", "value": "/tmp"},  # noqa: S108
                     {"name": "PYTHONUNBUFFERED", "value": "1"},
@@ -201,7 +147,6 @@ def _pod(cluster: Cluster, container: Any, name: str, drain: int) -> dict[str, A
                     "timeoutSeconds": 10,
                     "failureThreshold": 3,
                 },
-                "lifecycle": {"preStop": {"exec": {"command": ["sleep", str(_LINGER_SECONDS)]}}},
                 "resources": {
                     "requests": {"cpu": container["cpu"], "memory": container["memory"]},
                     # CPU without a limit: what is idle on the node may be used.
@@ -237,17 +182,32 @@ def _network_policy(metadata: dict[str, Any], selector: dict[str, Any], spec: Se
     ingress: dict[str, Any] = {"ports": [{"port": PORT, "protocol": "TCP"}]}
     if spec.expose == "port-forward":
         ingress["from"] = [{"podSelector": {}}]
+    # Whoever collects metrics has pods in a namespace of its own.
+    scraping: dict[str, Any] = {
+        "ports": [{"port": METRICS_PORT, "protocol": "TCP"}],
+        "from": [{"namespaceSelector": {}}],
+    }
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
         "metadata": metadata,
         # It asks nobody anything: no way out.
-        "spec": {"podSelector": selector, "policyTypes": ["Ingress", "Egress"], "ingress": [ingress], "egress": []},
+        "spec": {
+            "podSelector": selector,
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": [ingress, scraping],
+            "egress": [],
+        },
     }
 
 
 def _autoscaler(metadata: dict[str, Any], spec: ServingSpec) -> dict[str, Any]:
-    target = {"type": "Utilization", "averageUtilization": spec.target_cpu}
+    if spec.target_concurrency is None:
+        target = {"type": "Utilization", "averageUtilization": spec.cpu_percent}
+        metric = {"type": "Resource", "resource": {"name": "cpu", "target": target}}
+    else:
+        target = {"type": "AverageValue", "averageValue": str(spec.target_concurrency)}
+        metric = {"type": "Pods", "pods": {"metric": {"name": IN_FLIGHT}, "target": target}}
     return {
         "apiVersion": "autoscaling/v2",
         "kind": "HorizontalPodAutoscaler",
@@ -256,7 +216,7 @@ def _autoscaler(metadata: dict[str, Any], spec: ServingSpec) -> dict[str, Any]:
             "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": metadata["name"]},
             "minReplicas": spec.min_replicas,
             "maxReplicas": spec.max_replicas,
-            "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
+            "metrics": [metric],
         },
     }
 
@@ -279,9 +239,9 @@ def _inference_service(
         **_pod(cluster, container, "kserve-container", drain),
         "minReplicas": spec.min_replicas,
         "maxReplicas": spec.max_replicas,
-        "scaleMetric": "cpu",
-        "scaleTarget": spec.target_cpu,
-        "annotations": {MODEL: container["digest"]},
+        "scaleMetric": "cpu" if spec.target_concurrency is None else "concurrency",
+        "scaleTarget": spec.target_concurrency or spec.cpu_percent,
+        "annotations": _annotations(container),
     }
     return {
         "apiVersion": "serving.kserve.io/v1beta1",

@@ -1,0 +1,161 @@
+"""A web service on a real cluster while requests come without a break: nobody may notice what is done to it."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+
+import pytest
+from tests.end_to_end.custom_metrics import CustomMetrics
+from tests.end_to_end.project import new_project
+from tests.lifecycle.kubernetes_runs import needs_cluster
+from tests.load import Load
+from tests.waiting import until
+
+pytestmark = [
+    pytest.mark.end_to_end,
+    pytest.mark.tensorflow,
+    pytest.mark.timeout(900),
+    needs_cluster,
+    pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not there"),
+]
+NAMESPACE = "trainstack-tests-rollout"
+PROGRAM = """
+import pulumi
+import trainstack as ts
+
+config = pulumi.Config()
+workspace = ts.Workspace("rolled", ts.WorkspaceArgs(registry=config.require("registry")))
+cluster = ts.Compute("cluster", ts.ComputeArgs(
+    workspace=workspace, target="kubernetes", vm_size="STANDARD_D1_V2",
+    kubernetes=ts.KubernetesArgs(namespace=config.require("namespace")),
+))
+model = ts.Model("dense", ts.ModelArgs(
+    workspace=workspace, path=config.require("model"), framework_version="2.15.1",
+    resource_configuration=ts.ResourceConfiguration(cpu=0.2, memory_in_gb=1),
+))
+service = ts.WebService("rolled", ts.WebServiceArgs(
+    model=model, compute=cluster, capture=config.get_float("capture") or 0.0,
+    kubernetes=ts.KubernetesServiceArgs(
+        min_replicas=2, max_replicas=config.get_int("most") or 2, target_concurrency=config.get_int("concurrency"),
+        expose="node-port",
+    ),
+))
+pulumi.export("scoring_uri", service.scoring_uri)
+pulumi.export("digest", model.digest)
+"""
+INSTANCES = {"instances": [[1.0, 2.0, 3.0, 4.0]]}
+
+
+def kubectl(*words, check=True, given=None):
+    command = ["kubectl", "-n", NAMESPACE, *words]
+    return subprocess.run(command, capture_output=True, text=True, check=check, input=given)
+
+
+def pods():
+    """The names of the service's pods that are not about to end."""
+    found = json.loads(kubectl("get", "pods", "-l", "trainstack.service=rolled", "-o", "json").stdout)["items"]
+    return sorted(it["metadata"]["name"] for it in found if not it["metadata"].get("deletionTimestamp"))
+
+
+def ready():
+    found = json.loads(kubectl("get", "deployment", "-o", "json").stdout)["items"][0]["status"]
+    return found.get("readyReplicas", 0) if found.get("observedGeneration") else 0
+
+
+def evicted(pod):
+    """Whether the API server let a pod be evicted, as `kubectl drain` asks it to; the budget may forbid it."""
+    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": NAMESPACE}}
+    path = f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}/eviction"
+    done = kubectl("create", "--raw", path, "-f", "-", check=False, given=json.dumps(body))
+    assert done.returncode == 0 or "disruption budget" in done.stderr, done.stderr
+    return done.returncode == 0
+
+
+@pytest.fixture(scope="module")
+def models(dense, tmp_path_factory):
+    """Two models that differ."""
+    folder = tmp_path_factory.mktemp("models")
+    for name in ("first", "second"):
+        shutil.copytree(dense, folder / name)
+    (folder / "second" / "assets").mkdir(exist_ok=True)
+    (folder / "second" / "assets" / "note").write_text("the second")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def rolled(models, tmp_path_factory):
+    made = new_project(tmp_path_factory.mktemp("rolled") / "project")
+    made.write("__main__.py", PROGRAM)
+    made.variables["TRAINSTACK_KUBERNETES_OBJECTS"] = "kubectl"
+    for name, value in {
+        "registry": os.environ["TRAINSTACK_REGISTRY"], "namespace": NAMESPACE, "model": models / "first",
+    }.items():  # fmt: skip
+        made.pulumi("config", "set", name, str(value))
+    CustomMetrics.sweep()
+    kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=120s")
+    made.up()
+    yield made
+    made.pulumi("destroy", "--yes", "--skip-preview", expect=None)
+    kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=120s")
+
+
+def test_no_request_fails_while_models_roll_out_pods_are_deleted_and_a_node_is_drained(rolled, models):
+    outputs = rolled.outputs()
+    first, address = outputs["digest"], outputs["scoring_uri"]
+    with Load(address, INSTANCES) as load:
+        load.more(20)
+        assert load.digests() == {first}
+
+        rolled.pulumi("config", "set", "model", str(models / "second"))
+        rolled.up()
+        second, began = rolled.outputs()["digest"], time.monotonic()
+        load.more(60)
+        assert second != first
+        assert load.digests() == {first, second}
+        assert load.digests(since=began) == {second}
+
+        rolled.pulumi("config", "set", "model", str(models / "first"))
+        rolled.up()
+        began = time.monotonic()
+        load.more(60)
+        assert load.digests(since=began) == {first}
+
+        before = pods()
+        kubectl("delete", "pod", before[0], "--wait=false")
+        until(lambda: before[0] not in pods() and len(pods()) == 2 and ready() == 2, 120)
+
+        # Of the two that are drained, the second goes only when the first has been made up for.
+        before = pods()
+        assert evicted(before[0])
+        assert not evicted(before[1])
+        until(lambda: evicted(before[1]), 120)
+        assert ready() >= 1
+        until(lambda: not set(before) & set(pods()) and ready() == 2, 120)
+        load.more(60)
+    assert not load.failures
+    assert load.digests() == {first, second}
+
+
+def test_an_autoscaler_on_concurrency_adds_pods_for_requests_in_flight_and_takes_them_back(rolled):
+    if CustomMetrics.served():
+        pytest.skip("the cluster has custom metrics of its own")
+    rolled.pulumi("config", "set", "most", "3")
+    rolled.pulumi("config", "set", "concurrency", "4")
+    refused = rolled.preview(expect=None)
+    [said] = refused.lines("serves no custom.metrics.k8s.io")
+    assert "target_concurrency" in said
+    with CustomMetrics(NAMESPACE):
+        before = pods()
+        rolled.up()
+        # What was a fixed number goes over to the autoscaler as it is.
+        assert pods() == before
+        # Five minutes of rest before a pod goes is what a cluster does by itself.
+        patch = {"spec": {"behavior": {"scaleDown": {"stabilizationWindowSeconds": 0}}}}
+        scaler = kubectl("get", "hpa", "-o", "name").stdout.strip()
+        kubectl("patch", scaler, "--type=merge", "-p", json.dumps(patch))
+        with Load(rolled.outputs()["scoring_uri"], INSTANCES, kept=1, fresh=1, slow=12) as load:
+            until(lambda: ready() == 3, 120)
+        until(lambda: len(pods()) == 2, 120)
+    assert not load.failures
