@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from trainstack.components.dataset import Dataset, DatasetArgs, DatasetReference
     from trainstack.components.distribution import Horovod, MpiConfiguration, TensorFlow, TensorflowConfiguration
     from trainstack.components.environment import Environment, EnvironmentArgs
-    from trainstack.components.kubernetes_args import KubernetesArgs, KubernetesClaim
+    from trainstack.components.kubernetes_args import KubernetesArgs, KubernetesClaim, KubernetesVolume
     from trainstack.components.model import Model, ModelArgs, ResourceConfiguration
     from trainstack.components.sweep import Parameter, Sweep, SweepArgs, choice, integer, log_uniform, uniform
     from trainstack.components.training_run import TrainingRun, TrainingRunArgs
@@ -39,6 +39,7 @@ __all__ = [
     "KubernetesArgs",
     "KubernetesClaim",
     "KubernetesServiceArgs",
+    "KubernetesVolume",
     "Model",
     "ModelArgs",
     "MpiConfiguration",
@@ -75,6 +76,7 @@ _HOMES = {
     "KubernetesArgs": "components.kubernetes_args",
     "KubernetesClaim": "components.kubernetes_args",
     "KubernetesServiceArgs": "components.web_service",
+    "KubernetesVolume": "components.kubernetes_args",
     "Model": "components.model",
     "ModelArgs": "components.model",
     "MpiConfiguration": "components.distribution",

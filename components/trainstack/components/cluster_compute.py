@@ -13,9 +13,9 @@ from pydantic import ValidationError
 
 from trainstack.components import cluster_namespace, kubernetes_objects
 from trainstack.components.base import program_errors
-from trainstack.components.kubernetes_args import KubernetesArgs, KubernetesClaim
+from trainstack.components.kubernetes_args import KubernetesArgs, KubernetesVolume
 from trainstack.errors import InvalidInputError
-from trainstack.targets.kubernetes import labels, placement
+from trainstack.targets.kubernetes import claims, labels, placement
 from trainstack.targets.kubernetes.cluster import Cluster
 from trainstack.targets.kubernetes.placement import NewClaim, Wanted
 
@@ -51,8 +51,9 @@ class ClusterCompute:
             if isinstance(args.target, pulumi.Output):
                 raise InvalidInputError("target is an output: give a plain value, as `kubernetes` depends on it")
             check_plain(asked, "kubernetes", {"settings", "secret_settings"})
-            _check(asked)
             title = labels.declared("compute", name, pulumi.get_project(), pulumi.get_stack())
+            volumes = _volumes(title, asked)
+            _check(asked, volumes, args.max_nodes)
             cluster = _cluster(title, asked, has_login=login is not None)
             self.described = cluster.model_dump(mode="json", exclude_defaults=True)
             self.objects: list[pulumi.Resource] = []
@@ -62,8 +63,10 @@ class ClusterCompute:
             self.connection = kubernetes_objects.connection(name, cluster.context, parent)
             held = cluster_namespace.declare(name, cluster, self.connection, parent)
         self.objects += [held] if held is not None else []
-        keep = {_claim_name(title, each) for each in asked.claims if each.keep}
-        for thing in placement.objects(title, cluster.namespace, pulumi.get_stack(), _wanted(title, asked, login)):
+        keep = {called for called, (_, each) in volumes.items() if each.keep}
+        for thing in placement.objects(
+            title, cluster.namespace, pulumi.get_stack(), _wanted(title, asked, volumes, login)
+        ):
             called = thing["metadata"]["name"]
             opts = pulumi.ResourceOptions(
                 parent=parent, depends_on=[held] if held else [], retain_on_delete=called in keep
@@ -98,25 +101,44 @@ def check_plain(value: Any, where: str, but: Collection[str] = ()) -> None:
             check_plain(item, f"{where}[{number}]")
 
 
-def _check(asked: KubernetesArgs) -> None:
+def _volumes(title: str, asked: KubernetesArgs) -> dict[str, tuple[str, KubernetesVolume]]:
+    """All volume claims by what they are called, with what the program calls them."""
+    named: list[tuple[str, str, KubernetesVolume]] = [
+        (f"claim {each.path}", _claim_name(title, each.name, each.path), each) for each in asked.claims
+    ]
+    if asked.store is not None:
+        named.append(("store", _claim_name(title, asked.store.name, "store"), asked.store))
+    found: dict[str, tuple[str, KubernetesVolume]] = {}
+    for what, called, volume in named:
+        if called in found:
+            raise InvalidInputError(f"kubernetes: {found[called][0]} and {what} are both {called}: take another path")
+        found[called] = what, volume
+    return found
+
+
+def _check(
+    asked: KubernetesArgs, volumes: Mapping[str, tuple[str, KubernetesVolume]], nodes: pulumi.Input[int]
+) -> None:
     if asked.engine == "mpijob" and (asked.settings or asked.secret_settings):
         # What sshd starts has none of its container's variables.
         raise InvalidInputError("kubernetes: settings do not reach runs of engine 'mpijob': give them to the runs")
     for variable in (*asked.settings, *asked.secret_settings):
         if not _VARIABLE.fullmatch(variable):
             raise InvalidInputError(f"kubernetes: setting {variable!r} is no name of an environment variable")
-    for claim in asked.claims:
-        if (claim.name is None) == (claim.size_gib is None):
+    for what, volume in volumes.values():
+        if (volume.name is None) == (volume.size_gib is None):
             raise InvalidInputError(
-                f"kubernetes: claim {claim.path}: give either the name of one that is there or size_gib for a new one"
+                f"kubernetes: {what}: give either the name of one that is there or size_gib for a new one"
             )
-        if claim.size_gib is not None and not claim.size_gib > 0:
-            raise InvalidInputError(f"kubernetes: claim {claim.path}: size_gib must be over 0, not {claim.size_gib}")
-        if claim.access_mode not in ("ReadWriteOnce", "ReadWriteMany", "ReadOnlyMany", "ReadWriteOncePod"):
+        if volume.size_gib is not None and not volume.size_gib > 0:
+            raise InvalidInputError(f"kubernetes: {what}: size_gib must be over 0, not {volume.size_gib}")
+        if volume.access_mode not in ("ReadWriteOnce", "ReadWriteMany", "ReadOnlyMany", "ReadWriteOncePod"):
             raise InvalidInputError(
-                f"kubernetes: claim {claim.path}: access_mode {claim.access_mode!r} is none of Kubernetes: take "
-                "ReadWriteMany or ReadWriteOnce"
+                f"kubernetes: {what}: access_mode {volume.access_mode!r} is none of Kubernetes: take ReadWriteMany or "
+                "ReadWriteOnce"
             )
+    if asked.store is not None and asked.store.name is None and isinstance(nodes, int):
+        claims.check_modes("store", [asked.store.access_mode], nodes)
 
 
 def _cluster(title: str, asked: KubernetesArgs, *, has_login: bool) -> Cluster:
@@ -132,8 +154,9 @@ def _cluster(title: str, asked: KubernetesArgs, *, has_login: bool) -> Cluster:
                 "pull_secrets": [*asked.pull_secrets, *own],
                 "settings": [placement.settings(title)] if asked.settings else [],
                 "secret_settings": [placement.settings(title)] if asked.secret_settings else [],
+                "store": _claim_name(title, asked.store.name, "store") if asked.store else None,
                 "claims": [
-                    {"name": _claim_name(title, each), "path": each.path, "read_only": each.read_only}
+                    {"name": _claim_name(title, each.name, each.path), "path": each.path, "read_only": each.read_only}
                     for each in asked.claims
                 ],
                 "declared_as": title,
@@ -151,7 +174,12 @@ def _cluster(title: str, asked: KubernetesArgs, *, has_login: bool) -> Cluster:
         raise InvalidInputError(f"kubernetes: {where}: {problem['msg']}", field=where) from exc
 
 
-def _wanted(title: str, asked: KubernetesArgs, login: pulumi.Output[str] | None) -> Wanted:
+def _wanted(
+    title: str,
+    asked: KubernetesArgs,
+    volumes: Mapping[str, tuple[str, KubernetesVolume]],
+    login: pulumi.Output[str] | None,
+) -> Wanted:
     return Wanted(
         account=None if asked.service_account else title,
         quota={key: str(text) for key, text in asked.quota.items()},
@@ -160,19 +188,19 @@ def _wanted(title: str, asked: KubernetesArgs, login: pulumi.Output[str] | None)
         secret_settings={key: _encoded(text) for key, text in asked.secret_settings.items()},
         claims=[
             NewClaim(
-                name=_claim_name(title, each),
+                name=called,
                 size_gib=each.size_gib,
                 storage_class=each.storage_class,
                 access_mode=each.access_mode,
             )
-            for each in asked.claims
+            for called, (_, each) in volumes.items()
             if each.size_gib is not None
         ],
     )
 
 
-def _claim_name(title: str, claim: KubernetesClaim) -> str:
-    return claim.name or f"{title}{re.sub(r'[^a-z0-9]+', '-', claim.path.lower()).rstrip('-')}"
+def _claim_name(title: str, name: str | None, path: str) -> str:
+    return name or f"{title}-{re.sub(r'[^a-z0-9]+', '-', path.lower()).strip('-')}"
 
 
 def _encoded(text: pulumi.Input[str]) -> pulumi.Output[str]:

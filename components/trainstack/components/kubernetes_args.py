@@ -9,26 +9,35 @@ import pulumi
 
 
 @dataclass(kw_only=True)
-class KubernetesClaim:
-    """A volume claim that the pods of a compute's runs have.
+class KubernetesVolume:
+    """A volume claim.
 
     Attributes:
-        path: Its folder in the pods, such as `/data`.
         name: A PersistentVolumeClaim that is there; one is declared when left out.
         size_gib: GiB that the declared one asks for.
         storage_class: Its class; the cluster's default when left out.
         access_mode: Who may have it at once: `ReadWriteMany` for runs on several machines.
-        read_only: Whether runs only read it.
         keep: Whether `pulumi destroy` leaves the declared one, with its data, on the cluster.
     """
 
-    path: str
     name: str | None = None
     size_gib: float | None = None
     storage_class: str | None = None
     access_mode: str = "ReadWriteMany"
-    read_only: bool = False
     keep: bool = False
+
+
+@dataclass(kw_only=True)
+class KubernetesClaim(KubernetesVolume):
+    """A volume claim that the scripts of a compute's runs see.
+
+    Attributes:
+        path: Its folder in the pods, such as `/data`.
+        read_only: Whether runs only read it.
+    """
+
+    path: str
+    read_only: bool = False
 
 
 @dataclass(kw_only=True)
@@ -47,6 +56,8 @@ class KubernetesArgs:
         settings: Environment variables of the runs, in a ConfigMap.
         secret_settings: Environment variables of the runs, in a Secret.
         claims: Volumes that the runs have.
+        store: A volume that code, data and checkpoints of runs are brought to once and read from, and that keeps what
+            pods write while nobody takes it home. Scripts do not see it. In the place of the workspace's object store.
         engine: What makes the pods of Horovod's runs: an Indexed `job`, or an `mpijob` of Kubeflow's MPI operator,
             where the cluster serves it. All other runs are Indexed Jobs.
         queue: Local queue of Kueue that jobs go through, where the cluster has it.
@@ -64,6 +75,7 @@ class KubernetesArgs:
     settings: Mapping[str, pulumi.Input[str]] = field(default_factory=dict[str, "pulumi.Input[str]"])
     secret_settings: Mapping[str, pulumi.Input[str]] = field(default_factory=dict[str, "pulumi.Input[str]"])
     claims: Sequence[KubernetesClaim] = ()
+    store: KubernetesVolume | None = None
     engine: str = "job"
     queue: str | None = None
     node_selector: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -67,6 +67,11 @@ class Outbound:
         self._before: dict[str, _Seen] = {}
         self._restless: dict[str, int] = {}
 
+    @property
+    def known_bytes(self) -> int:
+        """How much the other side has, as files."""
+        return sum(seen.size for seen in self._there.values())
+
     def send(self, *, last: bool = False) -> None:
         """Look once, and send what has changed.
 

@@ -1,4 +1,4 @@
-"""What can be known in preview of a compute on a cluster: whether its namespace is there, and its quotas suffice.
+"""What can be known in preview of a compute on a cluster: whether namespace and claims are there, and quotas suffice.
 
 Nothing here loads the client library for computes elsewhere.
 """
@@ -23,10 +23,11 @@ def check_quota(spec: ComputeSpec) -> None:
 
 
 def check_compute(spec: ComputeSpec) -> None:
-    """Ask the cluster for the namespace and its quotas.
+    """Ask the cluster for the namespace, its claims and its quotas.
 
     Raises:
-        InvalidInputError: The namespace is missing and is not to be created, or never holds one node.
+        InvalidInputError: The namespace is missing and is not to be created, or never holds one node; a claim is
+            missing, or a store that not all nodes can write to.
         TrainstackError: The cluster does not answer.
     """
     if spec.target != "kubernetes":
@@ -40,6 +41,9 @@ def check_compute(spec: ComputeSpec) -> None:
             f"kubernetes: there is no {cluster.described}: have it created, or leave out create_namespace",
             field="namespace",
         )
+    from trainstack.targets.kubernetes import claims
+
+    claims.check_found(cluster, spec.max_nodes, PATIENCE_SECONDS)
     check_run(spec, 1)
 
 

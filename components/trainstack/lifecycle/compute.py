@@ -192,6 +192,11 @@ def check(spec: ComputeSpec) -> None:
     if spec.docker_host and spec.target == "local":
         raise InvalidInputError("docker_host is for target 'docker', not 'local'", field="docker_host")
     if spec.object_store and spec.target == "kubernetes":
+        if spec.kubernetes and spec.kubernetes.store:
+            raise InvalidInputError(
+                f"compute {spec.name!r} has a store of its own, and its workspace an object store: give one of them",
+                field="store",
+            )
         checked_url(spec.object_store)
     if spec.kubernetes and spec.target != "kubernetes":
         raise InvalidInputError(f"kubernetes is for target 'kubernetes', not {spec.target!r}", field="kubernetes")

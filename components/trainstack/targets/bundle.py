@@ -7,10 +7,12 @@ attempts left), with a list of the latter so that `trainstack.launch.outbound` k
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import stat
 import tarfile
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
@@ -24,6 +26,21 @@ _Entry: TypeAlias = tuple[Path, tarfile.TarInfo]
 _LINKED = ("outputs", "logs")
 
 
+@dataclass(frozen=True)
+class Piece:
+    """A tar stream, known by its content.
+
+    Attributes:
+        digest: Its hex SHA-256.
+        size: Bytes.
+        stream: Gives it.
+    """
+
+    digest: str
+    size: int
+    stream: Callable[[], Iterator[bytes]]
+
+
 def given(home: Home, layout: Layout) -> Generator[bytes]:
     """A tar stream of what nodes only read, owned by root and readable by all.
 
@@ -34,7 +51,7 @@ def given(home: Home, layout: Layout) -> Generator[bytes]:
     yield from _archive([*_given(home, layout)])
 
 
-def pieces(home: Home, layout: Layout) -> Generator[Callable[[], Iterator[bytes]]]:
+def pieces(home: Home, layout: Layout) -> Generator[Piece]:
     """The same in pieces, of which each is the same for every run that is given the same: tar streams.
 
     Code and agent are one; the plan, which every attempt has anew, is one; of each dataset a large file is one, and all
@@ -55,7 +72,7 @@ def pieces(home: Home, layout: Layout) -> Generator[Callable[[], Iterator[bytes]
             group = f"data/{rest.partition('/')[0]}" if top == "data" and rest else "code" if top == "agent" else top
         groups.setdefault(group, []).append((path, info))
     for entries in groups.values():
-        yield functools.partial(_archive, entries)
+        yield _piece(functools.partial(_archive, entries))
 
 
 def _given(home: Home, layout: Layout) -> Iterator[_Entry]:
@@ -102,6 +119,19 @@ def kept(home: Home, user: int) -> Generator[bytes]:
     yield _header(info)
     yield described + bytes(-len(described) % tarfile.BLOCKSIZE)
     yield bytes(2 * tarfile.BLOCKSIZE)
+
+
+def kept_piece(home: Home, user: int) -> Piece:
+    """The same as a piece; arguments as for `kept`."""
+    return _piece(lambda: kept(home, user))
+
+
+def _piece(stream: Callable[[], Iterator[bytes]]) -> Piece:
+    digest, size = hashlib.sha256(), 0
+    for data in stream():
+        digest.update(data)
+        size += len(data)
+    return Piece(digest.hexdigest(), size, stream)
 
 
 def _below(path: Path, name: str) -> Iterator[tuple[Path, PurePosixPath]]:

@@ -6,17 +6,16 @@ import contextlib
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
-from pathlib import PurePosixPath
+from collections.abc import Callable, Iterable, Sequence
 
 from trainstack.errors import TrainstackError
-from trainstack.targets import Home, bundle
+from trainstack.targets import Home
 from trainstack.targets.inbound import Inbound
 from trainstack.targets.kubernetes import labels, manifests
 from trainstack.targets.kubernetes.access import Access
 from trainstack.targets.kubernetes.exec import Exec, run, script
 from trainstack.targets.kubernetes.node import KubernetesNode
-from trainstack.targets.kubernetes.shelf import Shelf
+from trainstack.targets.kubernetes.way import Way
 
 _AGAIN_SECONDS = 2.0
 _ASK_SECONDS = 0.5
@@ -28,7 +27,7 @@ class Carrier:
     """The way between home and one pod."""
 
     def __init__(
-        self, access: Access, home: Home, node: KubernetesNode, applied: Callable[[str], None], shelf: Shelf | None
+        self, access: Access, home: Home, node: KubernetesNode, applied: Callable[[str], None], way: Way
     ) -> None:
         """Work with the pod of `node`.
 
@@ -37,12 +36,12 @@ class Carrier:
             home: The run.
             node: Whose pod.
             applied: Told the name of each file that has come home.
-            shelf: The run's part of an object store, where the workspace has one.
+            way: Which way files take.
         """
         self._access = access
         self._home = home
         self._node = node
-        self._shelf = shelf
+        self._way = way
         self._inbound = Inbound(home.root, applied)
         self._ending = threading.Event()
         self._closed = threading.Event()
@@ -57,12 +56,12 @@ class Carrier:
         Raises:
             TrainstackError: The cluster refuses, or the pod's disk is full.
         """
-        if self._shelf is None:
-            self._courier("unpack", manifests.GIVEN, bundle.given(self._home, manifests.LAYOUT))
-            self._courier("unpack", manifests.WRITTEN, bundle.kept(self._home, manifests.USER))
-        else:
-            self._courier("fetch", manifests.GIVEN, self._shelf.given())
-            self._courier("fetch", manifests.WRITTEN, self._shelf.kept())
+        self._way.hand_over(self.courier)
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether its pod was lost with what may not be home."""
+        return self._node.lost and not self._home_safe
 
     def start(self) -> None:
         """Begin to bring home what the node writes."""
@@ -110,9 +109,14 @@ class Carrier:
             deadline.cancel()
             self._link.close()
 
-    def _courier(self, what: str, folder: PurePosixPath, given: Iterable[bytes]) -> None:
-        command = [self._node.python, "-c", script(what), str(folder)]
-        run(self._access, self._node.pod, labels.COURIER, command, given)
+    def courier(self, what: str, arguments: Sequence[str], given: Iterable[bytes]) -> str:
+        """Run a program of `inside` in the pod's courier; gives what it says.
+
+        Raises:
+            TrainstackError: It ended badly, or the connection broke.
+        """
+        command = [self._node.python, "-c", script(what), *arguments]
+        return run(self._access, self._node.pod, labels.COURIER, command, given)
 
     def _tell(self, word: bytes) -> None:
         if self._link:
@@ -137,6 +141,5 @@ class Carrier:
         if self._link:
             self._link.close()
         command = [self._node.python, "-c", script("send"), str(manifests.WRITTEN), manifests.CONTROL]
-        command += ["segments"] if self._shelf else []
-        self._link = Exec(self._access, self._node.pod, labels.COURIER, command)
-        return self._inbound.receive(self._shelf.stream(self._link) if self._shelf else self._link)
+        self._link = Exec(self._access, self._node.pod, labels.COURIER, [*command, *self._way.sender])
+        return self._inbound.receive(self._way.stream(self._link))

@@ -64,6 +64,7 @@ class Cluster(BaseModel):
         settings: ConfigMaps whose entries are environment variables of runs.
         secret_settings: Secrets whose entries are environment variables of runs.
         claims: Volume claims that runs have.
+        store: Volume claim that what runs read is kept on, and what they write while nobody takes it home.
         declared_as: What the objects that a compute declares there are called.
         quota: What its namespace may hold at most, by resource, as far as the compute limits it.
         engine: What makes the pods of Horovod's runs: an Indexed `job`, or an `mpijob` of Kubeflow's MPI operator,
@@ -84,6 +85,7 @@ class Cluster(BaseModel):
     settings: tuple[str, ...] = ()
     secret_settings: tuple[str, ...] = ()
     claims: tuple[Claim, ...] = ()
+    store: str | None = None
     declared_as: str = ""
     quota: dict[str, str] = Field(default_factory=dict)
     engine: Literal["job", "mpijob"] = "job"
@@ -92,7 +94,7 @@ class Cluster(BaseModel):
     tolerations: tuple[Toleration, ...] = ()
     pending_deadline: float = Field(default=1800.0, gt=0)
 
-    @field_validator("namespace", "service_account", "queue")
+    @field_validator("namespace", "service_account", "queue", "store")
     @classmethod
     def _is_name(cls, name: str | None, info: object) -> str | None:
         field = getattr(info, "field_name", "name")

@@ -18,6 +18,8 @@ HANDED = "trainstack.handed-over"
 """Annotation of a job all of whose nodes have what they need to go on without anybody."""
 HOME = "trainstack.home"
 """Annotation of a job everything of which is home."""
+ROLE = "trainstack.role"
+"""Label of what a run has beside its nodes."""
 MANAGED = "app.kubernetes.io/managed-by"
 INDEX = "batch.kubernetes.io/job-completion-index"
 MPI_INDEX, MPI_ROLE = "training.kubeflow.org/replica-index", "training.kubeflow.org/job-role"
@@ -35,6 +37,11 @@ def name(home: Home) -> str:
 def of_run(home: Home) -> str:
     """The selector for everything of a run."""
     return f"{WORKSPACE}={home.workspace},{RUN}={home.run}"
+
+
+def of_nodes(home: Home) -> str:
+    """The selector for what makes a run's nodes, and for these."""
+    return f"{of_run(home)},!{ROLE}"
 
 
 def declared(what: str, name: str, project: str, stack: str, limit: int = 52) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import Any
 
-from trainstack.targets import Capacity, GangSpec, Home, Layout
+from trainstack.targets import Capacity, GangSpec, Home, Layout, Runtime
 from trainstack.targets.kubernetes import labels
 from trainstack.targets.kubernetes.cluster import Cluster
 from trainstack.targets.kubernetes.exec import script
@@ -19,6 +19,8 @@ GIVEN = PurePosixPath("/trainstack/given")
 WRITTEN = PurePosixPath("/trainstack/kept")
 FIFO = "/trainstack/variables/line"
 CONTROL = "/trainstack/courier"
+STORE = PurePosixPath("/trainstack/store")
+"""Where couriers have the claim that is a store; nodes have it not."""
 LAYOUT = Layout.below(GIVEN, WRITTEN)
 KEEP_SECONDS = 24 * 3600
 """How long a pod waits for somebody to hand over what it needs, or to fetch what it has."""
@@ -30,6 +32,8 @@ POD_RIGHTS = {
     "runAsUser": USER,
     "runAsGroup": USER,
     "fsGroup": USER,
+    # A large volume is not gone through for every pod that has it.
+    "fsGroupChangePolicy": "OnRootMismatch",
     "seccompProfile": {"type": "RuntimeDefault"},
 }
 """Who the processes of a pod are."""
@@ -40,6 +44,8 @@ CONTAINER_RIGHTS = {
 }
 """What the processes of a container may."""
 _MINUTE = 60
+READER = "reader"
+"""Role of a pod that reads what others have left."""
 COURIER_RESOURCES = {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "500m", "memory": "256Mi"}}
 """What the courier of a pod asks for beside its node."""
 _SPOT = (
@@ -144,10 +150,11 @@ def pod(home: Home, gang: GangSpec, cluster: Cluster, *, grace: float, low_prior
         "restartPolicy": "Never",
         "subdomain": labels.name(home),
         **account(cluster),
+        **_selected(cluster),
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": int(grace) + _MINUTE,
         "securityContext": POD_RIGHTS,
-        "containers": [_node(gang, cluster), _courier(gang)],
+        "containers": [_node(gang, cluster), _courier(home, gang, cluster)],
         "volumes": [
             {"name": "given", "emptyDir": {}},
             {"name": "kept", "emptyDir": {}},
@@ -159,10 +166,9 @@ def pod(home: Home, gang: GangSpec, cluster: Cluster, *, grace: float, low_prior
                 {"name": f"claim-{number}", "persistentVolumeClaim": {"claimName": claim.name}}
                 for number, claim in enumerate(cluster.claims)
             ),
+            *_store_volume(cluster),
         ],
     }
-    if cluster.node_selector:
-        spec["nodeSelector"] = dict(cluster.node_selector)
     tolerated = [each.model_dump(exclude_none=True) for each in cluster.tolerations]
     if gang.holds.gpus:
         tolerated.append({"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"})
@@ -189,7 +195,7 @@ def _node(gang: GangSpec, cluster: Cluster) -> dict[str, Any]:
     log = "run.txt" if gang.node_count == 1 else f"node-{_OWN_NUMBER}.txt"
     agent = ["-m", "trainstack.launch.contained", "--log", f"{LAYOUT.logs}/{log}", "--plan", f"{GIVEN}/launch.json"]
     return {
-        **container(gang, labels.NODE),
+        **container(gang.runtime, labels.NODE),
         "args": [
             *("-c", script("begin"), FIFO, str(GIVEN / "launch.json")),
             *(str(WRITTEN / ended(gang.attempt, _OWN_NUMBER)), str(KEEP_SECONDS)),
@@ -215,22 +221,92 @@ def _node(gang: GangSpec, cluster: Cluster) -> dict[str, Any]:
     }
 
 
-def _courier(gang: GangSpec) -> dict[str, Any]:
+def _courier(home: Home, gang: GangSpec, cluster: Cluster) -> dict[str, Any]:
+    own = [str(WRITTEN), str(on_store(home) / journal(gang.attempt, _OWN_NUMBER))] if cluster.store else []
     return {
-        **container(gang, labels.COURIER),
-        "args": ["-c", script("stay"), CONTROL, str(KEEP_SECONDS)],
+        **container(gang.runtime, labels.COURIER),
+        "args": ["-c", script("stay"), CONTROL, str(KEEP_SECONDS), *own],
         "resources": COURIER_RESOURCES,
         "volumeMounts": [
             {"name": "given", "mountPath": str(GIVEN)},
             {"name": "kept", "mountPath": str(WRITTEN)},
             {"name": "courier", "mountPath": CONTROL},
+            *_store_mount(cluster),
         ],
     }
 
 
-def container(gang: GangSpec, name: str) -> dict[str, Any]:
+def on_store(home: Home) -> PurePosixPath:
+    """A run's folder on the claim that is a store."""
+    return STORE / "runs" / home.workspace / home.run
+
+
+def journal(attempt: int, index: int | str) -> str:
+    """The file of that folder in which a node's courier keeps what nobody takes home."""
+    return f"{attempt}-{index}.tar"
+
+
+def reader(home: Home, runtime: Runtime, cluster: Cluster) -> dict[str, Any]:
+    """A Job whose pod reads what pods that are gone have left on the claim.
+
+    Args:
+        home: The run.
+        runtime: What its nodes ran on: the machines have its image.
+        cluster: The claim, and how pods are to be placed.
+    """
+    marks = {
+        labels.MANAGED: "trainstack",
+        labels.WORKSPACE: home.workspace,
+        labels.RUN: home.run,
+        labels.ROLE: READER,
+    }
+    spec = {
+        "restartPolicy": "Never",
+        **account(cluster),
+        **_selected(cluster),
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": 1,
+        "securityContext": POD_RIGHTS,
+        "containers": [
+            {
+                **container(runtime, labels.COURIER),
+                "args": ["-c", "import time; time.sleep(3600)"],
+                "resources": COURIER_RESOURCES,
+                "volumeMounts": _store_mount(cluster),
+            }
+        ],
+        "tolerations": [each.model_dump(exclude_none=True) for each in cluster.tolerations],
+        "volumes": _store_volume(cluster),
+    }
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": f"{labels.name(home)}-r", "labels": marks},
+        "spec": {
+            "completionMode": "Indexed",
+            "completions": 1,
+            "backoffLimit": 0,
+            "ttlSecondsAfterFinished": _MINUTE,
+            "template": {"metadata": {"labels": marks}, "spec": spec},
+        },
+    }
+
+
+def _selected(cluster: Cluster) -> dict[str, Any]:
+    return {"nodeSelector": dict(cluster.node_selector)} if cluster.node_selector else {}
+
+
+def _store_volume(cluster: Cluster) -> list[dict[str, Any]]:
+    return [{"name": "store", "persistentVolumeClaim": {"claimName": cluster.store}}] if cluster.store else []
+
+
+def _store_mount(cluster: Cluster) -> list[dict[str, Any]]:
+    return [{"name": "store", "mountPath": str(STORE)}] if cluster.store else []
+
+
+def container(runtime: Runtime, name: str) -> dict[str, Any]:
     """What all containers of a run have alike."""
-    python = gang.runtime.python
+    python = runtime.python
     environment = {
         "PATH": f"{PurePosixPath(python).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "PYTHONPATH": str(GIVEN / "agent"),
@@ -245,7 +321,7 @@ def container(gang: GangSpec, name: str) -> dict[str, Any]:
     }
     return {
         "name": name,
-        "image": gang.runtime.image,
+        "image": runtime.image,
         "command": [python],
         # What its first process says last is the reason that the cluster tells of a bad end.
         "terminationMessagePolicy": "FallbackToLogsOnError",

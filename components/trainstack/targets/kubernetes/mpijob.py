@@ -177,11 +177,10 @@ def job(home: Home, gang: GangSpec, cluster: Cluster, *, grace: float, low_prior
 def _serve(worker: dict[str, Any], gang: GangSpec) -> None:
     """Make a Job's pod a worker: its node's first process serves ssh until it is called, and then is what it was."""
     node = worker["containers"][0]
-    node["env"] = [
-        {"name": manifests.NUMBER, "valueFrom": {"fieldRef": {"fieldPath": f"metadata.labels['{labels.MPI_INDEX}']"}}},
-        {"name": "TRAINSTACK_ATTENDED", "value": f"{_FOLDER}/attended"},
-        *node["env"],
-    ]
+    number = {"fieldRef": {"fieldPath": f"metadata.labels['{labels.MPI_INDEX}']"}}
+    for each in worker["containers"]:
+        each["env"] = [{"name": manifests.NUMBER, "valueFrom": number}, *each["env"]]
+    node["env"].append({"name": "TRAINSTACK_ATTENDED", "value": f"{_FOLDER}/attended"})
     begin = node["args"]
     node["args"] = ["-c", script("serve_ssh"), _FOLDER, _KEYS, str(_PORT), str(manifests.KEEP_SECONDS)]
     node["args"] += [gang.runtime.python, *begin]
@@ -193,7 +192,7 @@ def _launcher(gang: GangSpec) -> dict[str, Any]:
     ended = str(manifests.WRITTEN / manifests.ended(gang.attempt, "{}"))
     megabytes = 128 + 16 * gang.node_count
     return {
-        **manifests.container(gang, LAUNCHER),
+        **manifests.container(gang.runtime, LAUNCHER),
         "args": [
             *("-c", script("launch_by_ssh"), "/etc/mpi/hostfile", _KEYS, str(_PORT), str(manifests.KEEP_SECONDS)),
             *(gang.runtime.python, "-c", script("attend"), _FOLDER, ended),

@@ -17,7 +17,7 @@ from trainstack.launch.distribution import Distribution, Horovod
 from trainstack.launch.plan import ports_needed, read_plan
 from trainstack.targets import Addresses, GangSpec, Home, Layout, Stray
 from trainstack.targets.joined import JoinedLog
-from trainstack.targets.kubernetes import labels, manifests, removal, startup
+from trainstack.targets.kubernetes import claim_store, labels, manifests, removal, startup
 from trainstack.targets.kubernetes.access import Access
 from trainstack.targets.kubernetes.carrier import Carrier
 from trainstack.targets.kubernetes.cluster import Cluster
@@ -31,6 +31,7 @@ from trainstack.targets.kubernetes.objects import part
 from trainstack.targets.kubernetes.pods import LAUNCHER_INDEX, Pods, running, state, waits_for
 from trainstack.targets.kubernetes.queueing import Queueing
 from trainstack.targets.kubernetes.shelf import Shelf
+from trainstack.targets.kubernetes.way import Streamed, Way
 from trainstack.targets.object_store import ObjectStore
 
 FIRST_PORT = 7000
@@ -96,7 +97,9 @@ class KubernetesTarget:
         log = JoinedLog(home.root, gang.node_count)
         try:
             log.begin()
-            found = self._gang(home, engine, gang.attempt, pods, gang.node_count, gang.runtime.python, log)
+            way = self._way(home)
+            way.begin(gang)
+            found = self._gang(home, way, engine, gang.attempt, pods, gang.node_count, gang.runtime.python, log)
             queueing = Queueing(access, lambda: engine.find(_attempt(home, gang.attempt)), engine.held)
             startup.wait(pods, queueing, gang, self._cluster, lambda index: found.carriers[index].hand_over())
             engine.annotate(home, labels.GIVEN, " ".join(pods.uids()))
@@ -125,7 +128,8 @@ class KubernetesTarget:
             return None
         log = JoinedLog(home.root, node_count)
         log.resume()
-        gang = self._gang(home, engine, attempt, pods.follow(), node_count, _python(engine, job), log)
+        python = _python(engine, job)
+        gang = self._gang(home, self._way(home, begun=True), engine, attempt, pods.follow(), node_count, python, log)
         for carrier in gang.carriers:
             carrier.start()
         return gang
@@ -135,7 +139,7 @@ class KubernetesTarget:
         engine, job = self._found(home)
         if job is None:
             return None
-        pods = Pods(self._access, labels.of_run(home), _given(job))
+        pods = Pods(self._access, labels.of_nodes(home), _given(job))
         pod = pods.get(index)
         if pod is None or pods.gone(index) or not running(pod):
             return None
@@ -149,14 +153,20 @@ class KubernetesTarget:
             TrainstackError: The cluster does not answer, or something cannot be brought home.
         """
         engine, job = self._found(home)
+        way = self._way(home, begun=True)
+        if job is None and way.left:
+            log = JoinedLog(home.root, len(read_plan(home.root / "launch.json").nodes))
+            log.resume()
+            way.settle(None, None, log.grown)
+            log.end()
         noted = part(job, "metadata", "annotations")
         if job is None or labels.HOME in noted or labels.GIVEN not in noted:
             return
         count = engine.count(job)
-        pods = Pods(self._access, labels.of_run(home), _given(job)).follow()
+        pods = Pods(self._access, labels.of_nodes(home), _given(job)).follow()
         log = JoinedLog(home.root, count)
         log.resume()
-        gang = self._gang(home, engine, _number(job), pods, count, _python(engine, job), log)
+        gang = self._gang(home, way, engine, _number(job), pods, count, _python(engine, job), log)
         try:
             there = [node for node in gang.nodes if node.pod and node.poll() is None]
             with ThreadPoolExecutor(max_workers=WORKERS) as pool:
@@ -175,8 +185,7 @@ class KubernetesTarget:
             TrainstackError: The cluster does not answer, or will not let go of one.
         """
         removed = removal.remove(self._access, labels.of_run(home))
-        if self._store:
-            Shelf(self._store, home).clear()
+        self._way(home, begun=True).clear()
         return removed
 
     def strays(self, workspace: str) -> Sequence[Stray]:
@@ -195,7 +204,7 @@ class KubernetesTarget:
 
     def _found(self, home: Home) -> tuple[Engine, dict[str, Any] | None]:
         """What has made the pods of a run, and its object; none when there is none."""
-        selector = labels.of_run(home)
+        selector = labels.of_nodes(home)
         if self._cluster.engine == "mpijob":
             engine = MpiJob(self._access)
             if found := engine.find(selector):
@@ -203,18 +212,26 @@ class KubernetesTarget:
         engine = IndexedJob(self._access)
         return engine, engine.find(selector)
 
+    def _way(self, home: Home, *, begun: bool = False) -> Way:
+        """Which way the files of a run take; of one that has begun, what it has begun with."""
+        claim = (claim_store.noted(home) if begun else None) or (None if self._store else self._cluster.store)
+        if claim:
+            return claim_store.ClaimStore(self._access, claim, home)
+        return Shelf(self._store, home) if self._store else Streamed(home)
+
     def _gang(
-        self, home: Home, engine: Engine, attempt: int, pods: Pods, count: int, python: str, log: JoinedLog
+        self, home: Home, way: Way, engine: Engine, attempt: int, pods: Pods, count: int, python: str, log: JoinedLog
     ) -> KubernetesGang:
         access = self._access
         nodes = [
             KubernetesNode(access, pods, index, python, home.root / manifests.ended(attempt, index))
             for index in range(count)
         ]
-        shelf = Shelf(self._store, home) if self._store else None
-        carriers = [Carrier(access, home, node, log.grown, shelf) for node in nodes]
+        carriers = [Carrier(access, home, node, log.grown, way) for node in nodes]
 
         def settled() -> None:
+            living = next((node for node in nodes if node.pod and not node.lost and not node.leaving), None)
+            way.settle([index for index, carrier in enumerate(carriers) if carrier.cut_off], living, log.grown)
             log.end()
             engine.annotate(home, labels.HOME)
 

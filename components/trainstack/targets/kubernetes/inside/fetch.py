@@ -1,8 +1,9 @@
-"""Fetches archives from an object store: `fetch.py FOLDER`.
+"""Fetches archives from a store: `fetch.py FOLDER`.
 
 Standard input is one line of JSON: a list of pairs, the address of a tar and the SHA-256 that it must have.
 """
 
+import contextlib
 import hashlib
 import io
 import json
@@ -12,11 +13,13 @@ import tarfile
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import IO, cast
 
 _AT_ONCE = 4
 _TRIES = 4
 _SECONDS = 60
+_FILE = "file://"
 
 
 class Hashed(io.RawIOBase):
@@ -47,9 +50,18 @@ def fetch(folder: str, address: str, digest: str) -> str:
             if source.digest.hexdigest() == digest:
                 return ""
             said = "its content is another"
-        except (OSError, tarfile.TarError) as exc:
+        except tarfile.TarError as exc:
+            said = f"it is damaged ({exc})"
+        except OSError as exc:
             # What is signed stays unsaid.
             said = f"{type(exc).__name__}: {exc}".replace(address, "")
+            time.sleep(0.5 * 2**attempt)
+            continue
+        if address.startswith(_FILE):
+            # On its volume it will not get better: it is to be brought there anew.
+            with contextlib.suppress(OSError):
+                Path(address[len(_FILE) :]).unlink()
+            break
         time.sleep(0.5 * 2**attempt)
     return f"{address.partition('?')[0]}: {said}"
 
@@ -68,7 +80,7 @@ def main() -> None:
         asked = [pool.submit(fetch, sys.argv[1], *each) for each in json.loads(line)]
         failed = [one.result() for one in asked if one.result()]
     if failed:
-        sys.exit(f"the object store does not give what it has: {failed[0]}")
+        sys.exit(f"the store does not give what it has: {failed[0]}")
     print("fetched", flush=True)
 
 

@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 
-_HEARD_SECONDS = 10.0
+_HEARD_SECONDS = 2.0
 
 
 def obey(folder: str, addresses: "queue.Queue[str]") -> None:

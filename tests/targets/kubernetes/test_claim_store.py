@@ -1,0 +1,173 @@
+"""What pods are handed through a claim, with folders and processes of this machine in their place."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path, PurePosixPath
+
+import pytest
+from tests.waiting import until
+
+from trainstack.errors import TrainstackError
+from trainstack.store.lock import hold
+from trainstack.targets import Capacity, GangSpec, Home, Runtime
+from trainstack.targets.kubernetes import claim_store, manifests
+from trainstack.targets.kubernetes.access import Access
+from trainstack.targets.kubernetes.claim_store import ClaimStore
+from trainstack.targets.kubernetes.cluster import Cluster
+from trainstack.targets.kubernetes.exec import script
+
+TABLE = bytes(range(256)) * 1024
+
+
+@pytest.fixture
+def claim(tmp_path, monkeypatch):
+    folder = tmp_path / "claim"
+    folder.mkdir()
+    monkeypatch.setattr(manifests, "STORE", PurePosixPath(folder))
+    monkeypatch.setattr(claim_store, "CONTENT", PurePosixPath(folder, "content", "sha256"))
+    return folder
+
+
+def laid_out(root, table=TABLE):
+    for name in ("code", "agent"):
+        (root / name).mkdir(parents=True)
+    (root / "code" / "train.py").write_text("pass")
+    (root / "code" / "table").write_bytes(table)
+    (root / "launch.json").write_text(json.dumps({"attempt": root.name}))
+    return Home(root, "89abcdef")
+
+
+@pytest.fixture
+def home(tmp_path):
+    return laid_out(tmp_path / "ws" / "runs" / "0123456789abcdef")
+
+
+class Pod:
+    """A courier's programs, in a folder in the place of a pod."""
+
+    def __init__(self, root):
+        self.root = root
+        self.ran = []
+        self.breaks = ""
+
+    def __call__(self, what, arguments, given):
+        verb = arguments[1] if what == "claim" else what
+        self.ran.append(verb)
+        if verb == self.breaks:
+            raise TrainstackError("the pod is gone")
+        arguments = [str(self.root) + it if it.startswith("/trainstack/") else it for it in arguments]
+        for folder in (manifests.GIVEN, manifests.WRITTEN):
+            Path(f"{self.root}{folder}").mkdir(parents=True, exist_ok=True)
+        done = subprocess.run(
+            [sys.executable, "-c", script(what), *arguments], input=b"".join(given), capture_output=True, check=False
+        )
+        if done.returncode:
+            raise TrainstackError(done.stderr.decode().strip().splitlines()[-1])
+        return done.stdout.decode().strip()
+
+    def table(self):
+        return Path(f"{self.root}{manifests.GIVEN}/code/table").read_bytes()
+
+
+def store(home):
+    made = ClaimStore(Access(Cluster(store="shared")), "shared", home)
+    runtime = Runtime("/opt/python", "registry.example/environment@sha256:" + "0" * 64)
+    made.begin(GangSpec(attempt=1, node_count=2, runtime=runtime, holds=Capacity(cpus=1, memory_gib=1)))
+    return made
+
+
+def test_the_first_pod_brings_what_is_missing_and_the_others_read_it(claim, home, tmp_path):
+    pods = [Pod(tmp_path / str(number)) for number in range(3)]
+    made = store(home)
+    threads = [threading.Thread(target=made.hand_over, args=[pod]) for pod in pods]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(pod.ran.count("keep") for pod in pods) == 1
+    assert {pod.table() for pod in pods} == {TABLE}
+    noted = json.loads((home.root / "claim.json").read_text())
+    assert (noted["claim"], noted["attempt"]) == ("shared", 1)
+    assert len(TABLE) < noted["streamed_bytes"] < 2 * len(TABLE)
+    [content] = (claim / "content" / "sha256").iterdir()
+    assert hashlib.sha256(content.read_bytes()).hexdigest() == content.name
+    # What is small, and no other run has, is handed to each.
+    assert all(pod.ran.count("unpack") == 2 for pod in pods)
+
+
+def test_another_run_with_the_same_code_sends_nothing_and_one_that_waits_for_it_neither(claim, home, tmp_path):
+    other = laid_out(home.root.parent / "fedcba9876543210")
+    made, pod = store(other), Pod(tmp_path / "pod")
+    store(home).hand_over(first := Pod(tmp_path / "first"))
+    assert first.ran.count("keep") == 1
+    [content] = (claim / "content" / "sha256").iterdir()
+    aside = content.rename(claim / "aside")
+    # Somebody else is bringing it just now.
+    with hold(home.root.parent.parent / "locks" / f"shared-{content.name}", lambda: True):
+        thread = threading.Thread(target=made.hand_over, args=[pod])
+        thread.start()
+        until(lambda: pod.ran.count("missing") >= 2)
+        assert "keep" not in pod.ran
+        aside.rename(content)
+        thread.join()
+    assert "keep" not in pod.ran
+    assert pod.table() == TABLE
+
+
+def test_what_a_lost_pod_has_begun_to_bring_is_brought_by_the_next(claim, home, tmp_path):
+    lost = Pod(tmp_path / "lost")
+    lost.breaks = "keep"
+    with pytest.raises(TrainstackError, match="the pod is gone"):
+        store(home).hand_over(lost)
+    folder = claim / "content" / "sha256"
+    half, old = folder / ".half", folder / ("0" * 64)
+    half.write_bytes(b"half of it")
+    old.write_bytes(b"what nobody has used for long")
+    for path, days in ((half, 2), (old, 31)):
+        os.utime(path, (path.stat().st_mtime - days * 86400,) * 2)
+    store(home).hand_over(Pod(tmp_path / "next"))
+    [content] = folder.iterdir()
+    assert content.name != old.name
+
+
+@pytest.mark.parametrize("harm", [lambda data: data[:1000], lambda data: data[:9000] + b"x" + data[9001:]])
+def test_content_that_is_damaged_is_brought_anew(claim, home, tmp_path, harm):
+    store(home).hand_over(Pod(tmp_path / "first"))
+    [content] = (claim / "content" / "sha256").iterdir()
+    content.write_bytes(harm(content.read_bytes()))
+    second = Pod(tmp_path / "second")
+    store(home).hand_over(second)
+    assert second.ran.count("keep") == 1
+    assert second.table() == TABLE
+
+
+def test_a_file_that_changes_while_it_is_sent_is_told(claim, home, tmp_path):
+    made, pod = store(home), Pod(tmp_path / "pod")
+    assert made._pieces.given
+    (home.root / "code" / "table").write_bytes(TABLE[::-1])
+    with pytest.raises(TrainstackError, match="was changed while it was sent"):
+        made.hand_over(pod)
+    assert list((claim / "content" / "sha256").iterdir()) == []
+
+
+def test_a_claim_that_cannot_be_written_is_named_before_anything_is_there(claim, home, tmp_path):
+    (claim / "content").write_text("no folder")
+    with pytest.raises(TrainstackError, match=r"^claim shared: .*look after its volume"):
+        store(home).hand_over(Pod(tmp_path / "pod"))
+    assert not (home.root / "claim.json").exists()
+
+
+def test_large_checkpoints_lie_with_the_run_and_not_among_what_stays(claim, home, tmp_path):
+    (home.root / "checkpoints").mkdir()
+    (home.root / "checkpoints" / "weights").write_bytes(TABLE)
+    pod = Pod(tmp_path / "pod")
+    store(home).hand_over(pod)
+    assert len(list((claim / "content" / "sha256").iterdir())) == 1
+    assert len(list((claim / "runs" / "89abcdef" / home.run / "given").iterdir())) == 1
+    assert Path(f"{pod.root}{manifests.WRITTEN}/checkpoints/weights").read_bytes() == TABLE
+    pod("claim", ["shared", "remove", str(manifests.on_store(home))], [])
+    assert list((claim / "runs" / "89abcdef").iterdir()) == []
