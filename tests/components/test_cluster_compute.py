@@ -167,6 +167,31 @@ def test_what_cannot_be_is_one_line(declared, asked, said):
     assert "\n" not in str(caught.value)
 
 
+def test_a_store_is_declared_or_named_and_runs_know_its_name(declared):
+    import trainstack as ts
+
+    found = declared(store=ts.KubernetesVolume(size_gib=2))
+    [claim] = of(found, "PersistentVolumeClaim").values()
+    assert claim["metadata"]["name"] == "k-shop-prod-store"
+    assert of(found, "Compute")["k"]["kubernetes"]["store"] == "k-shop-prod-store"
+    found.clear()
+    found = declared(store=ts.KubernetesVolume(name="there"))
+    assert not of(found, "PersistentVolumeClaim")
+    assert of(found, "Compute")["k"]["kubernetes"]["store"] == "there"
+
+
+def test_a_store_that_cannot_be_is_one_line(declared):
+    import trainstack as ts
+
+    for store, said in (
+        (ts.KubernetesVolume(), "store: give either the name"),
+        (ts.KubernetesVolume(size_gib=1, access_mode="ReadOnlyMany"), "store has access mode ReadOnlyMany, and 1 node"),
+        (ts.KubernetesVolume(size_gib=1), "claim /store and store are both k-shop-prod-store"),
+    ):
+        with pytest.raises(pulumi.RunError, match=said):
+            declared(store=store, claims=[ts.KubernetesClaim(path="/store", size_gib=1)] if "both" in said else [])
+
+
 def test_a_claim_is_named_or_sized(declared):
     import trainstack as ts
 

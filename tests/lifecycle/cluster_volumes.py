@@ -26,6 +26,15 @@ def bound_to(namespace: str) -> list[str]:
     return [name for name, claim in found if claim.get("namespace") == namespace]
 
 
+def emptied(folder: Path, group: int, mode: int) -> Path:
+    """A volume's folder with nothing in it, that belongs to root and a group."""
+    for entry in folder.iterdir():
+        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    os.chown(folder, 0, group)
+    folder.chmod(mode)
+    return folder
+
+
 def give_back(name: str) -> None:
     """Empty a volume that nobody claims any more, and let the next have it: the cluster itself cannot delete it."""
 
@@ -33,16 +42,14 @@ def give_back(name: str) -> None:
         return _volume(name)["status"]["phase"] in ("Released", "Failed", "Available")
 
     until(released, SECONDS)
-    folder = Path(_volume(name)["spec"]["hostPath"]["path"])
     with contextlib.suppress(OSError):
-        shutil.rmtree(folder)
-        folder.mkdir(mode=0o755)
+        emptied(Path(_volume(name)["spec"]["hostPath"]["path"]), 0, 0o755)
     access().core.patch_persistent_volume(name, {"spec": {"claimRef": None}})
 
 
 @contextlib.contextmanager
 def claimed(name: str, mode: str = "ReadWriteMany") -> Iterator[Path]:
-    """A claim of the tests' namespace, and the folder behind it, which belongs to root."""
+    """A claim of the tests' namespace, and the folder behind it."""
     if os.getuid():
         pytest.skip("only root gets at the folders of a cluster's volumes")
     _release(name)
@@ -69,6 +76,20 @@ def claimed(name: str, mode: str = "ReadWriteMany") -> Iterator[Path]:
         finally:
             _release(name)
     pytest.skip("the cluster has no free volume on a folder of this machine")
+
+
+@contextlib.contextmanager
+def asked_for(name: str, mode: str) -> Iterator[None]:
+    """A claim that no pod uses yet."""
+    _release(name)
+    spec = {"accessModes": [mode], "resources": {"requests": {"storage": "1Gi"}}}
+    access().core.create_namespaced_persistent_volume_claim(
+        CLUSTER.namespace, {"metadata": {"name": name}, "spec": spec}
+    )
+    try:
+        yield
+    finally:
+        _release(name)
 
 
 def _release(name: str) -> None:

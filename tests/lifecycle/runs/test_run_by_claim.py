@@ -9,7 +9,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from tests.lifecycle.cluster_volumes import claimed
+from tests.lifecycle.cluster_volumes import asked_for, claimed, emptied
 from tests.lifecycle.kubernetes_runs import CLUSTER, delete_pod, left, needs_cluster, registry
 from tests.waiting import until
 
@@ -21,7 +21,7 @@ from trainstack.lifecycle.runs.run import Status
 from trainstack.targets.inbound import Inbound
 
 NAME = "trainstack-tests-store"
-SECONDS = 90.0
+SECONDS = 150.0
 pytestmark = [needs_cluster, pytest.mark.timeout(300)]
 
 
@@ -30,7 +30,7 @@ def by_claim(name=NAME, **changes):
     return ComputeSpec(**{**given, "kubernetes": CLUSTER.model_copy(update={"store": name}), **changes})
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def volume():
     with claimed(NAME) as folder:
         yield folder
@@ -39,9 +39,7 @@ def volume():
 @pytest.fixture
 def writable(volume):
     """As a storage driver leaves it that honours fsGroup."""
-    os.chown(volume, 0, 10001)
-    volume.chmod(0o2775)
-    return volume
+    return emptied(volume, 10001, 0o2775)
 
 
 @pytest.fixture
@@ -161,6 +159,7 @@ def test_what_a_pod_wrote_while_nobody_listened_outlives_it(started, writable, t
 
 
 def test_a_claim_that_cannot_be_written_is_one_line(started, volume):
+    emptied(volume, 0, 0o755)
     run = started()
     with pytest.raises(RunFailedError, match=rf"claim {NAME} cannot be written by user 10001, group 10001 .*fsGroup"):
         submission.follow(run)
@@ -170,9 +169,10 @@ def test_a_claim_that_cannot_be_written_is_one_line(started, volume):
 def test_a_claim_that_is_not_there_or_cannot_be_had_by_all_nodes_is_refused_in_preview():
     with pytest.raises(InvalidInputError, match="there is no claim no-such in namespace trainstack-tests"):
         cluster_checks.check_compute(by_claim("no-such"))
-    with claimed(NAME, "ReadWriteOnce"):
-        with pytest.raises(InvalidInputError, match=rf"claim {NAME} has access mode ReadWriteOnce, and 2 nodes"):
-            cluster_checks.check_compute(by_claim())
-        cluster_checks.check_compute(by_claim(max_nodes=1))
+    once = "trainstack-tests-once"
+    with asked_for(once, "ReadWriteOnce"):
+        with pytest.raises(InvalidInputError, match=rf"claim {once} has access mode ReadWriteOnce, and 2 nodes"):
+            cluster_checks.check_compute(by_claim(once))
+        cluster_checks.check_compute(by_claim(once, max_nodes=1))
     with pytest.raises(InvalidInputError, match="give one of them"):
         compute.check(by_claim(object_store="s3://bucket"))

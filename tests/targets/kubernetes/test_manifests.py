@@ -3,10 +3,11 @@
 import json
 
 import pytest
+from tests.lifecycle.kubernetes_runs import needs_cluster, taken
 
 from trainstack.errors import InvalidInputError
 from trainstack.targets import Capacity, GangSpec, Home, Runtime
-from trainstack.targets.kubernetes import labels, manifests
+from trainstack.targets.kubernetes import labels, manifests, reader
 from trainstack.targets.kubernetes.access import Access
 from trainstack.targets.kubernetes.cluster import Cluster, Toleration
 from trainstack.targets.kubernetes.indexed_job import IndexedJob
@@ -98,6 +99,32 @@ def test_low_priority_puts_up_with_the_spot_pools_of_the_clouds_and_prefers_them
         "karpenter.sh/capacity-type",
     }
     assert len(spec["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]) == 4
+
+
+def test_the_claim_that_is_a_store_is_for_couriers_and_not_for_scripts(home):
+    spec = pod(home, Cluster(store="shared"))
+    node, courier = spec["containers"]
+    assert "shared" not in json.dumps(node)
+    assert {"name": "store", "mountPath": "/trainstack/store"} in courier["volumeMounts"]
+    assert courier["args"][-1] == f"/trainstack/store/runs/89abcdef/{home.run}/1-$(JOB_COMPLETION_INDEX).tar"
+    assert {"name": "store", "persistentVolumeClaim": {"claimName": "shared"}} in spec["volumes"]
+    assert "store" not in json.dumps(pod(home)["volumes"])
+
+
+def test_who_reads_what_lost_pods_have_left_is_none_of_the_nodes(home):
+    cluster = Cluster(store="shared", node_selector={"pool": "training"})
+    made = reader.job(home, gang().runtime, cluster)
+    assert labels.ROLE in made["metadata"]["labels"]
+    assert labels.of_nodes(home).endswith(f",!{labels.ROLE}")
+    spec = made["spec"]["template"]["spec"]
+    assert (spec["nodeSelector"], spec["securityContext"]) == ({"pool": "training"}, manifests.POD_RIGHTS)
+
+
+@needs_cluster
+def test_a_real_api_server_takes_jobs_with_a_store_and_their_readers_as_they_stand(home):
+    cluster = Cluster(store="shared", tolerations=(Toleration(key="dedicated"),))
+    taken(manifests.job(home, gang(), cluster, grace=10, low_priority=True))
+    taken(reader.job(home, gang().runtime, cluster))
 
 
 def test_what_the_compute_says_of_the_cluster_is_in_the_job(home):

@@ -35,6 +35,14 @@ def test_workers_are_the_pods_of_a_job_and_the_launcher_asks_for_no_cpu(home):  
     assert pods[1]["containers"][0]["resources"]["requests"]["cpu"] == "0"
 
 
+def test_the_courier_of_a_worker_knows_its_number_too(home):  # noqa: F811
+    made = mpijob.job(home, gang(), Cluster(engine="mpijob", store="shared"), grace=10, low_priority=False)
+    worker, launcher = (made["spec"]["mpiReplicaSpecs"][role]["template"]["spec"] for role in ("Worker", "Launcher"))
+    for container in worker["containers"]:
+        assert manifests.NUMBER in [each["name"] for each in container["env"]]
+    assert "shared" not in json.dumps(launcher)
+
+
 def test_no_variable_of_the_run_stands_in_it(home):  # noqa: F811
     assert "hush" not in json.dumps(spec(home, variables={"TOKEN": "hush-hush"}))
 

@@ -46,6 +46,7 @@ class ClaimStore(Way):
         self._pieces = Pieces(home)
         self._turn = threading.Lock()
         self._streamed = 0
+        self._emptied = False
         self._gang: dict[str, Any] = {}
 
     def begin(self, gang: GangSpec) -> None:
@@ -74,14 +75,23 @@ class ClaimStore(Way):
 
     def settle(self, lost: Sequence[int] | None, living: KubernetesNode | None, applied: Callable[[str], None]) -> None:
         """Bring home the journals of lost pods, and remove what the claim has of the run."""
-        # For what is not worth a pod there is `clear`.
-        if lost != [] or living is not None:
+        if lost != []:
             self._empty(lost, living, applied)
+        elif living is not None:
+            # What is left is not worth more than this: `clear` tries again.
+            with contextlib.suppress(TrainstackError):
+                self._empty([], living, applied)
+
+    def release(self) -> None:
+        """No courier can begin a journal any more."""
+        if self._emptied:
+            self._note.unlink(missing_ok=True)
 
     def clear(self) -> None:
         """Remove what the claim has of the run; what a cluster without room leaves there goes the next time."""
         with contextlib.suppress(TrainstackError):
             self._empty([], None, lambda _: None)
+        self.release()
 
     def _empty(self, lost: Sequence[int] | None, living: KubernetesNode | None, applied: Callable[[str], None]) -> None:
         if not self.left:
@@ -93,14 +103,14 @@ class ClaimStore(Way):
                 self._do(pod, noted, "remove", self._folder)
         except NotFoundError as exc:
             print(f"what run {self._home.run} left on claim {self._claim} has gone with it: {exc}", file=sys.stderr)
-        self._note.unlink()
+        self._emptied = True
 
     def _give(
         self, courier: Courier, folder: PurePosixPath, pieces: Sequence[bundle.Piece], target: PurePosixPath
     ) -> None:
         large = [piece for piece in pieces if piece.size > SMALL_BYTES]
         line = json.dumps([[f"file://{folder / piece.digest}", piece.digest] for piece in large]).encode() + b"\n"
-        for last in (False, True):
+        for last in (False, True) if large else ():
             self._fill(courier, folder, large)
             try:
                 courier("fetch", [str(target)], [line])

@@ -17,12 +17,18 @@ class KubernetesGang:
     """Pods, one a node, each with its way home."""
 
     def __init__(
-        self, nodes: Sequence[KubernetesNode], carriers: Sequence[Carrier], pods: Pods, settled: Callable[[], None]
+        self,
+        nodes: Sequence[KubernetesNode],
+        carriers: Sequence[Carrier],
+        pods: Pods,
+        settled: Callable[[], None],
+        released: Callable[[], None],
     ) -> None:
         self.nodes = nodes
         self.carriers = carriers
         self._pods = pods
         self._settled = settled
+        self._released = released
 
     def settle(self) -> None:
         """Wait until everything is home, note that, and let the pods go.
@@ -38,6 +44,7 @@ class KubernetesGang:
         self._settled()
         with ThreadPoolExecutor(max_workers=WORKERS) as pool:
             list(pool.map(Carrier.let_go, self.carriers))
+        self._released()
         self._pods.close()
 
     def out_of_memory(self) -> bool:

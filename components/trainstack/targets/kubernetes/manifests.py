@@ -44,8 +44,6 @@ CONTAINER_RIGHTS = {
 }
 """What the processes of a container may."""
 _MINUTE = 60
-READER = "reader"
-"""Role of a pod that reads what others have left."""
 COURIER_RESOURCES = {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "500m", "memory": "256Mi"}}
 """What the courier of a pod asks for beside its node."""
 _SPOT = (
@@ -150,7 +148,7 @@ def pod(home: Home, gang: GangSpec, cluster: Cluster, *, grace: float, low_prior
         "restartPolicy": "Never",
         "subdomain": labels.name(home),
         **account(cluster),
-        **_selected(cluster),
+        **selected(cluster),
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": int(grace) + _MINUTE,
         "securityContext": POD_RIGHTS,
@@ -166,7 +164,7 @@ def pod(home: Home, gang: GangSpec, cluster: Cluster, *, grace: float, low_prior
                 {"name": f"claim-{number}", "persistentVolumeClaim": {"claimName": claim.name}}
                 for number, claim in enumerate(cluster.claims)
             ),
-            *_store_volume(cluster),
+            *store_volume(cluster),
         ],
     }
     tolerated = [each.model_dump(exclude_none=True) for each in cluster.tolerations]
@@ -231,7 +229,7 @@ def _courier(home: Home, gang: GangSpec, cluster: Cluster) -> dict[str, Any]:
             {"name": "given", "mountPath": str(GIVEN)},
             {"name": "kept", "mountPath": str(WRITTEN)},
             {"name": "courier", "mountPath": CONTROL},
-            *_store_mount(cluster),
+            *store_mount(cluster),
         ],
     }
 
@@ -246,61 +244,18 @@ def journal(attempt: int, index: int | str) -> str:
     return f"{attempt}-{index}.tar"
 
 
-def reader(home: Home, runtime: Runtime, cluster: Cluster) -> dict[str, Any]:
-    """A Job whose pod reads what pods that are gone have left on the claim.
-
-    Args:
-        home: The run.
-        runtime: What its nodes ran on: the machines have its image.
-        cluster: The claim, and how pods are to be placed.
-    """
-    marks = {
-        labels.MANAGED: "trainstack",
-        labels.WORKSPACE: home.workspace,
-        labels.RUN: home.run,
-        labels.ROLE: READER,
-    }
-    spec = {
-        "restartPolicy": "Never",
-        **account(cluster),
-        **_selected(cluster),
-        "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": 1,
-        "securityContext": POD_RIGHTS,
-        "containers": [
-            {
-                **container(runtime, labels.COURIER),
-                "args": ["-c", "import time; time.sleep(3600)"],
-                "resources": COURIER_RESOURCES,
-                "volumeMounts": _store_mount(cluster),
-            }
-        ],
-        "tolerations": [each.model_dump(exclude_none=True) for each in cluster.tolerations],
-        "volumes": _store_volume(cluster),
-    }
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {"name": f"{labels.name(home)}-r", "labels": marks},
-        "spec": {
-            "completionMode": "Indexed",
-            "completions": 1,
-            "backoffLimit": 0,
-            "ttlSecondsAfterFinished": _MINUTE,
-            "template": {"metadata": {"labels": marks}, "spec": spec},
-        },
-    }
-
-
-def _selected(cluster: Cluster) -> dict[str, Any]:
+def selected(cluster: Cluster) -> dict[str, Any]:
+    """Which machines a pod may be on."""
     return {"nodeSelector": dict(cluster.node_selector)} if cluster.node_selector else {}
 
 
-def _store_volume(cluster: Cluster) -> list[dict[str, Any]]:
+def store_volume(cluster: Cluster) -> list[dict[str, Any]]:
+    """The volume of a pod that has the claim that is a store."""
     return [{"name": "store", "persistentVolumeClaim": {"claimName": cluster.store}}] if cluster.store else []
 
 
-def _store_mount(cluster: Cluster) -> list[dict[str, Any]]:
+def store_mount(cluster: Cluster) -> list[dict[str, Any]]:
+    """Where its courier has it."""
     return [{"name": "store", "mountPath": str(STORE)}] if cluster.store else []
 
 

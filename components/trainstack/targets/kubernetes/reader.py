@@ -11,9 +11,12 @@ from trainstack.errors import NotFoundError, TrainstackError
 from trainstack.targets import Home, Runtime
 from trainstack.targets.kubernetes import labels, manifests, removal
 from trainstack.targets.kubernetes.access import ANSWER_SECONDS, Access
+from trainstack.targets.kubernetes.cluster import Cluster
 from trainstack.targets.kubernetes.pods import Pods, state, waits_for
 
+ROLE = "reader"
 _PATIENCE_SECONDS = 120.0
+_KEEP_SECONDS = 60
 _TICK = 0.5
 
 
@@ -31,12 +34,12 @@ def pod(access: Access, home: Home, runtime: Runtime, claim: str) -> Generator[s
         NotFoundError: The claim, or the namespace, is there no more.
         TrainstackError: The cluster has no place for it, or does not answer.
     """
-    selector = f"{labels.of_run(home)},{labels.ROLE}={manifests.READER}"
+    selector = f"{labels.of_run(home)},{labels.ROLE}={ROLE}"
     # Of somebody who was killed.
     removal.remove(access, selector)
     try:
         cluster = access.cluster.model_copy(update={"store": claim})
-        _make(access, manifests.reader(home, runtime, cluster))
+        _make(access, job(home, runtime, cluster))
         pods = Pods(access, selector).follow()
         try:
             yield _running(pods, claim)
@@ -46,12 +49,58 @@ def pod(access: Access, home: Home, runtime: Runtime, claim: str) -> Generator[s
         removal.remove(access, selector)
 
 
-def _make(access: Access, job: dict[str, Any]) -> None:
+def job(home: Home, runtime: Runtime, cluster: Cluster) -> dict[str, Any]:
+    """A Job whose pod reads what pods that are gone have left on the claim.
+
+    Args:
+        home: The run.
+        runtime: What its nodes ran on: the machines have its image.
+        cluster: The claim, and how pods are to be placed.
+    """
+    marks = {
+        labels.MANAGED: "trainstack",
+        labels.WORKSPACE: home.workspace,
+        labels.RUN: home.run,
+        labels.ROLE: ROLE,
+    }
+    spec = {
+        "restartPolicy": "Never",
+        **manifests.account(cluster),
+        **manifests.selected(cluster),
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": 1,
+        "securityContext": manifests.POD_RIGHTS,
+        "containers": [
+            {
+                **manifests.container(runtime, labels.COURIER),
+                "args": ["-c", "import time; time.sleep(3600)"],
+                "resources": manifests.COURIER_RESOURCES,
+                "volumeMounts": manifests.store_mount(cluster),
+            }
+        ],
+        "tolerations": [each.model_dump(exclude_none=True) for each in cluster.tolerations],
+        "volumes": manifests.store_volume(cluster),
+    }
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": f"{labels.name(home)}-r", "labels": marks},
+        "spec": {
+            "completionMode": "Indexed",
+            "completions": 1,
+            "backoffLimit": 0,
+            "ttlSecondsAfterFinished": _KEEP_SECONDS,
+            "template": {"metadata": {"labels": marks}, "spec": spec},
+        },
+    }
+
+
+def _make(access: Access, body: dict[str, Any]) -> None:
     from kubernetes.client.exceptions import ApiException
 
     with access.errors("making a pod that reads a claim"):
         try:
-            access.batch.create_namespaced_job(access.namespace, job, _request_timeout=ANSWER_SECONDS)
+            access.batch.create_namespaced_job(access.namespace, body, _request_timeout=ANSWER_SECONDS)
         except ApiException as exc:
             refused: Any = exc
             if refused.status == 404:

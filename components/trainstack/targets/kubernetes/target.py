@@ -159,6 +159,7 @@ class KubernetesTarget:
             log.resume()
             way.settle(None, None, log.grown)
             log.end()
+            way.release()
         noted = part(job, "metadata", "annotations")
         if job is None or labels.HOME in noted or labels.GIVEN not in noted:
             return
@@ -235,7 +236,7 @@ class KubernetesTarget:
             log.end()
             engine.annotate(home, labels.HOME)
 
-        return KubernetesGang(nodes, carriers, pods, settled)
+        return KubernetesGang(nodes, carriers, pods, settled, way.release)
 
     def _giver(self, gang: GangSpec) -> Callable[[KubernetesNode], Callable[[], Any]]:
         """What tells a node its variables, which no object of the cluster may hold."""

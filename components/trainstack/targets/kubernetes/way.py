@@ -61,6 +61,9 @@ class Way(Protocol):
             TrainstackError: Something is not home; it stays where it is.
         """
 
+    def release(self) -> None:
+        """Hear that all is home and the pods have been let go."""
+
     def clear(self) -> None:
         """Remove what was on its way, of this run alone.
 
