@@ -29,7 +29,7 @@ class KubernetesVolume:
 
 @dataclass(kw_only=True)
 class KubernetesClaim(KubernetesVolume):
-    """A volume claim that the scripts of a compute's runs see.
+    """A volume claim that the scripts of a compute's runs see. It is declared or named as any `KubernetesVolume`.
 
     Attributes:
         path: Its folder in the pods, such as `/data`.
