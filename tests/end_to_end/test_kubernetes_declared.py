@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tests.lifecycle.cluster_volumes import bound_to, give_back
 from tests.lifecycle.kubernetes_runs import needs_cluster
 
 pytestmark = [
@@ -73,6 +74,8 @@ def tiny(project):
     yield project
     project.pulumi("destroy", "--yes", "--skip-preview", expect=None)
     kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=60s")
+    for name in bound_to(NAMESPACE):
+        give_back(name)
 
 
 def test_what_a_compute_declares_is_shown_made_used_by_its_runs_and_removed(tiny):
