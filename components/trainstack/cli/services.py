@@ -57,7 +57,7 @@ def list_all(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> 
 def forward(
     name: Annotated[str, typer.Argument(help="The service.")],
     port: Annotated[
-        int | None, typer.Option(help="Port of this machine; that of its scoring URI when left out.")
+        int | None, typer.Option(min=1, max=65535, help="Port of this machine; that of its scoring URI when left out.")
     ] = None,
     workspace: WorkspaceOption = None,
 ) -> None:

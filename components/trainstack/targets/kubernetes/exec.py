@@ -39,28 +39,10 @@ class Exec:
         Raises:
             TrainstackError: The container is not there, or the cluster refuses or does not answer.
         """
-        from kubernetes import client
-        from kubernetes import stream as streams
-
         self._what = f"working in pod {pod}"
         self._access = access
-        with access.errors(self._what):
-            streaming: Any = streams
-            self._link: Any = streaming.stream(
-                client.CoreV1Api(access.client()).connect_get_namespaced_pod_exec,
-                pod,
-                access.namespace,
-                container=container,
-                command=command,
-                stdin=True,
-                stdout=True,
-                stderr=True,
-                tty=False,
-                _preload_content=False,
-                binary=True,
-                _request_timeout=_CONNECT_SECONDS,
-            ).sock
-        self._keep_alive()
+        asked = {"container": container, "command": command, "stdin": True, "stdout": True, "stderr": True}
+        self._link = web_socket(access, "exec", self._what, pod, **asked, tty=False)
         self._pending = b""
         self._ended = False
         self.errors = b""
@@ -93,21 +75,12 @@ class Exec:
 
     def close(self) -> None:
         """Hang up; whoever waits for bytes gets none."""
-        with contextlib.suppress(Exception):
-            self._link.sock.shutdown(socket.SHUT_RDWR)
-        with contextlib.suppress(Exception):
-            self._link.shutdown()
+        hang_up(self._link)
 
     def said(self) -> str:
         """The last line of its standard error, or what the cluster says of its end."""
         lines = self.errors.decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else str(self.status.get("message") or "the connection broke")
-
-    def _keep_alive(self) -> None:
-        """Let no machine on the way forget a connection that is silent for long, and notice when one has."""
-        for option, value in _KEEP_ALIVE.items():
-            with contextlib.suppress(AttributeError, OSError):
-                self._link.sock.setsockopt(*option, value)
 
     def _receive(self) -> None:
         from websocket import ABNF
@@ -130,6 +103,42 @@ class Exec:
         elif channel == _STATUS:
             with contextlib.suppress(ValueError):
                 self.status = json.loads(content)
+
+
+def web_socket(access: Access, verb: str, doing: str, pod: str, **asked: Any) -> Any:
+    """Open a web socket to a pod, through the API server.
+
+    Args:
+        access: The cluster.
+        verb: `exec` or `portforward`.
+        doing: What is being done, for the error.
+        pod: The pod.
+        asked: What the verb takes.
+
+    Raises:
+        TrainstackError: The pod is not there, or the cluster refuses or does not answer.
+    """
+    from kubernetes import client
+    from kubernetes import stream as streams
+
+    with access.errors(doing):
+        streaming: Any = streams
+        call = getattr(client.CoreV1Api(access.client()), f"connect_get_namespaced_pod_{verb}")
+        plain = {"_preload_content": False, "binary": True, "_request_timeout": _CONNECT_SECONDS}
+        link: Any = streaming.stream(call, pod, access.namespace, **asked, **plain).sock
+    # Let no machine on the way forget a connection that is silent for long, and notice when one has.
+    for option, value in _KEEP_ALIVE.items():
+        with contextlib.suppress(AttributeError, OSError):
+            link.sock.setsockopt(*option, value)
+    return link
+
+
+def hang_up(link: Any) -> None:
+    """End a web socket; whoever waits for what comes of it gets nothing more."""
+    with contextlib.suppress(Exception):
+        link.sock.shutdown(socket.SHUT_RDWR)
+    with contextlib.suppress(Exception):
+        link.shutdown()
 
 
 def script(name: str) -> str:

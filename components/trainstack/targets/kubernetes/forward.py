@@ -1,9 +1,16 @@
-"""A port of this machine that leads to a service's pods through the API server, for whoever has no other way in."""
+"""A port of this machine that leads to a service's pods through the API server, for whoever has no other way in.
+
+Bytes come and go in frames of a web socket (`v4.channel.k8s.io`): the first byte of each says whether the rest is data
+or what is wrong, and the first frame of either kind has the port alone.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import itertools
 import json
+import os
 import socket
 import socketserver
 import threading
@@ -12,10 +19,14 @@ from typing import Any
 
 from trainstack.errors import InvalidInputError, TrainstackError
 from trainstack.targets.kubernetes.access import ANSWER_SECONDS, Access
+from trainstack.targets.kubernetes.exec import hang_up, web_socket
 from trainstack.targets.kubernetes.objects import parts
 from trainstack.targets.kubernetes.serving import INSTANCE, PORT
 
+_DATA, _ERROR = 0, 1
 _PIECE = 1 << 16
+# Pods that are tried for one connection: any may go between the question and the call.
+_TRIES = 3
 
 
 @contextlib.contextmanager
@@ -33,18 +44,24 @@ def forwarding(access: Access, name: str, port: int, said: Callable[[str], None]
         TrainstackError: The cluster does not answer, or no pod is ready.
     """
     _ready(access, name)
+    turn = itertools.count()
 
     class Connection(socketserver.BaseRequestHandler):
         def handle(self) -> None:
             try:
-                _lead(access, _ready(access, name), self.request)
+                _lead(_connected(access, name, next(turn)), self.request, said)
             except TrainstackError as exc:
                 said(str(exc))
 
     try:
         server = _Server(("127.0.0.1", port), Connection)
     except OSError as exc:
-        raise InvalidInputError(f"port {port} is taken: choose another with --port", field="port") from exc
+        if exc.errno == errno.EADDRINUSE:
+            raise InvalidInputError(f"port {port} is taken: choose another with --port", field="port") from exc
+        reason = os.strerror(exc.errno) if exc.errno else str(exc)
+        raise InvalidInputError(
+            f"port {port} cannot be had ({reason}): choose another with --port", field="port"
+        ) from exc
     with server:
         threading.Thread(target=server.serve_forever, daemon=True, name="forward").start()
         try:
@@ -59,8 +76,8 @@ class _Server(socketserver.ThreadingTCPServer):
     request_queue_size = 64
 
 
-def _ready(access: Access, name: str) -> str:
-    """The name of a pod that is ready."""
+def _ready(access: Access, name: str) -> list[str]:
+    """The names of the pods that are ready and stay, as far as is known."""
     with access.errors("looking for the service's pods"):
         answer = access.core.list_namespaced_pod(
             access.namespace,
@@ -68,35 +85,67 @@ def _ready(access: Access, name: str) -> str:
             _preload_content=False,
             _request_timeout=ANSWER_SECONDS,
         )
-    for pod in parts(json.loads(answer.data), "items"):
-        conditions = parts(pod, "status", "conditions")
-        if not pod["metadata"].get("deletionTimestamp") and any(
-            it["type"] == "Ready" and it["status"] == "True" for it in conditions
-        ):
-            return str(pod["metadata"]["name"])
-    raise TrainstackError(f"service {name} has no pod that is ready in namespace {access.namespace}")
+    found = [
+        str(pod["metadata"]["name"])
+        for pod in parts(json.loads(answer.data), "items")
+        if not pod["metadata"].get("deletionTimestamp")
+        and any(it["type"] == "Ready" and it["status"] == "True" for it in parts(pod, "status", "conditions"))
+    ]
+    if not found:
+        raise TrainstackError(f"service {name} has no pod that is ready in namespace {access.namespace}")
+    return found
 
 
-def _lead(access: Access, pod: str, near: socket.socket) -> None:
-    from kubernetes import client
-    from kubernetes import stream as streams
+def _connected(access: Access, name: str, turn: int) -> Any:
+    """A web socket to one of the pods, each connection to the next."""
+    attempt = 0
+    while True:
+        ready = _ready(access, name)
+        pod = ready[(turn + attempt) % len(ready)]
+        try:
+            return web_socket(access, "portforward", f"forwarding to pod {pod}", pod, ports=str(PORT))
+        except TrainstackError:
+            # Nothing was sent yet, so nothing is lost by another try.
+            attempt += 1
+            if attempt == _TRIES:
+                raise
 
-    streaming: Any = streams
-    with access.errors(f"forwarding to pod {pod}"):
-        call = client.CoreV1Api(access.client()).connect_get_namespaced_pod_portforward
-        link: Any = streaming.portforward(call, pod, access.namespace, ports=str(PORT))
-    far: socket.socket = link.socket(PORT)
+
+def _lead(link: Any, near: socket.socket, said: Callable[[str], None]) -> None:
+    """Carry bytes both ways until one side ends."""
+    threading.Thread(target=_send, args=(near, link), daemon=True).start()
     try:
-        threading.Thread(target=_pump, args=(near, far), daemon=True).start()
-        _pump(far, near)
+        _receive(link, near, said)
     finally:
-        with contextlib.suppress(Exception):
-            link.close()
+        hang_up(link)
+        with contextlib.suppress(OSError):
+            near.shutdown(socket.SHUT_RDWR)
 
 
-def _pump(source: socket.socket, sink: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while data := source.recv(_PIECE):
-            sink.sendall(data)
-    with contextlib.suppress(OSError):
-        sink.shutdown(socket.SHUT_RDWR)
+def _send(near: socket.socket, link: Any) -> None:
+    # However either connection ends, the other does too.
+    with contextlib.suppress(Exception):
+        while data := near.recv(_PIECE):
+            link.send_binary(bytes([_DATA]) + data)
+    hang_up(link)
+
+
+def _receive(link: Any, near: socket.socket, said: Callable[[str], None]) -> None:
+    from websocket import ABNF
+
+    begun = set[int]()
+    with contextlib.suppress(Exception):
+        while True:
+            code, frame = link.recv_data(control_frame=True)
+            if code == ABNF.OPCODE_CLOSE:
+                return
+            if code != ABNF.OPCODE_BINARY or not frame:
+                continue
+            channel, content = frame[0], bytes(frame[1:])
+            if channel not in begun:
+                begun.add(channel)
+            elif channel == _DATA:
+                near.sendall(content)
+            elif channel == _ERROR:
+                said(" ".join(content.decode(errors="replace").split()))
+                return
