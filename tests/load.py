@@ -17,6 +17,7 @@ class Load:
     Attributes:
         kept: Clients that keep their connection as long as the server does.
         fresh: Clients that make a connection for each request.
+        pause: The longest that a client thinks between an answer and its next request, in seconds.
         slow: Clients whose bodies take a second to arrive: requests in flight that cost nobody anything.
         answers: When each answer came, and the digest of the model that gave it.
         failures: What went wrong with which kind of client.
@@ -27,6 +28,7 @@ class Load:
     kept: int = 3
     fresh: int = 2
     slow: int = 0
+    pause: float = 0.1
     answers: list[tuple[float, str]] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
@@ -70,7 +72,7 @@ class Load:
             if self._over.is_set():
                 break
             # Now and then a kept connection has nothing to do for a while.
-            time.sleep(1.5 if kind == "kept" and number % 40 == 39 else random.uniform(0, 0.05))
+            time.sleep(1.5 if kind == "kept" and number % 40 == 39 else random.uniform(0, self.pause))
             begun = time.monotonic()
             try:
                 connection.putrequest("POST", place.path)

@@ -112,7 +112,7 @@ def test_no_request_fails_while_models_roll_out_pods_are_deleted_and_a_node_is_d
     first, address = outputs["digest"], outputs["scoring_uri"]
     name = kubectl("get", "deployment", "-o", "jsonpath={.items[0].metadata.name}").stdout
     port, told = free_port(), []
-    forwarded = Load(f"http://127.0.0.1:{port}{urlsplit(address).path}", INSTANCES, kept=2, fresh=1)
+    forwarded = Load(f"http://127.0.0.1:{port}{urlsplit(address).path}", INSTANCES, kept=2, fresh=1, pause=1)
     there = Access(Cluster(namespace=NAMESPACE))
     with forwarding(there, name, port, told.append), forwarded, Load(address, INSTANCES) as load:
         load.more(20)
@@ -140,7 +140,7 @@ def test_no_request_fails_while_models_roll_out_pods_are_deleted_and_a_node_is_d
         until(lambda: evicted(before[1]), 120)
         until(lambda: not set(before) & set(pods()) and ready() == 2, 120)
         load.more(60)
-        forwarded.more(10)
+        forwarded.more(5)
     assert (load.failures, forwarded.failures) == ([], [])
     assert load.digests() == forwarded.digests() == {first, second}
 
