@@ -9,7 +9,7 @@ from tests.lifecycle.kubernetes_runs import CLUSTER, access, left, needs_cluster
 from tests.lifecycle.sample_runs import events, request
 from tests.waiting import until
 
-from trainstack.errors import RunFailedError, TrainstackError
+from trainstack.errors import TrainstackError
 from trainstack.lifecycle.compute import ComputeSpec
 from trainstack.lifecycle.environments import environment
 from trainstack.lifecycle.runs import stray_collection, submission
@@ -123,29 +123,3 @@ def test_one_that_is_destroyed_while_nobody_drives_it_leaves_nothing_and_keeps_w
     stray_collection.leave(workspace, BY_MPI, pytest.fail)
     assert ended(run)
     assert saved(run, 1) >= 3
-
-
-def test_hand_timeout(started):
-    run = started(3000, timeout=25)
-    with pytest.raises(RunFailedError) as caught:
-        submission.follow(run)
-    print(caught.value)
-    assert ended(run)
-
-
-def test_hand_completes_after_kill(started):
-    run = started(200)
-    working(run)
-    os.kill(run.read().supervisor, signal.SIGKILL)
-    until(lambda: run.read().status is Status.INTERRUPTED)
-    started(200)
-    assert submission.follow(run).status is Status.COMPLETED
-    assert ended(run)
-
-
-def test_hand_stop_while_starting(started):
-    run = started(3000)
-    until(lambda: left(run, engine="mpijob"), SECONDS)
-    assert submission.stop(run, "changed my mind").status is Status.CANCELED
-    until(lambda: not run.driven(), SECONDS)
-    assert not left(run, engine="mpijob")

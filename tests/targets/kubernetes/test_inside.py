@@ -2,6 +2,7 @@
 
 import io
 import json
+import signal
 import subprocess
 import sys
 import tarfile
@@ -74,7 +75,11 @@ def test_an_archive_is_unpacked_though_nobody_closes_the_stream(tmp_path):
 
 
 def test_a_courier_stays_until_all_is_home_or_nobody_has_come_for_long(tmp_path):
-    process = subprocess.Popen([sys.executable, "-c", script("stay"), tmp_path, "60"])
+    written = tmp_path / "written"
+    handed = written / ".outbound" / "given.json"
+    handed.parent.mkdir(parents=True)
+    handed.touch()
+    process = subprocess.Popen([sys.executable, "-c", script("stay"), tmp_path, "60", written])
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(0.5)
     process.terminate()
@@ -83,4 +88,13 @@ def test_a_courier_stays_until_all_is_home_or_nobody_has_come_for_long(tmp_path)
     (tmp_path / "home").touch()
     assert process.wait(20) == 0
     (tmp_path / "home").unlink()
-    assert subprocess.run([sys.executable, "-c", script("stay"), tmp_path, "0.2"], check=False).returncode == 3
+    alone = [sys.executable, "-c", script("stay"), tmp_path, "0.2", written]
+    assert subprocess.run(alone, check=False).returncode == 3
+    # One that was given nothing holds nothing: it ends when it is asked to.
+    handed.unlink()
+    process = subprocess.Popen([sys.executable, "-c", script("stay"), tmp_path, "60", written])
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(0.5)
+    process.terminate()
+    # Or it had not come to hear of it yet.
+    assert process.wait(20) in (143, -signal.SIGTERM)

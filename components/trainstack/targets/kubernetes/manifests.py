@@ -220,10 +220,10 @@ def _node(gang: GangSpec, cluster: Cluster) -> dict[str, Any]:
 
 
 def _courier(home: Home, gang: GangSpec, cluster: Cluster) -> dict[str, Any]:
-    own = [str(WRITTEN), str(on_store(home) / journal(gang.attempt, _OWN_NUMBER))] if cluster.store else []
+    own = [str(on_store(home) / journal(gang.attempt, _OWN_NUMBER))] if cluster.store else []
     return {
         **container(gang.runtime, labels.COURIER),
-        "args": ["-c", script("stay"), CONTROL, str(KEEP_SECONDS), *own],
+        "args": ["-c", script("stay"), CONTROL, str(KEEP_SECONDS), str(WRITTEN), *own],
         "resources": COURIER_RESOURCES,
         "volumeMounts": [
             {"name": "given", "mountPath": str(GIVEN)},

@@ -63,10 +63,11 @@ def remove(access: Access, selector: str) -> int:
     with access.errors("removing what runs have left"):
         began, grace = time.monotonic(), 1
         given: dict[str, Any] = {"label_selector": selector, "_request_timeout": ANSWER_SECONDS}
+        # Before what has made them: a pod that has begun to end with all of its grace period does not end sooner.
+        access.core.delete_collection_namespaced_pod(access.namespace, grace_period_seconds=grace, **given)
         if access.cluster.engine == "mpijob":
             mpijob.delete(access, selector)
         access.batch.delete_collection_namespaced_job(access.namespace, propagation_policy="Background", **given)
-        access.core.delete_collection_namespaced_pod(access.namespace, grace_period_seconds=grace, **given)
         for thing in found:
             if thing.kind == "service":
                 _delete_service(access, thing.name)

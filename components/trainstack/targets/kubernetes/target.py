@@ -255,8 +255,12 @@ def _handing(pods: Pods) -> str:
 
 def _all(waiting: Callable[[str], None], reason: Callable[[], str], calls: Sequence[Callable[[], Any]]) -> None:
     """Do some things side by side, and go on looking whether anybody wants it all ended."""
-    with ThreadPoolExecutor(max_workers=WORKERS) as pool:
+    pool = ThreadPoolExecutor(max_workers=WORKERS)
+    try:
         startup.wait_for([pool.submit(call) for call in calls], lambda: waiting(reason()))
+    finally:
+        # Whoever wants it ended does not wait for what is under way: it breaks off with its pod.
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _attempt(home: Home, attempt: int) -> str:

@@ -1,9 +1,9 @@
 """First process of a courier: keeps the pod until everything is home.
 
-`stay.py FOLDER SECONDS [WRITTEN JOURNAL]`. It ends well when `home` appears in FOLDER, and gives up when nobody has
-touched `heard` there for SECONDS. Asked to end it stays as long as the cluster lets it: what a node saves in its grace
-period is yet to go. With JOURNAL, a file on a volume that outlives the pod: when nobody has listened for a while what
-the node writes to WRITTEN is kept there as well, from then on until all is home.
+`stay.py FOLDER SECONDS WRITTEN [JOURNAL]`. It ends well when `home` appears in FOLDER, and gives up when nobody has
+touched `heard` there for SECONDS. Asked to end it stays as long as the cluster lets it, once WRITTEN was handed over:
+what a node saves in its grace period is yet to go. With JOURNAL, a file on a volume that outlives the pod: when nobody
+has listened for a while what the node writes to WRITTEN is kept there as well, from then on until all is home.
 """
 
 import contextlib
@@ -21,8 +21,8 @@ _AGAIN_SECONDS = 10.0
 class Journal:
     """What keeps a journal, begun when it is needed, and again when it fails."""
 
-    def __init__(self, written: str = "", path: str = "") -> None:
-        """Keep it in `path`; nowhere when left out."""
+    def __init__(self, written: str, path: str = "") -> None:
+        """Keep what is in `written` in `path`; nowhere when left out."""
         self.written, self.path = written, path
         self.process: subprocess.Popen[bytes] | None = None
         self.not_before = 0.0
@@ -59,9 +59,7 @@ class Journal:
 
     def begun(self) -> bool:
         """Whether something has been written since everything was handed over, of which the last is a list."""
-        try:
-            handed = Path(self.written, ".outbound", "given.json").stat().st_ctime_ns
-        except OSError:
+        if (handed := handed_over(self.written)) is None:
             return False
         for folder, _, names in os.walk(self.written):
             for name in names:
@@ -73,11 +71,20 @@ class Journal:
         return False
 
 
+def handed_over(written: str) -> "int | None":
+    """When all was handed over that a node goes on writing; none before."""
+    try:
+        return Path(written, ".outbound", "given.json").stat().st_ctime_ns
+    except OSError:
+        return None
+
+
 def main() -> int:
     """Wait; gives the exit code."""
     folder, seconds = sys.argv[1], float(sys.argv[2])
     journal = Journal(*sys.argv[3:])
-    signal.signal(signal.SIGTERM, lambda _number, _frame: None)
+    asked: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _frame: asked.append(number))
     seen, since = None, time.monotonic()
     while not os.path.exists(os.path.join(folder, "home")):  # noqa: PTH110, PTH118
         try:
@@ -86,6 +93,8 @@ def main() -> int:
             now = None
         if now != seen:
             seen, since = now, time.monotonic()
+        if asked and handed_over(journal.written) is None:
+            return 128 + asked[0]
         if time.monotonic() - since > seconds:
             print("trainstack: nobody came for what this pod holds", file=sys.stderr, flush=True)
             return 3
