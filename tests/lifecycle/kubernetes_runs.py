@@ -13,7 +13,7 @@ from trainstack.targets.kubernetes.access import Access
 from trainstack.targets.kubernetes.cluster import Cluster
 from trainstack.targets.kubernetes.removal import everything
 
-CLUSTER = Cluster(namespace="trainstack-tests", pending_deadline=120)
+CLUSTER = Cluster(namespace="trainstack-tests", pending_deadline=240)
 _ACCESS = Access(CLUSTER)
 
 

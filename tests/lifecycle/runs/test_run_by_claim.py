@@ -21,8 +21,8 @@ from trainstack.lifecycle.runs.run import Status
 from trainstack.targets.inbound import Inbound
 
 NAME = "trainstack-tests-store"
-SECONDS = 150.0
-pytestmark = [needs_cluster, pytest.mark.timeout(300)]
+SECONDS = 300.0
+pytestmark = [needs_cluster, pytest.mark.timeout(900)]
 
 
 def by_claim(name=NAME, **changes):

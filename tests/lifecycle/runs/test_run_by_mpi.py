@@ -23,7 +23,7 @@ BY_MPI = ComputeSpec(
     vm_size="STANDARD_D1_V2",
     max_nodes=2,
 )
-SECONDS = 150.0
+SECONDS = 300.0
 SCRIPT = """
 import os, pathlib, sys, time
 rank, last = os.environ["HOROVOD_RANK"], int(sys.argv[2])
