@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from trainstack.components.kubernetes_args import KubernetesArgs, KubernetesClaim, KubernetesVolume
     from trainstack.components.model import Model, ModelArgs, ResourceConfiguration
     from trainstack.components.sweep import Parameter, Sweep, SweepArgs, choice, integer, log_uniform, uniform
+    from trainstack.components.tracking_args import ClusterTracking
     from trainstack.components.training_run import TrainingRun, TrainingRunArgs
     from trainstack.components.web_service import KubernetesServiceArgs, WebService, WebServiceArgs
     from trainstack.components.workspace import Registry, Workspace, WorkspaceArgs
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from trainstack.notebook.history import History
 
 __all__ = [
+    "ClusterTracking",
     "Compute",
     "ComputeArgs",
     "Dataset",
@@ -64,6 +66,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ClusterTracking": "components.tracking_args",
     "Compute": "components.compute",
     "ComputeArgs": "components.compute",
     "Dataset": "components.dataset",

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import re
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import is_dataclass
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import pulumi
-from pydantic import ValidationError
 
 from trainstack.components import cluster_namespace, kubernetes_objects
 from trainstack.components.base import program_errors
+from trainstack.components.cluster_place import check_plain, check_variables, encoded, place
 from trainstack.components.kubernetes_args import KubernetesArgs, KubernetesVolume
 from trainstack.errors import InvalidInputError
 from trainstack.targets.kubernetes import claims, labels, placement
@@ -21,8 +19,6 @@ from trainstack.targets.kubernetes.placement import NewClaim, Wanted
 
 if TYPE_CHECKING:
     from trainstack.components.compute import ComputeArgs
-
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class ClusterCompute:
@@ -60,10 +56,10 @@ class ClusterCompute:
             self.connection = None
             if args.target != "kubernetes":
                 return
-            self.connection = kubernetes_objects.connection(name, cluster.context, parent)
-            held = cluster_namespace.declare(name, cluster, self.connection, parent)
+            keep = {called for called, (_, each) in volumes.items() if each.keep}
+            self.connection = kubernetes_objects.connection(name, cluster.context, parent, adopts=bool(keep))
+            held = cluster_namespace.declare(name, cluster, self.connection, parent, keep=bool(keep))
         self.objects += [held] if held is not None else []
-        keep = {called for called, (_, each) in volumes.items() if each.keep}
         for thing in placement.objects(
             title, cluster.namespace, pulumi.get_stack(), _wanted(title, asked, volumes, login)
         ):
@@ -75,30 +71,6 @@ class ClusterCompute:
                 f"{name}{called.removeprefix(title)}", thing, cluster.context, self.connection, opts
             )
             self.objects.append(made)
-
-
-def check_plain(value: Any, where: str, but: Collection[str] = ()) -> None:
-    """Refuse outputs: what is declared depends on these values, and preview must know them.
-
-    Args:
-        value: Arguments: dataclasses, mappings and lists.
-        where: Their name, for the error.
-        but: Names of those whose values may be outputs.
-
-    Raises:
-        InvalidInputError: One is an output; says which.
-    """
-    if isinstance(value, pulumi.Output):
-        raise InvalidInputError(f"{where} is an output, known only later: give a plain value", field=where)
-    if is_dataclass(value):
-        value = vars(value)
-    if isinstance(value, Mapping):
-        for key, item in cast("Mapping[str, Any]", value).items():
-            if key not in but:
-                check_plain(item, f"{where}.{key}")
-    elif isinstance(value, list | tuple):
-        for number, item in enumerate(cast("Sequence[Any]", value)):
-            check_plain(item, f"{where}[{number}]")
 
 
 def _volumes(title: str, asked: KubernetesArgs) -> dict[str, tuple[str, KubernetesVolume]]:
@@ -122,9 +94,7 @@ def _check(
     if asked.engine == "mpijob" and (asked.settings or asked.secret_settings):
         # What sshd starts has none of its container's variables.
         raise InvalidInputError("kubernetes: settings do not reach runs of engine 'mpijob': give them to the runs")
-    for variable in (*asked.settings, *asked.secret_settings):
-        if not _VARIABLE.fullmatch(variable):
-            raise InvalidInputError(f"kubernetes: setting {variable!r} is no name of an environment variable")
+    check_variables((*asked.settings, *asked.secret_settings))
     for what, volume in volumes.values():
         if (volume.name is None) == (volume.size_gib is None):
             raise InvalidInputError(
@@ -143,35 +113,22 @@ def _check(
 
 def _cluster(title: str, asked: KubernetesArgs, *, has_login: bool) -> Cluster:
     """The cluster as runs and services know it: with the names of what is declared there."""
-    own = [placement.pull_secret(title)] if has_login else []
-    try:
-        return Cluster.model_validate(
-            {
-                "context": asked.context,
-                "namespace": asked.namespace,
-                "create_namespace": asked.create_namespace,
-                "service_account": asked.service_account or title,
-                "pull_secrets": [*asked.pull_secrets, *own],
-                "settings": [placement.settings(title)] if asked.settings else [],
-                "secret_settings": [placement.settings(title)] if asked.secret_settings else [],
-                "store": _claim_name(title, asked.store.name, "store") if asked.store else None,
-                "claims": [
-                    {"name": _claim_name(title, each.name, each.path), "path": each.path, "read_only": each.read_only}
-                    for each in asked.claims
-                ],
-                "declared_as": title,
-                "quota": {key: str(text) for key, text in asked.quota.items()},
-                "engine": asked.engine,
-                "queue": asked.queue,
-                "node_selector": dict(asked.node_selector),
-                "tolerations": [dict(each) for each in asked.tolerations],
-                "pending_deadline": asked.pending_deadline,
-            }
-        )
-    except ValidationError as exc:
-        problem = exc.errors()[0]
-        where = ".".join(map(str, problem["loc"]))
-        raise InvalidInputError(f"kubernetes: {where}: {problem['msg']}", field=where) from exc
+    return place(
+        title,
+        asked,
+        has_login=has_login,
+        settings=[placement.settings(title)] if asked.settings else [],
+        secret_settings=[placement.settings(title)] if asked.secret_settings else [],
+        store=_claim_name(title, asked.store.name, "store") if asked.store else None,
+        claims=[
+            {"name": _claim_name(title, each.name, each.path), "path": each.path, "read_only": each.read_only}
+            for each in asked.claims
+        ],
+        declared_as=title,
+        quota={key: str(text) for key, text in asked.quota.items()},
+        engine=asked.engine,
+        queue=asked.queue,
+    )
 
 
 def _wanted(
@@ -185,7 +142,7 @@ def _wanted(
         quota={key: str(text) for key, text in asked.quota.items()},
         pull_login=login,
         settings=asked.settings,
-        secret_settings={key: _encoded(text) for key, text in asked.secret_settings.items()},
+        secret_settings=encoded(asked.secret_settings),
         claims=[
             NewClaim(
                 name=called,
@@ -201,7 +158,3 @@ def _wanted(
 
 def _claim_name(title: str, name: str | None, path: str) -> str:
     return name or f"{title}-{re.sub(r'[^a-z0-9]+', '-', path.lower()).strip('-')}"
-
-
-def _encoded(text: pulumi.Input[str]) -> pulumi.Output[str]:
-    return pulumi.Output.secret(text).apply(lambda value: base64.b64encode(value.encode()).decode())

@@ -24,7 +24,12 @@ class _Hold(LifecycleResource, module="trainstack", name="NamespaceHold"):
 
 
 def declare(
-    name: str, cluster: Cluster, connection: pulumi.ProviderResource | None, parent: pulumi.Resource
+    name: str,
+    cluster: Cluster,
+    connection: pulumi.ProviderResource | None,
+    parent: pulumi.Resource,
+    *,
+    keep: bool = False,
 ) -> pulumi.Resource | None:
     """Declare the namespace where there is none, or where this component has made the one there is.
 
@@ -35,6 +40,7 @@ def declare(
         cluster: Which cluster and namespace.
         connection: What leads there.
         parent: The component.
+        keep: Whether a destroy leaves it there, for what it leaves in it.
 
     Returns:
         What all that is put into it depends on; none when it was found.
@@ -57,9 +63,9 @@ def declare(
         namespace.rendered(cluster.namespace, made_by),
         cluster.context,
         connection,
-        pulumi.ResourceOptions(parent=parent),
+        pulumi.ResourceOptions(parent=parent, retain_on_delete=keep),
     )
     props = {"namespace": cluster.namespace, "context": cluster.context or ""}
-    held = pulumi.ResourceOptions(parent=parent, depends_on=[made])
+    held = pulumi.ResourceOptions(parent=parent, depends_on=[made], retain_on_delete=keep)
     places[place] = hold = _Hold(NamespaceHoldHandle(), name, props, held)
     return hold

@@ -25,18 +25,22 @@ class _Applied(LifecycleResource, module="trainstack", name="KubectlObject"):
     """An object that kubectl applies."""
 
 
-def connection(name: str, context: pulumi.Input[str] | None, parent: pulumi.Resource) -> pulumi.ProviderResource | None:
+def connection(
+    name: str, context: pulumi.Input[str] | None, parent: pulumi.Resource, *, adopts: bool = False
+) -> pulumi.ProviderResource | None:
     """The provider that leads to a cluster; none where kubectl does.
 
     Args:
         name: Its name.
         context: Context of the kubeconfig; its current one when left out.
         parent: Whose child it is.
+        adopts: Whether what is there already under the same name is taken over: a claim that a destroy has kept.
     """
     if os.environ.get(SWITCH) == "kubectl":
         return None
     kubernetes: Any = importlib.import_module("pulumi_kubernetes")
-    return kubernetes.Provider(name, context=context, opts=pulumi.ResourceOptions(parent=parent))
+    found = {"upsert_existing_objects": True} if adopts else {}
+    return kubernetes.Provider(name, context=context, **found, opts=pulumi.ResourceOptions(parent=parent))
 
 
 def declare(

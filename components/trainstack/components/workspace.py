@@ -7,13 +7,16 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pulumi
 
 from trainstack.components.base import Component, LifecycleResource, absolute_path, portable_path, program_errors
 from trainstack.lifecycle.project import FOLDER, project_root
 from trainstack.provider.handles import WorkspaceHandle
+
+if TYPE_CHECKING:
+    from trainstack.components.tracking_args import ClusterTracking
 
 
 @dataclass(kw_only=True)
@@ -45,6 +48,7 @@ class WorkspaceArgs:
             runs.
         tracking_uri: The address of an MLflow server of yours that the history goes to; one of the workspace's own on
             127.0.0.1 when left out. Its login is taken from MLflow's own variables, such as MLFLOW_TRACKING_TOKEN.
+        tracking: An MLflow server of the workspace's own on a cluster, in place of the one on this machine.
     """
 
     root: pulumi.Input[str] | None = None
@@ -53,6 +57,7 @@ class WorkspaceArgs:
     base_image: pulumi.Input[str] | None = None
     object_store: pulumi.Input[str] | None = None
     tracking_uri: pulumi.Input[str] | None = None
+    tracking: ClusterTracking | None = None
 
 
 class _Resource(LifecycleResource, module="trainstack", name="Workspace"):
@@ -94,15 +99,21 @@ class Workspace(Component):
             inputs["quota_gib"] = args.quota_gib
         if args and args.tracking_uri is not None:
             inputs["tracking_uri"] = args.tracking_uri
+        self.images = _images(args or WorkspaceArgs())
+        self.registry_login = _login(args.registry if args else None)
+        server = None
+        if args and args.tracking is not None:
+            from trainstack.components.cluster_tracking import DeclaredTracking
+
+            server = DeclaredTracking(name, args.tracking, args, self.images, self.registry_login, self)
+            inputs["tracking"] = server.place
         self._resource = _Resource(WorkspaceHandle(), name, inputs, self._child_options())
         self.name = name
         # The resource's, not the argument's: what uses the root then waits for the folder.
         self.root = self._resource.root
         self.path = absolute_path(self.root)
-        self.tracking_uri = self._resource.tracking_address
+        self.tracking_uri = server.answering(self.root) if server else self._resource.tracking_address
         self.object_store = args.object_store if args else None
-        self.images = _images(args or WorkspaceArgs())
-        self.registry_login = _login(args.registry if args else None)
         self.register_outputs({"name": name, "root": self.root, "tracking_uri": self.tracking_uri})
 
     @classmethod

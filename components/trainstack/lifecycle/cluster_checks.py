@@ -32,19 +32,29 @@ def check_compute(spec: ComputeSpec) -> None:
     """
     if spec.target != "kubernetes":
         return
+    from trainstack.targets.kubernetes import claims
+
+    cluster = spec.kubernetes or Cluster()
+    check_namespace(cluster)
+    claims.check_found(cluster, spec.max_nodes, PATIENCE_SECONDS)
+    check_run(spec, 1)
+
+
+def check_namespace(cluster: Cluster) -> None:
+    """Ask the cluster for a namespace that is taken for there.
+
+    Raises:
+        InvalidInputError: It is missing and is not to be created.
+        TrainstackError: The cluster does not answer.
+    """
     from trainstack.targets.kubernetes import namespace
     from trainstack.targets.kubernetes.access import Access
 
-    cluster = spec.kubernetes or Cluster()
     if not cluster.create_namespace and namespace.look(Access(cluster), PATIENCE_SECONDS) is None:
         raise InvalidInputError(
             f"kubernetes: there is no {cluster.described}: have it created, or leave out create_namespace",
             field="namespace",
         )
-    from trainstack.targets.kubernetes import claims
-
-    claims.check_found(cluster, spec.max_nodes, PATIENCE_SECONDS)
-    check_run(spec, 1)
 
 
 def check_run(spec: ComputeSpec, node_count: int) -> None:

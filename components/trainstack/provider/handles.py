@@ -162,3 +162,15 @@ class NamespaceHoldHandle(Handle):
     """Names `NamespaceHoldProvider`."""
 
     provider = "namespace_hold:NamespaceHoldProvider"
+
+
+class TrackingImageHandle(Handle):
+    """Names `TrackingImageProvider`."""
+
+    provider = "tracking_image:TrackingImageProvider"
+
+
+class TrackingServerHandle(Handle):
+    """Names `TrackingServerProvider`."""
+
+    provider = "tracking_server:TrackingServerProvider"

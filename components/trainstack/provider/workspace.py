@@ -18,7 +18,7 @@ class WorkspaceProvider(LifecycleProvider):
     """A workspace's folder."""
 
     identity = ("name", "root")
-    content = ("quota_gib", "tracking_uri")
+    content = ("quota_gib", "tracking_uri", "tracking")
 
     def accept(self, news: Properties) -> Properties:
         """Check the name."""
@@ -66,7 +66,11 @@ class WorkspaceProvider(LifecycleProvider):
 
 
 def _with_history(workspace: Workspace, inputs: Properties) -> Properties:
-    return {**inputs, "tracking_address": history.declare(workspace, inputs.get("tracking_uri")).address}
+    place: Properties = inputs.get("tracking") or {}
+    # Behind an Ingress it is reached as any server with an address is.
+    uri = inputs.get("tracking_uri") or place.get("url")
+    server = history.ClusterServer(**place["server"]) if place and not uri else None
+    return {**inputs, "tracking_address": history.declare(workspace, uri, server).address}
 
 
 def _bytes(inputs: Properties) -> int | None:

@@ -19,7 +19,8 @@ from urllib.parse import urlsplit
 from trainstack.errors import InvalidInputError, TrainstackError
 
 _URL = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._/-]*)?")
-_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+"""Variables that name the server, the first that is set."""
 _SIGNED_FOR = timedelta(hours=1)
 _PATIENCE = {"max_retries": 3, "retry_timeout": timedelta(seconds=30)}
 _CONTENT = "content/sha256"
@@ -31,19 +32,44 @@ def checked_url(url: str) -> str:
     Raises:
         InvalidInputError: It has not, or its server is one that only this machine can reach.
     """
+    checked_form(url, "object_store")
+    check_endpoint(_endpoint(), f"object_store {url!r}")
+    return url
+
+
+def checked_form(url: str, field: str) -> str:
+    """Return the address of a folder of a bucket when it has the form of one.
+
+    Args:
+        url: The address.
+        field: What it is called, for the error.
+
+    Raises:
+        InvalidInputError: It has not.
+    """
     if not _URL.fullmatch(url):
         raise InvalidInputError(
-            f"object_store {url!r} is no address of a bucket: write s3://BUCKET or s3://BUCKET/FOLDER",
-            field="object_store",
+            f"{field} {url!r} is no address of a bucket: write s3://BUCKET or s3://BUCKET/FOLDER", field=field
         )
-    endpoint = _endpoint()
+    return url
+
+
+def check_endpoint(endpoint: str, what: str) -> None:
+    """Refuse a server that only this machine can reach.
+
+    Args:
+        endpoint: Its address; empty for Amazon's own.
+        what: What it is for, for the error.
+
+    Raises:
+        InvalidInputError: It is on the loopback.
+    """
     if (urlsplit(endpoint).hostname or "") in ("localhost", "127.0.0.1", "::1"):
         raise InvalidInputError(
-            f"object_store {url!r}: AWS_ENDPOINT_URL is {endpoint}, which pods cannot reach: name an address of the "
+            f"{what}: AWS_ENDPOINT_URL is {endpoint}, which pods cannot reach: name an address of the "
             "server that the cluster's network knows",
             field="object_store",
         )
-    return url
 
 
 class ObjectStore:
@@ -168,4 +194,4 @@ class ObjectStore:
 
 
 def _endpoint() -> str:
-    return next((found for name in _ENDPOINTS if (found := os.environ.get(name))), "")
+    return next((found for name in ENDPOINTS if (found := os.environ.get(name))), "")

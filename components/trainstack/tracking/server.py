@@ -77,12 +77,12 @@ class TrackingServer:
         """Let go of its connections."""
         self._client.close()
 
-    def healthy(self) -> bool:
-        """Whether it answers."""
+    def healthy(self, seconds: float = 2.0) -> bool:
+        """Whether it answers within so many seconds."""
         import httpx
 
         try:
-            return self._client.get(f"{self.uri}/health", timeout=2.0).is_success
+            return self._client.get(f"{self.uri}/health", timeout=seconds).is_success
         except httpx.HTTPError:
             return False
 

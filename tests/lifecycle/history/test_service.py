@@ -1,9 +1,14 @@
 """The embedded server is this workspace's own, and its database is whole, whatever was killed before."""
 
+import signal
+import threading
+
 import pytest
+from tests.waiting import until
 
 from trainstack.errors import TrainstackError
 from trainstack.lifecycle.history import database, service
+from trainstack.lifecycle.history.keeper import Keeper
 from trainstack.lifecycle.workspace import Workspace
 from trainstack.tracking.server import TrackingServer
 
@@ -34,3 +39,34 @@ def test_a_database_is_made_whole_or_not_at_all(tmp_path):
     assert made.read_bytes() == b"whole"
     database.ready(tmp_path / "second.db", environment, broken, {"PATH": "/usr/bin:/bin"})
     assert (tmp_path / "second.db").read_bytes() == b"whole"
+
+
+def test_a_server_on_a_cluster_is_at_the_workspaces_own_port_and_its_memory_is_not_ours_to_forget(tmp_path):
+    workspace = Workspace.create(tmp_path / "ws", "ws")
+    before = service.settings(workspace)
+    assert before.embedded
+    place = service.ClusterServer("prod", "history", "ws-tracking-shop-prod")
+    declared = service.declare(workspace, None, place)
+    assert (declared.cluster, declared.address) == (place, before.address)
+    assert service.settings(workspace) == declared
+    assert not declared.embedded
+    with pytest.raises(TrainstackError, match="on a server that others may use too"):
+        service.forget(workspace)
+    assert service.declare(workspace, None) == before
+
+
+def test_whoever_leads_to_a_cluster_that_is_not_there_says_why(tmp_path, monkeypatch):
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    workspace = Workspace.create(tmp_path / "ws", "ws")
+    service.declare(workspace, None, service.ClusterServer("", "history", "ws-tracking-shop-prod"))
+    keeper = Keeper(workspace)
+    keeping = threading.Thread(target=keeper.run)
+    keeping.start()
+    try:
+        said = until(lambda: it if "waiting" in (it := service.told(workspace)) else None, 60)
+        assert said.startswith(f"waiting for {service.settings(workspace).address}: kubernetes: ")
+        assert "cannot be used" in said
+        assert "set KUBECONFIG" in said
+    finally:
+        keeper.request_end(signal.SIGTERM, None)
+        keeping.join()

@@ -5,7 +5,8 @@ from tests.lifecycle.kubernetes_runs import needs_cluster, taken
 
 from trainstack.errors import InvalidInputError
 from trainstack.targets.kubernetes.cluster import Cluster
-from trainstack.targets.kubernetes.serving import IN_FLIGHT, INSTANCE, METRICS_PORT, MODEL, objects
+from trainstack.targets.kubernetes.labels import INSTANCE
+from trainstack.targets.kubernetes.serving import IN_FLIGHT, METRICS_PORT, MODEL, objects
 from trainstack.targets.kubernetes.serving_spec import ServingSpec, checked
 
 CONTAINER = {

@@ -1,7 +1,8 @@
 """The process that keeps a workspace's history: it runs the embedded MLflow server and tells it what runs say.
 
-Started by `service` as nobody's child. Whatever ends it, nothing is lost: the run directories are the truth, what is
-still to be told lies in `queue/` and `telling/`, and telling something twice changes nothing.
+To a server on a cluster it leads a port of this machine instead. Started by `service` as nobody's child. Whatever ends
+it, nothing is lost: the run directories are the truth, what is still to be told lies in `queue/` and `telling/`, and
+telling something twice changes nothing.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import time
 import traceback
 from pathlib import Path
 from types import FrameType
+from typing import Protocol
 
 from trainstack.errors import TrainstackError
 from trainstack.lifecycle.exclusion import alone_soon
@@ -27,6 +29,30 @@ from trainstack.tracking.server import TrackingServer
 
 TICK = 1.0
 _BACKOFF_SECONDS = 60.0
+# Somebody waits for a pod that is replaced, or for the first one.
+_CLUSTER_BACKOFF_SECONDS = 8.0
+
+
+class Server(Protocol):
+    """A server that the keeper has at the workspace's port."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether it is there."""
+        ...
+
+    @property
+    def said(self) -> str:
+        """Why it does not answer, where that is known."""
+        ...
+
+    def start(self) -> None:
+        """Have it there."""
+        ...
+
+    def end(self) -> None:
+        """End it."""
+        ...
 
 
 class Keeper:
@@ -35,9 +61,10 @@ class Keeper:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._ended = threading.Event()
-        self._process: MlflowProcess | None = None
+        self._process: Server | None = None
         self._mirror: Mirror | None = None
         self._failures = 0
+        self._backoff = _BACKOFF_SECONDS
 
     def run(self) -> None:
         """Work until the end."""
@@ -51,7 +78,7 @@ class Keeper:
                 except Exception as exc:  # noqa: BLE001 (one run that cannot be told must not end the server)
                     traceback.print_exc()
                     self._failed(f"{type(exc).__name__}: {exc}; the trace is in log.txt")
-                self._ended.wait(min(TICK * 2**self._failures, _BACKOFF_SECONDS))
+                self._ended.wait(min(TICK * 2**self._failures, self._backoff))
         finally:
             if self._process is not None:
                 self._process.end()
@@ -70,7 +97,7 @@ class Keeper:
         settings = service.settings(self._workspace)
         if not settings.tracking_uri:
             if self._process is None:
-                self._process = MlflowProcess(self._workspace, self.say, self._ended.is_set)
+                self._process = self._server(settings)
             # A server that was killed comes again; its database holds what it had acknowledged.
             if not self._process.alive:
                 self._mirror = None
@@ -80,12 +107,21 @@ class Keeper:
             return
         if self._mirror is None:
             server = TrackingServer(settings.address)
-            if not server.healthy():
-                raise TrainstackError(f"waiting for {settings.address}")
-            artifacts = None if settings.tracking_uri else self._workspace.history / "artifacts"
+            if not server.healthy(settings.patience):
+                why = f": {self._process.said}" if self._process and self._process.said else ""
+                raise TrainstackError(f"waiting for {settings.address}{why}")
+            artifacts = self._workspace.history / "artifacts" if settings.embedded else None
             self._mirror = Mirror(self._workspace, server, artifacts)
             self.say(service.SERVING)
         self._mirror.turn()
+
+    def _server(self, settings: service.Settings) -> Server:
+        if settings.cluster is None:
+            return MlflowProcess(self._workspace, self.say, self._ended.is_set)
+        from trainstack.lifecycle.history.forwarded_server import ForwardedServer
+
+        self._backoff = _CLUSTER_BACKOFF_SECONDS
+        return ForwardedServer(self._workspace, settings.cluster)
 
     def _failed(self, reason: str) -> None:
         self._failures = min(self._failures + 1, 6)

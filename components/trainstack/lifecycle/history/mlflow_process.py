@@ -15,6 +15,7 @@ from trainstack.errors import TrainstackError
 from trainstack.lifecycle.environments import environment
 from trainstack.lifecycle.history import database, service
 from trainstack.lifecycle.workspace import Workspace
+from trainstack.tracking import mlflow_server
 from trainstack.tracking.server import TrackingServer
 
 ENVIRONMENT = "mlflow-3"
@@ -39,6 +40,11 @@ class MlflowProcess:
         """Whether the process is there."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def said(self) -> str:
+        """Nothing: what it says is in the keeper's log."""
+        return ""
+
     def start(self) -> None:
         """Build the environment where it is missing, start the server and wait until it answers.
 
@@ -47,34 +53,26 @@ class MlflowProcess:
         """
         spec = environment.get_curated(ENVIRONMENT)
         built = environment.build(spec, environment.lock(spec), lambda line: self._say(f"MLflow: {line}"))
-        settings, listening = self._listen()
+        # It goes on listening: between two servers the port is nobody else's.
+        self._socket = self._socket or service.listen(self._workspace)
         self._say("MLflow is starting")
         folder = self._workspace.history
-        store = f"sqlite:///{folder / database.NAME}"
-        variables = {name: os.environ[name] for name in _KEPT if name in os.environ} | {
-            "_MLFLOW_SERVER_FILE_STORE": store,
-            "_MLFLOW_SERVER_REGISTRY_STORE": store,
-            "_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/",
-            "_MLFLOW_SERVER_ARTIFACT_DESTINATION": (folder / "artifacts").as_uri(),
-            "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
-            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-            "MLFLOW_DISABLE_TELEMETRY": "true",
-            "PYTHONNOUSERSITE": "1",
-            "PYTHONUNBUFFERED": "1",
-        }
+        kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        stores = mlflow_server.stores(f"sqlite:///{folder / database.NAME}")
+        variables = kept | stores | mlflow_server.variables((folder / "artifacts").as_uri())
         (folder / "artifacts").mkdir(parents=True, exist_ok=True)
         python = [sys.executable, "-I", "-S", str(_TETHER), str(os.getpid()), str(built.python)]
         database.ready(folder / database.NAME, built.folder, python, variables)
-        command = [*python, "-m", "uvicorn", "--fd", str(listening), "--log-level", "warning"]
+        command = [*python, "-m", "uvicorn", "--fd", str(self._socket.fileno()), "--log-level", "warning"]
         # Standard output is the keeper's: history/log.txt.
         self._process = subprocess.Popen(
             [*command, "mlflow.server.fastapi_app:app"],
             stdin=subprocess.DEVNULL,
             cwd=folder,
             env=variables,
-            pass_fds=[listening],
+            pass_fds=[self._socket.fileno()],
         )
-        self._wait(settings.address)
+        self._wait(service.settings(self._workspace).address)
 
     def end(self) -> None:
         """End the server, gently at first."""
@@ -86,17 +84,6 @@ class MlflowProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-
-    def _listen(self) -> tuple[service.Settings, int]:
-        """Listen where the server is to be, unless that is done: between two servers the port is nobody else's."""
-        settings = service.settings(self._workspace)
-        if self._socket is None:
-            try:
-                self._socket = service.listening(settings.port)
-            except OSError:
-                settings = service.moved(self._workspace, service.free_port())
-                return self._listen()
-        return settings, self._socket.fileno()
 
     def _wait(self, address: str) -> None:
         server = TrackingServer(address)

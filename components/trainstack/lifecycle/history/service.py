@@ -1,8 +1,9 @@
 """The tracking server of a workspace, as everybody else sees it: where it is, that it is wanted, that it is to end.
 
 One process a workspace, the keeper (`keeper.py`), runs the embedded server and tells it what the run directories hold.
-It holds `history/lock` for as long as it lives, so "is it there?" never rests on a process id. With the address of a
-user's own server it only does the telling. Runs never wait for it: what it still has to be told lies in `queue/`.
+It holds `history/lock` for as long as it lives, so "is it there?" never rests on a process id. To a server on a cluster
+it leads a port; with the address of a user's own server it only does the telling. Runs never wait for it: what it still
+has to be told lies in `queue/`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 
 from trainstack.errors import TrainstackError
 from trainstack.lifecycle import detached
@@ -40,21 +41,48 @@ _COME_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
+class ClusterServer:
+    """A workspace's own server on a cluster.
+
+    Attributes:
+        context: Context of the kubeconfig; empty for its current one.
+        namespace: Its namespace.
+        name: What its objects are called.
+    """
+
+    context: str
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True)
 class Settings:
     """Where a workspace's server is.
 
     Attributes:
-        tracking_uri: The address of a user's own server; empty for the embedded one.
-        port: The embedded one's port on 127.0.0.1.
+        tracking_uri: The address of a server that is reached as it is; empty otherwise.
+        port: The port on 127.0.0.1 of the embedded one, or of the one on a cluster.
+        cluster: The server on a cluster that the port leads to; none for the embedded one.
     """
 
     tracking_uri: str
     port: int
+    cluster: ClusterServer | None = None
 
     @property
     def address(self) -> str:
         """Where scripts, notebooks and browsers reach it."""
         return self.tracking_uri or f"http://127.0.0.1:{self.port}"
+
+    @property
+    def patience(self) -> float:
+        """Seconds in which it answers that it is well: the way through an API server is longer."""
+        return 2.0 if self.cluster is None else 10.0
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the keeper runs it."""
+        return not self.tracking_uri and self.cluster is None
 
 
 def settings(workspace: Workspace) -> Settings:
@@ -67,25 +95,25 @@ def settings(workspace: Workspace) -> Settings:
         return _write(workspace, Settings("", free_port()))
 
 
-def declare(workspace: Workspace, tracking_uri: str | None) -> Settings:
-    """Say where the history is kept: at a user's address, or embedded.
+def declare(workspace: Workspace, tracking_uri: str | None, cluster: ClusterServer | None = None) -> Settings:
+    """Say where the history is kept: at an address, on a cluster, or embedded.
 
-    A keeper that serves another address is ended; the next run starts one for the new address.
+    A keeper that serves another one is ended; the next run starts one for the new one.
 
     Raises:
         InvalidInputError: The address cannot be one.
     """
     before = settings(workspace)
     wanted = checked_address(tracking_uri) if tracking_uri else ""
-    if wanted == before.tracking_uri:
+    if (wanted, cluster) == (before.tracking_uri, before.cluster):
         return before
     stop(workspace)
-    return _write(workspace, Settings(wanted, before.port))
+    return _write(workspace, Settings(wanted, before.port, cluster))
 
 
 def moved(workspace: Workspace, port: int) -> Settings:
     """Keep another port, where somebody else has taken the one before."""
-    return _write(workspace, Settings(settings(workspace).tracking_uri, port))
+    return _write(workspace, replace(settings(workspace), port=port))
 
 
 def running(workspace: Workspace) -> bool:
@@ -118,12 +146,12 @@ def ensure(workspace: Workspace, progress: Callable[[str], None] = lambda _: Non
     deadline = time.monotonic() + _START_SECONDS
     begun = time.monotonic()
     while time.monotonic() < deadline:
-        where = settings(workspace).address
-        server = TrackingServer(where)
+        there = settings(workspace)
+        server = TrackingServer(there.address)
         try:
             # While no keeper says that it serves, the port may be another workspace's.
-            if running(workspace) and told(workspace) == SERVING and server.healthy():
-                return where
+            if running(workspace) and told(workspace) == SERVING and server.healthy(there.patience):
+                return there.address
         finally:
             server.close()
         if not running(workspace) and time.monotonic() - begun > _COME_SECONDS:
@@ -162,8 +190,10 @@ def forget(workspace: Workspace) -> None:
     Raises:
         TrainstackError: It is running, or the history is kept elsewhere.
     """
-    if settings(workspace).tracking_uri:
-        raise TrainstackError("the history is on a server of yours: delete the experiment there, and it comes anew")
+    if not settings(workspace).embedded:
+        raise TrainstackError(
+            "the history is on a server that others may use too: delete the experiment there, and it comes anew"
+        )
     with alone_at_once(workspace.history / "lock") as mine:
         if not mine:
             raise TrainstackError("the tracking server is running: stop it with `trainstack ui --stop`")
@@ -217,13 +247,27 @@ def listening(port: int) -> socket.socket:
     return found
 
 
+def listen(workspace: Workspace) -> socket.socket:
+    """Listen where the server is to be: at its port, or at another from now on where somebody has taken that.
+
+    Raises:
+        TrainstackError: No port is free.
+    """
+    while True:
+        try:
+            return listening(settings(workspace).port)
+        except OSError:
+            moved(workspace, free_port())
+
+
 def _settings(workspace: Workspace) -> Settings:
     found = read_json(workspace.history / "settings.json")
-    return Settings(str(found.get("tracking_uri", "")), int(found["port"]))
+    cluster = ClusterServer(**found["cluster"]) if found.get("cluster") else None
+    return Settings(str(found.get("tracking_uri", "")), int(found["port"]), cluster)
 
 
 def _write(workspace: Workspace, found: Settings) -> Settings:
-    write_json(workspace.history / "settings.json", {"tracking_uri": found.tracking_uri, "port": found.port})
+    write_json(workspace.history / "settings.json", asdict(found))
     return found
 
 

@@ -20,8 +20,9 @@ from typing import Any
 from trainstack.errors import InvalidInputError, TrainstackError
 from trainstack.targets.kubernetes.access import ANSWER_SECONDS, Access
 from trainstack.targets.kubernetes.exec import hang_up, web_socket
+from trainstack.targets.kubernetes.labels import INSTANCE
 from trainstack.targets.kubernetes.objects import parts
-from trainstack.targets.kubernetes.serving import INSTANCE, PORT
+from trainstack.targets.kubernetes.serving import PORT
 
 _DATA, _ERROR = 0, 1
 _PIECE = 1 << 16
@@ -44,17 +45,8 @@ def forwarding(access: Access, name: str, port: int, said: Callable[[str], None]
         TrainstackError: The cluster does not answer, or no pod is ready.
     """
     _ready(access, name)
-    turn = itertools.count()
-
-    class Connection(socketserver.BaseRequestHandler):
-        def handle(self) -> None:
-            try:
-                _lead(_connected(access, name, next(turn)), self.request, said)
-            except TrainstackError as exc:
-                said(str(exc))
-
     try:
-        server = _Server(("127.0.0.1", port), Connection)
+        listening = socket.create_server(("127.0.0.1", port))
     except OSError as exc:
         if exc.errno == errno.EADDRINUSE:
             raise InvalidInputError(f"port {port} is taken: choose another with --port", field="port") from exc
@@ -62,23 +54,55 @@ def forwarding(access: Access, name: str, port: int, said: Callable[[str], None]
         raise InvalidInputError(
             f"port {port} cannot be had ({reason}): choose another with --port", field="port"
         ) from exc
-    with server:
-        threading.Thread(target=server.serve_forever, daemon=True, name="forward").start()
-        try:
-            yield
-        finally:
-            server.shutdown()
+    forward = Forward(access, name, PORT, listening, said)
+    try:
+        yield
+    finally:
+        forward.close()
+
+
+class Forward:
+    """Leads the connections to a port of this machine to the pods of a Deployment, until it is closed."""
+
+    def __init__(
+        self, access: Access, name: str, pod_port: int, listening: socket.socket, said: Callable[[str], None]
+    ) -> None:
+        """Begin; pods may come and go.
+
+        Args:
+            access: The cluster.
+            name: What the Deployment is called.
+            pod_port: The pods' port.
+            listening: The port of this machine, listened to; closed with this.
+            said: Told when a connection cannot be led there.
+        """
+        turn = itertools.count()
+
+        class Connection(socketserver.BaseRequestHandler):
+            def handle(self) -> None:
+                try:
+                    _lead(_connected(access, name, pod_port, next(turn)), self.request, said)
+                except TrainstackError as exc:
+                    said(str(exc))
+
+        self._server = _Server(listening.getsockname(), Connection, bind_and_activate=False)
+        self._server.socket.close()
+        self._server.socket = listening
+        threading.Thread(target=self._server.serve_forever, daemon=True, name="forward").start()
+
+    def close(self) -> None:
+        """Lead nobody there any more."""
+        self._server.shutdown()
+        self._server.server_close()
 
 
 class _Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
-    allow_reuse_address = True
-    request_queue_size = 64
 
 
 def _ready(access: Access, name: str) -> list[str]:
     """The names of the pods that are ready and stay, as far as is known."""
-    with access.errors("looking for the service's pods"):
+    with access.errors(f"looking for the pods of {name}"):
         answer = access.core.list_namespaced_pod(
             access.namespace,
             label_selector=f"{INSTANCE}={name}",
@@ -92,18 +116,18 @@ def _ready(access: Access, name: str) -> list[str]:
         and any(it["type"] == "Ready" and it["status"] == "True" for it in parts(pod, "status", "conditions"))
     ]
     if not found:
-        raise TrainstackError(f"service {name} has no pod that is ready in namespace {access.namespace}")
+        raise TrainstackError(f"{name} has no pod that is ready in namespace {access.namespace}")
     return found
 
 
-def _connected(access: Access, name: str, turn: int) -> Any:
+def _connected(access: Access, name: str, pod_port: int, turn: int) -> Any:
     """A web socket to one of the pods, each connection to the next."""
     attempt = 0
     while True:
         ready = _ready(access, name)
         pod = ready[(turn + attempt) % len(ready)]
         try:
-            return web_socket(access, "portforward", f"forwarding to pod {pod}", pod, ports=str(PORT))
+            return web_socket(access, "portforward", f"forwarding to pod {pod}", pod, ports=str(pod_port))
         except TrainstackError:
             # Nothing was sent yet, so nothing is lost by another try.
             attempt += 1

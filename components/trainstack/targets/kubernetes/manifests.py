@@ -249,6 +249,12 @@ def selected(cluster: Cluster) -> dict[str, Any]:
     return {"nodeSelector": dict(cluster.node_selector)} if cluster.node_selector else {}
 
 
+def placed(cluster: Cluster) -> dict[str, Any]:
+    """Which machines a pod may be on, and which of their taints it puts up with."""
+    tolerated = [each.model_dump(exclude_none=True) for each in cluster.tolerations]
+    return {**selected(cluster), **({"tolerations": tolerated} if tolerated else {})}
+
+
 def store_volume(cluster: Cluster) -> list[dict[str, Any]]:
     """The volume of a pod that has the claim that is a store."""
     return [{"name": "store", "persistentVolumeClaim": {"claimName": cluster.store}}] if cluster.store else []

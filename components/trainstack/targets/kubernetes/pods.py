@@ -107,9 +107,20 @@ def number(pod: dict[str, Any]) -> int | None:
 
 def state(pod: dict[str, Any], container: str) -> dict[str, Any]:
     """The state of a container as the cluster has it: one of `waiting`, `running`, `terminated`; empty before."""
+    return part(_status(pod, container), "state")
+
+
+def ended_container(pod: dict[str, Any], container: str) -> str:
+    """What tells the container that ended last from those before it; empty where none has."""
+    status = _status(pod, container)
+    ended = part(status, "state", "terminated") or part(status, "lastState", "terminated")
+    return str(ended.get("containerID") or "")
+
+
+def _status(pod: dict[str, Any], container: str) -> dict[str, Any]:
     for status in parts(pod, "status", "containerStatuses"):
         if status["name"] == container:
-            return part(status, "state")
+            return status
     return {}
 
 
@@ -127,6 +138,9 @@ def waits_for(pod: dict[str, Any], containers: Sequence[str] = (labels.NODE, lab
             reason, message = str(waiting.get("reason") or ""), _line(waiting.get("message"))
             if reason in ("ContainerCreating", "PodInitializing", ""):
                 return "its image is pulled", False
+            if reason == "CrashLoopBackOff" and (last := part(_status(pod, name), "lastState", "terminated")):
+                # It is started again and again: why it ended says more than for how long it rests.
+                return f"its container {name} {_ended(last)}", True
             return f"{reason}: {message}" if message else reason, reason in _HOPELESS
         if ended := found.get("terminated"):
             return f"its container {name} {_ended(ended)}", True
@@ -135,7 +149,7 @@ def waits_for(pod: dict[str, Any], containers: Sequence[str] = (labels.NODE, lab
     for condition in parts(status, "conditions"):
         if condition["type"] == "PodScheduled" and condition["status"] != "True":
             return f"{_line(condition.get('message')) or condition.get('reason') or 'not scheduled'}", False
-    return "it is being scheduled", False
+    return ("it starts" if status.get("phase") == "Running" else "it is being scheduled"), False
 
 
 def fate(pod: dict[str, Any] | None, *, gone: bool) -> str:

@@ -66,7 +66,7 @@ def job(home: Home, runtime: Runtime, cluster: Cluster) -> dict[str, Any]:
     spec = {
         "restartPolicy": "Never",
         **manifests.account(cluster),
-        **manifests.selected(cluster),
+        **manifests.placed(cluster),
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": 1,
         "securityContext": manifests.POD_RIGHTS,
@@ -78,7 +78,6 @@ def job(home: Home, runtime: Runtime, cluster: Cluster) -> dict[str, Any]:
                 "volumeMounts": manifests.store_mount(cluster),
             }
         ],
-        "tolerations": [each.model_dump(exclude_none=True) for each in cluster.tolerations],
         "volumes": manifests.store_volume(cluster),
     }
     return {

@@ -1,4 +1,4 @@
-"""How a declared service does on its cluster: whether its pods serve the model asked for, and what they wait for."""
+"""How a declared service does on its cluster: whether its pods are those asked for, and what they wait for."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from urllib.parse import urlsplit
 
 from trainstack.errors import TrainstackError
 from trainstack.targets.kubernetes.access import ANSWER_SECONDS, Access
+from trainstack.targets.kubernetes.labels import INSTANCE
 from trainstack.targets.kubernetes.objects import part, parts
-from trainstack.targets.kubernetes.pods import waits_for
+from trainstack.targets.kubernetes.pods import ended_container, waits_for
 from trainstack.targets.kubernetes.prerequisites import KSERVE
-from trainstack.targets.kubernetes.serving import INSTANCE, MODEL
+from trainstack.targets.kubernetes.serving import MODEL
 
 _ASKING = "asking for a service"
 _TICK = 1.0
@@ -27,9 +28,9 @@ class Served:
     """What a service's object says.
 
     Attributes:
-        digest: The digest of the model that its pods are to serve.
+        digest: What its pods are to be, by their annotation: the digest of the model that they are to serve.
         available: Whether a pod answers.
-        complete: Whether every pod serves that model and no older one is left.
+        complete: Whether every pod is that and no older one is left.
         url: Its own address, where it gives one.
     """
 
@@ -39,8 +40,13 @@ class Served:
     url: str = ""
 
 
-def deployment(access: Access, name: str) -> Served | None:
+def deployment(access: Access, name: str, mark: str = MODEL) -> Served | None:
     """Ask for a service's Deployment; none when there is none.
+
+    Args:
+        access: The cluster.
+        name: The Deployment.
+        mark: The annotation that says what its pods are to be.
 
     Raises:
         TrainstackError: The cluster does not answer.
@@ -54,7 +60,7 @@ def deployment(access: Access, name: str) -> Served | None:
     status, wanted = part(found, "status"), int(found["spec"].get("replicas") or 0)
     seen = int(status.get("observedGeneration") or 0) >= int(found["metadata"]["generation"])
     updated, all_, ready = (int(status.get(it) or 0) for it in ("updatedReplicas", "replicas", "availableReplicas"))
-    digest = str(part(found, "spec", "template", "metadata", "annotations").get(MODEL, ""))
+    digest = str(part(found, "spec", "template", "metadata", "annotations").get(mark, ""))
     return Served(digest, ready > 0, seen and updated == all_ == ready and ready >= wanted)
 
 
@@ -108,30 +114,47 @@ def node_address(access: Access) -> str:
     return urlsplit(str(access.configuration.host)).hostname or "127.0.0.1"
 
 
-def await_deployment(access: Access, name: str, digest: str, seconds: float, progress: Callable[[str], None]) -> None:
-    """Wait until all pods of a Deployment serve a model, and none that served another answers any more.
+def await_deployment(
+    access: Access,
+    name: str,
+    digest: str,
+    seconds: float,
+    progress: Callable[[str], None],
+    *,
+    mark: str = MODEL,
+    what: str = "serve the model",
+) -> None:
+    """Wait until all pods of a Deployment are those asked for, and none that was another answers any more.
 
     Args:
         access: The cluster.
         name: The Deployment.
-        digest: The model's.
+        digest: What its pods are to be: the model's digest.
         seconds: How long.
         progress: Told what is waited for.
+        mark: The annotation that says so.
+        what: What they are to come to, for the error.
 
     Raises:
         TrainstackError: They do not come to it; says why in the cluster's own words.
     """
     began = time.monotonic()
+    ended_before: str | None = None
     while True:
-        found = deployment(access, name)
+        found = deployment(access, name, mark)
         if found is not None and found.digest == digest and found.complete:
-            _await_end_of_others(access, name, digest, progress)
+            _await_end_of_others(access, name, digest, mark, progress)
             return
-        reason, hopeless = _why(access, name, digest) if found else ("its Deployment is being made", False)
+        reason, hopeless = "its Deployment is being made", False
+        if found is not None:
+            reason, hopeless, ended = _why(access, name, digest, mark)
+            # How it ended before anybody waited may have been cured: the next start tells.
+            ended_before = ended if ended_before is None else ended_before
+            hopeless = hopeless and (not ended or ended != ended_before)
         waited = time.monotonic() - began
         if hopeless or waited > seconds:
             kept = "; the pods that served before go on" if found and found.available else ""
-            raise TrainstackError(f"its pods did not come to serve the model within {waited:.0f} s: {reason}{kept}")
+            raise TrainstackError(f"its pods did not come to {what} within {waited:.0f} s: {reason}{kept}")
         progress(f"waiting for its pods: {reason}")
         time.sleep(_TICK)
 
@@ -155,27 +178,27 @@ def await_inference_service(access: Access, name: str, seconds: float, progress:
 _PLAIN: dict[str, Any] = {"_preload_content": False, "_request_timeout": ANSWER_SECONDS}
 
 
-def _why(access: Access, name: str, digest: str) -> tuple[str, bool]:
-    """What the pods that are to serve a model wait for, and whether waiting cannot help."""
+def _why(access: Access, name: str, digest: str, mark: str) -> tuple[str, bool, str]:
+    """What the pods that are asked for wait for, whether waiting cannot help, and which container ended last."""
     for pod in parts(_pods(access, name), "items"):
-        if part(pod, "metadata", "annotations").get(MODEL) == digest and not _ready(pod):
-            return waits_for(pod, ("server",))
-    return _refused(access, name) or "the old ones end", False
+        if part(pod, "metadata", "annotations").get(mark) == digest and not _ready(pod):
+            return *waits_for(pod, ("server",)), ended_container(pod, "server")
+    return _refused(access, name) or "the old ones end", False, ""
 
 
-def _await_end_of_others(access: Access, name: str, digest: str, progress: Callable[[str], None]) -> None:
-    """Wait until the pods have gone that served another model, as long as they may take: those of a lost node stay."""
+def _await_end_of_others(access: Access, name: str, digest: str, mark: str, progress: Callable[[str], None]) -> None:
+    """Wait until the pods have gone that were others, as long as they may take: those of a lost node stay."""
     began = time.monotonic()
     while others := [
         pod
         for pod in parts(_pods(access, name), "items")
-        if part(pod, "metadata", "annotations").get(MODEL) != digest
+        if part(pod, "metadata", "annotations").get(mark) != digest
         and part(pod, "status").get("phase") not in ("Succeeded", "Failed")
     ]:
         grace = max(int(pod["spec"].get("terminationGracePeriodSeconds") or 0) for pod in others)
         if time.monotonic() - began > grace + _KILL_SECONDS:
             return
-        progress("waiting for the pods of the model before: they finish what they have begun")
+        progress("waiting for the pods of before: they finish what they have begun")
         time.sleep(_TICK)
 
 

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from trainstack.targets.kubernetes import labels
+from trainstack.targets.kubernetes import exposure, labels
 from trainstack.targets.kubernetes.cluster import Cluster
-from trainstack.targets.kubernetes.manifests import CONTAINER_RIGHTS, POD_RIGHTS, account
+from trainstack.targets.kubernetes.exposure import HTTP
+from trainstack.targets.kubernetes.labels import INSTANCE
+from trainstack.targets.kubernetes.manifests import CONTAINER_RIGHTS, POD_RIGHTS, account, placed
 from trainstack.targets.kubernetes.serving_spec import ServingSpec
 
 SERVICE = "trainstack.service"
 """Label with a service's name."""
-INSTANCE = "app.kubernetes.io/instance"
-"""Label that the pods of one service have in common, and no others in their namespace."""
 MODEL = "trainstack.service.model"
 """Annotation of pods: the digest of the model that they serve."""
 PORT = 8501
@@ -28,7 +28,6 @@ IN_FLIGHT = "trainstack_requests_in_flight"
 """The metric of a pod that an autoscaler on concurrency goes by."""
 REPLICAS = "spec.replicas"
 """The field of a Deployment that its autoscaler, where it has one, has for its own once it is made."""
-_HTTP = "http"
 # Endpoints and proxies forget a pod a moment after it was told to end: until then the server goes on answering, and
 # tells those who have a connection to it to make another.
 _LINGER_SECONDS = 5
@@ -71,13 +70,17 @@ def objects(
             # Of a single pod the budget allows its loss: without, no node could ever be drained.
             "spec": {"maxUnavailable": 1, "selector": selector, "unhealthyPodEvictionPolicy": "AlwaysAllow"},
         },
-        "Service": _service(metadata, spec),
+        "Service": exposure.service(
+            metadata, PORT, kind="NodePort" if spec.expose == "node-port" else "ClusterIP", node_port=spec.node_port
+        ),
         "Deployment": _deployment(metadata, selector, cluster, spec, container, drain),
     }
     if spec.autoscaled:
         found["HorizontalPodAutoscaler"] = _autoscaler(metadata, spec)
     if spec.expose == "ingress":
-        found["Ingress"] = _ingress(metadata, spec)
+        found["Ingress"] = exposure.ingress(
+            metadata, spec.host, ingress_class=spec.ingress_class, tls_secret=spec.tls_secret
+        )
     return found
 
 
@@ -121,8 +124,9 @@ def _annotations(container: Any) -> dict[str, Any]:
 
 def _pod(cluster: Cluster, container: Any, name: str, drain: int) -> dict[str, Any]:
     health = {"exec": {"command": container["health"]}, "timeoutSeconds": 10}
-    spec: dict[str, Any] = {
+    return {
         **account(cluster),
+        **placed(cluster),
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": drain + _LINGER_SECONDS + 5,
         "securityContext": POD_RIGHTS,
@@ -137,12 +141,12 @@ def _pod(cluster: Cluster, container: Any, name: str, drain: int) -> dict[str, A
                     {"name": "PYTHONUNBUFFERED", "value": "1"},
                     {"name": "TF_CPP_MIN_LOG_LEVEL", "value": "2"},
                 ],
-                "ports": [{"name": _HTTP, "containerPort": PORT, "protocol": "TCP"}],
+                "ports": [{"name": HTTP, "containerPort": PORT, "protocol": "TCP"}],
                 # TensorFlow takes its time: only from then on do the others count.
                 "startupProbe": {**health, "periodSeconds": 2, "failureThreshold": 150},
                 "readinessProbe": {**health, "periodSeconds": 10, "failureThreshold": 2},
                 "livenessProbe": {
-                    "httpGet": {"path": "/v2/health/live", "port": _HTTP},
+                    "httpGet": {"path": "/v2/health/live", "port": HTTP},
                     "periodSeconds": 20,
                     "timeoutSeconds": 10,
                     "failureThreshold": 3,
@@ -157,24 +161,6 @@ def _pod(cluster: Cluster, container: Any, name: str, drain: int) -> dict[str, A
             }
         ],
         "volumes": [{"name": "tmp", "emptyDir": {}}],
-    }
-    if cluster.node_selector:
-        spec["nodeSelector"] = dict(cluster.node_selector)
-    if cluster.tolerations:
-        spec["tolerations"] = [each.model_dump(exclude_none=True) for each in cluster.tolerations]
-    return spec
-
-
-def _service(metadata: dict[str, Any], spec: ServingSpec) -> dict[str, Any]:
-    port: dict[str, Any] = {"name": _HTTP, "port": PORT, "targetPort": _HTTP, "protocol": "TCP"}
-    if spec.node_port is not None:
-        port["nodePort"] = spec.node_port
-    kind = "NodePort" if spec.expose == "node-port" else "ClusterIP"
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": metadata,
-        "spec": {"type": kind, "selector": {INSTANCE: metadata["name"]}, "ports": [port]},
     }
 
 
@@ -219,17 +205,6 @@ def _autoscaler(metadata: dict[str, Any], spec: ServingSpec) -> dict[str, Any]:
             "metrics": [metric],
         },
     }
-
-
-def _ingress(metadata: dict[str, Any], spec: ServingSpec) -> dict[str, Any]:
-    backend = {"service": {"name": metadata["name"], "port": {"name": _HTTP}}}
-    rule = {"host": spec.host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
-    found: dict[str, Any] = {"rules": [rule]}
-    if spec.ingress_class:
-        found["ingressClassName"] = spec.ingress_class
-    if spec.tls_secret:
-        found["tls"] = [{"hosts": [spec.host], "secretName": spec.tls_secret}]
-    return {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": metadata, "spec": found}
 
 
 def _inference_service(

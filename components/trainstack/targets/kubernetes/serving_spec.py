@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from trainstack.errors import InvalidInputError
+from trainstack.targets.kubernetes import asked as asked_for
+from trainstack.targets.kubernetes import exposure
 
-_HOST = re.compile(r"(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _CPU_PERCENT = 70
 
 Exposed = Literal["port-forward", "node-port", "ingress"]
@@ -49,11 +48,7 @@ class ServingSpec(BaseModel):
     @field_validator("host")
     @classmethod
     def _is_host(cls, host: str | None) -> str | None:
-        if host is not None and not _HOST.fullmatch(host):
-            raise InvalidInputError(
-                f"host {host!r} is no name of a host: write one like mnist.example.com", field="host"
-            )
-        return host
+        return exposure.checked_host(host)
 
     @model_validator(mode="after")
     def _check(self) -> ServingSpec:
@@ -90,10 +85,4 @@ def checked(asked: Mapping[str, Any]) -> ServingSpec:
     Raises:
         InvalidInputError: A value is of a wrong kind or out of range; names the first.
     """
-    try:
-        return ServingSpec.model_validate(asked)
-    except ValidationError as exc:
-        problem = exc.errors()[0]
-        field = ".".join(map(str, problem["loc"]))
-        reason = problem["msg"].removeprefix("Value error, ")
-        raise InvalidInputError(f"kubernetes: {f'{field}: ' if field else ''}{reason}", field=field) from exc
+    return asked_for.checked(ServingSpec, asked)
