@@ -19,7 +19,7 @@ def examples():
             yield pytest.param(block, id=f"{page.relative_to(REPOSITORY / 'docs')}-{number}")
 
 
-_CONTAINER = ("image", "command", "health", "digest", "cpu", "memory")
+_CONTAINER = ("image", "command", "health", "digest", "cpu", "memory", "python", "revision")
 
 
 class Answers(mocks.Mocks):
@@ -33,7 +33,7 @@ class Answers(mocks.Mocks):
             "digest": "d" * 64,
             "directory": "runs/r",
             "run_id": "r",
-            **({"container": dict.fromkeys(_CONTAINER, "-")} if args.typ.endswith(":ServiceImage") else {}),
+            **({"container": dict.fromkeys(_CONTAINER, "-")} if args.typ.endswith("Image") else {}),
             **({"files": {"points.csv": "0" * 64}} if args.typ.endswith(":Dataset") else {}),
         }
 
