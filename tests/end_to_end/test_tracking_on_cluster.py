@@ -39,7 +39,7 @@ workspace = ts.Workspace("ws", ts.WorkspaceArgs(
     tracking=ts.ClusterTracking(
         kubernetes=ts.KubernetesArgs(
             namespace=config.require("namespace"),
-            pending_deadline=120,
+            pending_deadline=300,
             settings={"AWS_ENDPOINT_URL": config.get("endpoint") or "", "AWS_REGION": "us-east-1"},
             secret_settings=login,
         ),
@@ -157,20 +157,20 @@ def test_a_volume_keeps_the_history_when_its_pod_is_deleted_and_when_the_stack_i
     outputs = tiny.outputs()
     assert outputs["tracking_uri"].startswith("http://127.0.0.1:")
     server = TrackingServer(outputs["tracking_uri"])
-    seen = until(lambda: shown(server, outputs["run"]), 60)
+    seen = until(lambda: shown(server, outputs["run"]), 120)
     assert {it["key"]: it["value"] for it in seen["data"]["metrics"]}["loss"] == 0.25
-    until(lambda: registered(server, "1"), 60)
+    until(lambda: registered(server, "1"), 120)
     server.post("experiments/create", name="by somebody's hand")
     tiny.unchanged()
 
     [before] = there("pods")
     kubectl("-n", NAMESPACE, "delete", "pod", before["metadata"]["name"], "--wait=false")
-    until(lambda: [it["metadata"]["uid"] for it in there("pods")] not in ([], [before["metadata"]["uid"]]), 60)
+    until(lambda: [it["metadata"]["uid"] for it in there("pods")] not in ([], [before["metadata"]["uid"]]), 240)
     tiny.pulumi("config", "set", "degree", "2")
     tiny.up()
     again = tiny.outputs()
     assert again["tracking_uri"] == outputs["tracking_uri"]
-    until(lambda: shown(server, again["run"]), 90)
+    until(lambda: shown(server, again["run"]), 240)
     assert shown(server, outputs["run"])
 
     kubectl("-n", NAMESPACE, "delete", "deployment", TITLE)
@@ -257,8 +257,8 @@ def test_postgresql_and_a_bucket_keep_the_history_and_their_secrets_are_in_one_s
     up = tiny.up()
     outputs = tiny.outputs()
     server = TrackingServer(outputs["tracking_uri"])
-    until(lambda: shown(server, outputs["run"]), 60)
-    version = until(lambda: registered(server, "1"), 60)["model_version"]
+    until(lambda: shown(server, outputs["run"]), 120)
+    version = until(lambda: registered(server, "1"), 120)["model_version"]
     assert database.sql("select count(*) from model_versions") == "1"
     path = f"{version['source'].partition(':/')[2].lstrip('/')}/data/weights.txt"
     assert list_bucket(endpoint, "tests-tracking", path)
