@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import time
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -27,6 +28,7 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not there"),
 ]
 NAMESPACE = "trainstack-tests-rollout"
+THERE = Access(Cluster(namespace=NAMESPACE))
 PROGRAM = """
 import pulumi
 import trainstack as ts
@@ -54,29 +56,38 @@ pulumi.export("digest", model.digest)
 INSTANCES = {"instances": [[1.0, 2.0, 3.0, 4.0]]}
 
 
-def kubectl(*words, check=True, given=None):
-    command = ["kubectl", "-n", NAMESPACE, *words]
-    return subprocess.run(command, capture_output=True, text=True, check=check, input=given)
+def kubectl(*words):
+    return subprocess.run(["kubectl", "-n", NAMESPACE, *words], capture_output=True, text=True, check=True).stdout
 
 
-def pods():
-    """The names of the service's pods that are not about to end."""
-    found = json.loads(kubectl("get", "pods", "-l", "trainstack.service=rolled", "-o", "json").stdout)["items"]
-    return sorted(it["metadata"]["name"] for it in found if not it["metadata"].get("deletionTimestamp"))
+def pods(*, ending=False):
+    """The names of the service's pods, without or with those that are about to end."""
+    time.sleep(0.3)
+    found = THERE.core.list_namespaced_pod(NAMESPACE, label_selector="trainstack.service=rolled").items
+    return sorted(it.metadata.name for it in found if ending or not it.metadata.deletion_timestamp)
 
 
-def ready():
-    found = json.loads(kubectl("get", "deployment", "-o", "json").stdout)["items"][0]["status"]
-    return found.get("readyReplicas", 0) if found.get("observedGeneration") else 0
+def deployment():
+    from kubernetes import client
+
+    time.sleep(0.3)
+    apps: Any = client.AppsV1Api(THERE.client())
+    return apps.list_namespaced_deployment(NAMESPACE).items[0]
 
 
 def evicted(pod):
     """Whether the API server let a pod be evicted, as `kubectl drain` asks it to; the budget may forbid it."""
+    from kubernetes.client.exceptions import ApiException
+
+    time.sleep(0.3)
     body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": NAMESPACE}}
-    path = f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}/eviction"
-    done = kubectl("create", "--raw", path, "-f", "-", check=False, given=json.dumps(body))
-    assert done.returncode == 0 or "disruption budget" in done.stderr, done.stderr
-    return done.returncode == 0
+    try:
+        THERE.core.create_namespaced_pod_eviction(pod, NAMESPACE, body)
+    except ApiException as exc:
+        refused: Any = exc
+        assert refused.status == 429, refused
+        return False
+    return True
 
 
 @pytest.fixture(scope="module")
@@ -110,11 +121,9 @@ def rolled(models, tmp_path_factory):
 def test_no_request_fails_while_models_roll_out_pods_are_deleted_and_a_node_is_drained(rolled, models):
     outputs = rolled.outputs()
     first, address = outputs["digest"], outputs["scoring_uri"]
-    name = kubectl("get", "deployment", "-o", "jsonpath={.items[0].metadata.name}").stdout
     port, told = free_port(), []
     forwarded = Load(f"http://127.0.0.1:{port}{urlsplit(address).path}", INSTANCES, kept=2, fresh=1, pause=1)
-    there = Access(Cluster(namespace=NAMESPACE))
-    with forwarding(there, name, port, told.append), forwarded, Load(address, INSTANCES) as load:
+    with forwarding(THERE, deployment().metadata.name, port, told.append), forwarded, Load(address, INSTANCES) as load:
         load.more(20)
         assert load.digests() == {first}
 
@@ -138,7 +147,7 @@ def test_no_request_fails_while_models_roll_out_pods_are_deleted_and_a_node_is_d
         until(lambda: before[0] not in pods())
         assert not evicted(before[1])
         until(lambda: evicted(before[1]), 120)
-        until(lambda: not set(before) & set(pods()) and ready() == 2, 120)
+        until(lambda: not set(before) & set(pods(ending=True)), 120)
         load.more(60)
         forwarded.more(5)
     assert (load.failures, forwarded.failures) == ([], [])
@@ -160,9 +169,9 @@ def test_an_autoscaler_on_concurrency_adds_pods_for_requests_in_flight_and_takes
         assert pods() == before
         # Five minutes of rest before a pod goes is what a cluster does by itself.
         patch = {"spec": {"behavior": {"scaleDown": {"stabilizationWindowSeconds": 0}}}}
-        scaler = kubectl("get", "hpa", "-o", "name").stdout.strip()
+        scaler = kubectl("get", "hpa", "-o", "name").strip()
         kubectl("patch", scaler, "--type=merge", "-p", json.dumps(patch))
         with Load(rolled.outputs()["scoring_uri"], INSTANCES, kept=1, fresh=1, slow=12) as load:
-            until(lambda: ready() == 3, 120)
+            until(lambda: len(pods()) == 3, 120)
         until(lambda: len(pods()) == 2, 120)
     assert not load.failures
