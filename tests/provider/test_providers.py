@@ -14,6 +14,7 @@ from trainstack.provider.compute import ComputeProvider
 from trainstack.provider.dataset import DatasetProvider
 from trainstack.provider.environment import EnvironmentProvider
 from trainstack.provider.model import ModelProvider
+from trainstack.provider.service_image import ServiceImageProvider
 from trainstack.provider.training_run import TrainingRunProvider
 from trainstack.provider.web_service import WebServiceProvider, new_key
 from trainstack.provider.workspace import WorkspaceProvider
@@ -273,6 +274,13 @@ def test_what_a_service_on_a_cluster_does_not_have_is_refused_in_preview(change,
     said = refused(WebServiceProvider(), {**SERVICE, **ON_A_CLUSTER, **change})
     assert words in said
     assert "\n" not in said
+
+
+@pytest.mark.parametrize("change", [{"traffic": {"1": 1.0}}, {"mirror": "1"}, {"labels": {"stable": "1"}}])
+def test_shares_mirror_and_labels_are_in_the_image_of_a_service_on_a_cluster(change):
+    olds = {**SERVICE, **ON_A_CLUSTER}
+    assert not ServiceImageProvider().diff("s", olds, olds).changes
+    assert ServiceImageProvider().diff("s", olds, {**olds, **change}).changes
 
 
 def test_a_key_for_tensorflow_serving_is_refused_in_preview():
