@@ -146,8 +146,8 @@ def test_no_request_fails_while_models_roll_out_pods_are_deleted_and_a_node_is_d
         kubectl("delete", "pod", before[0], "--wait=false")
         until(lambda: before[0] not in pods())
         assert not evicted(before[1])
-        until(lambda: evicted(before[1]), 120)
-        until(lambda: not set(before) & set(pods(ending=True)), 120)
+        until(lambda: evicted(before[1]), 300)
+        until(lambda: not set(before) & set(pods(ending=True)), 300)
         load.more(60)
         forwarded.more(5)
     assert (load.failures, forwarded.failures) == ([], [])
@@ -172,6 +172,6 @@ def test_an_autoscaler_on_concurrency_adds_pods_for_requests_in_flight_and_takes
         scaler = kubectl("get", "hpa", "-o", "name").strip()
         kubectl("patch", scaler, "--type=merge", "-p", json.dumps(patch))
         with Load(rolled.outputs()["scoring_uri"], INSTANCES, kept=1, fresh=1, slow=12) as load:
-            until(lambda: len(pods()) == 3, 120)
-        until(lambda: len(pods()) == 2, 120)
+            until(lambda: len(pods()) == 3, 300)
+        until(lambda: len(pods()) == 2, 300)
     assert not load.failures
