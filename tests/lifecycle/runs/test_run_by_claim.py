@@ -10,19 +10,22 @@ from pathlib import Path
 
 import pytest
 from tests.lifecycle.cluster_volumes import asked_for, claimed, emptied
-from tests.lifecycle.kubernetes_runs import CLUSTER, delete_pod, left, needs_cluster, registry
+from tests.lifecycle.kubernetes_runs import CLUSTER, access, delete_pod, jobs, left, needs_cluster, pods, registry
 from tests.waiting import until
 
 from trainstack.errors import InvalidInputError, RunFailedError
 from trainstack.lifecycle import cluster_checks, compute
 from trainstack.lifecycle.compute import ComputeSpec
-from trainstack.lifecycle.runs import submission
+from trainstack.lifecycle.runs import stray_collection, submission
 from trainstack.lifecycle.runs.run import Status
 from trainstack.targets.inbound import Inbound
 
 NAME = "trainstack-tests-store"
 SECONDS = 300.0
 pytestmark = [needs_cluster, pytest.mark.timeout(900)]
+
+
+LONG = {"--steps": 3000, "--pause": 0.1}
 
 
 def by_claim(name=NAME, **changes):
@@ -137,17 +140,21 @@ def journaled(volume: Path, folder: Path) -> int:
     return 0
 
 
-def test_what_a_pod_wrote_while_nobody_listened_outlives_it(started, writable, tmp_path):
-    arguments = {"--steps": 3000, "--pause": 0.1}
-    run = started(arguments, max_attempts=1)
+def left_alone(run, volume, folder):
+    """Kill its supervisor; gives the step that its claim has when that is far beyond what is home."""
     until(lambda: (run.checkpoints / "step").is_file() or run.read().status.ended, SECONDS)
     os.kill(run.read().supervisor, signal.SIGKILL)
     until(lambda: run.read().status is Status.INTERRUPTED)
     at_home = int((run.checkpoints / "step").read_text())
-    kept = until(lambda: (step := journaled(writable, tmp_path / "kept")) > at_home + 20 and step, SECONDS)
+    return until(lambda: (step := journaled(volume, folder)) > at_home + 20 and step, SECONDS)
+
+
+def test_what_a_pod_wrote_while_nobody_listened_outlives_it(started, writable, tmp_path):
+    run = started(LONG)
+    kept = left_alone(run, writable, tmp_path / "kept")
     delete_pod(run, 0, grace=0)
 
-    assert started(arguments, max_attempts=1).id == run.id
+    assert started(LONG).id == run.id
     until(lambda: run.merged_log.read_text().count("starting at") == 2 or run.read().status.ended, SECONDS)
     first, _, second = run.merged_log.read_text().rpartition("starting at ")
     assert int(second.split()[0]) >= kept, run.read().reason
@@ -156,6 +163,24 @@ def test_what_a_pod_wrote_while_nobody_listened_outlives_it(started, writable, t
     assert steps == [f"step {number}" for number in range(1, len(steps) + 1)]
     assert len(steps) >= kept
     assert ended(run, writable)
+
+
+def test_what_is_on_a_claim_comes_home_though_the_cluster_has_no_object_of_the_run_any_more(
+    started, writable, tmp_path, workspace
+):
+    run = started(LONG)
+    kept = left_alone(run, writable, tmp_path / "kept")
+    [job] = jobs(run)
+    access().batch.delete_namespaced_job(
+        job["metadata"]["name"], CLUSTER.namespace, propagation_policy="Background", grace_period_seconds=0
+    )
+    delete_pod(run, 0, grace=0)
+    until(lambda: not pods(run), SECONDS)
+    stray_collection.leave(workspace, by_claim(), pytest.fail)
+    assert int((run.checkpoints / "step").read_text()) >= kept
+    assert not left(run)
+    assert not (run.root / "claim.json").exists()
+    assert not list((writable / "runs").glob("*/*"))
 
 
 def test_a_claim_that_cannot_be_written_is_one_line(started, volume):

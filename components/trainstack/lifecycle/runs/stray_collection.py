@@ -73,10 +73,22 @@ def _clear(workspace: Workspace, place: ComputeSpec, which: Callable[[RunDirecto
 
 def _strays(place: ComputeSpec, workspace: Workspace, said: Said) -> list[Stray]:
     try:
-        return list(target_of(place).strays(workspace.id))
+        return [*target_of(place).strays(workspace.id), *_on_claims(place, workspace)]
     except TrainstackError as exc:
         said(f"what runs have left there is not known: {exc}")
         return []
+
+
+def _on_claims(place: ComputeSpec, workspace: Workspace) -> Generator[Stray]:
+    """What runs may have on volumes of a cluster although it has no object of theirs any more."""
+    if place.target != "kubernetes":
+        return
+    from trainstack.targets.kubernetes import claim_store
+
+    for path in sorted(workspace.runs.iterdir() if workspace.runs.is_dir() else ()):
+        claim, where = claim_store.noted(Home(path, workspace.id)), placement.noted(RunDirectory(path))
+        if claim and where and placement.same_place(where, place):
+            yield Stray(path.name, "claim", claim)
 
 
 def places(workspace: Workspace) -> list[ComputeSpec]:
