@@ -117,6 +117,8 @@ def storage_class(tmp_path):
             "storageClassName": NAMESPACE,
         },
     }
+    # A claim that a killed test has left would hold it.
+    gone()
     kubectl("delete", "pv", NAMESPACE, "--ignore-not-found", "--timeout=60s")
     kubectl("apply", "-f", "-", given=json.dumps(volume))
     yield NAMESPACE
