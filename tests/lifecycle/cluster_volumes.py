@@ -96,6 +96,11 @@ def _release(name: str) -> None:
     core, namespace = access().core, CLUSTER.namespace
     with contextlib.suppress(Exception):
         core.delete_namespaced_persistent_volume_claim(name, namespace)
+    for pod in json.loads(core.list_namespaced_pod(namespace, _preload_content=False).data)["items"]:
+        # Of tests that were killed: a claim stays for as long as a pod has it.
+        if name in [(it.get("persistentVolumeClaim") or {}).get("claimName") for it in pod["spec"]["volumes"]]:
+            with contextlib.suppress(Exception):
+                core.delete_namespaced_pod(pod["metadata"]["name"], namespace, grace_period_seconds=0)
     until(lambda: not _phase(name), SECONDS)
     for volume in volumes():
         claim = volume["spec"].get("claimRef") or {}
