@@ -17,15 +17,16 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.machine import description, in_turns
-from trainstack.lifecycle.compute import ComputeSpec
-from trainstack.lifecycle.environments import environment
-from trainstack.lifecycle.images import image
-from trainstack.lifecycle.runs import snapshot, submission
-from trainstack.lifecycle.runs.arguments import canonical
-from trainstack.lifecycle.runs.fingerprint import RunEnvironment, RunSpec
-from trainstack.lifecycle.runs.run import RunRequest
-from trainstack.lifecycle.workspace import Workspace
-from trainstack.targets.docker.engine import connected
+from trainstack.core.compute.compute import ComputeSpec
+from trainstack.core.environments import environment
+from trainstack.core.images import image
+from trainstack.core.runs import snapshot
+from trainstack.core.runs.arguments import canonical
+from trainstack.core.runs.directory import RunRequest
+from trainstack.core.runs.execution import submission
+from trainstack.core.runs.fingerprint import RunEnvironment, RunSpec
+from trainstack.core.workspace.workspace import Workspace
+from trainstack.targets.docker.client import connected
 
 SCRIPT = """
 import pathlib, time

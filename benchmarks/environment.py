@@ -17,13 +17,13 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.machine import note, seconds
-from trainstack.lifecycle.environments.environment import broken, build, get_curated, lock
-from trainstack.lifecycle.environments.uv_command import uv
+from trainstack.core.environments.environment import broken, build, get_curated, lock
+from trainstack.core.environments.uv_command import uv
 
 LIMIT = 0.3
 CHILD = """
 import sys
-from trainstack.lifecycle.environments.environment import build, get_curated, lock
+from trainstack.core.environments.environment import build, get_curated, lock
 spec = get_curated(sys.argv[1])
 build(spec, lock(spec))
 """

@@ -17,8 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.machine import note
-from trainstack.lifecycle.datasets.local_files import local_files
-from trainstack.store.digest import RACY_NS, DigestCache
+from trainstack.core.datasets.local_files import local_files
+from trainstack.storage.digest import RACY_NS, DigestCache
 
 FILES_A_FOLDER = 100
 

@@ -16,21 +16,22 @@ import time
 from pathlib import Path
 
 from benchmarks.machine import description, in_turns, note, seconds
-from trainstack.launch.rank_environment import CLIENT_FOLDER
-from trainstack.lifecycle.compute import ComputeSpec
-from trainstack.lifecycle.environments import environment
-from trainstack.lifecycle.environments.environment import EnvironmentSpec
-from trainstack.lifecycle.history import service
-from trainstack.lifecycle.runs import agent_folder, index, snapshot
-from trainstack.lifecycle.runs.fingerprint import RunEnvironment, RunSpec
-from trainstack.lifecycle.runs.record import RunRecord, RunRequest, Status
-from trainstack.lifecycle.runs.run import RunDirectory
-from trainstack.lifecycle.sweeps import sweep
-from trainstack.lifecycle.sweeps.record import Search, SweepRequest
-from trainstack.lifecycle.workspace import Workspace
-from trainstack.store.atomic import write_json
-from trainstack.tracking import files
-from trainstack.tracking.server import TrackingServer
+from trainstack.agent.ranks.rank_environment import CLIENT_FOLDER
+from trainstack.core.compute.compute import ComputeSpec
+from trainstack.core.environments import environment
+from trainstack.core.environments.environment import EnvironmentSpec
+from trainstack.core.runs import index, snapshot
+from trainstack.core.runs.directory import RunDirectory
+from trainstack.core.runs.execution import agent_folder
+from trainstack.core.runs.fingerprint import RunEnvironment, RunSpec
+from trainstack.core.runs.record import RunRecord, RunRequest, Status
+from trainstack.core.sweeps import sweep
+from trainstack.core.sweeps.record import Search, SweepRequest
+from trainstack.core.tracking import tracking_server
+from trainstack.core.workspace.workspace import Workspace
+from trainstack.mlflow import metric_files
+from trainstack.mlflow.rest_client import TrackingServer
+from trainstack.storage.atomic import write_json
 
 # A step of 30 ms, as of a small network on a processor.
 LOGGING = """
@@ -75,7 +76,7 @@ def logging_cost(root: Path, steps: int) -> None:
     python = environment.build(spec, environment.lock(spec)).python
     script = root / "log_steps.py"
     script.write_text(LOGGING)
-    variables = {name: value.replace("{rank}", "0") for name, value in files.variables(root / "logged").items()}
+    variables = {name: value.replace("{rank}", "0") for name, value in metric_files.variables(root / "logged").items()}
     agent_folder.lay_out(root / "agent")
     # As a rank of a run has it.
     variables["PYTHONPATH"] = str(root / "agent" / CLIENT_FOLDER)
@@ -196,7 +197,7 @@ def listing(root: Path, runs: int) -> None:
 def mirror(root: Path, runs: int, epochs: int = 10) -> None:
     """What MLflow's database grows by with each run that it is told of: two metrics of so many epochs, one argument."""
     workspace = Workspace.create(root / "told", "told")
-    address = service.ensure(workspace)
+    address = tracking_server.ensure(workspace)
     database = workspace.history / "mlflow.db"
     try:
         empty = database.stat().st_size
@@ -214,7 +215,7 @@ def mirror(root: Path, runs: int, epochs: int = 10) -> None:
             asked = RunRequest(name="net", spec=spec, environment={"spec": {"name": "tiny"}}, compute={"name": "local"})
             write_json(run.root / "spec.json", asked.model_dump(mode="json"))
             run.write(RunRecord(id=run.id, name="net", status=Status.COMPLETED, created=number, updated=number))
-            service.note(workspace, run.id)
+            tracking_server.note(workspace, run.id)
         server = TrackingServer(address)
         experiment = server.experiment(workspace.name)
         began = time.perf_counter()
@@ -227,7 +228,7 @@ def mirror(root: Path, runs: int, epochs: int = 10) -> None:
         took = (time.perf_counter() - began) / runs
         size = (database.stat().st_size - empty) / runs / 1000
     finally:
-        service.stop(workspace)
+        tracking_server.stop(workspace)
     print(f"| MLflow's mirror of {runs:,} runs | {size:.1f} kB a run | {took * 1000:.0f} ms a run to tell | reported |")
 
 

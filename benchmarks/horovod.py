@@ -18,16 +18,17 @@ from typing import Any
 
 from benchmarks import loopback
 from benchmarks.machine import description, in_turns, note
-from trainstack.lifecycle.compute import ComputeSpec
-from trainstack.lifecycle.datasets import dataset
-from trainstack.lifecycle.environments import environment
-from trainstack.lifecycle.runs import snapshot, submission
-from trainstack.lifecycle.runs.arguments import canonical
-from trainstack.lifecycle.runs.fingerprint import RunEnvironment, RunSpec
-from trainstack.lifecycle.runs.run import RunRequest
-from trainstack.lifecycle.workspace import Workspace
+from trainstack.core.compute.compute import ComputeSpec
+from trainstack.core.datasets import dataset
+from trainstack.core.environments import environment
+from trainstack.core.runs import snapshot
+from trainstack.core.runs.arguments import canonical
+from trainstack.core.runs.directory import RunRequest
+from trainstack.core.runs.execution import submission
+from trainstack.core.runs.fingerprint import RunEnvironment, RunSpec
+from trainstack.core.workspace.workspace import Workspace
+from trainstack.mlflow import metric_files as tracking
 from trainstack.targets.local.node import PASSED_ON
-from trainstack.tracking import files as tracking
 
 SCRIPTS = Path(__file__).parents[1] / "programs" / "mnist_horovod" / "scripts"
 OWN_SCRIPTS = Path(__file__).parent / "horovod_scripts"

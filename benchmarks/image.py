@@ -20,16 +20,16 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import description, in_turns, note, seconds
-from trainstack.lifecycle.environments.environment import EnvironmentSpec, get_curated, lock
-from trainstack.lifecycle.environments.saved import save_to_directory
-from trainstack.lifecycle.images import builder as image_builder
-from trainstack.lifecycle.images import image
-from trainstack.targets.docker import engine
+from trainstack.core.environments.environment import EnvironmentSpec, get_curated, lock
+from trainstack.core.images import builder as image_builder
+from trainstack.core.images import image
+from trainstack.core.images.saved_environment import save_to_directory
+from trainstack.targets.docker import client as engine
 
 CHILD = """
 import sys
-from trainstack.lifecycle.images import image
-from trainstack.lifecycle.environments.environment import EnvironmentSpec, lock
+from trainstack.core.images import image
+from trainstack.core.environments.environment import EnvironmentSpec, lock
 from trainstack.targets.docker import engine
 spec = EnvironmentSpec.model_validate_json(sys.argv[1])
 with engine.connected() as client:

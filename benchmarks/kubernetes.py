@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import description, note
+from trainstack.agent.plan import LaunchPlan, Single
 from trainstack.errors import TrainstackError
-from trainstack.launch.plan import LaunchPlan, Single
-from trainstack.targets import Capacity, GangSpec, Home, Runtime
+from trainstack.targets.base import Capacity, GangSpec, Home, Runtime
 from trainstack.targets.kubernetes import labels
-from trainstack.targets.kubernetes.access import Access
-from trainstack.targets.kubernetes.cluster import Cluster
+from trainstack.targets.kubernetes.api.client import Access
+from trainstack.targets.kubernetes.config import Cluster
 from trainstack.targets.kubernetes.target import KubernetesTarget
 
 NAMESPACE = "trainstack-benchmark"

@@ -29,12 +29,12 @@ from pathlib import Path
 
 from benchmarks import serving_endurance
 from benchmarks.machine import description, note
-from trainstack.lifecycle.environments import environment
-from trainstack.store.cache import cache_folder
+from trainstack.core.environments import environment
+from trainstack.storage.cache import cache_folder
 
 HERE = Path(__file__).parent
 PEERS = HERE / "serving_scripts"
-SERVER = HERE.parents[0] / "components" / "trainstack" / "serving"
+SERVER = HERE.parents[0] / "components" / "trainstack" / "server"
 # MLServer from 1.7 on wants a newer protobuf than this TensorFlow takes.
 PACKAGES = (
     "tensorflow-cpu==2.15.1", "mlflow>=2.17", "mlserver==1.6.1", "bentoml>=1.4", "litserve>=0.2.10", "fastapi",

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from trainstack.lifecycle.environments.environment import build, get_curated, lock
-from trainstack.lifecycle.services.service import serving_environment
+from trainstack.core.environments.environment import build, get_curated, lock
+from trainstack.core.services.service import serving_environment
 
 # Most workspaces of these tests are never looked at in a browser; the tests of the history start servers themselves.
 os.environ.setdefault("TRAINSTACK_TRACKING", "off")
-SAVE_ZOO = Path(__file__).with_name("serving") / "save_zoo.py"
+SAVE_ZOO = Path(__file__).with_name("server") / "save_zoo.py"
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +34,7 @@ def serving_python(serving_interpreter: Callable[[str], Path]) -> Path:
 
 @pytest.fixture(scope="session")
 def zoo(serving_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SavedModel of TensorFlow 2.15 with many signatures; `tests/serving/save_zoo.py` says which."""
+    """A SavedModel of TensorFlow 2.15 with many signatures; `tests/server/save_zoo.py` says which."""
     folder = tmp_path_factory.mktemp("zoo") / "model"
     subprocess.run([serving_python, SAVE_ZOO, folder], check=True, capture_output=True)
     return folder

@@ -5,8 +5,9 @@ import statistics
 import time
 
 import horovod.tensorflow as hvd
-import mlflow
 import tensorflow as tf
+
+import mlflow
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--mebibytes", type=int, default=64)

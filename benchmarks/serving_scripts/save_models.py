@@ -2,9 +2,10 @@
 
 import sys
 
-import mlflow
 import numpy as np
 import tensorflow as tf
+
+import mlflow
 
 
 def network():

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from trainstack.components.dataset import Dataset, DatasetArgs, DatasetReference
     from trainstack.components.distribution import Horovod, MpiConfiguration, TensorFlow, TensorflowConfiguration
     from trainstack.components.environment import Environment, EnvironmentArgs
-    from trainstack.components.kubernetes_args import KubernetesArgs, KubernetesClaim, KubernetesVolume
+    from trainstack.components.kubernetes.args import KubernetesArgs, KubernetesClaim, KubernetesVolume
+    from trainstack.components.kubernetes.tracking_args import ClusterTracking
     from trainstack.components.model import Model, ModelArgs, ResourceConfiguration
     from trainstack.components.sweep import Parameter, Sweep, SweepArgs, choice, integer, log_uniform, uniform
-    from trainstack.components.tracking_args import ClusterTracking
     from trainstack.components.training_run import TrainingRun, TrainingRunArgs
     from trainstack.components.web_service import KubernetesServiceArgs, WebService, WebServiceArgs
     from trainstack.components.workspace import Registry, Workspace, WorkspaceArgs
@@ -66,7 +66,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "ClusterTracking": "components.tracking_args",
+    "ClusterTracking": "components.kubernetes.tracking_args",
     "Compute": "components.compute",
     "ComputeArgs": "components.compute",
     "Dataset": "components.dataset",
@@ -76,10 +76,10 @@ _HOMES = {
     "EnvironmentArgs": "components.environment",
     "History": "notebook.history",
     "Horovod": "components.distribution",
-    "KubernetesArgs": "components.kubernetes_args",
-    "KubernetesClaim": "components.kubernetes_args",
+    "KubernetesArgs": "components.kubernetes.args",
+    "KubernetesClaim": "components.kubernetes.args",
     "KubernetesServiceArgs": "components.web_service",
-    "KubernetesVolume": "components.kubernetes_args",
+    "KubernetesVolume": "components.kubernetes.args",
     "Model": "components.model",
     "ModelArgs": "components.model",
     "MpiConfiguration": "components.distribution",

@@ -14,12 +14,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.lifecycle.sample_runs import request
+from tests.core.sample_runs import request
 
-from trainstack.launch.report import NodeReport, read_report
-from trainstack.lifecycle.runs.run import RunDirectory, RunRequest
-from trainstack.lifecycle.workspace import Workspace
-from trainstack.targets.local.strays import processes
+from trainstack.agent.reporting.report import NodeReport, read_report
+from trainstack.core.runs.directory import RunDirectory, RunRequest
+from trainstack.core.workspace.workspace import Workspace
+from trainstack.targets.local.orphans import processes
 
 HERE = Path(__file__).parent
 STEPS, PAUSE = 12, 0.08

@@ -7,10 +7,10 @@ import json
 import sys
 from pathlib import Path
 
+from trainstack.core.runs.directory import RunRequest
+from trainstack.core.runs.execution import submission
+from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
-from trainstack.lifecycle.runs import submission
-from trainstack.lifecycle.runs.run import RunRequest
-from trainstack.lifecycle.workspace import Workspace
 
 if __name__ == "__main__":
     root, source, request = map(Path, sys.argv[1:])

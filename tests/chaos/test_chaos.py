@@ -10,9 +10,9 @@ import subprocess
 
 import pytest
 from tests.chaos.rounds import HARMS, Round, Tally, play
-from tests.lifecycle.sample_runs import tiny_environment
+from tests.core.sample_runs import tiny_environment
 
-from trainstack.lifecycle.workspace import Workspace
+from trainstack.core.workspace.workspace import Workspace
 
 # One in ten is left to the real engine, in the module beside this one.
 COUNT = int(os.environ.get("CHAOS_N", "20")) * 9 // 10

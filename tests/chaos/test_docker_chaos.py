@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 import pytest
 from tests.chaos.rounds import Round, Tally, kill, play
-from tests.lifecycle.docker_runs import needs_engine
-from tests.lifecycle.own_engine import OwnEngine, own_engine
-from tests.lifecycle.sample_runs import tiny_environment
+from tests.core.docker_runs import needs_engine
+from tests.core.own_engine import OwnEngine, own_engine
+from tests.core.sample_runs import tiny_environment
 
-from trainstack.lifecycle.compute import ComputeSpec, target_of
-from trainstack.lifecycle.runs import placement
-from trainstack.lifecycle.workspace import Workspace
+from trainstack.core.compute.compute import ComputeSpec, target_of
+from trainstack.core.runs import location
+from trainstack.core.workspace.workspace import Workspace
 
 __all__ = ["own_engine"]
 
@@ -73,7 +73,7 @@ def test_whatever_is_killed_on_an_engine_the_next_submission_ends_with_the_same_
         play(chaos, kind, tally, chance, harms)
         tally.orphans += [
             f"{kind}: {stray.kind} {stray.name}"
-            for stray in target_of(place).strays(placement.home_of(chaos.run).workspace)
+            for stray in target_of(place).strays(location.home_of(chaos.run).workspace)
         ]
     with capsys.disabled():
         print(f"\n{tally}; CHAOS_SEED={SEED}")

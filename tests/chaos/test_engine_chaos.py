@@ -11,8 +11,8 @@ import pytest
 from tests.chaos.rounds import PAUSE, SCRIPT, STEPS, expected
 from tests.end_to_end.project import new_project
 
-from trainstack.lifecycle.runs.run import RunDirectory
-from trainstack.targets.local.strays import processes
+from trainstack.core.runs.directory import RunDirectory
+from trainstack.targets.local.orphans import processes
 
 pytestmark = pytest.mark.end_to_end
 

@@ -12,22 +12,22 @@ import time
 from collections import Counter
 
 import pytest
-from tests.lifecycle.sample_runs import request
+from tests.core.sample_runs import request
 from tests.waiting import until
 
+from trainstack.core.compute.compute import ComputeSpec
+from trainstack.core.environments import environment
+from trainstack.core.environments.environment import EnvironmentSpec
+from trainstack.core.runs.directory import RunDirectory, Status
+from trainstack.core.sweeps import sweep
+from trainstack.core.sweeps.record import Search, SweepDirectory, SweepRequest
+from trainstack.core.tracking import tracking_server
+from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
-from trainstack.lifecycle.compute import ComputeSpec
-from trainstack.lifecycle.environments import environment
-from trainstack.lifecycle.environments.environment import EnvironmentSpec
-from trainstack.lifecycle.history import service
-from trainstack.lifecycle.runs.run import RunDirectory, Status
-from trainstack.lifecycle.sweeps import sweep
-from trainstack.lifecycle.sweeps.record import Search, SweepDirectory, SweepRequest
-from trainstack.lifecycle.workspace import Workspace
-from trainstack.store.atomic import read_json
-from trainstack.store.lock import held
-from trainstack.tracking import files as tracking
-from trainstack.tracking.server import TrackingServer
+from trainstack.mlflow import metric_files as tracking
+from trainstack.mlflow.rest_client import TrackingServer
+from trainstack.storage.atomic import read_json
+from trainstack.storage.lock import held
 
 KILLS = max(4, int(os.environ.get("CHAOS_N", "20")) // 5)
 SEED = int(os.environ.get("CHAOS_SEED", random.randrange(1_000_000)))
@@ -58,7 +58,7 @@ def pids_of(kind: str, workspace: Workspace, directory: SweepDirectory) -> list[
         return [record.supervisor for record in found if record.supervisor and record.status is Status.RUNNING]
     if kind == "driver":
         return found_by("-f", str(directory.root))
-    if not service.running(workspace):
+    if not tracking_server.running(workspace):
         return []
     keeper = int(read_json(workspace.history / "keeper.json")["pid"])
     return [keeper] if kind == "keeper" else found_by("-P", str(keeper))
@@ -87,7 +87,7 @@ def test_no_finished_epoch_is_lost_and_no_trial_is_trained_twice(tmp_path, capsy
     workspace = Workspace.create(tmp_path / "ws", "ws")
     killed: Counter[str] = Counter()
     try:
-        service.ensure(workspace)
+        tracking_server.ensure(workspace)
         directory = sweep.submit(workspace, asked, {})
         while directory.read().status != "completed":
             time.sleep(chance.uniform(0.2, 1.5))
@@ -99,7 +99,7 @@ def test_no_finished_epoch_is_lost_and_no_trial_is_trained_twice(tmp_path, capsy
                 # As the next `pulumi up` does.
                 directory = sweep.submit(workspace, asked, {})
         record = sweep.follow(directory)
-        server = TrackingServer(service.ensure(workspace))
+        server = TrackingServer(tracking_server.ensure(workspace))
         experiment = server.experiment(workspace.name)
         assert [trial.state for trial in record.trials] == ["completed"] * trials
         for trial in record.trials:
@@ -123,7 +123,7 @@ def test_no_finished_epoch_is_lost_and_no_trial_is_trained_twice(tmp_path, capsy
     finally:
         with_trouble = ""
         try:
-            service.stop(workspace)
+            tracking_server.stop(workspace)
         except TrainstackError as exc:
             with_trouble = f"; {exc}"
         with capsys.disabled():

@@ -12,18 +12,19 @@ from pathlib import Path
 import pytest
 from tests.waiting import until
 
-from trainstack.launch.report import read_report
-from trainstack.lifecycle.compute import ComputeSpec
-from trainstack.lifecycle.datasets import dataset
-from trainstack.lifecycle.environments import environment
-from trainstack.lifecycle.runs import snapshot, submission
-from trainstack.lifecycle.runs.arguments import canonical
-from trainstack.lifecycle.runs.fingerprint import RunEnvironment, RunSpec
-from trainstack.lifecycle.runs.run import RunDirectory, RunRequest
-from trainstack.lifecycle.runs.submission import Outcome
-from trainstack.lifecycle.workspace import Workspace
-from trainstack.targets.local.strays import processes
-from trainstack.tracking import files as tracking
+from trainstack.agent.reporting.report import read_report
+from trainstack.core.compute.compute import ComputeSpec
+from trainstack.core.datasets import dataset
+from trainstack.core.environments import environment
+from trainstack.core.runs import snapshot
+from trainstack.core.runs.arguments import canonical
+from trainstack.core.runs.directory import RunDirectory, RunRequest
+from trainstack.core.runs.execution import submission
+from trainstack.core.runs.execution.submission import Outcome
+from trainstack.core.runs.fingerprint import RunEnvironment, RunSpec
+from trainstack.core.workspace.workspace import Workspace
+from trainstack.mlflow import metric_files as tracking
+from trainstack.targets.local.orphans import processes
 
 pytestmark = [
     pytest.mark.tensorflow,

@@ -16,16 +16,17 @@ from typer.testing import CliRunner, Result
 
 import trainstack
 from trainstack.cli.app import app
-from trainstack.lifecycle.compute import ComputeSpec
-from trainstack.lifecycle.environments import environment
-from trainstack.lifecycle.environments.environment import EnvironmentSpec
-from trainstack.lifecycle.runs import snapshot, submission
-from trainstack.lifecycle.runs.arguments import canonical
-from trainstack.lifecycle.runs.fingerprint import RunEnvironment, RunSpec
-from trainstack.lifecycle.runs.record import Persistence
-from trainstack.lifecycle.runs.run import RunDirectory, RunRecord, RunRequest, Stage, Status
-from trainstack.lifecycle.workspace import Workspace
-from trainstack.store.atomic import write_json
+from trainstack.core.compute.compute import ComputeSpec
+from trainstack.core.environments import environment
+from trainstack.core.environments.environment import EnvironmentSpec
+from trainstack.core.runs import snapshot
+from trainstack.core.runs.arguments import canonical
+from trainstack.core.runs.directory import RunDirectory, RunRecord, RunRequest, Stage, Status
+from trainstack.core.runs.execution import submission
+from trainstack.core.runs.fingerprint import RunEnvironment, RunSpec
+from trainstack.core.runs.record import Persistence
+from trainstack.core.workspace.workspace import Workspace
+from trainstack.storage.atomic import write_json
 
 CREATED = 1_700_000_000.0
 

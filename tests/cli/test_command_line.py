@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from trainstack.cli import runs
-from trainstack.lifecycle import workspace_config
-from trainstack.lifecycle.workspace import Workspace
+from trainstack.cli.runs import runs
+from trainstack.core.workspace import config
+from trainstack.core.workspace.workspace import Workspace
 
 PROJECT = Path(__file__).parents[2] / "pyproject.toml"
 GROUPS = ("runs", "datasets", "models", "environments", "services", "computes")
@@ -79,7 +79,7 @@ def test_an_error_is_json_when_json_is_asked_for(workspace, cli):
 def test_the_workspace_is_found_from_a_folder_within_the_project(cli, tmp_path, monkeypatch):
     monkeypatch.delenv("TRAINSTACK_WORKSPACE", raising=False)
     project = tmp_path / "project"
-    workspace_config.write(project, Workspace.create(project / ".trainstack" / "here", "here"))
+    config.write(project, Workspace.create(project / ".trainstack" / "here", "here"))
     below = project / "programs" / "mnist"
     below.mkdir(parents=True)
     monkeypatch.chdir(below)

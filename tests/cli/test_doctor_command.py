@@ -9,9 +9,9 @@ import sys
 
 import pytest
 
-from trainstack.lifecycle.environments import environment
-from trainstack.lifecycle.environments.environment import EnvironmentSpec
-from trainstack.lifecycle.runs.run import Status
+from trainstack.core.environments import environment
+from trainstack.core.environments.environment import EnvironmentSpec
+from trainstack.core.runs.directory import Status
 
 
 @pytest.fixture(autouse=True)

@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 
-from trainstack.lifecycle.environments import environment
-from trainstack.lifecycle.environments.environment import EnvironmentSpec
+from trainstack.core.environments import environment
+from trainstack.core.environments.environment import EnvironmentSpec
 
 
 @pytest.fixture

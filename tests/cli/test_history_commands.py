@@ -3,21 +3,21 @@
 import json
 
 import pytest
-from tests.lifecycle.sample_runs import request
-from tests.lifecycle.sweeps.conftest import SCRIPT
+from tests.core.sample_runs import request
+from tests.core.sweeps.conftest import SCRIPT
 from typer.testing import CliRunner
 
 from trainstack.cli.app import app
-from trainstack.lifecycle.runs import submission
-from trainstack.lifecycle.sweeps import sweep
-from trainstack.lifecycle.sweeps.record import Search, SweepRequest
-from trainstack.lifecycle.workspace import Workspace
+from trainstack.core.runs.execution import submission
+from trainstack.core.sweeps import sweep
+from trainstack.core.sweeps.record import Search, SweepRequest
+from trainstack.core.workspace.workspace import Workspace
 
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory):
     """A workspace with a sweep of two trials, and a run of other code."""
-    from tests.lifecycle.sample_runs import tiny_environment
+    from tests.core.sample_runs import tiny_environment
 
     root = tmp_path_factory.mktemp("searched")
     workspace = Workspace.create(root / "ws", "ws")

@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 
-from trainstack.lifecycle.runs import submission
-from trainstack.lifecycle.runs.run import RunDirectory, Status
+from trainstack.core.runs.directory import RunDirectory, Status
+from trainstack.core.runs.execution import submission
 
 FIVE = "import time\nfor step in range(5):\n    print('step', step, flush=True)\n    time.sleep(0.2)\n"
 

@@ -2,9 +2,9 @@
 
 from tests.waiting import until
 
-from trainstack.lifecycle.runs import submission
-from trainstack.lifecycle.runs.run import Status
-from trainstack.targets.local.strays import processes
+from trainstack.core.runs.directory import Status
+from trainstack.core.runs.execution import submission
+from trainstack.targets.local.orphans import processes
 
 STEPS = """
 import os, pathlib, time

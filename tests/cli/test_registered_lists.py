@@ -4,15 +4,15 @@ import json
 
 import pytest
 
-from trainstack.lifecycle import compute
-from trainstack.lifecycle.compute import ComputeSpec
-from trainstack.lifecycle.datasets import dataset
-from trainstack.lifecycle.datasets.dataset import DatasetSpec
-from trainstack.lifecycle.models import model
-from trainstack.lifecycle.models.model import ModelSpec
-from trainstack.lifecycle.services import service
-from trainstack.lifecycle.services.record import write_record
-from trainstack.lifecycle.services.service import ServiceRecord, ServiceSpec
+from trainstack.core.compute import compute
+from trainstack.core.compute.compute import ComputeSpec
+from trainstack.core.datasets import dataset
+from trainstack.core.datasets.dataset import DatasetSpec
+from trainstack.core.models import model
+from trainstack.core.models.model import ModelSpec
+from trainstack.core.services import service
+from trainstack.core.services.record import write_record
+from trainstack.core.services.service import ServiceRecord, ServiceSpec
 
 
 @pytest.mark.parametrize("what", ["datasets", "models", "services", "computes"])

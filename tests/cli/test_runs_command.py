@@ -13,9 +13,9 @@ from fcntl import ioctl
 import pytest
 from tests.waiting import until
 
-from trainstack.lifecycle.runs import submission
-from trainstack.lifecycle.runs.run import Failure, Status
-from trainstack.store.atomic import write_json
+from trainstack.core.runs.directory import Failure, Status
+from trainstack.core.runs.execution import submission
+from trainstack.storage.atomic import write_json
 
 ESCAPE = "\x1b"
 

@@ -6,10 +6,10 @@ import pytest
 from typer.testing import CliRunner
 
 from trainstack.cli.app import app
-from trainstack.lifecycle.datasets import dataset
-from trainstack.lifecycle.datasets.dataset import DatasetSpec
-from trainstack.lifecycle.models import model
-from trainstack.lifecycle.models.model import ModelSpec
+from trainstack.core.datasets import dataset
+from trainstack.core.datasets.dataset import DatasetSpec
+from trainstack.core.models import model
+from trainstack.core.models.model import ModelSpec
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ import sys
 
 import httpx
 import pytest
-from tests.lifecycle.sample_runs import request
+from tests.core.sample_runs import request
 from tests.waiting import until
 
-from trainstack.lifecycle.environments import environment
-from trainstack.lifecycle.runs import submission
-from trainstack.lifecycle.workspace import Workspace
+from trainstack.core.environments import environment
+from trainstack.core.runs.execution import submission
+from trainstack.core.workspace.workspace import Workspace
 
 pytestmark = pytest.mark.tensorflow
 SCRIPT = """

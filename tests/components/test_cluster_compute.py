@@ -8,7 +8,7 @@ import pytest
 from pulumi.runtime import mocks
 
 from trainstack.errors import TrainstackError
-from trainstack.targets.kubernetes import namespace
+from trainstack.targets.kubernetes.objects import namespace
 
 
 class Recorder(mocks.Mocks):

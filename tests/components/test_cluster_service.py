@@ -4,7 +4,7 @@ import pulumi
 import pytest
 from pulumi.runtime import mocks
 
-from trainstack.components import kubernetes_objects
+from trainstack.components.kubernetes import objects
 
 
 class Recorder(mocks.Mocks):
@@ -35,13 +35,13 @@ def declared(tmp_path, monkeypatch):
     monkeypatch.delenv("TRAINSTACK_KUBERNETES_OBJECTS", raising=False)
     (tmp_path / "Pulumi.yaml").write_text("name: shop\nruntime: python\n")
     recorder = Recorder()
-    declare_object = kubernetes_objects.declare
+    declare_object = objects.declare
 
     def noting(name, thing, context, connection, opts):
         recorder.ignored[thing["kind"]] = opts.ignore_changes
         return declare_object(name, thing, context, connection, opts)
 
-    monkeypatch.setattr(kubernetes_objects, "declare", noting)
+    monkeypatch.setattr(objects, "declare", noting)
     mocks.set_mocks(recorder, project="shop", stack="prod")
 
     def declare(**asked):

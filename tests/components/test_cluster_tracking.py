@@ -7,7 +7,7 @@ import pulumi
 import pytest
 from pulumi.runtime import mocks, rpc
 
-from trainstack.targets.kubernetes import namespace
+from trainstack.targets.kubernetes.objects import namespace
 
 TITLE = "ws-tracking-shop-prod"
 SECRET = rpc._special_sig_key

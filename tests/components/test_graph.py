@@ -209,7 +209,16 @@ def test_what_a_workspace_has_is_adopted_without_any_source(recorder):
 
 
 def test_declaring_loads_nothing_that_only_the_provider_needs():
-    heavy = ("pydantic", "httpx", "docker", "kubernetes", "mlflow", "optuna", "tensorflow", "trainstack.lifecycle.pins")
+    heavy = (
+        "pydantic",
+        "httpx",
+        "docker",
+        "kubernetes",
+        "mlflow",
+        "optuna",
+        "tensorflow",
+        "trainstack.core.environments.pins",
+    )
     program = (
         "import sys, trainstack as ts; [getattr(ts, name) for name in ts.__all__ if name != 'History']; "
         f"print([name for name in {heavy!r} if name in sys.modules])"

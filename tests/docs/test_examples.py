@@ -8,9 +8,9 @@ import pytest
 from pulumi.runtime import mocks
 from tests.end_to_end.project import REPOSITORY
 
-from trainstack.lifecycle import workspace_config
-from trainstack.lifecycle.workspace import Workspace
-from trainstack.targets.kubernetes import namespace
+from trainstack.core.workspace import config
+from trainstack.core.workspace.workspace import Workspace
+from trainstack.targets.kubernetes.objects import namespace
 
 
 def examples():
@@ -50,7 +50,7 @@ def folder(tmp_path, monkeypatch):
         (tmp_path / name).write_text("0,1\n")
     (tmp_path / "requirements.txt").write_text("six==1.17.0\n")
     (tmp_path / "conda.yml").write_text("name: old\ndependencies: [python=3.11, pip, {pip: [six==1.17.0]}]\n")
-    workspace_config.write(tmp_path, Workspace.create(tmp_path / ".trainstack" / "mnist", "mnist"))
+    config.write(tmp_path, Workspace.create(tmp_path / ".trainstack" / "mnist", "mnist"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(namespace, "look", lambda *_: namespace.Found())
     mocks.set_mocks(Answers(), project="docs", stack="test")

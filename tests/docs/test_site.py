@@ -15,7 +15,7 @@ from tests.end_to_end.project import REPOSITORY
 
 import trainstack as ts
 from trainstack.cli.app import app
-from trainstack.lifecycle.runs.record import Status
+from trainstack.core.runs.record import Status
 
 DOCS = REPOSITORY / "docs"
 SOURCES = "\n".join(path.read_text() for path in sorted((REPOSITORY / "components").rglob("*.py")))

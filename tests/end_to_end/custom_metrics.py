@@ -19,8 +19,8 @@ from pathlib import Path
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from tests.lifecycle.kubernetes_runs import access
-from tests.lifecycle.services.test_tls import certificate
+from tests.core.kubernetes_runs import access
+from tests.core.services.test_tls import certificate
 from tests.waiting import until
 
 GROUP, VERSION = "custom.metrics.k8s.io", "v1beta2"

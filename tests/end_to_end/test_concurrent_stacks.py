@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from trainstack.lifecycle.runs.run import RunDirectory
+from trainstack.core.runs.directory import RunDirectory
 
 pytestmark = pytest.mark.end_to_end
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from tests.end_to_end.project import REPOSITORY, Project
 
-from trainstack.launch.report import read_report
-from trainstack.lifecycle.runs.run import RunDirectory, Status
-from trainstack.tracking import files as tracking
+from trainstack.agent.reporting.report import read_report
+from trainstack.core.runs.directory import RunDirectory, Status
+from trainstack.mlflow import metric_files as tracking
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(1200)]
 needs_mnist = pytest.mark.skipif(

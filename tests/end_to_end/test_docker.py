@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.core.docker_runs import containers, left, needs_engine
+from tests.core.sample_runs import printed
 from tests.end_to_end.project import REPOSITORY, Project
-from tests.lifecycle.docker_runs import containers, left, needs_engine
-from tests.lifecycle.sample_runs import printed
 from tests.waiting import until
 
-from trainstack.lifecycle.runs.run import RunDirectory
-from trainstack.tracking import files as tracking
+from trainstack.core.runs.directory import RunDirectory
+from trainstack.mlflow import metric_files as tracking
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(900), needs_engine]
 needs_mnist = pytest.mark.skipif(

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from trainstack.lifecycle.workspace import Workspace
+from trainstack.core.workspace.workspace import Workspace
 
 pytestmark = pytest.mark.end_to_end
 

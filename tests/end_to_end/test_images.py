@@ -6,7 +6,7 @@ import uuid
 from pathlib import Path
 
 import pytest
-from tests.lifecycle.engine_images import needs_engine
+from tests.core.engine_images import needs_engine
 
 pytestmark = [pytest.mark.end_to_end, needs_engine]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from tests.waiting import until
 
-from trainstack.lifecycle.runs.run import RunDirectory, Status
-from trainstack.targets.local.strays import processes
+from trainstack.core.runs.directory import RunDirectory, Status
+from trainstack.targets.local.orphans import processes
 
 pytestmark = pytest.mark.end_to_end
 

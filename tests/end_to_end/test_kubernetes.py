@@ -9,16 +9,16 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.core.kubernetes_runs import left, needs_cluster, reachable_endpoint
 from tests.end_to_end.project import REPOSITORY, Project
-from tests.lifecycle.kubernetes_runs import left, needs_cluster, reachable_endpoint
 from tests.waiting import until
 
-from trainstack.lifecycle.runs.run import RunDirectory
-from trainstack.lifecycle.services import service
-from trainstack.lifecycle.workspace import Workspace
-from trainstack.targets.kubernetes.access import Access
-from trainstack.targets.kubernetes.cluster import Cluster
-from trainstack.targets.kubernetes.forward import forwarding
+from trainstack.core.runs.directory import RunDirectory
+from trainstack.core.services import service
+from trainstack.core.workspace.workspace import Workspace
+from trainstack.targets.kubernetes.api.client import Access
+from trainstack.targets.kubernetes.api.port_forward import forwarding
+from trainstack.targets.kubernetes.config import Cluster
 
 pytestmark = [
     pytest.mark.end_to_end,

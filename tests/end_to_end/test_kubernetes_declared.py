@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.lifecycle.cluster_volumes import bound_to, give_back
-from tests.lifecycle.kubernetes_runs import needs_cluster
+from tests.core.cluster_volumes import bound_to, give_back
+from tests.core.kubernetes_runs import needs_cluster
 
 pytestmark = [
     pytest.mark.end_to_end,

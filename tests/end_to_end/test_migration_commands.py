@@ -9,9 +9,9 @@ import pytest
 from tests.end_to_end.project import REPOSITORY, Project
 from tests.waiting import until
 
-from trainstack.lifecycle.runs.record import Status
-from trainstack.lifecycle.runs.run import history
-from trainstack.lifecycle.workspace import Workspace
+from trainstack.core.runs.directory import history
+from trainstack.core.runs.record import Status
+from trainstack.core.workspace.workspace import Workspace
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.tensorflow]
 

@@ -10,10 +10,10 @@ import httpx
 import pytest
 from tests.end_to_end.project import REPOSITORY, Project, new_project
 
-from trainstack.lifecycle.runs.run import RunDirectory
-from trainstack.lifecycle.services import service
-from trainstack.lifecycle.workspace import Workspace
-from trainstack.tracking import files as tracking
+from trainstack.core.runs.directory import RunDirectory
+from trainstack.core.services import service
+from trainstack.core.workspace.workspace import Workspace
+from trainstack.mlflow import metric_files as tracking
 
 pytestmark = [
     pytest.mark.end_to_end,

@@ -5,8 +5,8 @@ import json
 import pytest
 from tests.end_to_end.project import REPOSITORY
 
-from trainstack.lifecycle.runs.run import history
-from trainstack.lifecycle.workspace import Workspace
+from trainstack.core.runs.directory import history
+from trainstack.core.workspace.workspace import Workspace
 
 pytestmark = pytest.mark.end_to_end
 

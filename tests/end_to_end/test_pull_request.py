@@ -8,10 +8,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from trainstack.lifecycle.models import aliases
-from trainstack.lifecycle.models.model import list_models
-from trainstack.lifecycle.runs.run import history
-from trainstack.lifecycle.workspace import Workspace
+from trainstack.core.models import aliases
+from trainstack.core.models.model import list_models
+from trainstack.core.runs.directory import history
+from trainstack.core.workspace.workspace import Workspace
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.tensorflow]
 

@@ -9,10 +9,10 @@ import sys
 import uuid
 
 import pytest
+from tests.core.docker_runs import engine, needs_engine
 from tests.end_to_end.project import Project
-from tests.lifecycle.docker_runs import engine, needs_engine
 
-from trainstack.lifecycle.pins import read_pins, write_pins
+from trainstack.core.environments.pins import read_pins, write_pins
 
 pytestmark = pytest.mark.end_to_end
 
@@ -79,7 +79,7 @@ def test_the_same_commit_gives_the_same_fingerprints_elsewhere_and_its_pins_hold
     assert trainstack(here, "lock").returncode == 0
     file = here.root / "stacks" / "test.lock.json"
     # The index has moved on since: what was locked then is older than what would be resolved now.
-    from trainstack.lifecycle.environments.environment import EnvironmentSpec, lock
+    from trainstack.core.environments.environment import EnvironmentSpec, lock
 
     older = lock(EnvironmentSpec.from_packages("older", ["six==1.16.0"]))
     pins = read_pins(file)

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 import uv
+from tests.core.docker_runs import engine, needs_engine
 from tests.end_to_end.project import REPOSITORY
 from tests.end_to_end.test_reproduce import here, trainstack
-from tests.lifecycle.docker_runs import engine, needs_engine
 
 pytestmark = [pytest.mark.end_to_end, needs_engine]
 __all__ = ["here"]

@@ -9,16 +9,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from tests.core.kubernetes_runs import needs_cluster
 from tests.end_to_end.custom_metrics import CustomMetrics
 from tests.end_to_end.project import new_project
-from tests.lifecycle.kubernetes_runs import needs_cluster
 from tests.load import Load
-from tests.serving.served import free_port
+from tests.server.served import free_port
 from tests.waiting import until
 
-from trainstack.targets.kubernetes.access import Access
-from trainstack.targets.kubernetes.cluster import Cluster
-from trainstack.targets.kubernetes.forward import forwarding
+from trainstack.targets.kubernetes.api.client import Access
+from trainstack.targets.kubernetes.api.port_forward import forwarding
+from trainstack.targets.kubernetes.config import Cluster
 
 pytestmark = [
     pytest.mark.end_to_end,

@@ -5,12 +5,12 @@ import shutil
 
 import httpx
 import pytest
+from tests.core.engine_images import needs_engine
 from tests.end_to_end.project import REPOSITORY, Project
-from tests.lifecycle.engine_images import needs_engine
 
-from trainstack.lifecycle.services import service
-from trainstack.lifecycle.workspace import Workspace
-from trainstack.targets.docker import engine
+from trainstack.core.services import service
+from trainstack.core.workspace.workspace import Workspace
+from trainstack.targets.docker import client as engine
 
 pytestmark = [
     pytest.mark.end_to_end,

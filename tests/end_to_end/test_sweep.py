@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from tests.lifecycle.sweeps.conftest import SCRIPT
+from tests.core.sweeps.conftest import SCRIPT
 
 pytestmark = pytest.mark.end_to_end
 

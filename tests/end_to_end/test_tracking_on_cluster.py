@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.lifecycle.kubernetes_runs import access, needs_cluster, reachable_endpoint
+from tests.core.kubernetes_runs import access, needs_cluster, reachable_endpoint
 from tests.waiting import until
 
-from trainstack.tracking.server import TrackingError, TrackingServer
+from trainstack.mlflow.rest_client import TrackingError, TrackingServer
 
 pytestmark = [
     pytest.mark.end_to_end,

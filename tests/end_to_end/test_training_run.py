@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from tests.end_to_end.project import Project
 
-from trainstack.lifecycle.runs.run import RunDirectory, history
-from trainstack.lifecycle.workspace import Workspace
+from trainstack.core.runs.directory import RunDirectory, history
+from trainstack.core.workspace.workspace import Workspace
 
 pytestmark = pytest.mark.end_to_end
 

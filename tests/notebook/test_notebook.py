@@ -8,13 +8,13 @@ import pytest
 from nbclient import NotebookClient
 from nbconvert import HTMLExporter
 from playwright.sync_api import expect, sync_playwright
-from tests.lifecycle.sample_runs import request, tiny_environment
+from tests.core.sample_runs import request, tiny_environment
 
-from trainstack.lifecycle.compute import ComputeSpec
-from trainstack.lifecycle.runs import submission
-from trainstack.lifecycle.sweeps import sweep
-from trainstack.lifecycle.sweeps.record import Search, SweepRequest
-from trainstack.lifecycle.workspace import Workspace
+from trainstack.core.compute.compute import ComputeSpec
+from trainstack.core.runs.execution import submission
+from trainstack.core.sweeps import sweep
+from trainstack.core.sweeps.record import Search, SweepRequest
+from trainstack.core.workspace.workspace import Workspace
 
 BROWSER = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
 # Written as an MLflow client writes it.

@@ -1,8 +1,8 @@
 """Each rule of the policy pack: what it refuses, what it lets by, and what it cannot know yet."""
 
 import pytest
-from tests.lifecycle.changes.documents import RUN, UNKNOWN
-from tests.lifecycle.changes.test_explanation import record_run
+from tests.core.preview.documents import RUN, UNKNOWN
+from tests.core.preview.test_explanation import record_run
 
 from trainstack.errors import InvalidInputError
 from trainstack.policy import rules

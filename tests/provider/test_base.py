@@ -4,8 +4,8 @@ import pytest
 from pulumi.output import Unknown
 from pulumi.runtime.rpc import UNKNOWN
 
+from trainstack.core.compute.compute import ComputeSpec
 from trainstack.errors import InvalidInputError
-from trainstack.lifecycle.compute import ComputeSpec
 from trainstack.provider.base import LifecycleProvider, finite, integral, known, own, validated
 
 

@@ -3,13 +3,13 @@
 import types
 
 from trainstack.errors import TrainstackError
-from trainstack.provider import engine
+from trainstack.provider import resource_log
 
 
 def host():
     module = types.ModuleType("host")
     module.__dict__["DynamicResourceProviderServicer"] = object
-    engine.one_line_errors(module)
+    resource_log.one_line_errors(module)
     return module
 
 
@@ -36,14 +36,14 @@ def test_other_errors_keep_their_trace():
 
 def test_another_program_is_left_alone():
     module = types.ModuleType("other")
-    engine.one_line_errors(module)
+    resource_log.one_line_errors(module)
     assert not hasattr(module, "traceback")
 
 
 def test_progress_is_not_repeated_within_two_seconds_unless_the_stage_changes(monkeypatch):
     said = []
-    monkeypatch.setattr(engine, "_log", lambda urn, text, **_: said.append(text))
-    row = engine.Row("urn")
+    monkeypatch.setattr(resource_log, "_log", lambda urn, text, **_: said.append(text))
+    row = resource_log.Row("urn")
     for text in ("running 1 s", "running 2 s", "finalizing 0 s"):
         row.progress(text)
     assert said == ["running 1 s", "finalizing 0 s"]

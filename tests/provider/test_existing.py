@@ -6,16 +6,16 @@ from typing import Any
 import pytest
 from pulumi.runtime.rpc import UNKNOWN
 
-from trainstack.lifecycle.datasets import dataset
-from trainstack.lifecycle.datasets.dataset import DatasetSpec
-from trainstack.lifecycle.models import model
-from trainstack.lifecycle.models.model import ModelSpec
-from trainstack.lifecycle.runs.run import RunDirectory, RunRecord, Status
-from trainstack.lifecycle.workspace import Workspace
-from trainstack.provider.existing import ExistingDatasetProvider, ExistingModelProvider
-from trainstack.provider.existing_run import ExistingRunProvider
-from trainstack.store.atomic import write_json
-from trainstack.store.digest import of_bytes
+from trainstack.core.datasets import dataset
+from trainstack.core.datasets.dataset import DatasetSpec
+from trainstack.core.models import model
+from trainstack.core.models.model import ModelSpec
+from trainstack.core.runs.directory import RunDirectory, RunRecord, Status
+from trainstack.core.workspace.workspace import Workspace
+from trainstack.provider.adopted import ExistingDatasetProvider, ExistingModelProvider
+from trainstack.provider.adopted_run import ExistingRunProvider
+from trainstack.storage.atomic import write_json
+from trainstack.storage.digest import of_bytes
 
 
 @pytest.fixture(autouse=True)

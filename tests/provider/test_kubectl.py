@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from tests.lifecycle.kubernetes_runs import CLUSTER, access, needs_cluster
+from tests.core.kubernetes_runs import CLUSTER, access, needs_cluster
 
 from trainstack.provider.kubectl import KubectlProvider
 

@@ -13,8 +13,8 @@ from google.protobuf import empty_pb2, json_format, struct_pb2
 from pulumi.dynamic.dynamic import serialize_provider
 from pulumi.runtime.proto import engine_pb2_grpc, provider_pb2, provider_pb2_grpc
 
-from trainstack.lifecycle.workspace import Workspace
-from trainstack.provider.handles import ComputeHandle, TrainingRunHandle
+from trainstack.core.workspace.workspace import Workspace
+from trainstack.provider.lazy_providers import ComputeHandle, TrainingRunHandle
 
 URN = "urn:pulumi:test::trainstack::trainstack:index:TrainingRun$pulumi-python:dynamic/trainstack:TrainingRun::sum"
 

@@ -7,18 +7,18 @@ from typing import Any
 import pytest
 from pulumi.runtime.rpc import UNKNOWN
 
+from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
-from trainstack.lifecycle.workspace import Workspace
 from trainstack.provider import web_service_checks
 from trainstack.provider.compute import ComputeProvider
 from trainstack.provider.dataset import DatasetProvider
 from trainstack.provider.environment import EnvironmentProvider
+from trainstack.provider.kubernetes.service_image import ServiceImageProvider
 from trainstack.provider.model import ModelProvider
-from trainstack.provider.service_image import ServiceImageProvider
 from trainstack.provider.training_run import TrainingRunProvider
 from trainstack.provider.web_service import WebServiceProvider, new_key
 from trainstack.provider.workspace import WorkspaceProvider
-from trainstack.targets.kubernetes import prerequisites
+from trainstack.targets.kubernetes.checks import prerequisites
 
 
 @pytest.fixture(autouse=True)

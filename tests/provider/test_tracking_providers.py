@@ -3,14 +3,14 @@
 import pytest
 from pulumi.runtime.rpc import UNKNOWN
 
+from trainstack.core.images.image import Image
+from trainstack.core.tracking import cluster_server, tracking_server
+from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
-from trainstack.lifecycle.history import cluster_server, service
-from trainstack.lifecycle.images.image import Image
-from trainstack.lifecycle.workspace import Workspace
 from trainstack.provider import images
-from trainstack.provider.tracking_image import TrackingImageProvider
-from trainstack.provider.tracking_server import TrackingServerProvider
-from trainstack.targets.kubernetes import namespace
+from trainstack.provider.kubernetes.tracking_image import TrackingImageProvider
+from trainstack.provider.kubernetes.tracking_server import TrackingServerProvider
+from trainstack.targets.kubernetes.objects import namespace
 
 IMAGE = {
     "name": "ws",
@@ -92,7 +92,7 @@ def workspace(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "Pulumi.yaml").write_text("name: shop\nruntime: python\n")
     made = Workspace.create(tmp_path / "ws", "ws")
-    service.declare(made, None, service.ClusterServer("", "history", SERVER["name"]))
+    tracking_server.declare(made, None, tracking_server.ClusterServer("", "history", SERVER["name"]))
     return made
 
 
@@ -102,7 +102,7 @@ def test_up_waits_for_the_pod_and_tells_the_port_of_this_machine(workspace, monk
     made = TrackingServerProvider().create(SERVER).outs
     assert made is not None
     assert waited == [(SERVER["name"], "0a1b")]
-    assert made["address"] == service.settings(workspace).address
+    assert made["address"] == tracking_server.settings(workspace).address
 
 
 @pytest.mark.parametrize(("found", "drift"), [(None, []), ("its Deployment is gone", ["its Deployment is gone"])])
@@ -111,7 +111,7 @@ def test_refresh_finds_that_its_deployment_is_gone(workspace, monkeypatch, found
     read = TrackingServerProvider().read("id", SERVER).outs
     assert read is not None
     assert read["drift"] == drift
-    assert read["address"] == service.settings(workspace).address
+    assert read["address"] == tracking_server.settings(workspace).address
 
 
 def test_a_cluster_that_does_not_answer_tells_nothing_of_it(workspace, monkeypatch):
@@ -124,7 +124,7 @@ def test_a_cluster_that_does_not_answer_tells_nothing_of_it(workspace, monkeypat
 
 def test_the_end_of_a_server_ends_no_way_to_another(workspace, monkeypatch):
     stopped = []
-    monkeypatch.setattr(service, "stop", stopped.append)
+    monkeypatch.setattr(tracking_server, "stop", stopped.append)
     TrackingServerProvider().delete("id", {**SERVER, "name": "other"})
     assert not stopped
     TrackingServerProvider().delete("id", SERVER)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from trainstack.targets.joined import JoinedLog
+from trainstack.targets.transfer.log_merge import JoinedLog
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from tests.waiting import until
 
 from trainstack.errors import TrainstackError
 from trainstack.targets.local.node import MARKER, NodeSpec, start
-from trainstack.targets.local.strays import processes, sweep
+from trainstack.targets.local.orphans import processes, sweep
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def node(tmp_path):
     """A node whose agent is a script of the test's."""
 
     def make(agent, **changes):
-        package = tmp_path / "agent" / "trainstack" / "launch"
+        package = tmp_path / "agent" / "trainstack" / "agent"
         package.mkdir(parents=True, exist_ok=True)
         (package.parent / "__init__.py").touch()
         (package / "__init__.py").touch()

@@ -7,12 +7,12 @@ import threading
 
 import pytest
 
-from trainstack.targets.object_store import ObjectStore
-from trainstack.targets.segmented import Segmented
+from trainstack.storage.object_store import ObjectStore
+from trainstack.targets.transfer.chunked_stream import Segmented
 
 WRITES = """
 import os, queue, sys, threading
-from trainstack.launch.segments import Segments
+from trainstack.agent.transfer.chunked_stream import Segments
 addresses = queue.Queue()
 def hear():
     for line in sys.stdin:

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from trainstack.agent.transfer.output_sender import OFFSET, Outbound
 from trainstack.errors import TrainstackError
-from trainstack.launch.outbound import OFFSET, Outbound
-from trainstack.targets import WRITTEN, Home, bundle
-from trainstack.targets.inbound import Inbound
+from trainstack.targets.base import WRITTEN, Home
+from trainstack.targets.transfer import archive as bundle
+from trainstack.targets.transfer.output_receiver import Inbound
 
 
 class Way:
@@ -245,7 +246,7 @@ def test_a_full_disk_at_home_is_one_clear_line(small_disk, tmp_path):
 
 
 def test_the_sender_is_a_program_that_sends_while_it_runs_and_ends_well_when_asked(way):
-    command = [sys.executable, "-m", "trainstack.launch.outbound", str(way.node)]
+    command = [sys.executable, "-m", "trainstack.agent.transfer.output_sender", str(way.node)]
     path = Path(__file__).parents[2] / "components"
     process = subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(path)})
     assert process.stdout is not None

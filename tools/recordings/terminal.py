@@ -39,7 +39,7 @@ class Session:
         if self._child == 0:
             os.chdir(self._folder)
             shell = ["bash", "--noprofile", "--norc", "-i"]
-            os.execvpe("bash", shell, {**self._variables, "PS1": _PROMPT})  # noqa: S606
+            os.execvpe("bash", shell, {**self._variables, "PS1": _PROMPT})
         fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", *self._size, 0, 0))
         self._started = time.monotonic()
         self._until_ready()

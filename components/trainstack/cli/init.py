@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from trainstack.cli import output
+from trainstack.cli.common import output
 from trainstack.errors import InvalidInputError
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
@@ -25,7 +25,7 @@ def init(
 
     Files that are there already are an error, and nothing is written.
     """
-    from trainstack.store.atomic import write_bytes
+    from trainstack.storage.atomic import write_bytes
 
     project = name or folder.absolute().name
     if not _NAME.fullmatch(project):

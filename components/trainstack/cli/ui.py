@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from trainstack.cli import output
-from trainstack.cli.options import JsonOption, WorkspaceOption, open_workspace
+from trainstack.cli.common import output
+from trainstack.cli.common.options import JsonOption, WorkspaceOption, open_workspace
 
 
 def ui(
@@ -21,16 +21,16 @@ def ui(
 
     Starts the workspace's MLflow server where it does not run, and prints its address.
     """
-    from trainstack.lifecycle.history import service
+    from trainstack.core.tracking import tracking_server
 
     opened = open_workspace(workspace)
     if stop or rebuild:
-        service.stop(opened)
+        tracking_server.stop(opened)
     if stop:
         output.emit_json({"address": None}) if as_json else output.say("the tracking server is stopped")
         return
     if rebuild:
-        service.forget(opened)
+        tracking_server.forget(opened)
     said: list[str] = []
 
     def progress(line: str) -> None:
@@ -38,7 +38,7 @@ def ui(
             said.append(line)
             output.note(line)
 
-    address = service.ensure(opened, progress)
+    address = tracking_server.ensure(opened, progress)
     if as_json:
         output.emit_json({"address": address})
         return

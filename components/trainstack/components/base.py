@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 import pulumi
 from pulumi.dynamic import Resource, ResourceProvider
 
+from trainstack.core.workspace.project import portable, project_root
 from trainstack.errors import TrainstackError
-from trainstack.lifecycle.project import portable, project_root
 
 
 class LifecycleResource(Resource):

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 
 from trainstack.components.base import Component, LifecycleResource
-from trainstack.components.kubernetes_args import KubernetesArgs
+from trainstack.components.kubernetes.args import KubernetesArgs
 from trainstack.components.workspace import Workspace
-from trainstack.provider.handles import ComputeHandle
+from trainstack.provider.lazy_providers import ComputeHandle
 
 if TYPE_CHECKING:
-    from trainstack.components.cluster_compute import ClusterCompute
+    from trainstack.components.kubernetes.compute import ClusterCompute
 
 
 @dataclass(kw_only=True)
@@ -86,7 +86,7 @@ class Compute(Component):
         }
         self.cluster: ClusterCompute | None = None
         if args.target == "kubernetes" or args.kubernetes is not None:
-            from trainstack.components.cluster_compute import ClusterCompute
+            from trainstack.components.kubernetes.compute import ClusterCompute
 
             self.cluster = ClusterCompute(name, args, self)
             self.spec["kubernetes"] = self.cluster.described

@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 import pulumi
 
+from trainstack.components.adopted import Existing
 from trainstack.components.base import Component, LifecycleResource, portable_path
-from trainstack.components.existing import Existing
 from trainstack.components.workspace import Workspace
-from trainstack.provider.handles import DatasetHandle, ExistingDatasetHandle
+from trainstack.provider.lazy_providers import DatasetHandle, ExistingDatasetHandle
 
 
 @dataclass(kw_only=True)

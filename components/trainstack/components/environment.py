@@ -11,12 +11,12 @@ import pulumi
 
 from trainstack.components.base import Component, LifecycleResource, program_errors
 from trainstack.components.compute import Compute
+from trainstack.core.workspace.project import pin_file, portable, project_root
 from trainstack.errors import InvalidInputError
-from trainstack.lifecycle.project import pin_file, portable, project_root
-from trainstack.provider.handles import EnvironmentHandle
+from trainstack.provider.lazy_providers import EnvironmentHandle
 
 if TYPE_CHECKING:
-    from trainstack.lifecycle.environments.environment import EnvironmentSpec
+    from trainstack.core.environments.environment import EnvironmentSpec
 
 
 DEFAULT_PYTHON = "3.11"
@@ -77,7 +77,7 @@ class EnvironmentArgs:
             name: The curated environment.
             add: Requirements besides its own; with any, it is locked anew.
         """
-        from trainstack.lifecycle.environments.environment import clone, get_curated
+        from trainstack.core.environments.environment import clone, get_curated
 
         with program_errors(f"environment {name}"):
             return cls._of(clone(get_curated(name), "clone", add=add))
@@ -89,7 +89,7 @@ class EnvironmentArgs:
         Args:
             folder: The folder, relative to the program's.
         """
-        from trainstack.lifecycle.environments.saved import load_from_directory
+        from trainstack.core.images.saved_environment import load_from_directory
 
         with program_errors(f"environment in {folder}"):
             return cls._of(load_from_directory(folder))
@@ -101,8 +101,8 @@ class EnvironmentArgs:
             folder: The folder; made when missing.
             name: What the environment is called there.
         """
-        from trainstack.lifecycle.environments.environment import declared
-        from trainstack.lifecycle.environments.saved import save_to_directory
+        from trainstack.core.environments.environment import declared
+        from trainstack.core.images.saved_environment import save_to_directory
 
         with program_errors(f"environment {name}"):
             save_to_directory(declared(self.spec(name), project_root()), folder)

@@ -9,13 +9,13 @@ from typing import Any
 
 import pulumi
 
+from trainstack.components.adopted import Existing, Promoted
 from trainstack.components.base import Component, LifecycleResource, absolute_path, portable_path, program_errors
-from trainstack.components.existing import Existing, Promoted
 from trainstack.components.sweep import Sweep
 from trainstack.components.training_run import TrainingRun
 from trainstack.components.workspace import Workspace
 from trainstack.errors import InvalidInputError
-from trainstack.provider.handles import ExistingModelHandle, ModelHandle, PromotedModelHandle
+from trainstack.provider.lazy_providers import ExistingModelHandle, ModelHandle, PromotedModelHandle
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ import pulumi
 from trainstack.components.base import Component, LifecycleResource, absolute_path, program_errors
 from trainstack.components.training_run import TrainingRunArgs, run_inputs
 from trainstack.errors import InvalidInputError
-from trainstack.provider.handles import SweepHandle
+from trainstack.provider.lazy_providers import SweepHandle
 
 Value = str | int | float | bool
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import pulumi
 
+from trainstack.components.adopted import Existing
 from trainstack.components.base import Component, LifecycleResource, absolute_path, portable_path
 from trainstack.components.compute import Compute
 from trainstack.components.dataset import DatasetReference
 from trainstack.components.distribution import Horovod, TensorFlow
 from trainstack.components.environment import Environment
-from trainstack.components.existing import Existing
 from trainstack.components.workspace import Workspace
-from trainstack.provider.handles import ExistingRunHandle, TrainingRunHandle
+from trainstack.provider.lazy_providers import ExistingRunHandle, TrainingRunHandle
 
 Argument = pulumi.Input[str | int | float | bool | None] | DatasetReference
 Value = Argument | Sequence[Argument]
@@ -169,7 +169,7 @@ class TrainingRun(Component):
         Returns:
             The paths of the copies.
         """
-        from trainstack.lifecycle.runs import artifacts
+        from trainstack.core.runs import artifacts
 
         to = Path.cwd() / output_directory
         return self.path.apply(lambda path: artifacts.download(Path(path), prefix, to))

@@ -10,7 +10,7 @@ import pulumi
 from trainstack.components.base import Component, LifecycleResource, portable_path
 from trainstack.components.compute import Compute
 from trainstack.components.model import Model
-from trainstack.provider.handles import WebServiceHandle
+from trainstack.provider.lazy_providers import WebServiceHandle
 
 
 @dataclass(kw_only=True)
@@ -145,7 +145,7 @@ class WebService(Component):
         before: list[pulumi.Resource | None] = [compute]
         made = None
         if compute is not None and compute.spec["target"] == "kubernetes":
-            from trainstack.components.cluster_service import ClusterService
+            from trainstack.components.kubernetes.service import ClusterService
 
             made = ClusterService(name, asdict(args.kubernetes or KubernetesServiceArgs()), props, compute, self)
             props = made.served

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 
 from trainstack.components.base import Component, LifecycleResource, absolute_path, portable_path, program_errors
-from trainstack.lifecycle.project import FOLDER, project_root
-from trainstack.provider.handles import WorkspaceHandle
+from trainstack.core.workspace.project import FOLDER, project_root
+from trainstack.provider.lazy_providers import WorkspaceHandle
 
 if TYPE_CHECKING:
-    from trainstack.components.tracking_args import ClusterTracking
+    from trainstack.components.kubernetes.tracking_args import ClusterTracking
 
 
 @dataclass(kw_only=True)
@@ -103,7 +103,7 @@ class Workspace(Component):
         self.registry_login = _login(args.registry if args else None)
         server = None
         if args and args.tracking is not None:
-            from trainstack.components.cluster_tracking import DeclaredTracking
+            from trainstack.components.kubernetes.tracking import DeclaredTracking
 
             server = DeclaredTracking(name, args.tracking, args, self.images, self.registry_login, self)
             inputs["tracking"] = server.place
@@ -127,7 +127,7 @@ class Workspace(Component):
         Raises:
             pulumi.RunError: There is no such file, or it does not name a workspace.
         """
-        from trainstack.lifecycle import workspace_config
+        from trainstack.core.workspace import config as workspace_config
 
         with program_errors("Workspace.from_config"):
             root, config = workspace_config.find(Path(path) if path else Path.cwd())

@@ -14,16 +14,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
 
+from trainstack.core.runs import artifacts, index
+from trainstack.core.runs import directory as runs
+from trainstack.core.runs.directory import RunDirectory
+from trainstack.core.sweeps import record as sweeps
+from trainstack.core.sweeps.record import SweepDirectory, SweepRecord, Trial
+from trainstack.core.workspace import config
+from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
-from trainstack.lifecycle import workspace_config
-from trainstack.lifecycle.runs import artifacts, index
-from trainstack.lifecycle.runs import run as runs
-from trainstack.lifecycle.runs.run import RunDirectory
-from trainstack.lifecycle.sweeps import record as sweeps
-from trainstack.lifecycle.sweeps.record import SweepDirectory, SweepRecord, Trial
-from trainstack.lifecycle.workspace import Workspace
+from trainstack.mlflow import metric_files as tracking
 from trainstack.notebook import html
-from trainstack.tracking import files as tracking
 
 
 class Run:
@@ -193,7 +193,7 @@ class History:
         Raises:
             NotFoundError: There is none.
         """
-        found = workspace_config.find(Path.cwd())[0] if folder is None else Path(folder)
+        found = config.find(Path.cwd())[0] if folder is None else Path(folder)
         self._workspace = Workspace.open(found.expanduser().absolute())
 
     def runs(self, name: str | None = None, status: str | None = None, limit: int = 20) -> Runs:

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from trainstack.lifecycle.runs.plan import seconds
-from trainstack.lifecycle.runs.record import RunRecord
-from trainstack.lifecycle.sweeps.record import SweepRecord
-from trainstack.lifecycle.sweeps.sweep import described, progress_line
+from trainstack.core.runs.diff import seconds
+from trainstack.core.runs.record import RunRecord
+from trainstack.core.sweeps.record import SweepRecord
+from trainstack.core.sweeps.sweep import described, progress_line
 
 _COLOURS = {"completed": "#2e7d32", "failed": "#c62828", "canceled": "#8d6e63", "interrupted": "#8d6e63"}
 _GOING = "#1565c0"

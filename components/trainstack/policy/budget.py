@@ -8,8 +8,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from trainstack.lifecycle.changes.estimate import estimate, finished, last_measured, trials_left
-from trainstack.lifecycle.prices import Prices
+from trainstack.core.compute.prices import Prices
+from trainstack.core.preview.estimate import estimate, finished, last_measured, trials_left
 from trainstack.policy.rules import Inputs, Settings
 
 

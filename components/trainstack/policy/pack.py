@@ -20,10 +20,10 @@ from pulumi_policy import (
 from pulumi_policy.proxy import UnknownValueError
 from pydantic import ValidationError
 
+from trainstack.core.preview.document import UNKNOWN
+from trainstack.core.properties import integral
+from trainstack.core.workspace.project import project_root
 from trainstack.errors import InvalidInputError
-from trainstack.lifecycle.changes.document import UNKNOWN
-from trainstack.lifecycle.project import project_root
-from trainstack.lifecycle.properties import integral
 from trainstack.policy import rules
 from trainstack.policy.budget import Budget, BudgetSettings
 

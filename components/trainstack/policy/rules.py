@@ -13,12 +13,12 @@ from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from trainstack.core.compute import node_sizes as sizes
+from trainstack.core.environments.environment import declared
+from trainstack.core.preview.document import UNKNOWN
+from trainstack.core.runs.directory import RunDirectory
+from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
-from trainstack.lifecycle import sizes
-from trainstack.lifecycle.changes.document import UNKNOWN
-from trainstack.lifecycle.environments.environment import declared
-from trainstack.lifecycle.runs.run import RunDirectory
-from trainstack.lifecycle.workspace import Workspace
 
 Inputs = Mapping[str, Any]
 

@@ -11,12 +11,12 @@ from pulumi.dynamic import CheckFailure, CheckResult, DiffResult, ReadResult, Re
 from pulumi.output import Unknown
 from pulumi.runtime.rpc import UNKNOWN
 
+from trainstack.core.properties import integral
+from trainstack.core.workspace.project import project_root
+from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import InvalidInputError, NotFoundError
-from trainstack.lifecycle.project import project_root
-from trainstack.lifecycle.properties import integral
-from trainstack.lifecycle.workspace import Workspace
-from trainstack.provider.engine import Row, one_line_errors
 from trainstack.provider.engine_watch import end_with_engine
+from trainstack.provider.resource_log import Row, one_line_errors
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

@@ -6,10 +6,10 @@ import contextlib
 
 from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 
+from trainstack.core.compute import cluster_checks, compute
 from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
-from trainstack.lifecycle import cluster_checks, compute
 from trainstack.provider.base import LifecycleProvider, Properties, changed, own, row, validated, workspace_of
-from trainstack.store.atomic import read_json
+from trainstack.storage.atomic import read_json
 
 
 class ComputeProvider(LifecycleProvider):
@@ -54,12 +54,12 @@ class ComputeProvider(LifecycleProvider):
 
     def delete(self, _id: str, _props: Properties) -> None:
         """Keep the record, but leave nothing at the place that nobody drives."""
-        from trainstack.lifecycle.runs import stray_collection
+        from trainstack.core.maintenance import orphans
 
         spec = validated(compute.ComputeSpec, _props, "compute")
         if spec is not None:
             with contextlib.suppress(NotFoundError):
-                stray_collection.leave(workspace_of(_props), spec, row(_props).warn)
+                orphans.leave(workspace_of(_props), spec, row(_props).warn)
 
     def _ensure(self, props: Properties) -> Properties:
         spec = validated(compute.ComputeSpec, props, "compute")

@@ -4,19 +4,11 @@ from __future__ import annotations
 
 from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 
+from trainstack.core.datasets.record import DatasetRecord
+from trainstack.core.datasets.spec import DatasetSpec, local_digest, validate
+from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import InvalidInputError, NotFoundError
-from trainstack.lifecycle.datasets.record import DatasetRecord
-from trainstack.lifecycle.datasets.spec import DatasetSpec, local_digest, validate
-from trainstack.lifecycle.workspace import Workspace
-from trainstack.provider.base import (
-    LifecycleProvider,
-    Properties,
-    absolute,
-    own,
-    row,
-    validated,
-    workspace_of,
-)
+from trainstack.provider.base import LifecycleProvider, Properties, absolute, own, row, validated, workspace_of
 
 # State lists each file up to this many; a larger dataset is named by its digest alone.
 LISTED = 200
@@ -48,7 +40,7 @@ class DatasetProvider(LifecycleProvider):
 
     def read(self, id_: str, props: Properties) -> ReadResult:
         """Ask the sources whether their files are still those that were registered."""
-        from trainstack.lifecycle.datasets import dataset
+        from trainstack.core.datasets import dataset
 
         try:
             workspace = workspace_of(props)
@@ -70,7 +62,7 @@ class DatasetProvider(LifecycleProvider):
 
     def _register(self, inputs: Properties, *, check_remote: bool) -> Properties:
         # Only what fetches needs what fetching needs; preview asks for the spec alone.
-        from trainstack.lifecycle.datasets import dataset
+        from trainstack.core.datasets import dataset
 
         spec = self._spec(inputs)
         if spec is None:

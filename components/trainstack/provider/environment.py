@@ -8,9 +8,9 @@ from typing import Any
 from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 from pulumi.runtime.rpc import UNKNOWN
 
+from trainstack.core.environments import environment
+from trainstack.core.workspace.project import project_root
 from trainstack.errors import TrainstackError
-from trainstack.lifecycle.environments import environment
-from trainstack.lifecycle.project import project_root
 from trainstack.provider import images
 from trainstack.provider.base import LifecycleProvider, Properties, changed, integral, known, own, row
 

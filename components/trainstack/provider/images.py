@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
+from trainstack.core.compute import node_sizes
+from trainstack.core.environments.environment import EnvironmentSpec, Lock
+from trainstack.core.images.base_image import checked_reference
+from trainstack.core.images.registry import Registry
 from trainstack.errors import InvalidInputError
-from trainstack.lifecycle import sizes
-from trainstack.lifecycle.environments.environment import EnvironmentSpec, Lock
-from trainstack.lifecycle.images.base_image import checked_reference
-from trainstack.lifecycle.images.registry import Registry
 from trainstack.provider.base import Properties, known
 
 if TYPE_CHECKING:
-    from trainstack.lifecycle.images.image import Image
+    from trainstack.core.images.image import Image
 
 
 def check(inputs: Properties) -> None:
@@ -74,13 +74,13 @@ def on_base(inputs: Properties, spec: EnvironmentSpec) -> EnvironmentSpec:
 def has_gpu(compute: Properties) -> bool:
     """Whether a compute's nodes have GPUs, by its size."""
     size = compute.get("vm_size")
-    return bool(size) and sizes.lookup(str(size)).gpus > 0
+    return bool(size) and node_sizes.lookup(str(size)).gpus > 0
 
 
 def ensure(inputs: Properties, spec: EnvironmentSpec, lock: Lock, progress: Callable[[str], None]) -> Image:
     """Have the environment's image where its compute is."""
-    from trainstack.lifecycle.images import image
-    from trainstack.targets.docker import engine
+    from trainstack.core.images import image
+    from trainstack.targets.docker import client as engine
 
     compute: dict[str, Any] = place(inputs)
     with engine.connected(compute.get("docker_host")) as client:
@@ -95,8 +95,8 @@ def missing(inputs: Properties) -> str | None:
     Raises:
         TrainstackError: The engine or the registry does not answer.
     """
-    from trainstack.lifecycle.images import image
-    from trainstack.targets.docker import engine
+    from trainstack.core.images import image
+    from trainstack.targets.docker import client as engine
 
     reference = str(inputs.get("image") or "")
     with engine.connected(place(inputs).get("docker_host"), timeout=10) as client:

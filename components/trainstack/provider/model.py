@@ -7,20 +7,11 @@ from pathlib import Path
 
 from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 
+from trainstack.core.models import aliases, model
+from trainstack.core.workspace.project import portable, project_root
+from trainstack.core.workspace.workspace import Workspace, checked_name
 from trainstack.errors import InvalidInputError, NotFoundError
-from trainstack.lifecycle.models import aliases, model
-from trainstack.lifecycle.project import portable, project_root
-from trainstack.lifecycle.workspace import Workspace, checked_name
-from trainstack.provider.base import (
-    LifecycleProvider,
-    Properties,
-    absolute,
-    known,
-    own,
-    row,
-    validated,
-    workspace_of,
-)
+from trainstack.provider.base import LifecycleProvider, Properties, absolute, known, own, row, validated, workspace_of
 
 
 class ModelProvider(LifecycleProvider):
@@ -84,7 +75,7 @@ class ModelProvider(LifecycleProvider):
         source = Path(inputs["path"]) if run_id else absolute(inputs["path"])
         workspace = workspace_of(inputs)
         if run_id and (require := inputs.get("require")):
-            from trainstack.lifecycle.models import gate
+            from trainstack.core.models import gate
 
             gate.check(workspace, spec.name, run_id, gate.parsed(require))
         record = model.register(workspace, spec, source, run_id, shown.progress)
@@ -115,7 +106,7 @@ def _check_gate(news: Properties) -> None:
     require: dict[str, str] = news.get("require") or {}
     if not require or not known(require):
         return
-    from trainstack.lifecycle.models import gate
+    from trainstack.core.models import gate
 
     conditions = gate.parsed(require)
     if "run_id" not in news:

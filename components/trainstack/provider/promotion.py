@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 
+from trainstack.core.models import aliases, model, promotion
+from trainstack.core.workspace.workspace import Workspace, checked_name
 from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
-from trainstack.lifecycle.models import aliases, model, promotion
-from trainstack.lifecycle.workspace import Workspace, checked_name
 from trainstack.provider.base import LifecycleProvider, Properties, finite, known, own, row, validated, workspace_of
 from trainstack.provider.model import alias_versions, moved_aliases, outputs
 

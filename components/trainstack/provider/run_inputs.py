@@ -9,12 +9,12 @@ from typing import Any
 
 from pulumi.runtime.rpc import UNKNOWN
 
+from trainstack.core.compute import cluster_checks, compute
+from trainstack.core.environments import environment
+from trainstack.core.properties import integral
+from trainstack.core.runs import arguments, distribution, snapshot
+from trainstack.core.runs.record import Persistence
 from trainstack.errors import InvalidInputError
-from trainstack.lifecycle import cluster_checks, compute
-from trainstack.lifecycle.environments import environment
-from trainstack.lifecycle.properties import integral
-from trainstack.lifecycle.runs import arguments, distribution, snapshot
-from trainstack.lifecycle.runs.record import Persistence
 from trainstack.provider import images
 from trainstack.provider.base import Properties, absolute, known, validated
 from trainstack.provider.environment import declared

@@ -8,14 +8,14 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from trainstack.lifecycle.environments import environment
-from trainstack.lifecycle.images.registry import PASSWORD
-from trainstack.lifecycle.project import portable, project_root
-from trainstack.lifecycle.runs import submission
-from trainstack.lifecycle.runs.declared import spec_of
-from trainstack.lifecycle.runs.fingerprint import RunEnvironment
-from trainstack.lifecycle.runs.record import Persistence
-from trainstack.lifecycle.runs.run import RunDirectory, RunRecord, RunRequest
+from trainstack.core.environments import environment
+from trainstack.core.images.registry import PASSWORD
+from trainstack.core.runs.declared import spec_of
+from trainstack.core.runs.directory import RunDirectory, RunRecord, RunRequest
+from trainstack.core.runs.execution import submission
+from trainstack.core.runs.fingerprint import RunEnvironment
+from trainstack.core.runs.record import Persistence
+from trainstack.core.workspace.project import portable, project_root
 from trainstack.provider import images
 from trainstack.provider.base import Properties, finite, integral, validated
 from trainstack.provider.environment import declared

@@ -8,12 +8,12 @@ from typing import Any
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, UpdateResult
 from pulumi.runtime.rpc import UNKNOWN
 
+from trainstack.core.runs import diff
+from trainstack.core.runs.record import Persistence
+from trainstack.core.sweeps import study, sweep
+from trainstack.core.sweeps.record import Search, SweepDirectory, SweepRecord, SweepRequest
+from trainstack.core.workspace.project import portable, project_root
 from trainstack.errors import InvalidInputError, NotFoundError
-from trainstack.lifecycle.project import portable, project_root
-from trainstack.lifecycle.runs import plan
-from trainstack.lifecycle.runs.record import Persistence
-from trainstack.lifecycle.sweeps import study, sweep
-from trainstack.lifecycle.sweeps.record import Search, SweepDirectory, SweepRecord, SweepRequest
 from trainstack.provider import run_inputs
 from trainstack.provider.base import (
     LifecycleProvider,
@@ -43,12 +43,12 @@ class SweepProvider(LifecycleProvider):
 
     def compare(self, olds: Properties, news: Properties) -> DiffResult:
         """Replace when what the trials compute changes; another search goes on in place."""
-        found = plan.changes(plan.parts(olds, UNKNOWN), plan.parts(news, UNKNOWN))
+        found = diff.changes(diff.parts(olds, UNKNOWN), diff.parts(news, UNKNOWN))
         fixed = found.pop("arguments", None)
         replaces = [*found, *(name for name in ("metric", "goal", "name", "workspace") if _differs(name, olds, news))]
         if replaces:
             lines = found or {name: [f"{name} {olds.get(name)} → {news.get(name)}"] for name in replaces}
-            row(news).info(plan.sentence(lines, None).replace("will retrain", "will search anew"))
+            row(news).info(diff.sentence(lines, None).replace("will retrain", "will search anew"))
             return DiffResult(changes=None, replaces=replaces)
         if drift := olds.get("drift"):
             row(news).info(f"drifted: {'; '.join(drift)}")
@@ -108,7 +108,7 @@ def _differs(name: str, olds: Properties, news: Properties) -> bool:
 
 
 def _outputs(inputs: Properties, directory: SweepDirectory, record: SweepRecord) -> Properties:
-    from trainstack.lifecycle.runs.run import RunDirectory
+    from trainstack.core.runs.directory import RunDirectory
 
     best = record.best_trial
     if best is None:

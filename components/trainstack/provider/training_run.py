@@ -7,9 +7,9 @@ from typing import Any
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, UpdateResult
 from pulumi.runtime.rpc import UNKNOWN
 
+from trainstack.core.runs import diff
+from trainstack.core.runs.record import Persistence
 from trainstack.errors import NotFoundError
-from trainstack.lifecycle.runs import plan
-from trainstack.lifecycle.runs.record import Persistence
 from trainstack.provider import run_inputs
 from trainstack.provider.base import LifecycleProvider, Properties, absolute, integral, own, row, workspace_of
 
@@ -23,9 +23,9 @@ class TrainingRunProvider(LifecycleProvider):
 
     def compare(self, olds: Properties, news: Properties) -> DiffResult:
         """Replace when what the run computes changes, and say why in one line; anything else changes in place."""
-        found = plan.changes(plan.parts(olds, UNKNOWN), plan.parts(news, UNKNOWN))
+        found = diff.changes(diff.parts(olds, UNKNOWN), diff.parts(news, UNKNOWN))
         if found:
-            row(news).info(plan.sentence(found, olds.get("duration")))
+            row(news).info(diff.sentence(found, olds.get("duration")))
             return DiffResult(changes=None, replaces=list(found))
         if drift := olds.get("drift"):
             row(news).info(f"drifted: {'; '.join(drift)}")
@@ -37,7 +37,7 @@ class TrainingRunProvider(LifecycleProvider):
 
     def create(self, props: Properties) -> CreateResult:
         """Adopt the finished run, attach to the running one, resume the broken one, or start a new one."""
-        from trainstack.lifecycle.runs import submission
+        from trainstack.core.runs.execution import submission
         from trainstack.provider.run_submission import outputs, request, secrets_of
 
         inputs = own(props)
@@ -55,14 +55,15 @@ class TrainingRunProvider(LifecycleProvider):
             shown.info(f"adopted finished run {run.id}: nothing trains")
         else:
             again = f" in attempt {record.attempt}, resumed {record.resumed}" if record.resumed else ""
-            took = plan.seconds(record.duration or 0)
+            took = diff.seconds(record.duration or 0)
             shown.info(f"run {run.id} completed in {took}{again}; code: {inputs['snapshot']}")
         return CreateResult(run.id, outputs(inputs, run, record, submitted.outcome))
 
     def update(self, _id: str, _olds: Properties, _news: Properties) -> UpdateResult:
         """Keep the new settings of a run that stays what it is, and put back outputs that are gone."""
-        from trainstack.lifecycle.runs import artifacts, submission
-        from trainstack.lifecycle.runs.run import RunDirectory
+        from trainstack.core.runs import artifacts
+        from trainstack.core.runs.directory import RunDirectory
+        from trainstack.core.runs.execution import submission
         from trainstack.provider.run_submission import outputs
 
         inputs = own(_news)
@@ -75,7 +76,7 @@ class TrainingRunProvider(LifecycleProvider):
 
     def read(self, id_: str, props: Properties) -> ReadResult:
         """Find out whether the run is still there, complete."""
-        from trainstack.lifecycle.runs.run import RunDirectory
+        from trainstack.core.runs.directory import RunDirectory
 
         try:
             run = RunDirectory(workspace_of(props).run(id_))

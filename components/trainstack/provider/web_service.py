@@ -6,11 +6,11 @@ import secrets
 
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, UpdateResult
 
+from trainstack.core.environments import environment
+from trainstack.core.models import model
+from trainstack.core.services import service
+from trainstack.core.services.certificate import check_certificate
 from trainstack.errors import InvalidInputError, NotFoundError
-from trainstack.lifecycle.environments import environment
-from trainstack.lifecycle.models import model
-from trainstack.lifecycle.services import service
-from trainstack.lifecycle.services.certificate import check_certificate
 from trainstack.provider import images
 from trainstack.provider.base import (
     LifecycleProvider,
@@ -24,7 +24,7 @@ from trainstack.provider.base import (
     workspace_of,
 )
 from trainstack.provider.web_service_checks import check_cluster, check_place, placed
-from trainstack.serving.key import key_digest
+from trainstack.server.http.auth import key_digest
 
 _TLS = ("tls_certificate", "tls_key")
 
@@ -106,7 +106,7 @@ class WebServiceProvider(LifecycleProvider):
         if spec.target == "docker":
             record = self._serve_from_container(inputs, spec, served)
         elif spec.target == "kubernetes":
-            from trainstack.lifecycle.services import cluster as cluster_service
+            from trainstack.core.services import cluster as cluster_service
 
             self._leave_container(inputs, spec)
             record = cluster_service.start(workspace, spec, served, inputs["image"], shown.progress)
@@ -130,9 +130,9 @@ class WebServiceProvider(LifecycleProvider):
     def _serve_from_container(
         self, inputs: Properties, spec: service.ServiceSpec, served: model.ModelRecord
     ) -> service.ServiceRecord:
-        from trainstack.lifecycle.images import image
-        from trainstack.lifecycle.services import container as container_service
-        from trainstack.targets.docker import engine
+        from trainstack.core.images import image
+        from trainstack.core.services import container as container_service
+        from trainstack.targets.docker import client as engine
 
         workspace, shown = workspace_of(inputs), row(inputs)
         models = service.served_models(workspace, spec, served)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from trainstack.core.compute.compute import PATIENCE_SECONDS
+from trainstack.core.services.service import ServiceSpec
 from trainstack.errors import InvalidInputError, TrainstackError
-from trainstack.lifecycle.compute import PATIENCE_SECONDS
-from trainstack.lifecycle.services.service import ServiceSpec
 from trainstack.provider import images
 from trainstack.provider.base import Properties
-from trainstack.provider.engine import Row
+from trainstack.provider.resource_log import Row
 
 
 def placed(inputs: Properties) -> Properties:
@@ -69,9 +69,9 @@ def check_cluster(spec: ServiceSpec, row: Row) -> None:
     """
     if spec.target != "kubernetes" or spec.serving is None:
         return
-    from trainstack.targets.kubernetes import prerequisites
-    from trainstack.targets.kubernetes.access import Access
-    from trainstack.targets.kubernetes.cluster import Cluster
+    from trainstack.targets.kubernetes.api.client import Access
+    from trainstack.targets.kubernetes.checks import prerequisites
+    from trainstack.targets.kubernetes.config import Cluster
 
     cluster = spec.cluster or Cluster()
     for field in ("node_port", "host"):

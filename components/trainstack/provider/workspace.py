@@ -6,12 +6,12 @@ import contextlib
 
 from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 
+from trainstack.core.tracking import tracking_server as history
+from trainstack.core.workspace.project import project_root
+from trainstack.core.workspace.workspace import Workspace, checked_name
 from trainstack.errors import InvalidInputError, NotFoundError
-from trainstack.lifecycle.history import service as history
-from trainstack.lifecycle.project import project_root
-from trainstack.lifecycle.workspace import Workspace, checked_name
+from trainstack.mlflow.rest_client import checked_address
 from trainstack.provider.base import LifecycleProvider, Properties, absolute, gone_or, known, own, workspace_of
-from trainstack.tracking.server import checked_address
 
 
 class WorkspaceProvider(LifecycleProvider):
@@ -34,14 +34,14 @@ class WorkspaceProvider(LifecycleProvider):
 
     def create(self, props: Properties) -> CreateResult:
         """Find or make the folder, and leave `config.json` where the command line looks for it."""
-        from trainstack.lifecycle import workspace_config
+        from trainstack.core.workspace import config
 
         inputs = own(props)
         workspace = Workspace.create(absolute(inputs["root"]), inputs["name"])
         if inputs.get("quota_gib") is not None:
             # Without one of its own, a stack leaves alone what another has set.
             workspace = workspace.limited(_bytes(inputs))
-        workspace_config.write(project_root(), workspace)
+        config.write(project_root(), workspace)
         return CreateResult(inputs["name"], _with_history(workspace, inputs))
 
     def update(self, _id: str, _olds: Properties, _news: Properties) -> UpdateResult:

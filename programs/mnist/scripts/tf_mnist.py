@@ -9,9 +9,10 @@ import gzip
 import os
 from pathlib import Path
 
-import mlflow
 import numpy as np
 import tensorflow as tf
+
+import mlflow
 
 
 def load(folder, name):

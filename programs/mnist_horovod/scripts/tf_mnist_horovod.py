@@ -11,9 +11,10 @@ import time
 from pathlib import Path
 
 import horovod.tensorflow.keras as hvd
-import mlflow
 import numpy as np
 import tensorflow as tf
+
+import mlflow
 
 
 def load(folder, name):

@@ -10,9 +10,10 @@ import os
 import tempfile
 from pathlib import Path
 
-import mlflow
 import numpy as np
 import tensorflow as tf
+
+import mlflow
 
 
 def load(folder, name):

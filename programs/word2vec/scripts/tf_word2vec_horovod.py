@@ -12,11 +12,12 @@ from collections import Counter
 from pathlib import Path
 
 import horovod.tensorflow as hvd
-import mlflow
 import numpy as np
 import tensorflow as tf
 from corpus import read_words
 from quality import SHOWN, neighbours, same_kind
+
+import mlflow
 
 
 def vocabulary_of(words, size):

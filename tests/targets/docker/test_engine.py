@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from trainstack.errors import InvalidInputError, TrainstackError
-from trainstack.targets.docker import engine
+from trainstack.targets.docker import client as engine
 
 
 @pytest.mark.parametrize("address", ["localhost:2375", "ftp://host", "unix://", "tcp://host:port", "ssh://"])

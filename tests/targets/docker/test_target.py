@@ -5,16 +5,16 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.lifecycle.docker_runs import engine, needs_engine
-from tests.lifecycle.sample_runs import tiny_environment
+from tests.core.docker_runs import engine, needs_engine
+from tests.core.sample_runs import tiny_environment
 from tests.waiting import until
 
-import trainstack.launch
+import trainstack.agent
+from trainstack.agent.plan import LaunchPlan, Single
+from trainstack.core.images import image
 from trainstack.errors import TrainstackError
-from trainstack.launch.plan import LaunchPlan, Single
-from trainstack.lifecycle.images import image
-from trainstack.targets import WRITTEN, Capacity, GangSpec, Home, Runtime
-from trainstack.targets.docker import container
+from trainstack.targets.base import WRITTEN, Capacity, GangSpec, Home, Runtime
+from trainstack.targets.docker import container_config
 from trainstack.targets.docker.node import exit_code
 from trainstack.targets.docker.target import DockerTarget
 
@@ -35,7 +35,7 @@ def home(tmp_path, target):
     root = tmp_path / "run-of-a-test"
     for name in ("code", *WRITTEN):
         (root / name).mkdir(parents=True)
-    shutil.copytree(Path(trainstack.launch.__file__).parent, root / "agent" / "trainstack" / "launch")
+    shutil.copytree(Path(trainstack.agent.__file__).parent, root / "agent" / "trainstack" / "agent")
     (root / "agent" / "trainstack" / "__init__.py").touch()
     found = Home(root, "test")
     yield found
@@ -151,8 +151,8 @@ def test_an_engine_says_what_it_holds(target):
 
 
 def test_gpus_are_asked_for_as_the_engine_wants_it():
-    assert container.gpus(0) == []
-    [request] = container.gpus(2)
+    assert container_config.gpus(0) == []
+    [request] = container_config.gpus(2)
     assert (request["Count"], request["Capabilities"]) == (2, [["gpu"]])
 
 

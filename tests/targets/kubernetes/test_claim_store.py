@@ -12,13 +12,14 @@ import pytest
 from tests.waiting import until
 
 from trainstack.errors import TrainstackError
-from trainstack.store.lock import hold
-from trainstack.targets import Capacity, GangSpec, Home, Runtime
-from trainstack.targets.kubernetes import claim_store, manifests
-from trainstack.targets.kubernetes.access import Access
-from trainstack.targets.kubernetes.claim_store import ClaimStore
-from trainstack.targets.kubernetes.cluster import Cluster
-from trainstack.targets.kubernetes.exec import script
+from trainstack.storage.lock import hold
+from trainstack.targets.base import Capacity, GangSpec, Home, Runtime
+from trainstack.targets.kubernetes.api.client import Access
+from trainstack.targets.kubernetes.api.exec import script
+from trainstack.targets.kubernetes.config import Cluster
+from trainstack.targets.kubernetes.objects import run_objects
+from trainstack.targets.kubernetes.transfer import pvc_transfer
+from trainstack.targets.kubernetes.transfer.pvc_transfer import ClaimStore
 
 TABLE = bytes(range(256)) * 1024
 
@@ -27,8 +28,8 @@ TABLE = bytes(range(256)) * 1024
 def claim(tmp_path, monkeypatch):
     folder = tmp_path / "claim"
     folder.mkdir()
-    monkeypatch.setattr(manifests, "STORE", PurePosixPath(folder))
-    monkeypatch.setattr(claim_store, "CONTENT", PurePosixPath(folder, "content", "sha256"))
+    monkeypatch.setattr(run_objects, "STORE", PurePosixPath(folder))
+    monkeypatch.setattr(pvc_transfer, "CONTENT", PurePosixPath(folder, "content", "sha256"))
     return folder
 
 
@@ -55,12 +56,12 @@ class Pod:
         self.breaks = ""
 
     def __call__(self, what, arguments, given):
-        verb = arguments[1] if what == "claim" else what
+        verb = arguments[1] if what == "pvc_store" else what
         self.ran.append(verb)
         if verb == self.breaks:
             raise TrainstackError("the pod is gone")
         arguments = [str(self.root) + it if it.startswith("/trainstack/") else it for it in arguments]
-        for folder in (manifests.GIVEN, manifests.WRITTEN):
+        for folder in (run_objects.GIVEN, run_objects.WRITTEN):
             Path(f"{self.root}{folder}").mkdir(parents=True, exist_ok=True)
         done = subprocess.run(
             [sys.executable, "-c", script(what), *arguments], input=b"".join(given), capture_output=True, check=False
@@ -70,7 +71,7 @@ class Pod:
         return done.stdout.decode().strip()
 
     def table(self):
-        return Path(f"{self.root}{manifests.GIVEN}/code/table").read_bytes()
+        return Path(f"{self.root}{run_objects.GIVEN}/code/table").read_bytes()
 
 
 def store(home):
@@ -168,6 +169,6 @@ def test_large_checkpoints_lie_with_the_run_and_not_among_what_stays(claim, home
     store(home).hand_over(pod)
     assert len(list((claim / "content" / "sha256").iterdir())) == 1
     assert len(list((claim / "runs" / "89abcdef" / home.run / "given").iterdir())) == 1
-    assert Path(f"{pod.root}{manifests.WRITTEN}/checkpoints/weights").read_bytes() == TABLE
-    pod("claim", ["shared", "remove", str(manifests.on_store(home))], [])
+    assert Path(f"{pod.root}{run_objects.WRITTEN}/checkpoints/weights").read_bytes() == TABLE
+    pod("pvc_store", ["shared", "remove", str(run_objects.on_store(home))], [])
     assert list((claim / "runs" / "89abcdef").iterdir()) == []

@@ -10,7 +10,7 @@ import tarfile
 import pytest
 from tests.waiting import until
 
-from trainstack.targets.kubernetes.exec import script
+from trainstack.targets.kubernetes.api.exec import script
 
 
 @pytest.fixture
@@ -22,13 +22,15 @@ def plan(tmp_path):
 
 def begin(tmp_path, plan, *command):
     fifo = tmp_path / "line"
-    process = subprocess.Popen([sys.executable, "-c", script("begin"), fifo, plan, tmp_path / "ended", "60", *command])
+    process = subprocess.Popen(
+        [sys.executable, "-c", script("entrypoint"), fifo, plan, tmp_path / "ended", "60", *command]
+    )
     return process, fifo
 
 
 def hand(fifo, line):
     given = subprocess.run(
-        [sys.executable, "-c", script("hand"), fifo, "30"], input=line, check=True, capture_output=True
+        [sys.executable, "-c", script("pass_env"), fifo, "30"], input=line, check=True, capture_output=True
     )
     assert given.stdout == b"handed\n"
 
@@ -79,7 +81,7 @@ def test_a_courier_stays_until_all_is_home_or_nobody_has_come_for_long(tmp_path)
     handed = written / ".outbound" / "given.json"
     handed.parent.mkdir(parents=True)
     handed.touch()
-    process = subprocess.Popen([sys.executable, "-c", script("stay"), tmp_path, "60", written])
+    process = subprocess.Popen([sys.executable, "-c", script("sidecar"), tmp_path, "60", written])
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(0.5)
     process.terminate()
@@ -88,11 +90,11 @@ def test_a_courier_stays_until_all_is_home_or_nobody_has_come_for_long(tmp_path)
     (tmp_path / "home").touch()
     assert process.wait(20) == 0
     (tmp_path / "home").unlink()
-    alone = [sys.executable, "-c", script("stay"), tmp_path, "0.2", written]
+    alone = [sys.executable, "-c", script("sidecar"), tmp_path, "0.2", written]
     assert subprocess.run(alone, check=False).returncode == 3
     # One that was given nothing holds nothing: it ends when it is asked to.
     handed.unlink()
-    process = subprocess.Popen([sys.executable, "-c", script("stay"), tmp_path, "60", written])
+    process = subprocess.Popen([sys.executable, "-c", script("sidecar"), tmp_path, "60", written])
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(0.5)
     process.terminate()

@@ -3,12 +3,12 @@
 from typing import Any
 
 import pytest
-from tests.lifecycle.kubernetes_runs import CLUSTER, access, needs_cluster, taken
+from tests.core.kubernetes_runs import CLUSTER, access, needs_cluster, taken
 from tests.targets.kubernetes.test_serving import rendered
 from tests.waiting import until
 
 from trainstack.errors import InvalidInputError
-from trainstack.targets.kubernetes.prerequisites import check_inference_service
+from trainstack.targets.kubernetes.checks.prerequisites import check_inference_service
 
 pytestmark = needs_cluster
 NAME = "inferenceservices.serving.kserve.io"

@@ -3,14 +3,16 @@
 import json
 
 import pytest
-from tests.lifecycle.kubernetes_runs import needs_cluster, taken
+from tests.core.kubernetes_runs import needs_cluster, taken
 
 from trainstack.errors import InvalidInputError
-from trainstack.targets import Capacity, GangSpec, Home, Runtime
-from trainstack.targets.kubernetes import labels, manifests, reader
-from trainstack.targets.kubernetes.access import Access
-from trainstack.targets.kubernetes.cluster import Cluster, Toleration
-from trainstack.targets.kubernetes.indexed_job import IndexedJob
+from trainstack.targets.base import Capacity, GangSpec, Home, Runtime
+from trainstack.targets.kubernetes import labels
+from trainstack.targets.kubernetes.api.client import Access
+from trainstack.targets.kubernetes.config import Cluster, Toleration
+from trainstack.targets.kubernetes.objects import run_objects
+from trainstack.targets.kubernetes.objects.indexed_job import IndexedJob
+from trainstack.targets.kubernetes.transfer import reader_pod
 
 
 @pytest.fixture
@@ -25,12 +27,12 @@ def gang(**changes):
 
 
 def pod(home, cluster=None, *, low_priority=False, **changes):
-    made = manifests.job(home, gang(**changes), cluster or Cluster(), grace=10, low_priority=low_priority)
+    made = run_objects.job(home, gang(**changes), cluster or Cluster(), grace=10, low_priority=low_priority)
     return made["spec"]["template"]["spec"]
 
 
 def test_a_job_has_a_completion_a_node_and_is_never_tried_again_by_the_cluster(home):
-    job = manifests.job(home, gang(), Cluster(), grace=10, low_priority=False)
+    job = run_objects.job(home, gang(), Cluster(), grace=10, low_priority=False)
     spec = job["spec"]
     assert (spec["completionMode"], spec["completions"], spec["parallelism"], spec["backoffLimit"]) == (
         "Indexed",
@@ -45,8 +47,8 @@ def test_a_job_has_a_completion_a_node_and_is_never_tried_again_by_the_cluster(h
 def test_no_variable_of_the_run_stands_in_what_the_cluster_keeps(home):
     given = gang(variables={"TOKEN": "hush-hush"})
     objects = [
-        manifests.job(home, given, Cluster(), grace=10, low_priority=False),
-        manifests.service(home, given, "uid"),
+        run_objects.job(home, given, Cluster(), grace=10, low_priority=False),
+        run_objects.service(home, given, "uid"),
     ]
     assert "hush" not in json.dumps(objects)
     assert "TOKEN" not in json.dumps(objects)
@@ -113,18 +115,18 @@ def test_the_claim_that_is_a_store_is_for_couriers_and_not_for_scripts(home):
 
 def test_who_reads_what_lost_pods_have_left_is_none_of_the_nodes(home):
     cluster = Cluster(store="shared", node_selector={"pool": "training"})
-    made = reader.job(home, gang().runtime, cluster)
+    made = reader_pod.job(home, gang().runtime, cluster)
     assert labels.ROLE in made["metadata"]["labels"]
     assert labels.of_nodes(home).endswith(f",!{labels.ROLE}")
     spec = made["spec"]["template"]["spec"]
-    assert (spec["nodeSelector"], spec["securityContext"]) == ({"pool": "training"}, manifests.POD_RIGHTS)
+    assert (spec["nodeSelector"], spec["securityContext"]) == ({"pool": "training"}, run_objects.POD_RIGHTS)
 
 
 @needs_cluster
 def test_a_real_api_server_takes_jobs_with_a_store_and_their_readers_as_they_stand(home):
     cluster = Cluster(store="shared", tolerations=(Toleration(key="dedicated"),))
-    taken(manifests.job(home, gang(), cluster, grace=10, low_priority=True))
-    taken(reader.job(home, gang().runtime, cluster))
+    taken(run_objects.job(home, gang(), cluster, grace=10, low_priority=True))
+    taken(reader_pod.job(home, gang().runtime, cluster))
 
 
 def test_what_the_compute_says_of_the_cluster_is_in_the_job(home):
@@ -134,7 +136,7 @@ def test_what_the_compute_says_of_the_cluster_is_in_the_job(home):
         node_selector={"pool": "training"},
         tolerations=(Toleration(key="dedicated", operator="Equal", value="ml", effect="NoSchedule"),),
     )
-    job = manifests.job(home, gang(), cluster, grace=10, low_priority=False)
+    job = run_objects.job(home, gang(), cluster, grace=10, low_priority=False)
     assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "team-a"
     spec = job["spec"]["template"]["spec"]
     assert (spec["serviceAccountName"], spec["nodeSelector"]) == ("trainer", {"pool": "training"})
@@ -146,7 +148,7 @@ def test_a_pod_that_is_taken_away_has_time_to_save_and_to_send(home):
 
 
 def test_any_name_makes_a_label(home):
-    marks = manifests.marks(home, gang(name="a run, with: signs/" + "x" * 80, stack="größe"))
+    marks = run_objects.marks(home, gang(name="a run, with: signs/" + "x" * 80, stack="größe"))
     assert all(len(value) <= 63 for value in marks.values())
     assert marks[labels.STACK].isascii()
 

@@ -8,9 +8,10 @@ import sys
 import pytest
 from tests.targets.kubernetes.test_manifests import gang, home  # noqa: F401 (a fixture)
 
-from trainstack.targets.kubernetes import labels, manifests, mpijob
-from trainstack.targets.kubernetes.cluster import Cluster
-from trainstack.targets.kubernetes.exec import script
+from trainstack.targets.kubernetes import labels
+from trainstack.targets.kubernetes.api.exec import script
+from trainstack.targets.kubernetes.config import Cluster
+from trainstack.targets.kubernetes.objects import mpijob, run_objects
 from trainstack.targets.kubernetes.pods import LAUNCHER_INDEX, number
 
 
@@ -27,10 +28,10 @@ def test_workers_are_the_pods_of_a_job_and_the_launcher_asks_for_no_cpu(home):  
     assert (worker["replicas"], launcher["replicas"], made["runPolicy"]["cleanPodPolicy"]) == (2, 1, "None")
     pods = [each["template"]["spec"] for each in (worker, launcher)]
     for pod in pods:
-        assert pod["securityContext"] == manifests.POD_RIGHTS
+        assert pod["securityContext"] == run_objects.POD_RIGHTS
         assert pod["automountServiceAccountToken"] is False
         assert pod["nodeSelector"] == {"pool": "training"}
-        assert all(each["securityContext"] == manifests.CONTAINER_RIGHTS for each in pod["containers"])
+        assert all(each["securityContext"] == run_objects.CONTAINER_RIGHTS for each in pod["containers"])
     assert [each["name"] for each in pods[0]["containers"]] == [labels.NODE, labels.COURIER]
     assert pods[1]["containers"][0]["resources"]["requests"]["cpu"] == "0"
 
@@ -39,7 +40,7 @@ def test_the_courier_of_a_worker_knows_its_number_too(home):  # noqa: F811
     made = mpijob.job(home, gang(), Cluster(engine="mpijob", store="shared"), grace=10, low_priority=False)
     worker, launcher = (made["spec"]["mpiReplicaSpecs"][role]["template"]["spec"] for role in ("Worker", "Launcher"))
     for container in worker["containers"]:
-        assert manifests.NUMBER in [each["name"] for each in container["env"]]
+        assert run_objects.NUMBER in [each["name"] for each in container["env"]]
     assert "shared" not in json.dumps(launcher)
 
 
@@ -64,7 +65,7 @@ def test_an_image_without_sshd_says_what_to_add(tmp_path):
 
 def test_who_attends_starts_the_node_and_ends_with_its_code(tmp_path):
     ended = tmp_path / "ended"
-    command = [sys.executable, "-c", script("attend"), str(tmp_path), str(ended)]
+    command = [sys.executable, "-c", script("worker_start"), str(tmp_path), str(ended)]
     attending = subprocess.Popen(command)
     while not (tmp_path / "go").exists():
         assert attending.poll() is None

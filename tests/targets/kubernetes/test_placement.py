@@ -4,14 +4,14 @@ import base64
 import json
 
 import pytest
-from tests.lifecycle.kubernetes_runs import CLUSTER, access, needs_cluster, taken
+from tests.core.kubernetes_runs import CLUSTER, access, needs_cluster, taken
 from tests.waiting import until
 
 from trainstack.errors import InvalidInputError, TrainstackError
-from trainstack.targets.kubernetes import namespace, placement
-from trainstack.targets.kubernetes.access import Access
-from trainstack.targets.kubernetes.cluster import Claim, Cluster
-from trainstack.targets.kubernetes.placement import NewClaim, Wanted
+from trainstack.targets.kubernetes.api.client import Access
+from trainstack.targets.kubernetes.config import Claim, Cluster
+from trainstack.targets.kubernetes.objects import compute_resources, namespace
+from trainstack.targets.kubernetes.objects.compute_resources import NewClaim, Wanted
 
 LOGIN = base64.b64encode(json.dumps({"auths": {"r": {"username": "u", "password": "p"}}}).encode()).decode()
 ALL = Wanted(
@@ -25,7 +25,7 @@ ALL = Wanted(
 
 
 def rendered(wanted=ALL):
-    found = placement.objects("k-shop-prod", CLUSTER.namespace, "prod", wanted)
+    found = compute_resources.objects("k-shop-prod", CLUSTER.namespace, "prod", wanted)
     return {(it["kind"], it["metadata"]["name"]): it for it in found}
 
 

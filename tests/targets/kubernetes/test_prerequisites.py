@@ -4,14 +4,14 @@ import contextlib
 from typing import Any
 
 import pytest
-from tests.lifecycle.kubernetes_runs import CLUSTER, access, needs_cluster
+from tests.core.kubernetes_runs import CLUSTER, access, needs_cluster
 
 from trainstack.errors import InvalidInputError
-from trainstack.targets.kubernetes.access import Access
-from trainstack.targets.kubernetes.cluster import Cluster
-from trainstack.targets.kubernetes.prerequisites import check, check_host, check_node_port
-from trainstack.targets.kubernetes.serving import objects
-from trainstack.targets.kubernetes.serving_spec import ServingSpec
+from trainstack.targets.kubernetes.api.client import Access
+from trainstack.targets.kubernetes.checks.prerequisites import check, check_host, check_node_port
+from trainstack.targets.kubernetes.config import Cluster
+from trainstack.targets.kubernetes.objects.service_objects import objects
+from trainstack.targets.kubernetes.objects.serving_spec import ServingSpec
 
 pytestmark = needs_cluster
 CONTAINER = {"image": "i", "command": ["c"], "health": ["h"], "digest": "d", "cpu": "1", "memory": "1Gi"}

@@ -1,12 +1,12 @@
 """Whether quotas can hold the pods of a run."""
 
 import pytest
-from tests.lifecycle.kubernetes_runs import access, needs_cluster
+from tests.core.kubernetes_runs import access, needs_cluster
 
 from trainstack.errors import InvalidInputError
-from trainstack.targets import Capacity
-from trainstack.targets.kubernetes import quota
-from trainstack.targets.kubernetes.cluster import Cluster
+from trainstack.targets.base import Capacity
+from trainstack.targets.kubernetes.checks import quota
+from trainstack.targets.kubernetes.config import Cluster
 
 NODE = Capacity(cpus=4, memory_gib=16, gpus=1)
 

@@ -1,13 +1,13 @@
 """The objects of a web service: what a cluster is asked for."""
 
 import pytest
-from tests.lifecycle.kubernetes_runs import needs_cluster, taken
+from tests.core.kubernetes_runs import needs_cluster, taken
 
 from trainstack.errors import InvalidInputError
-from trainstack.targets.kubernetes.cluster import Cluster
+from trainstack.targets.kubernetes.config import Cluster
 from trainstack.targets.kubernetes.labels import INSTANCE
-from trainstack.targets.kubernetes.serving import IN_FLIGHT, METRICS_PORT, MODEL, objects
-from trainstack.targets.kubernetes.serving_spec import ServingSpec, checked
+from trainstack.targets.kubernetes.objects.service_objects import IN_FLIGHT, METRICS_PORT, MODEL, objects
+from trainstack.targets.kubernetes.objects.serving_spec import ServingSpec, checked
 
 CONTAINER = {
     "image": "registry.example.com/team/trainstack-environment@sha256:" + "0" * 64,

@@ -7,17 +7,15 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.lifecycle.kubernetes_runs import needs_cluster, taken
+from tests.core.kubernetes_runs import needs_cluster, taken
 
+from trainstack.core.environments import environment
+from trainstack.core.tracking.mlflow_process import ENVIRONMENT
 from trainstack.errors import InvalidInputError
-from trainstack.lifecycle.environments import environment
-from trainstack.lifecycle.history.mlflow_process import ENVIRONMENT
-from trainstack.targets.kubernetes.asked import checked
-from trainstack.targets.kubernetes.cluster import Cluster
-from trainstack.targets.kubernetes.inside import serve_tracking
+from trainstack.targets.kubernetes.config import Cluster
+from trainstack.targets.kubernetes.in_pod import serve_tracking
 from trainstack.targets.kubernetes.labels import INSTANCE
-from trainstack.targets.kubernetes.pods import ended_container, waits_for
-from trainstack.targets.kubernetes.tracking import (
+from trainstack.targets.kubernetes.objects.tracking_objects import (
     CLIENT,
     REVISION,
     TrackingSpec,
@@ -25,6 +23,8 @@ from trainstack.targets.kubernetes.tracking import (
     objects,
     with_driver,
 )
+from trainstack.targets.kubernetes.objects.validation import checked
+from trainstack.targets.kubernetes.pods import ended_container, waits_for
 
 CONTAINER = {
     "image": "registry.example.com/team/trainstack-environment@sha256:" + "0" * 64,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from trainstack.targets import Home
+from trainstack.targets.base import Home
 
 WORKSPACE, RUN, ATTEMPT, NODE = "trainstack.workspace", "trainstack.run", "trainstack.attempt", "trainstack.node"
 NAME, STACK = "trainstack.name", "trainstack.stack"

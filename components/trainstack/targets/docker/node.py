@@ -9,7 +9,7 @@ import threading
 import time
 from typing import Any
 
-from trainstack.targets.docker.engine import Client
+from trainstack.targets.docker.client import Client
 from trainstack.targets.docker.stream import ContainerInput
 
 OUTAGE_SECONDS = 120.0

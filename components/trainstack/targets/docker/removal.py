@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from trainstack.targets.docker.engine import Client
+from trainstack.targets.docker.client import Client
 
 _PATIENCE_SECONDS = 10.0
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 from trainstack.errors import InvalidInputError, TrainstackError
-from trainstack.targets.docker.container import USER
-from trainstack.targets.docker.engine import Client, engine_errors
+from trainstack.targets.docker.client import Client, engine_errors
+from trainstack.targets.docker.container_config import USER
 
 WORKSPACE, NAME, CONFIGURATION, MODEL = (
     "trainstack.services", "trainstack.service", "trainstack.service.configuration", "trainstack.service.model",

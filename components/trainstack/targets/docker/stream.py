@@ -12,7 +12,7 @@ import struct
 import time
 from typing import Any
 
-from trainstack.targets.docker.engine import Client
+from trainstack.targets.docker.client import Client
 
 _HEADER = struct.Struct(">BxxxL")
 _OUTPUT = 1

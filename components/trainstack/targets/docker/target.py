@@ -11,16 +11,16 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
 
+from trainstack.agent.plan import ports_needed
+from trainstack.agent.strategies.distribution import Distribution
 from trainstack.errors import TrainstackError
-from trainstack.launch.distribution import Distribution
-from trainstack.launch.plan import ports_needed
-from trainstack.targets import Addresses, Capacity, GangSpec, Home, Layout, Stray
-from trainstack.targets.docker import container, labels
-from trainstack.targets.docker.courier import Courier
-from trainstack.targets.docker.engine import Client, connect, engine_errors, facts
-from trainstack.targets.docker.gang import DockerGang
+from trainstack.targets.base import Addresses, Capacity, GangSpec, Home, Layout, Stray
+from trainstack.targets.docker import container_config, labels
+from trainstack.targets.docker.client import Client, connect, engine_errors, facts
 from trainstack.targets.docker.node import DockerNode, StartedNode, exit_code
+from trainstack.targets.docker.node_group import DockerGang
 from trainstack.targets.docker.removal import everything, remove
+from trainstack.targets.docker.sidecar import Courier
 
 FIRST_PORT = 7000
 """Nodes have all ports to themselves, so these are always free."""
@@ -61,7 +61,7 @@ class DockerTarget:
 
     def layout(self, home: Home) -> Layout:
         """The volumes' places in the containers."""
-        return container.LAYOUT
+        return container_config.LAYOUT
 
     def addresses(self, home: Home, distribution: Distribution, node_count: int) -> Addresses:
         """The containers' names, and the same ports always; one node alone stays on its loopback."""
@@ -176,7 +176,7 @@ class DockerTarget:
         made: dict[str, Any] = client.api.create_container(
             name=f"{name}-{labels.STARTING}",
             labels=marks | {labels.NODE: labels.COURIER},
-            **container.courier(client, image=str(gang.runtime.image), python=gang.runtime.python, volumes=name),
+            **container_config.courier(client, image=str(gang.runtime.image), python=gang.runtime.python, volumes=name),
         )
         return Courier(client, home, made["Id"])
 
@@ -185,7 +185,7 @@ class DockerTarget:
         made: dict[str, Any] = client.api.create_container(
             name=f"{name}-{labels.host_name(index)}",
             labels=marks | {labels.NODE: str(index)},
-            **container.node(
+            **container_config.node(
                 client,
                 image=str(gang.runtime.image),
                 python=gang.runtime.python,

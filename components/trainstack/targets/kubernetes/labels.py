@@ -6,8 +6,8 @@ import re
 from typing import Any
 
 from trainstack.errors import InvalidInputError
-from trainstack.targets import Home
-from trainstack.targets.kubernetes.objects import part
+from trainstack.targets.base import Home
+from trainstack.targets.kubernetes.api.json_objects import part
 
 WORKSPACE, RUN, ATTEMPT = "trainstack.workspace", "trainstack.run", "trainstack.attempt"
 NAME, STACK = "trainstack.name", "trainstack.stack"

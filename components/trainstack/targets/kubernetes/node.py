@@ -10,9 +10,9 @@ from pathlib import Path
 
 from trainstack.errors import TrainstackError
 from trainstack.targets.kubernetes import labels
-from trainstack.targets.kubernetes.access import Access
-from trainstack.targets.kubernetes.exec import run, script
-from trainstack.targets.kubernetes.objects import part
+from trainstack.targets.kubernetes.api.client import Access
+from trainstack.targets.kubernetes.api.exec import run, script
+from trainstack.targets.kubernetes.api.json_objects import part
 from trainstack.targets.kubernetes.pods import Pods, fate, state
 
 _KILL_SECONDS = 10.0

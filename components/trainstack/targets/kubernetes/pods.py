@@ -7,9 +7,9 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from trainstack.targets.kubernetes import labels
-from trainstack.targets.kubernetes.access import Access
-from trainstack.targets.kubernetes.objects import part, parts
-from trainstack.targets.kubernetes.watch import Watch
+from trainstack.targets.kubernetes.api.client import Access
+from trainstack.targets.kubernetes.api.json_objects import part, parts
+from trainstack.targets.kubernetes.api.watch import Watch
 
 LAUNCHER_INDEX = -1
 """Number by which the launcher of an MPIJob is known, which is no node."""

@@ -10,12 +10,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from trainstack.errors import TrainstackError
-from trainstack.targets.kubernetes.access import ANSWER_SECONDS, Access
+from trainstack.targets.kubernetes.api.client import ANSWER_SECONDS, Access
+from trainstack.targets.kubernetes.api.json_objects import part, parts
+from trainstack.targets.kubernetes.checks.prerequisites import KSERVE
 from trainstack.targets.kubernetes.labels import INSTANCE
-from trainstack.targets.kubernetes.objects import part, parts
+from trainstack.targets.kubernetes.objects.service_objects import MODEL
 from trainstack.targets.kubernetes.pods import ended_container, waits_for
-from trainstack.targets.kubernetes.prerequisites import KSERVE
-from trainstack.targets.kubernetes.serving import MODEL
 
 _ASKING = "asking for a service"
 _TICK = 1.0

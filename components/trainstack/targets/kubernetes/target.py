@@ -12,27 +12,30 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
 
+from trainstack.agent.plan import ports_needed, read_plan
+from trainstack.agent.strategies.distribution import Distribution, Horovod
 from trainstack.errors import TrainstackError
-from trainstack.launch.distribution import Distribution, Horovod
-from trainstack.launch.plan import ports_needed, read_plan
-from trainstack.targets import Addresses, GangSpec, Home, Layout, Stray
-from trainstack.targets.joined import JoinedLog
-from trainstack.targets.kubernetes import claim_store, labels, manifests, removal, startup
-from trainstack.targets.kubernetes.access import Access
-from trainstack.targets.kubernetes.carrier import Carrier
-from trainstack.targets.kubernetes.cluster import Cluster
-from trainstack.targets.kubernetes.engine import Engine
-from trainstack.targets.kubernetes.exec import run, script
-from trainstack.targets.kubernetes.gang import WORKERS, KubernetesGang
-from trainstack.targets.kubernetes.indexed_job import IndexedJob
-from trainstack.targets.kubernetes.mpijob import LAUNCHER, MpiJob
+from trainstack.storage.object_store import ObjectStore
+from trainstack.targets.base import Addresses, GangSpec, Home, Layout, Stray
+from trainstack.targets.kubernetes import labels, wait_ready
+from trainstack.targets.kubernetes.api import removal
+from trainstack.targets.kubernetes.api.client import Access
+from trainstack.targets.kubernetes.api.exec import run, script
+from trainstack.targets.kubernetes.api.json_objects import part
+from trainstack.targets.kubernetes.checks.pending_reason import Queueing
+from trainstack.targets.kubernetes.config import Cluster
 from trainstack.targets.kubernetes.node import KubernetesNode, exit_code
-from trainstack.targets.kubernetes.objects import part
+from trainstack.targets.kubernetes.node_group import WORKERS, KubernetesGang
+from trainstack.targets.kubernetes.objects import run_objects
+from trainstack.targets.kubernetes.objects.indexed_job import IndexedJob
+from trainstack.targets.kubernetes.objects.job_kind import Engine
+from trainstack.targets.kubernetes.objects.mpijob import LAUNCHER, MpiJob
 from trainstack.targets.kubernetes.pods import LAUNCHER_INDEX, Pods, running, state, waits_for
-from trainstack.targets.kubernetes.queueing import Queueing
-from trainstack.targets.kubernetes.shelf import Shelf
-from trainstack.targets.kubernetes.way import Streamed, Way
-from trainstack.targets.object_store import ObjectStore
+from trainstack.targets.kubernetes.transfer import pvc_transfer
+from trainstack.targets.kubernetes.transfer.file_transfer import Streamed, Way
+from trainstack.targets.kubernetes.transfer.object_store_transfer import Shelf
+from trainstack.targets.kubernetes.transfer.sync_client import Carrier
+from trainstack.targets.transfer.log_merge import JoinedLog
 
 FIRST_PORT = 7000
 """Pods have all ports to themselves, so these are always free."""
@@ -73,7 +76,7 @@ class KubernetesTarget:
 
     def layout(self, home: Home) -> Layout:
         """The volumes' places in the pods."""
-        return manifests.LAYOUT
+        return run_objects.LAYOUT
 
     def addresses(self, home: Home, distribution: Distribution, node_count: int) -> Addresses:
         """The pods' names, and the same ports always; one node alone stays on its loopback."""
@@ -101,7 +104,7 @@ class KubernetesTarget:
             way.begin(gang)
             found = self._gang(home, way, engine, gang.attempt, pods, gang.node_count, gang.runtime.python, log)
             queueing = Queueing(access, lambda: engine.find(_attempt(home, gang.attempt)), engine.held)
-            startup.wait(pods, queueing, gang, self._cluster, lambda index: found.carriers[index].hand_over())
+            wait_ready.wait(pods, queueing, gang, self._cluster, lambda index: found.carriers[index].hand_over())
             engine.annotate(home, labels.GIVEN, " ".join(pods.uids()))
             _all(gang.waiting, lambda: _handing(pods), [*map(self._giver(gang), found.nodes)])
             engine.annotate(home, labels.HANDED)
@@ -143,7 +146,7 @@ class KubernetesTarget:
         pod = pods.get(index)
         if pod is None or pods.gone(index) or not running(pod):
             return None
-        told = home.root / manifests.ended(_number(job), index)
+        told = home.root / run_objects.ended(_number(job), index)
         return KubernetesNode(self._access, pods.follow(), index, _python(engine, job), told)
 
     def recover(self, home: Home) -> None:
@@ -215,9 +218,9 @@ class KubernetesTarget:
 
     def _way(self, home: Home, *, begun: bool = False) -> Way:
         """Which way the files of a run take; of one that has begun, what it has begun with."""
-        claim = (claim_store.noted(home) if begun else None) or (None if self._store else self._cluster.store)
+        claim = (pvc_transfer.noted(home) if begun else None) or (None if self._store else self._cluster.store)
         if claim:
-            return claim_store.ClaimStore(self._access, claim, home)
+            return pvc_transfer.ClaimStore(self._access, claim, home)
         return Shelf(self._store, home) if self._store else Streamed(home)
 
     def _gang(
@@ -225,7 +228,7 @@ class KubernetesTarget:
     ) -> KubernetesGang:
         access = self._access
         nodes = [
-            KubernetesNode(access, pods, index, python, home.root / manifests.ended(attempt, index))
+            KubernetesNode(access, pods, index, python, home.root / run_objects.ended(attempt, index))
             for index in range(count)
         ]
         carriers = [Carrier(access, home, node, log.grown, way) for node in nodes]
@@ -241,7 +244,7 @@ class KubernetesTarget:
     def _giver(self, gang: GangSpec) -> Callable[[KubernetesNode], Callable[[], Any]]:
         """What tells a node its variables, which no object of the cluster may hold."""
         line = json.dumps(gang.variables).encode() + b"\n"
-        command = [gang.runtime.python, "-c", script("hand"), manifests.FIFO, str(self._cluster.pending_deadline)]
+        command = [gang.runtime.python, "-c", script("pass_env"), run_objects.FIFO, str(self._cluster.pending_deadline)]
         return lambda node: lambda: run(self._access, node.pod, labels.NODE, command, [line])
 
 
@@ -257,7 +260,7 @@ def _all(waiting: Callable[[str], None], reason: Callable[[], str], calls: Seque
     """Do some things side by side, and go on looking whether anybody wants it all ended."""
     pool = ThreadPoolExecutor(max_workers=WORKERS)
     try:
-        startup.wait_for([pool.submit(call) for call in calls], lambda: waiting(reason()))
+        wait_ready.wait_for([pool.submit(call) for call in calls], lambda: waiting(reason()))
     finally:
         # Whoever wants it ended does not wait for what is under way: it breaks off with its pod.
         pool.shutdown(wait=False, cancel_futures=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from trainstack.targets import Capacity
+from trainstack.targets.base import Capacity
 
 # Where the kernel counts the processes that it ended for want of memory: in this process's cgroup, else in all.
 _CGROUPS = Path("/sys/fs/cgroup")

@@ -118,7 +118,7 @@ def start(node: NodeSpec) -> LocalNode:
         node.log.parent.mkdir(parents=True, exist_ok=True)
         with node.log.open("ab") as log:
             process = subprocess.Popen(
-                [str(node.python), "-m", "trainstack.launch", "--plan", str(node.plan), "--node", str(node.index)],
+                [str(node.python), "-m", "trainstack.agent", "--plan", str(node.plan), "--node", str(node.index)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

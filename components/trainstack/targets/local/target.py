@@ -8,14 +8,14 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from trainstack.agent.document import LaunchError
+from trainstack.agent.plan import free_ports
+from trainstack.agent.reporting.report import read_report
+from trainstack.agent.strategies.distribution import Distribution
 from trainstack.errors import TrainstackError
-from trainstack.launch.distribution import Distribution
-from trainstack.launch.document import LaunchError
-from trainstack.launch.plan import free_ports
-from trainstack.launch.report import read_report
-from trainstack.targets import Addresses, Capacity, GangSpec, Home, Layout, Node, Stray
+from trainstack.targets.base import Addresses, Capacity, GangSpec, Home, Layout, Node, Stray
 from trainstack.targets.local import node as local_node
-from trainstack.targets.local import strays
+from trainstack.targets.local import orphans as strays
 from trainstack.targets.local.memory import machine, oom_kills
 
 

@@ -3,9 +3,10 @@
 import argparse
 import pathlib
 
-import mlflow
 import numpy
 import tensorflow as tf
+
+import mlflow
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--data", type=pathlib.Path, required=True)

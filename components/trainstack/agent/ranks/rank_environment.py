@@ -1,0 +1,67 @@
+"""The environment variables that every rank gets, whatever the distribution."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..coordination.channel import KEY_VARIABLE
+from ..plan import LaunchPlan
+from .tasks import Task
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+AGENT_ROOT = Path(__file__).absolute().parents[3].resolve()
+"""The folder that PYTHONPATH names so that the agent can be imported."""
+CLIENT_FOLDER = "client"
+"""Below that, the folder of what the MLflow client of a script finds."""
+
+
+def rank_environment(plan: LaunchPlan, task: Task, inherited: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of one rank.
+
+    Args:
+        plan: Its `cores` are shared evenly by the ranks of a node, because more threads than cores thrash.
+        task: The rank.
+        inherited: The agent's own environment. What it says of threads stays.
+    """
+    variables = dict(inherited)
+    variables.pop(KEY_VARIABLE, None)
+    share = str(max(1, plan.cores // task.local_size))
+    for name in THREAD_VARIABLES:
+        variables.setdefault(name, share)
+    if task.runs_script:
+        _leave_out_agent(variables)
+    # In an elastic run any worker can become rank 0, whose metrics are the run's: all are given its place.
+    rank = "0" if plan.distribution.elastic else str(task.rank)
+    variables.update({name: value.replace("{rank}", rank) for name, value in plan.rank_variables.items()})
+    variables.update(
+        PYTHONUNBUFFERED="1",
+        TRAINSTACK_RANK=str(task.rank),
+        TRAINSTACK_SIZE=str(task.size),
+        TRAINSTACK_LOCAL_RANK=str(task.local_rank),
+        TRAINSTACK_LOCAL_SIZE=str(task.local_size),
+        TRAINSTACK_NODE=str(task.node),
+        TRAINSTACK_NODE_COUNT=str(task.node_count),
+        TRAINSTACK_ROLE=task.role,
+    )
+    return variables
+
+
+def _leave_out_agent(variables: dict[str, str]) -> None:
+    """Hide the agent's package: a script that imports an installed `trainstack` must get that one.
+
+    What its MLflow client finds is in a folder of its own, without that package.
+    """
+    kept = [
+        entry
+        for entry in variables.get("PYTHONPATH", "").split(os.pathsep)
+        if entry and Path(entry).resolve() != AGENT_ROOT
+    ]
+    client = AGENT_ROOT / CLIENT_FOLDER
+    if client.is_dir():
+        kept.append(str(client))
+    if kept:
+        variables["PYTHONPATH"] = os.pathsep.join(kept)
+    else:
+        variables.pop("PYTHONPATH", None)

@@ -1,0 +1,167 @@
+"""The ranks of one node as processes: start them, notice deaths, end them all."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ..reporting.logs import MergedOutput, RankLog
+from ..reporting.report import Failure, RankReport
+from .orphans import end_descendants, group_lives, signal_group
+from .tasks import Task
+
+_TETHER = Path(__file__).with_name("pdeathsig_exec.py")
+
+
+class Rank:
+    """One process, in a session and process group of its own."""
+
+    def __init__(
+        self, task: Task, command: Sequence[str], variables: Mapping[str, str], folder: str, log: RankLog
+    ) -> None:
+        """Start `command`. Only from a thread that lives as long as the agent: the rank dies with it.
+
+        Args:
+            task: What the process is.
+            command: Program and arguments.
+            variables: Its whole environment.
+            folder: Its working folder.
+            log: What keeps its output.
+
+        Raises:
+            OSError: It cannot be started.
+        """
+        self.task = task
+        self.log = log
+        self._group_gone = False
+        reading, writing = os.pipe()
+        try:
+            self.process = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(_TETHER), str(os.getpid()), *command],
+                cwd=folder,
+                env=variables,
+                stdin=subprocess.DEVNULL,
+                stdout=writing,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except BaseException:
+            os.close(reading)
+            raise
+        finally:
+            os.close(writing)
+        log.follow(reading)
+        self.report = RankReport(
+            task.rank, task.role, task.index, self.process.pid, f"rank-{task.rank}.txt", time.time()
+        )
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process has not been seen to end."""
+        return self.report.ended is None
+
+    def reap(self) -> bool:
+        """Look whether the process has ended since the last look, and note how."""
+        if not self.alive or (code := self.process.poll()) is None:
+            return False
+        self.report.ended = time.time()
+        self.report.exit_code = code if code >= 0 else None
+        self.report.signal = -code if code < 0 else None
+        return True
+
+    def lingers(self) -> bool:
+        """Return whether the process, or another in its group, is still there."""
+        # Once gone, never asked again: the number may then belong to someone else.
+        self._group_gone = self._group_gone or (not self.alive and not group_lives(self.process.pid))
+        return not self._group_gone
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the process and the others in its group, if there are any left."""
+        if self.lingers():
+            self.report.stopped = self.report.stopped or self.alive
+            signal_group(self.process.pid, number)
+
+    def failure(self) -> Failure:
+        """Describe its end as the failure of the run."""
+        self.log.finish(0.5)  # what it printed last may still be on the way
+        report = self.report
+        return Failure(
+            node=self.task.node,
+            reason=f"{self.name} {self._end()}",
+            at=report.ended or time.time(),
+            rank=report.rank,
+            exit_code=report.exit_code,
+            signal=report.signal,
+            tail=self.log.tail,
+        )
+
+    @property
+    def name(self) -> str:
+        """How people call it."""
+        rank = f"rank {self.task.rank}"
+        return rank if self.task.role == "rank" else f"{rank} ({self.task.role} {self.task.index})"
+
+    def _end(self) -> str:
+        if self.report.signal is None:
+            return f"exited with code {self.report.exit_code}"
+        try:
+            return f"was ended by {signal.Signals(self.report.signal).name}"
+        except ValueError:
+            return f"was ended by signal {self.report.signal}"
+
+
+class Gang:
+    """The ranks of this node together."""
+
+    def __init__(self, logs: Path, merged: MergedOutput) -> None:
+        """Keep the ranks' output in the folder `logs`, and lead it to `merged`."""
+        self.ranks: list[Rank] = []
+        self._logs = logs
+        self._merged = merged
+
+    def start(self, task: Task, command: Sequence[str], variables: Mapping[str, str], folder: str) -> Rank:
+        """Start one rank.
+
+        Raises:
+            OSError: It cannot be started.
+        """
+        log = RankLog(task.rank, self._logs / f"rank-{task.rank}.txt", self._merged)
+        rank = Rank(task, command, variables, folder, log)
+        self.ranks.append(rank)
+        return rank
+
+    def reap(self) -> list[Rank]:
+        """Return the ranks that have ended since the last call."""
+        return [rank for rank in self.ranks if rank.reap()]
+
+    @property
+    def alive(self) -> bool:
+        """Whether any rank has not ended."""
+        return any(rank.alive for rank in self.ranks)
+
+    def lingers(self) -> bool:
+        """Return whether a rank, or a process in a rank's group, is still there."""
+        return any(rank.lingers() for rank in self.ranks)
+
+    def terminate(self) -> None:
+        """Ask every rank, and what it has started, to end."""
+        for rank in self.ranks:
+            rank.signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End every rank and all of their descendants, and collect the last of their output."""
+        for rank in self.ranks:
+            rank.signal(signal.SIGKILL)
+        deadline = time.monotonic() + 2.0
+        while self.alive and time.monotonic() < deadline:
+            self.reap()
+            time.sleep(0.005)
+        end_descendants(2.0)
+        deadline = time.monotonic() + 2.0
+        for rank in self.ranks:
+            rank.log.finish(max(0.0, deadline - time.monotonic()))

@@ -1,0 +1,105 @@
+"""Horovod over Gloo without ssh or mpirun: node 0's agent is the rendezvous, every rank gets its place by variables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..coordination.member import connect
+from ..plan import RENDEZVOUS_PORT, Horovod, LaunchPlan
+from ..ranks.interfaces import interface_of
+from ..ranks.tasks import Task
+from .rendezvous import horovod_module, rendezvous_server
+from .strategy import Recipe
+
+_CHECK_SECONDS = 10.0
+
+
+class HorovodRecipe(Recipe):
+    """Equal ranks, some on each node."""
+
+    def __init__(self, plan: LaunchPlan, node: int, options: Horovod) -> None:
+        """Set up node number `node` of `plan`, tuned by `options`."""
+        super().__init__(plan, node)
+        self._options = options
+        self._interface = interface_of(plan.nodes[node])
+
+    def prepare(self) -> None:
+        """Open the rendezvous, on node 0."""
+        if self._node == 0:
+            per_node = self._options.processes_per_node
+            hosts = horovod_module("runner.common.util.hosts")
+            described = ",".join(f"{_host_name(node)}:{per_node}" for node in range(len(self._plan.nodes)))
+            assignments = hosts.get_host_assignments(hosts.parse_hosts(described), self._plan.task_count)
+            server = rendezvous_server(self._plan.nodes[0], self._plan.ports[RENDEZVOUS_PORT])
+            server.start()
+            server.init(assignments)
+
+    def ready(self) -> None:
+        """Make sure that the rendezvous can be reached from here, and that the kept files have a place."""
+        connect(self._plan.nodes[0], self._plan.ports[RENDEZVOUS_PORT], _CHECK_SECONDS).close()
+        if self._options.timeline or self._options.autotune:
+            Path(self._plan.outputs).mkdir(parents=True, exist_ok=True)
+
+    def variables(self, task: Task) -> dict[str, str]:
+        """Return the rank's place and the options."""
+        place = {
+            "HOROVOD_HOSTNAME": _host_name(task.node),
+            "HOROVOD_RANK": task.rank,
+            "HOROVOD_SIZE": task.size,
+            "HOROVOD_LOCAL_RANK": task.local_rank,
+            "HOROVOD_LOCAL_SIZE": task.local_size,
+            "HOROVOD_CROSS_RANK": task.node,
+            "HOROVOD_CROSS_SIZE": task.node_count,
+        }
+        return {
+            **connection_variables(self._plan, self._interface),
+            **tuning_variables(self._options, self._plan.outputs),
+            **{name: str(value) for name, value in place.items()},
+        }
+
+
+def connection_variables(plan: LaunchPlan, interface: str | None) -> dict[str, str]:
+    """Return the variables by which a rank finds the rendezvous and the others.
+
+    Args:
+        plan: What is launched.
+        interface: The network interface to use; None leaves the choice to Gloo.
+    """
+    variables = {
+        "HOROVOD_CONTROLLER": "gloo",
+        "HOROVOD_CPU_OPERATIONS": "gloo",
+        "HOROVOD_GLOO_RENDEZVOUS_ADDR": plan.nodes[0],
+        "HOROVOD_GLOO_RENDEZVOUS_PORT": str(plan.ports[RENDEZVOUS_PORT]),
+    }
+    if interface:
+        variables["HOROVOD_GLOO_IFACE"] = interface
+    return variables
+
+
+def tuning_variables(options: Horovod, outputs: str) -> dict[str, str]:
+    """Return Horovod's documented variables for the options that are given.
+
+    Args:
+        options: The options; None leaves a variable as the user has set it.
+        outputs: Folder for the timeline and the autotune log, which rank 0 writes.
+    """
+    kept = Path(outputs)
+    fusion = options.fusion_threshold_mb
+    values = {
+        "HOROVOD_FUSION_THRESHOLD": None if fusion is None else int(fusion * 1024 * 1024),
+        "HOROVOD_CYCLE_TIME": options.cycle_time_ms,
+        "HOROVOD_CACHE_CAPACITY": options.cache_capacity,
+        "HOROVOD_AUTOTUNE": 1 if options.autotune else None,
+        "HOROVOD_AUTOTUNE_LOG": kept / "horovod-autotune.csv" if options.autotune else None,
+        "HOROVOD_TIMELINE": kept / "horovod-timeline.json" if options.timeline else None,
+        "HOROVOD_STALL_CHECK_DISABLE": 1 if options.stall_check_seconds == 0 else None,
+        "HOROVOD_STALL_CHECK_TIME_SECONDS": options.stall_check_seconds or None,
+        "HOROVOD_STALL_SHUTDOWN_TIME_SECONDS": options.stall_shutdown_seconds,
+        "HOROVOD_GLOO_TIMEOUT_SECONDS": options.gloo_timeout_seconds,
+    }
+    return {name: str(value) for name, value in values.items() if value is not None}
+
+
+def _host_name(node: int) -> str:
+    """Name the node by its number: on one machine all nodes have the same address, and Horovod tells them by name."""
+    return f"node-{node}"

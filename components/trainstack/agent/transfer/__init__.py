@@ -1,0 +1,1 @@
+"""How the output of a node is sent to where the run is kept."""

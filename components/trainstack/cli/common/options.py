@@ -1,0 +1,71 @@
+"""The options that many commands share, and the workspace they lead to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from trainstack.errors import TrainstackError
+
+if TYPE_CHECKING:
+    from trainstack.core.runs.directory import RunDirectory
+    from trainstack.core.workspace.workspace import Workspace
+
+WorkspaceOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--workspace",
+        envvar="TRAINSTACK_WORKSPACE",
+        show_envvar=True,
+        metavar="FOLDER",
+        help="The workspace's folder; else the one that .trainstack/config.json here or above names.",
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, the start of one, or a name.")]
+
+
+def open_workspace(folder: Path | None) -> Workspace:
+    """Open the workspace that is meant.
+
+    Args:
+        folder: Its folder; looked for from the working folder upwards when none is given.
+
+    Raises:
+        NotFoundError: There is none.
+    """
+    from trainstack.core.workspace import config
+
+    if folder is None:
+        folder, _ = config.find(Path.cwd())
+    return open_at(folder)
+
+
+def open_at(folder: Path) -> Workspace:
+    """Open the workspace in a folder.
+
+    Raises:
+        NotFoundError: There is none.
+        TrainstackError: It is damaged, or of a newer Trainstack.
+    """
+    from trainstack.core.workspace.workspace import Workspace
+
+    folder = folder.expanduser().absolute()
+    try:
+        return Workspace.open(folder)
+    except (KeyError, TypeError) as exc:
+        raise TrainstackError(f"{folder / 'workspace.json'} is damaged: restore it, or move it away") from exc
+
+
+def find_run(folder: Path | None, reference: str) -> RunDirectory:
+    """Find a run of the workspace that is meant.
+
+    Raises:
+        NotFoundError: There is no such run or workspace.
+        InvalidInputError: The start of an id fits several runs.
+    """
+    from trainstack.core.runs.directory import resolve
+
+    return resolve(open_workspace(folder), reference)

@@ -1,0 +1,1 @@
+"""`trainstack doctor`: checks of the machine and of a workspace."""

@@ -1,0 +1,87 @@
+"""What the doctor looks at in a workspace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from trainstack.cli.common.options import open_at
+from trainstack.cli.doctor.check import Check, broken, ok, warning
+from trainstack.cli.doctor.machine_checks import room
+from trainstack.core.workspace import config
+from trainstack.core.workspace.workspace import LAYOUT, Workspace
+from trainstack.errors import NotFoundError, TrainstackError
+
+
+def find(folder: Path | None) -> tuple[Workspace | None, Check]:
+    """Find and open the workspace that is meant.
+
+    Args:
+        folder: Its folder, where one was named.
+    """
+    if folder is None:
+        try:
+            folder, _ = config.find(Path.cwd())
+        except NotFoundError:
+            advice = "run `pulumi up` in a project, or name one with --workspace"
+            return None, warning("workspace", "none here or above", advice)
+        except TrainstackError as exc:
+            return None, broken("workspace", str(exc))
+    try:
+        workspace = open_at(folder)
+    except TrainstackError as exc:
+        return None, broken("workspace", str(exc))
+    return workspace, ok("workspace", f"{workspace.name} at {workspace.root}, layout {LAYOUT}")
+
+
+def disk(workspace: Workspace) -> Iterator[Check]:
+    """Room for data and runs."""
+    yield room("disk", workspace.root)
+
+
+def runs(workspace: Workspace) -> Iterator[Check]:
+    """Runs that were cut off, and records that cannot be read."""
+    from trainstack.cli.runs.run_state import never_started
+    from trainstack.core.runs.directory import RunDirectory, Status
+
+    count = 0
+    whole = True
+    for path in sorted(workspace.runs.glob("*/run.json")):
+        count += 1
+        directory = RunDirectory(path.parent)
+        try:
+            record = directory.read()
+        except TrainstackError as exc:
+            whole = False
+            yield warning("run", str(exc), "its outputs are still in its folder")
+            continue
+        if record.status is Status.INTERRUPTED or never_started(directory, record):
+            whole = False
+            reason = record.reason if record.status is Status.INTERRUPTED else "its submission was killed"
+            yield warning("run", f"{record.name} ({record.id}) was interrupted, {reason}", "`pulumi up` resumes it")
+    if whole:
+        yield ok("runs", f"{count} in the workspace, none interrupted")
+
+
+def services(workspace: Workspace) -> Iterator[Check]:
+    """Services that are to run and do not."""
+    from trainstack.core.services.service import list_services, status
+
+    running = 0
+    whole = True
+    for record in list_services(workspace):
+        asked = status(workspace, record.name)
+        if asked.state == "healthy":
+            running += 1
+        elif record.status != "stopped":
+            whole = False
+            advice = "run `pulumi refresh`, then `pulumi up`"
+            if asked.state == "starting":
+                yield warning("service", asked.detail, "wait a moment and look again")
+            else:
+                yield broken("service", asked.detail, advice)
+    if whole:
+        yield ok("services", f"{running} healthy")
+
+
+LOOKS: dict[str, Callable[[Workspace], Iterator[Check]]] = {look.__name__: look for look in (disk, runs, services)}

@@ -1,0 +1,95 @@
+"""`trainstack plan` and `trainstack compare`: an update in words, before it and after, for people and pull requests."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trainstack.cli.common import output
+from trainstack.cli.common.options import JsonOption
+from trainstack.core.workspace.project import pulumi_program
+from trainstack.errors import TrainstackError
+
+MarkdownOption = Annotated[bool, typer.Option("--markdown", help="Print Markdown, for a pull request's comment.")]
+
+
+def plan(
+    preview: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="What `pulumi preview --json` printed; `-` is standard input."),
+    ] = None,
+    stack: Annotated[
+        str | None, typer.Option("--stack", metavar="STACK", help="The stack to preview where no FILE is given.")
+    ] = None,
+    markdown: MarkdownOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what an update would retrain and why, what follows, how long it takes and what it costs.
+
+    Without FILE, `pulumi preview --json` is run here. Ends with 1 when the preview failed; says why all the same.
+    """
+    from trainstack.cli.plan import plan_format
+    from trainstack.core.preview import document, explanation
+    from trainstack.core.workspace.project import project_root
+
+    found = explanation.explain(document.read_preview(preview_text(preview, stack)), project_root())
+    if as_json:
+        output.emit_json({**asdict(found), "seconds": found.seconds, "cost": found.cost})
+    elif markdown:
+        typer.echo(plan_format.markdown(found))
+    else:
+        typer.echo(plan_format.text(found))
+    if found.errors:
+        raise typer.Exit(1)
+
+
+def compare(
+    before: Annotated[Path, typer.Argument(metavar="BEFORE", help="`pulumi stack export` of before the update.")],
+    after: Annotated[Path, typer.Argument(metavar="AFTER", help="`pulumi stack export` of after it.")],
+    markdown: MarkdownOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare the metrics of what serves now with those of what served before."""
+    from trainstack.cli.plan import compare_format
+    from trainstack.core.preview import comparison, document
+
+    states = [document.read_state(_read(path)) for path in (before, after)]
+    found = comparison.compare(*states)
+    if as_json:
+        output.emit_json([asdict(one) for one in found])
+    elif markdown:
+        typer.echo(compare_format.markdown(found))
+    else:
+        compare_format.print_tables(found)
+
+
+def preview_text(file: Path | None, stack: str | None, *options: str) -> str:
+    """What a preview says: from a file, from standard input (`-`), or from `pulumi preview --json` run here.
+
+    Args:
+        file: The file; none runs the preview.
+        stack: The stack to preview; the selected one when left out.
+        options: More of the preview's options.
+
+    Raises:
+        TrainstackError: There is no Pulumi, or it printed no document.
+    """
+    if file is not None:
+        return sys.stdin.read() if str(file) == "-" else _read(file)
+    program = pulumi_program()
+    if program is None:
+        raise TrainstackError("pulumi is not on PATH: install it, or give FILE")
+    command = [program, "preview", "--json", "--non-interactive", *options, *(["--stack", stack] if stack else [])]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode and "{" not in done.stdout:
+        raise TrainstackError(f"`pulumi preview` failed: {(done.stderr or done.stdout).strip()}")
+    return done.stdout
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")

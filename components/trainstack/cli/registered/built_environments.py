@@ -1,0 +1,65 @@
+"""The training environments that this machine's cache holds, told from their folders alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trainstack.core.environments import environment
+from trainstack.core.environments.environment import Built
+from trainstack.core.environments.requirements import read_lock
+from trainstack.errors import TrainstackError
+from trainstack.storage.cache import cache_folder
+from trainstack.storage.lock import held
+
+
+@dataclass(frozen=True)
+class BuiltHere:
+    """A folder of the cache.
+
+    Attributes:
+        built: Where it is; not necessarily whole.
+        python: Its Python's version; empty when it does not say.
+        packages: Names and versions that its lock pins; empty when there is no lock.
+    """
+
+    built: Built
+    python: str
+    packages: dict[str, str]
+
+
+def built_here() -> list[BuiltHere]:
+    """All environments that were built here, or begun, by digest."""
+    root = cache_folder() / "environments"
+    found: list[BuiltHere] = []
+    for folder in sorted(root.iterdir()) if root.is_dir() else []:
+        if folder.is_dir():
+            built = Built(digest=folder.name, folder=folder, python=folder / "venv" / "bin" / "python")
+            python = _python(built)
+            found.append(BuiltHere(built, python, _packages(built, python)))
+    return found
+
+
+def state(built: Built) -> tuple[str, str]:
+    """How an environment is: `ready`, `building`, `broken` or `not built`; and why it is broken."""
+    reason = environment.broken(built)
+    if reason is None:
+        return "ready", ""
+    if held(built.folder.with_name(f"{built.folder.name}.lock")):
+        return "building", ""
+    return ("broken", reason) if built.folder.exists() else ("not built", "")
+
+
+def _python(built: Built) -> str:
+    try:
+        lines = (built.folder / "venv" / "pyvenv.cfg").read_text("utf-8").splitlines()
+    except OSError:
+        return ""
+    return next((line.partition("=")[2].strip() for line in lines if line.startswith("version_info")), "")
+
+
+def _packages(built: Built, python: str) -> dict[str, str]:
+    try:
+        pins = read_lock((built.folder / "requirements.lock").read_text("utf-8"))
+    except (OSError, TrainstackError):
+        return {}
+    return {pin.name: pin.version for pin in pins if not python or pin.applies(python)}

@@ -1,0 +1,49 @@
+"""`trainstack computes`: what runs on, and how much of it is free."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trainstack.cli.common import output
+from trainstack.cli.common.command_group import command_group
+from trainstack.cli.common.options import JsonOption, WorkspaceOption, open_workspace
+from trainstack.errors import TrainstackError
+from trainstack.storage.lock import held
+
+app = command_group("Computes: list.")
+
+
+@app.command("list")
+def list_computes(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """List computes, and how many of their nodes are busy."""
+    from trainstack.core.compute.compute import ComputeSpec
+    from trainstack.storage.atomic import read_json
+
+    opened = open_workspace(workspace)
+    found: list[dict[str, Any]] = []
+    for record in sorted(opened.compute("x").parent.glob("*/compute.json")):
+        try:
+            spec = ComputeSpec.model_validate(read_json(record))
+        except ValueError as exc:
+            raise TrainstackError(f"{record} is damaged: move it away and run `pulumi up`") from exc
+        busy = sum(held(record.parent / "slots" / str(number)) for number in range(spec.max_nodes))
+        found.append({**spec.model_dump(mode="json"), "busy_nodes": busy})
+    if as_json:
+        output.emit_json(found)
+    elif found:
+        output.table(
+            ("name", "target", "size", "nodes", "busy", "priority"),
+            [
+                (
+                    one["name"],
+                    one["target"],
+                    one["vm_size"],
+                    f"{one['min_nodes']} to {one['max_nodes']}",
+                    one["busy_nodes"],
+                    one["priority"],
+                )
+                for one in found
+            ],
+        )
+    else:
+        output.say(f"workspace {opened.name} has no computes yet: `pulumi up` makes them")

@@ -1,0 +1,39 @@
+"""`trainstack models`: what is registered."""
+
+from __future__ import annotations
+
+from trainstack.cli.common import format, output
+from trainstack.cli.common.command_group import command_group
+from trainstack.cli.common.options import JsonOption, WorkspaceOption, open_workspace
+
+app = command_group("Registered models: list.")
+
+
+@app.command("list")
+def list_registered(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """List all versions of all models."""
+    from trainstack.core.models.model import list_models
+
+    opened = open_workspace(workspace)
+    records = list_models(opened)
+    if as_json:
+        output.emit_json([{**record.model_dump(mode="json"), "path": record.path} for record in records])
+    elif records:
+        output.table(
+            ("name", "version", "framework", "run", "registered", "digest", "description", "tags"),
+            [
+                (
+                    record.name,
+                    record.version,
+                    f"{record.framework} {record.framework_version or ''}".strip(),
+                    record.run_id,
+                    format.local(record.created),
+                    record.digest[:12],
+                    record.description,
+                    format.tags(record.tags),
+                )
+                for record in records
+            ],
+        )
+    else:
+        output.say(f"workspace {opened.name} has no models yet: `pulumi up` registers them")

@@ -1,0 +1,1 @@
+"""`trainstack runs` and what belongs to it."""

@@ -1,0 +1,217 @@
+"""`trainstack runs compare`, `runs plot` and `tensorboard`: what runs logged, side by side."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from trainstack.cli.common import format, output
+from trainstack.cli.common.options import JsonOption, RunArgument, WorkspaceOption, open_workspace
+
+if TYPE_CHECKING:
+    from trainstack.core.runs.directory import RunDirectory
+    from trainstack.core.workspace.workspace import Workspace
+
+_DIFF_LINES = 200
+# TensorBoard up to 2.16 asks `pkg_resources` for its plugins, which setuptools has no more since 82.
+_TENSORBOARD = """
+import importlib.metadata, importlib.util, sys, types
+if importlib.util.find_spec("pkg_resources") is None:
+    def iter_entry_points(group, name=None):
+        for entry in importlib.metadata.entry_points(group=group):
+            if name in (None, entry.name):
+                yield types.SimpleNamespace(name=entry.name, resolve=entry.load, load=entry.load)
+    module = types.ModuleType("pkg_resources")
+    module.iter_entry_points = iter_entry_points
+    sys.modules["pkg_resources"] = module
+from tensorboard.main import run_main
+run_main()
+"""
+Points = list[tuple[int, float]]
+
+
+def compare(
+    first: Annotated[str, typer.Argument(metavar="A", help="A run's id, the start of one, or a name.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare two runs: arguments, metrics, data, packages, and the code line by line."""
+    from trainstack.core.runs.directory import resolve
+
+    opened = open_workspace(workspace)
+    found = compared(opened, resolve(opened, first), resolve(opened, second))
+    if as_json:
+        output.emit_json(found)
+        return
+    names = [f"{it['name']} ({it['id'][:8]})" for it in found["runs"]]
+    output.table(("", *names), [("status", *(it["status"] for it in found["runs"]))])
+    for title in ("arguments", "metrics", "datasets", "environment"):
+        rows = [(name, *map(_cell, pair)) for name, pair in found[title].items()]
+        output.section(title.capitalize(), ("", *names), rows)
+    if found["code"]:
+        typer.echo("\n".join(["", *found["code"]]))
+    elif not any(found[title] for title in ("arguments", "datasets", "environment")):
+        output.say("nothing that decides the result differs")
+
+
+def plot(
+    run: RunArgument,
+    metric: Annotated[str | None, typer.Argument(metavar="[METRIC]", help="The metric; all when left out.")] = None,
+    more: Annotated[list[str] | None, typer.Option("--with", metavar="RUN", help="Another run; repeatable.")] = None,
+    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="A .png or .svg to write.")] = None,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Plot metrics by step, in the terminal or into a file."""
+    from trainstack.core.runs.directory import resolve
+    from trainstack.errors import NotFoundError
+
+    if to is not None and to.suffix not in (".png", ".svg"):
+        raise typer.BadParameter(f"{to} is neither .png nor .svg")
+    opened = open_workspace(workspace)
+    directories = [resolve(opened, reference) for reference in (run, *(more or []))]
+    series = _series(directories, metric)
+    if not series:
+        logged = sorted({name for it in directories for name in _metrics(it)})
+        raise NotFoundError(f"no metric {metric or ''} to plot: there is {', '.join(logged) or 'none'}")
+    if to is not None:
+        from trainstack.core.sweeps.plot import lines
+        from trainstack.storage.atomic import write_bytes
+
+        write_bytes(to, lines(metric or run, series, to.suffix[1:]))
+        output.say(str(to))
+        return
+    # It has no type stubs.
+    screen: Any = importlib.import_module("plotext")
+    screen.clear_figure()
+    screen.theme("clear")
+    for name, points in series.items():
+        screen.plot([step for step, _ in points], [value for _, value in points], label=name)
+    screen.plot_size(100, 25)
+    screen.xlabel("step")
+    typer.echo(screen.build())
+
+
+def tensorboard(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN…", help="Runs, by id, start of one, or name.")],
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Its port on 127.0.0.1.")] = 6006,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Open the TensorBoard logs that runs wrote to ./logs.
+
+    TensorBoard comes from the first run's own environment. Ctrl-C ends it.
+    """
+    import os
+
+    from trainstack.core.environments import environment
+    from trainstack.core.runs.directory import resolve
+    from trainstack.errors import NotFoundError, TrainstackError
+
+    opened = open_workspace(workspace)
+    directories = [resolve(opened, reference) for reference in runs]
+    for directory in directories:
+        if not any(directory.logs.rglob("events.out.tfevents.*")):
+            raise NotFoundError(f"run {directory.id} wrote no TensorBoard logs below ./logs")
+    asked = directories[0].request().environment
+    lock = environment.Lock.model_validate(asked["lock"])
+    if "tensorboard" not in lock.packages:
+        raise TrainstackError(f"the environment of run {directories[0].id} has no tensorboard: add it to its packages")
+    spec = environment.EnvironmentSpec.model_validate(asked["spec"])
+    python = environment.build(spec, lock, output.note).python
+    logs = ",".join(f"{it.read().name}-{it.id[:8]}:{it.logs}" for it in directories)
+    output.say(f"http://127.0.0.1:{port}")
+    words = [str(python), "-c", _TENSORBOARD, "--logdir_spec", logs, "--host", "127.0.0.1", "--port", str(port)]
+    os.execv(words[0], words)  # noqa: S606 - there is no shell to go through
+
+
+def compared(workspace: Workspace, *runs: RunDirectory) -> dict[str, Any]:
+    """What differs between two runs, by what it is; metrics are told whether they differ or not."""
+    from trainstack.cli.runs.run_report import detail
+
+    first, second = (detail(run, run.read()) for run in runs)
+    packages = [_packages(run) for run in runs]
+    return {
+        "runs": [{key: it[key] for key in ("id", "name", "status")} for it in (first, second)],
+        "arguments": _differing(_named(first.get("arguments")), _named(second.get("arguments"))),
+        "metrics": {
+            name: [first["metrics"].get(name), second["metrics"].get(name)]
+            for name in sorted({*first["metrics"], *second["metrics"]})
+        },
+        "datasets": _differing(
+            *({name: it["digest"][:12] for name, it in found.get("datasets", {}).items()} for found in (first, second))
+        ),
+        "environment": _differing(packages[0], packages[1]),
+        "code": _code(workspace, first.get("code", {}), second.get("code", {})),
+    }
+
+
+def _code(workspace: Workspace, first: dict[str, str], second: dict[str, str]) -> list[str]:
+    lines: list[str] = []
+    for name in sorted({*first, *second}):
+        if first.get(name) != second.get(name):
+            before, after = _text(workspace, first.get(name)), _text(workspace, second.get(name))
+            lines += difflib.unified_diff(before, after, f"A/{name}", f"B/{name}", lineterm="")
+    hidden = len(lines) - _DIFF_LINES
+    return [*lines[:_DIFF_LINES], f"and {hidden} more lines"] if hidden > 0 else lines
+
+
+def _text(workspace: Workspace, digest: str | None) -> list[str]:
+    if digest is None:
+        return []
+    path = workspace.blobs.path(digest)
+    if not path.is_file():
+        return [f"(the blob {digest[:12]} is gone)"]
+    data = path.read_bytes()
+    return [f"(binary, {digest[:12]})"] if b"\0" in data else data.decode(errors="replace").splitlines()
+
+
+def _packages(run: RunDirectory) -> dict[str, str]:
+    from trainstack.cli.runs.run_report import submitted
+
+    request = submitted(run)
+    if request is None:
+        return {}
+    environment = request.spec.environment
+    return {"python": environment.python, **environment.packages}
+
+
+def _named(arguments: Any) -> dict[str, str]:
+    if isinstance(arguments, dict):
+        given = cast("dict[str, Any]", arguments)
+        return {
+            name: " ".join(map(str, cast("list[Any]", value))) if isinstance(value, list) else str(value)
+            for name, value in given.items()
+        }
+    words: list[str] = arguments or []
+    return {"": " ".join(words)} if words else {}
+
+
+def _differing(first: dict[str, str], second: dict[str, str]) -> dict[str, list[str | None]]:
+    names = sorted({*first, *second})
+    return {name: [first.get(name), second.get(name)] for name in names if first.get(name) != second.get(name)}
+
+
+def _cell(value: Any) -> str:
+    return format.number(value) if isinstance(value, float) else str(value) if value is not None else "-"
+
+
+def _metrics(run: RunDirectory) -> dict[str, Points]:
+    from trainstack.mlflow import metric_files
+
+    return {
+        name: sorted({point.step: point.value for point in points}.items())
+        for name, points in metric_files.read(run.tracking).items()
+    }
+
+
+def _series(runs: list[RunDirectory], metric: str | None) -> dict[str, Points]:
+    found: dict[str, Points] = {}
+    for run in runs:
+        for name, points in _metrics(run).items():
+            if metric in (None, name):
+                found[name if len(runs) == 1 else f"{run.id[:8]} {name}"] = points
+    return found

@@ -1,0 +1,132 @@
+"""What the commands tell of a run, as plain values: the JSON that they print, and what their tables are made of."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import Any
+
+from trainstack.cli.common.format import iso
+from trainstack.core.runs import artifacts
+from trainstack.core.runs.directory import RunDirectory, RunRecord, RunRequest, Status
+from trainstack.errors import TrainstackError
+from trainstack.mlflow import metric_files as tracking
+
+
+def summary(directory: RunDirectory, record: RunRecord) -> dict[str, Any]:
+    """A run in short, as `runs list` gives it."""
+    return {
+        "id": record.id,
+        "name": record.name,
+        "status": record.status.value,
+        "reason": record.reason,
+        "attempt": record.attempt,
+        "created": iso(record.created),
+        "updated": iso(record.updated),
+        "seconds": _seconds(directory, record),
+        "metrics": _metrics(directory, record),
+        "tags": record.tags,
+    }
+
+
+def detail(directory: RunDirectory, record: RunRecord) -> dict[str, Any]:
+    """A run in full, as `runs show` gives it; what was submitted is missing when it cannot be read."""
+    return {
+        **summary(directory, record),
+        **_request(submitted(directory)),
+        "stages": _stages(directory, record),
+        "failure": record.failure.model_dump(mode="json") if record.failure else None,
+        "outputs": _outputs(directory, record),
+        "paths": {
+            "directory": str(directory.root),
+            "code": str(directory.code),
+            "outputs": str(directory.outputs),
+            "logs": str(directory.logs),
+            "log": str(directory.merged_log),
+            "checkpoints": str(directory.checkpoints),
+            "tracking": str(directory.tracking),
+        },
+    }
+
+
+def submitted(directory: RunDirectory) -> RunRequest | None:
+    """What was submitted; none when its file is missing, damaged or of another version."""
+    with contextlib.suppress(OSError, ValueError, TrainstackError):
+        return directory.request()
+    return None
+
+
+def _request(request: RunRequest | None) -> dict[str, Any]:
+    if request is None:
+        return {}
+    spec = request.spec
+    return {
+        "fingerprint": spec.fingerprint,
+        "script": spec.script,
+        "arguments": spec.arguments,
+        "environment_variables": spec.environment_variables,
+        "secret_variables": sorted(spec.secret_names),
+        "datasets": {
+            name: {**request.datasets.get(name, {}), "digest": digest} for name, digest in spec.datasets.items()
+        },
+        "environment": {
+            "name": request.environment.get("spec", {}).get("name", ""),
+            "digest": spec.environment.digest,
+            "python": spec.environment.python,
+        },
+        "distribution": spec.distribution,
+        "trigger": spec.trigger,
+        "code": spec.files,
+        "compute": request.compute,
+        "timeout": request.timeout,
+    }
+
+
+def _metrics(directory: RunDirectory, record: RunRecord) -> dict[str, float]:
+    """The last value of each metric. The record has them once its supervisor has ended the run."""
+    if record.metrics or (record.status.ended and record.status is not Status.INTERRUPTED):
+        return record.metrics
+    return tracking.last(directory.tracking)
+
+
+def _seconds(directory: RunDirectory, record: RunRecord) -> float | None:
+    """How long the latest attempt took or has taken."""
+    if record.duration is not None:
+        return record.duration
+    stages = _stages(directory, record)
+    return sum(stage["seconds"] for stage in stages) if stages else None
+
+
+def _stages(directory: RunDirectory, record: RunRecord) -> list[dict[str, Any]]:
+    last_sign = _last_sign(directory, record) if record.status.ended else time.time()
+    return [
+        {
+            "name": stage.name.value,
+            "reason": stage.reason,
+            "started": iso(stage.started),
+            "ended": iso(stage.ended) if stage.ended is not None else None,
+            "seconds": round(max(0.0, (last_sign if stage.ended is None else stage.ended) - stage.started), 3),
+        }
+        for stage in record.stages
+    ]
+
+
+def _last_sign(directory: RunDirectory, record: RunRecord) -> float:
+    """When a supervisor that could not say so any more was last alive."""
+    with contextlib.suppress(OSError):
+        return max(record.updated, (directory.root / "heartbeat").stat().st_mtime)
+    return record.updated
+
+
+def _outputs(directory: RunDirectory, record: RunRecord) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for path in artifacts.listing(directory.root, "outputs/"):
+        with contextlib.suppress(OSError):
+            found.append(
+                {
+                    "path": path,
+                    "bytes": (directory.root / path).stat().st_size,
+                    "sha256": record.outputs.get(path.removeprefix("outputs/")),
+                }
+            )
+    return found

@@ -1,0 +1,184 @@
+"""`trainstack runs`: list, show, stop and download; `logs` is in `run_logs`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from trainstack.cli.common import format, output
+from trainstack.cli.common.command_group import command_group
+from trainstack.cli.common.options import JsonOption, RunArgument, WorkspaceOption, find_run, open_workspace
+
+app = command_group("Training runs: list, show, logs, compare, plot, stop, download.")
+_SHOWN = 30
+
+
+def _statuses(values: list[str] | None) -> list[str] | None:
+    from trainstack.core.runs.directory import Status
+
+    known = [status.value for status in Status]
+    for value in values or ():
+        if value not in known:
+            raise typer.BadParameter(f"{value!r} is none of {', '.join(known)}")
+    return values
+
+
+@app.command("list")
+def list_runs(
+    status: Annotated[
+        list[str] | None,
+        typer.Option("--status", callback=_statuses, metavar="STATUS", help="Only runs of this status; repeatable."),
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Only runs of this name.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, metavar="COUNT", help="At most so many.")] = None,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List runs, newest first."""
+    from trainstack.cli.runs.run_report import summary
+    from trainstack.core.runs import index
+    from trainstack.core.runs.directory import RunDirectory
+
+    opened = open_workspace(workspace)
+    records = index.newest(opened, status or (), name, limit)
+    found = [summary(RunDirectory(opened.run(record.id)), record) for record in records]
+    if as_json:
+        output.emit_json(found)
+    elif found:
+        columns = ("id", "name", "status", "created", "took", "metrics", "reason")
+        output.table(columns, ([*_row(run)] for run in found))
+    elif every := index.count(opened):
+        output.say(f"none of the {every} runs of workspace {opened.name} fits")
+    else:
+        output.say(f"workspace {opened.name} has no runs yet: `pulumi up` makes them")
+
+
+@app.command("show")
+def show(run: RunArgument, workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """Show everything about a run."""
+    from trainstack.cli.runs.run_report import detail
+
+    directory = find_run(workspace, run)
+    found = detail(directory, directory.read())
+    if as_json:
+        output.emit_json(found)
+    else:
+        _print(found)
+
+
+@app.command("stop")
+def stop(run: RunArgument, workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """Stop a run and wait for its end.
+
+    The script gets the run's grace period for a checkpoint. Says what came of it.
+    """
+    from trainstack.cli.runs.run_report import summary
+    from trainstack.core.runs.execution import submission
+
+    directory = find_run(workspace, run)
+    record = submission.stop(directory, "stopped by `trainstack runs stop`")
+    if as_json:
+        output.emit_json(summary(directory, record))
+        return
+    reason = f": {record.reason}" if record.reason else ""
+    output.say(f"run {record.name} ({record.id}) {record.status.value}{reason}")
+
+
+@app.command("download")
+def download(
+    run: RunArgument,
+    prefix: Annotated[
+        str, typer.Argument(metavar="[PREFIX]", help="Start of the files' paths, as outputs/model; all when left out.")
+    ] = "",
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder to copy into.", show_default=True)] = Path(),
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Copy files that a run left.
+
+    Those in outputs and logs whose path starts with PREFIX, folders kept.
+    """
+    from trainstack.core.runs import artifacts
+
+    directory = find_run(workspace, run)
+    copies = artifacts.download(directory.root, prefix, to)
+    if as_json:
+        output.emit_json(copies)
+        return
+    for copy in copies:
+        typer.echo(copy)
+
+
+def _row(run: dict[str, Any]) -> tuple[str, ...]:
+    metrics = [f"{name} {format.number(value)}" for name, value in run["metrics"].items()]
+    more = [f"{len(metrics) - 3} more"] if len(metrics) > 3 else []
+    return (
+        run["id"],
+        run["name"],
+        run["status"],
+        format.local(run["created"]),
+        format.took(run["seconds"]),
+        ", ".join(metrics[:3] + more),
+        run["reason"],
+    )
+
+
+def _print(run: dict[str, Any]) -> None:
+    """The tables of `show`; what a run has none of is left out."""
+    facts = [
+        ("name", run["name"]),
+        ("id", run["id"]),
+        ("status", run["status"]),
+        ("reason", run["reason"]),
+        ("created", format.local(run["created"])),
+        ("took", format.took(run["seconds"])),
+        ("attempt", run["attempt"]),
+        ("script", run.get("script")),
+        ("environment", _environment(run.get("environment"))),
+        ("compute", run.get("compute", {}).get("name")),
+        ("distribution", _pairs(run.get("distribution", {}))),
+    ]
+    output.table(("", ""), [fact for fact in facts if fact[1] not in (None, "")], header=False)
+    stages = [(stage["name"], format.took(stage["seconds"]), stage["reason"]) for stage in run["stages"]]
+    output.section("Stages", ("", "", ""), stages)
+    output.section("Metrics", ("", ""), [(name, format.number(value)) for name, value in run["metrics"].items()])
+    output.section("Arguments", ("", ""), _arguments(run.get("arguments", {})))
+    variables = [*run.get("environment_variables", {}).items()]
+    variables += [(name, "(secret)") for name in run.get("secret_variables", [])]
+    output.section("Environment variables", ("", ""), variables)
+    datasets = [
+        (name, f"{dataset.get('name', name)} version {dataset.get('version', '?')}", dataset["digest"])
+        for name, dataset in run.get("datasets", {}).items()
+    ]
+    output.section("Datasets", ("", "", ""), datasets)
+    output.section("Code", ("", ""), _some([*run.get("code", {}).items()]))
+    outputs = [(file["path"], format.size(file["bytes"]), file["sha256"] or "") for file in run["outputs"]]
+    output.section("Outputs", ("", "", ""), _some(outputs))
+    output.section("Tags", ("", ""), [*run["tags"].items()])
+    output.section("Paths", ("", ""), [*run["paths"].items()])
+    if run["failure"]:
+        output.section("Last lines", ("",), [(line,) for line in run["failure"]["tail"]])
+
+
+def _environment(environment: dict[str, str] | None) -> str:
+    return " ".join(environment[part] for part in ("name", "digest")) if environment else ""
+
+
+def _pairs(values: dict[str, Any]) -> str:
+    return ", ".join(str(value) if name == "kind" else f"{name} {value}" for name, value in values.items())
+
+
+def _arguments(arguments: dict[str, str | list[str] | bool] | list[str]) -> list[tuple[str, str]]:
+    if isinstance(arguments, list):
+        return [(argument, "") for argument in arguments]
+    return [(name, " ".join(value) if isinstance(value, list) else str(value)) for name, value in arguments.items()]
+
+
+def _some(rows: list[Any]) -> list[Any]:
+    """At most so many rows as fit a screen; JSON has them all."""
+    if len(rows) <= _SHOWN:
+        return rows
+    blank = [""] * (len(rows[0]) - 1)
+    return [*rows[:_SHOWN], (f"and {len(rows) - _SHOWN} more (--json lists all)", *blank)]

@@ -1,0 +1,80 @@
+"""`trainstack purge`: delete history for good; the one command that does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from trainstack.cli.common import format, output
+from trainstack.cli.common.options import JsonOption, WorkspaceOption, open_workspace
+
+if TYPE_CHECKING:
+    from trainstack.core.maintenance.purge import Victim
+    from trainstack.core.workspace.workspace import Workspace
+
+_NAMED = "NAME[:VERSION]"
+
+
+def purge(
+    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="A run's id, the start of one, or a name.")] = None,
+    model: Annotated[str | None, typer.Option("--model", metavar=_NAMED, help="A model, or one version.")] = None,
+    dataset: Annotated[str | None, typer.Option("--dataset", metavar=_NAMED, help="A dataset, or one version.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete a run, model or dataset for good.
+
+    Asks first. Refuses what a running run, a service or another record still needs. Files that datasets and models
+    share stay until `trainstack gc --delete`.
+    """
+    if sum(one is not None for one in (run, model, dataset)) != 1:
+        raise typer.BadParameter(f"name one of RUN, --model {_NAMED}, --dataset {_NAMED}")
+    if as_json and not yes:
+        raise typer.BadParameter("with --json nobody can be asked: add --yes")
+    from trainstack.core.maintenance import purge as purging
+
+    opened = open_workspace(workspace)
+    victims = _victims(opened, run, model, dataset)
+    purging.check(opened, victims)
+    if not yes:
+        for victim in victims:
+            output.say(f"{purging.described(victim)}: {victim.path}, {format.size(victim.size)}")
+        typer.confirm("Delete for good?", abort=True)
+    purging.purge(opened, victims, output.note)
+    if as_json:
+        output.emit_json(
+            [
+                {
+                    "kind": it.kind,
+                    "name": it.name,
+                    "version": it.version or None,
+                    "bytes": it.size,
+                    "path": str(it.path),
+                }
+                for it in victims
+            ]
+        )
+        return
+    for victim in victims:
+        output.say(f"purged {purging.described(victim)}, {format.size(victim.size)} freed")
+    output.say("`trainstack gc` says what can be reclaimed now")
+
+
+def _victims(workspace: Workspace, run: str | None, model: str | None, dataset: str | None) -> list[Victim]:
+    from trainstack.core.maintenance import purge as purging
+    from trainstack.core.runs.directory import resolve
+
+    if run is not None:
+        return purging.run(workspace, resolve(workspace, run))
+    if model is not None:
+        return purging.models(workspace, *_parsed(model))
+    return purging.datasets(workspace, *_parsed(dataset or ""))
+
+
+def _parsed(text: str) -> tuple[str, int | None]:
+    name, colon, version = text.partition(":")
+    if not name or (colon and not (version.isdecimal() and int(version) > 0)):
+        raise typer.BadParameter(f"{text!r} is not {_NAMED}: write it like tf-dnn-mnist:2")
+    return name, int(version) if colon else None

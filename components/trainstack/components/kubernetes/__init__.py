@@ -1,0 +1,1 @@
+"""What components declare on a cluster: rendered objects as resources of pulumi-kubernetes."""

@@ -1,0 +1,91 @@
+"""From what a program says of a cluster to the place in it: plain values, checked, and the names of what is there."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import is_dataclass
+from typing import Any, cast
+
+import pulumi
+
+from trainstack.components.kubernetes.args import KubernetesArgs
+from trainstack.errors import InvalidInputError
+from trainstack.targets.kubernetes.config import Cluster
+from trainstack.targets.kubernetes.objects import compute_resources
+from trainstack.targets.kubernetes.objects.validation import checked
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def check_plain(value: Any, where: str, but: Collection[str] = ()) -> None:
+    """Refuse outputs: what is declared depends on these values, and preview must know them.
+
+    Args:
+        value: Arguments: dataclasses, mappings and lists.
+        where: Their name, for the error.
+        but: Names of those whose values may be outputs.
+
+    Raises:
+        InvalidInputError: One is an output; says which.
+    """
+    if isinstance(value, pulumi.Output):
+        raise InvalidInputError(f"{where} is an output, known only later: give a plain value", field=where)
+    if is_dataclass(value):
+        value = vars(value)
+    if isinstance(value, Mapping):
+        for key, item in cast("Mapping[str, Any]", value).items():
+            if key not in but:
+                check_plain(item, f"{where}.{key}", but)
+    elif isinstance(value, list | tuple):
+        for number, item in enumerate(cast("Sequence[Any]", value)):
+            check_plain(item, f"{where}[{number}]", but)
+
+
+def check_variables(names: Iterable[str]) -> None:
+    """Refuse settings that are no environment variables.
+
+    Raises:
+        InvalidInputError: Names the first.
+    """
+    for name in names:
+        if not _VARIABLE.fullmatch(name):
+            raise InvalidInputError(f"kubernetes: setting {name!r} is no name of an environment variable")
+
+
+def place(title: str, asked: KubernetesArgs, *, has_login: bool, **more: Any) -> Cluster:
+    """The cluster and the place in it.
+
+    Args:
+        title: What is declared there is called.
+        asked: What the program says of it.
+        has_login: Whether a Secret with the registry's login is declared.
+        more: Other fields of `Cluster`.
+
+    Raises:
+        InvalidInputError: A value cannot be.
+    """
+    own = [compute_resources.pull_secret(title)] if has_login else []
+    return checked(
+        Cluster,
+        {
+            "context": asked.context,
+            "namespace": asked.namespace,
+            "create_namespace": asked.create_namespace,
+            "service_account": asked.service_account or title,
+            "pull_secrets": [*asked.pull_secrets, *own],
+            "node_selector": dict(asked.node_selector),
+            "tolerations": [dict(each) for each in asked.tolerations],
+            "pending_deadline": asked.pending_deadline,
+            **more,
+        },
+    )
+
+
+def encoded(values: Mapping[str, pulumi.Input[str]]) -> dict[str, pulumi.Output[str]]:
+    """Secret values as a Secret has them, in base64."""
+    return {
+        key: pulumi.Output.secret(text).apply(lambda value: base64.b64encode(value.encode()).decode())
+        for key, text in values.items()
+    }

@@ -1,0 +1,71 @@
+"""The namespace of what a program declares on a cluster: found, or declared by the first component that needs it."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import pulumi
+
+from trainstack.components.base import LifecycleResource
+from trainstack.components.kubernetes import objects
+from trainstack.core.compute.compute import PATIENCE_SECONDS
+from trainstack.provider.lazy_providers import NamespaceHoldHandle
+from trainstack.targets.kubernetes.api.client import Access
+from trainstack.targets.kubernetes.config import Cluster
+from trainstack.targets.kubernetes.objects import namespace
+
+_Places = dict[tuple[str | None, str], pulumi.Resource]
+_declared: weakref.WeakKeyDictionary[Any, _Places] = weakref.WeakKeyDictionary()
+
+
+class _Hold(LifecycleResource, module="trainstack", name="NamespaceHold"):
+    """What keeps it from going while something is in it."""
+
+
+def declare(
+    name: str,
+    cluster: Cluster,
+    connection: pulumi.ProviderResource | None,
+    parent: pulumi.Resource,
+    *,
+    keep: bool = False,
+) -> pulumi.Resource | None:
+    """Declare the namespace where there is none, or where this component has made the one there is.
+
+    The cluster is asked now: whether a namespace goes with the stack must be known to the program.
+
+    Args:
+        name: The component's name.
+        cluster: Which cluster and namespace.
+        connection: What leads there.
+        parent: The component.
+        keep: Whether a destroy leaves it there, for what it leaves in it.
+
+    Returns:
+        What all that is put into it depends on; none when it was found.
+
+    Raises:
+        TrainstackError: The cluster does not answer, or does not let us.
+    """
+    if not cluster.create_namespace:
+        return None
+    places = _declared.setdefault(pulumi.runtime.settings.get_monitor(), {})
+    place = cluster.context, cluster.namespace
+    if place in places:
+        return places[place]
+    made_by = namespace.owner(pulumi.get_project(), pulumi.get_stack(), name)
+    found = namespace.look(Access(cluster), PATIENCE_SECONDS)
+    if found is not None and found.owner != made_by:
+        return None
+    made = objects.declare(
+        name,
+        namespace.rendered(cluster.namespace, made_by),
+        cluster.context,
+        connection,
+        pulumi.ResourceOptions(parent=parent, retain_on_delete=keep),
+    )
+    props = {"namespace": cluster.namespace, "context": cluster.context or ""}
+    held = pulumi.ResourceOptions(parent=parent, depends_on=[made], retain_on_delete=keep)
+    places[place] = hold = _Hold(NamespaceHoldHandle(), name, props, held)
+    return hold

@@ -1,0 +1,171 @@
+"""A workspace's children on a cluster: the image of its tracking server, what runs it, and who waits for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+
+from trainstack.components.base import LifecycleResource, program_errors
+from trainstack.components.kubernetes import namespace, objects
+from trainstack.components.kubernetes.args import KubernetesArgs
+from trainstack.components.kubernetes.build_config import check_plain, check_variables, encoded, place
+from trainstack.errors import InvalidInputError
+from trainstack.mlflow.server_settings import DATABASE
+from trainstack.provider.lazy_providers import TrackingImageHandle, TrackingServerHandle
+from trainstack.targets.kubernetes import labels
+from trainstack.targets.kubernetes.objects import compute_resources, tracking_objects
+from trainstack.targets.kubernetes.objects.compute_resources import Wanted
+from trainstack.targets.kubernetes.objects.tracking_objects import TrackingSpec
+from trainstack.targets.kubernetes.objects.validation import checked
+
+if TYPE_CHECKING:
+    from trainstack.components.kubernetes.tracking_args import ClusterTracking
+    from trainstack.components.workspace import WorkspaceArgs
+
+_OUTPUTS = ("database", "settings", "secret_settings")
+_OF_RUNS = ("quota", "claims", "store", "engine", "queue")
+
+
+class _Image(LifecycleResource, module="trainstack", name="TrackingImage"):
+    outputs = ("container",)
+    container: pulumi.Output[dict[str, Any]]
+
+
+class _Server(LifecycleResource, module="trainstack", name="TrackingServer"):
+    outputs = ("address",)
+    address: pulumi.Output[str]
+
+
+class DeclaredTracking:
+    """What a workspace declares on a cluster for its history.
+
+    Attributes:
+        place: Where the server is, as an input of the workspace's own resource.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        asked: ClusterTracking,
+        args: WorkspaceArgs,
+        images: Mapping[str, Any],
+        login: pulumi.Output[str] | None,
+        parent: pulumi.Resource,
+    ) -> None:
+        """Declare image and objects.
+
+        Args:
+            name: The workspace's name.
+            asked: What the program says of its server.
+            args: What it says of the workspace.
+            images: Registry and base image, as inputs of resources.
+            login: The registry's login; none where none is needed.
+            parent: The component.
+
+        Raises:
+            pulumi.RunError: What is asked for cannot be, or the cluster does not say whether the namespace is there.
+        """
+        own = f"{name}-tracking"
+        with program_errors(f"workspace {name}"):
+            spec = _checked(args, asked)
+            title = labels.declared("tracking server", own, pulumi.get_project(), pulumi.get_stack())
+            self._cluster = place(title, asked.kubernetes, has_login=login is not None)
+            keep = asked.keep and spec.has_volume
+            connection = objects.connection(own, self._cluster.context, parent, adopts=keep)
+            held = namespace.declare(own, self._cluster, connection, parent, keep=keep)
+        self._name, self._title, self._spec, self._parent = name, title, spec, parent
+        self._settings = dict(asked.kubernetes.settings)
+        secrets = given = dict(asked.kubernetes.secret_settings)
+        if asked.database is not None:
+            given = {**secrets, DATABASE: asked.database}
+            secrets = {**secrets, DATABASE: pulumi.Output.secret(asked.database).apply(tracking_objects.with_driver)}
+        image = self._image = _Image(
+            TrackingImageHandle(),
+            name,
+            {
+                "name": name,
+                **images,
+                "compute": {"target": "kubernetes", "docker_host": asked.docker_host},
+                "secrets": pulumi.Output.secret(given),
+            },
+            pulumi.ResourceOptions(parent=parent, additional_secret_outputs=["secrets"]),
+        )
+        wanted = Wanted(account=None if asked.kubernetes.service_account else title, pull_login=login)
+        rendered = [
+            *compute_resources.objects(title, self._cluster.namespace, pulumi.get_stack(), wanted),
+            *tracking_objects.objects(
+                title,
+                name,
+                pulumi.get_stack(),
+                self._cluster,
+                spec,
+                image.container,
+                settings=self._settings,
+                secrets=encoded(secrets),
+            ).values(),
+        ]
+        self._objects = [
+            objects.declare(
+                f"{own}{thing['metadata']['name'].removeprefix(title)}",
+                thing,
+                self._cluster.context,
+                connection,
+                pulumi.ResourceOptions(
+                    parent=parent,
+                    depends_on=[held] if held else [],
+                    retain_on_delete=keep and thing["kind"] == "PersistentVolumeClaim",
+                ),
+            )
+            for thing in rendered
+        ]
+        server = {"context": self._cluster.context or "", "namespace": self._cluster.namespace, "name": title}
+        self.place: dict[str, Any] = {"server": server, "url": spec.url}
+
+    def answering(self, root: pulumi.Output[str]) -> pulumi.Output[str]:
+        """Declare who waits until it answers; gives its address then.
+
+        Args:
+            root: The workspace's folder, as its resource gives it.
+        """
+        props = {
+            "name": self._title,
+            "workspace": root,
+            "cluster": self._cluster.model_dump(mode="json", exclude_defaults=True),
+            "server": self._spec.model_dump(mode="json", exclude_none=True),
+            "settings": self._settings,
+            "container": self._image.container,
+        }
+        opts = pulumi.ResourceOptions(parent=self._parent, depends_on=self._objects)
+        return _Server(TrackingServerHandle(), self._name, props, opts).address
+
+
+def _checked(args: WorkspaceArgs, asked: ClusterTracking) -> TrackingSpec:
+    """How it is to run.
+
+    Raises:
+        InvalidInputError: What is asked for cannot be.
+    """
+    if args.tracking_uri is not None:
+        raise InvalidInputError(
+            "give tracking, a server of its own on a cluster, or tracking_uri, one that is there, but not both",
+            field="tracking",
+        )
+    if args.registry is None:
+        raise InvalidInputError(
+            "a cluster pulls the tracking server's image from a registry: give the workspace one with `registry`",
+            field="registry",
+        )
+    check_plain(asked, "tracking", _OUTPUTS)
+    defaults = KubernetesArgs()
+    for field in _OF_RUNS:
+        if getattr(asked.kubernetes, field) != getattr(defaults, field):
+            raise InvalidInputError(
+                f"tracking: kubernetes.{field} is for a compute's runs: leave it out", field=f"kubernetes.{field}"
+            )
+    check_variables((*asked.kubernetes.settings, *asked.kubernetes.secret_settings))
+    fields = TrackingSpec.model_fields.keys() - {"database", "ingress_annotations"}
+    how = {field: value for field in fields if (value := getattr(asked, field)) is not None}
+    how |= {"database": asked.database is not None, "ingress_annotations": dict(asked.ingress_annotations)}
+    return checked(TrackingSpec, how, "tracking")

@@ -1,0 +1,1 @@
+"""Compute: what runs on, its nodes, their sizes and prices."""

@@ -1,0 +1,1 @@
+"""Processes of ours that outlive the command that starts them."""

@@ -1,0 +1,170 @@
+"""Bring a dataset's files into the workspace, from the web and from local folders, a few at a time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import TypeVar
+
+from trainstack.core.datasets import download
+from trainstack.core.datasets.local_files import local_files
+from trainstack.core.datasets.progress import Progress
+from trainstack.core.datasets.record import DatasetFile, DatasetRecord, list_datasets
+from trainstack.core.datasets.remote_file import Remote, open_client
+from trainstack.core.datasets.spec import DatasetSpec, local_digests
+from trainstack.core.workspace.workspace import Workspace
+from trainstack.errors import DigestMismatchError, TrainstackError
+from trainstack.storage import disk_space
+
+_WORKERS = 4
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def latest(known: Sequence[DatasetRecord], spec: DatasetSpec) -> DatasetRecord | None:
+    """The version that a registration from the same web sources found last."""
+    same = [record for record in known if record.sources == spec.sources]
+    return max(same, key=lambda record: record.updated, default=None)
+
+
+def remote_contents(
+    workspace: Workspace,
+    spec: DatasetSpec,
+    known: Sequence[DatasetRecord],
+    progress: Callable[[str], None],
+    *,
+    check_remote: bool,
+) -> list[DatasetFile]:
+    """The files that come from the web, their bytes in the workspace.
+
+    Args:
+        workspace: Where to keep them.
+        spec: Which files.
+        known: The dataset's versions. Files of the one that the same addresses gave last are taken as they are.
+        progress: Told how far it is.
+        check_remote: Whether to ask the addresses all the same.
+
+    Raises:
+        DigestMismatchError: A file is not what was promised.
+        TrainstackError: A file cannot be had, or the disk is full.
+    """
+    trusted = None if check_remote else latest(known, spec)
+    before = {file.path: file for file in trusted.files} if trusted else {}
+    files: list[DatasetFile] = []
+    wanted: list[str] = []
+    for name in spec.remote:
+        file = before.get(name)
+        if file and spec.promised(name) in (None, file.sha256) and workspace.blobs.has(file.sha256):
+            files.append(file)
+        else:
+            wanted.append(name)
+    if wanted:
+        files += _fetch(workspace, spec, wanted, progress, check_remote=check_remote)
+    return files
+
+
+def local_contents(workspace: Workspace, spec: DatasetSpec, progress: Callable[[str], None]) -> list[DatasetFile]:
+    """The files that come from local paths, their bytes in the workspace.
+
+    Raises:
+        DigestMismatchError: One is not what was promised.
+        TrainstackError: One changed meanwhile, or the disk is full.
+    """
+    groups = local_files(spec.paths)
+    if not groups:
+        return []
+    progress(f"digesting {sum(len(group.names) for group in groups):,} local files")
+    contents = local_digests(groups)
+    for name, (path, digest) in contents.items():
+        promised = spec.promised(name)
+        if promised not in (None, digest):
+            raise DigestMismatchError(
+                f"{path} has SHA-256 {digest}, not the promised {promised}: correct sha256 in the program, or the file"
+            )
+    blobs = workspace.blobs
+    missing = {digest: (name, path) for name, (path, digest) in contents.items() if not blobs.has(digest)}
+    size = disk_space.size_of(Path(path) for _, path in missing.values())
+    blobs.require(size, f"dataset {spec.name}")
+    shown = Progress(progress, len(missing))
+
+    def keep(digest: str) -> None:
+        name, path = missing[digest]
+        try:
+            blobs.add(Path(path), expected=digest)
+        except (DigestMismatchError, FileNotFoundError) as exc:
+            raise TrainstackError(f"{path} changed while it was being registered: run `pulumi up` again") from exc
+        except PermissionError as exc:
+            raise TrainstackError(f"cannot read {path}: {exc.strerror}") from exc
+        shown.finish(name)
+
+    _in_parallel(keep, list(missing), threading.Event())
+    return [
+        DatasetFile(path=name, size=blobs.path(digest).stat().st_size, sha256=digest, source=path)
+        for name, (path, digest) in contents.items()
+    ]
+
+
+def _fetch(
+    workspace: Workspace, spec: DatasetSpec, names: list[str], progress: Callable[[str], None], *, check_remote: bool
+) -> list[DatasetFile]:
+    """Fetch files; of those that the workspace has already, only what changed."""
+    remote, blobs, shown = spec.remote, workspace.blobs, Progress(progress, len(names))
+    # Any dataset of the workspace may have had a file from the same address.
+    by_address = {
+        file.source: Remote(file.source, file.size, file.sha256, file.etag, file.last_modified)
+        for record in sorted(list_datasets(workspace), key=lambda record: record.updated)
+        for file in record.files
+    }
+    stopped = threading.Event()
+
+    def one(name: str) -> DatasetFile:
+        promised = spec.promised(name)
+        earlier = [by_address[url] for url in remote[name] if url in by_address]
+        known = next((file for file in earlier if blobs.has(file.sha256)), None)
+        if promised is not None and not check_remote and blobs.has(promised):
+            # Content that is promised and here needs no server to say so.
+            found = Remote(remote[name][0], blobs.path(promised).stat().st_size, promised)
+            if known is not None and known.sha256 == promised:
+                found = known
+        else:
+            found = download.fetch(
+                client,
+                name,
+                remote[name],
+                blobs,
+                known=known,
+                promised=promised,
+                report=lambda done, size: shown.at(name, done, size),
+                stopped=stopped,
+            )
+        shown.finish(name)
+        return DatasetFile(
+            path=name,
+            size=found.size,
+            sha256=found.sha256,
+            source=found.url,
+            etag=found.etag,
+            last_modified=found.last_modified,
+        )
+
+    with open_client() as client:
+        return _in_parallel(one, names, stopped)
+
+
+def _in_parallel(work: Callable[[Item], Result], items: list[Item], stopped: threading.Event) -> list[Result]:
+    """Do the same with each item; the first failure, or Ctrl-C, calls the others off and is raised."""
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        futures = [pool.submit(work, item) for item in items]
+        try:
+            wait(futures, return_when=FIRST_EXCEPTION)
+        finally:
+            if not all(future.done() and future.exception() is None for future in futures):
+                stopped.set()
+                pool.shutdown(wait=True, cancel_futures=True)
+    errors = [future.exception() for future in futures if not future.cancelled()]
+    for error in errors:
+        if error is not None and not isinstance(error, download.StoppedError):
+            raise error
+    return [future.result() for future in futures]

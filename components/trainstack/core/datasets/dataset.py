@@ -1,0 +1,127 @@
+"""Datasets: files with a digest each, registered under a name and a version, kept once, handed to runs by link.
+
+This module registers; the specs, the records and the look for drift are in the modules beside it and are named here
+too, so that a caller needs this one alone. `docs/datasets.md` explains datasets to people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from trainstack.core.datasets.contents import latest, local_contents, remote_contents
+from trainstack.core.datasets.drift import Drift, drift
+from trainstack.core.datasets.record import (
+    DatasetFile,
+    DatasetRecord,
+    find,
+    link_into,
+    list_datasets,
+    save,
+    to_path,
+    versions,
+)
+from trainstack.core.datasets.spec import DatasetSpec, local_digest, validate
+from trainstack.core.workspace.version_numbers import last_purged
+from trainstack.core.workspace.workspace import Workspace
+from trainstack.errors import TrainstackError
+from trainstack.storage import digest as digests
+from trainstack.storage.shared_lock import alone, together
+
+__all__ = [
+    "DatasetFile",
+    "DatasetRecord",
+    "DatasetSpec",
+    "Drift",
+    "drift",
+    "find",
+    "link_into",
+    "list_datasets",
+    "local_digest",
+    "register",
+    "to_path",
+    "validate",
+]
+
+
+def register(
+    workspace: Workspace,
+    spec: DatasetSpec,
+    progress: Callable[[str], None] = lambda _: None,
+    *,
+    check_remote: bool = False,
+) -> DatasetRecord:
+    """Bring a dataset's files into the workspace and name them by a version.
+
+    Sources that were registered before are not asked again, unless `check_remote` is set, and then only what changed
+    is downloaded. Content that the dataset had before keeps its version; other content becomes the next one. May be
+    called by any number of processes at once, and again after a kill at any point.
+
+    Args:
+        workspace: Where to keep it.
+        spec: What to register.
+        progress: Told, at most a few times a second, how far it is.
+        check_remote: Whether to ask web sources, even of a dataset that is known, for changes.
+
+    Returns:
+        The version that has this content.
+
+    Raises:
+        InvalidInputError: As `validate`.
+        DigestMismatchError: A file is not what was promised.
+        TrainstackError: A file cannot be had, the content changed and the spec allows no new version, or the disk is
+            full.
+    """
+    validate(spec)
+    folder = workspace.dataset(spec.name)
+    with (
+        together(workspace.records_lock, lambda: progress("waiting for a removal from the workspace")),
+        alone(folder / ".lock", lambda: progress(f"waiting for another registration of {spec.name}")),
+    ):
+        workspace.blobs.sweep()
+        known = [find(workspace, spec.name, version) for version in versions(workspace, spec.name)]
+        files = remote_contents(workspace, spec, known, progress, check_remote=check_remote)
+        files += local_contents(workspace, spec, progress)
+        return _record(workspace, spec, known, tuple(sorted(files, key=lambda file: file.path)))
+
+
+def _record(
+    workspace: Workspace, spec: DatasetSpec, known: list[DatasetRecord], files: tuple[DatasetFile, ...]
+) -> DatasetRecord:
+    """Find the version that has these files, and bring what describes it up to date, or make the next."""
+    digest = digests.of_tree({file.path: file.sha256 for file in files})
+    same = next((record for record in known if record.digest == digest), None)
+    if same is None and known and not spec.create_new_version:
+        raise TrainstackError(_changed_message(known[-1], files))
+    newest = max([last_purged(workspace.dataset(spec.name)), *(record.version for record in known)])
+    now = datetime.now(UTC).isoformat()
+    fresh = DatasetRecord(
+        name=spec.name,
+        version=same.version if same else newest + 1,
+        digest=digest,
+        description=spec.description,
+        tags=spec.tags,
+        created=same.created if same else now,
+        updated=same.updated if same else now,
+        files=files,
+        urls=spec.remote,
+        paths=spec.paths,
+        sources=spec.sources,
+    )
+    if same is not None:
+        if fresh == same and same is latest(known, spec):
+            return same
+        fresh = fresh.model_copy(update={"updated": now})
+    save(workspace, fresh)
+    return fresh
+
+
+def _changed_message(before: DatasetRecord, files: tuple[DatasetFile, ...]) -> str:
+    old = {file.path: file.sha256 for file in before.files}
+    new = {file.path: file.sha256 for file in files}
+    changed = sorted(name for name in old | new if old.get(name) != new.get(name))
+    named = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
+    return (
+        f"dataset {before.name!r} is no longer its version {before.version} ({named} changed) and "
+        "create_new_version is off: turn it on, or register under another name"
+    )

@@ -1,0 +1,220 @@
+"""One file from its mirrors: resumed, retried, digested on its way into the blob store."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trainstack.core.datasets.partial_file import PartialFile
+from trainstack.core.datasets.remote_file import Remote, UnavailableError, conditions, reason, root_cause, stamp
+from trainstack.core.datasets.sources import file_url_path, shown
+from trainstack.errors import DigestMismatchError, TrainstackError
+from trainstack.storage.blobs import BlobStore
+
+if TYPE_CHECKING:
+    import httpx
+    from tenacity import RetryCallState
+
+TRIES = 4
+BACKOFF_SECONDS = 0.5
+LONGEST_WAIT_SECONDS = 60.0
+
+
+class StoppedError(Exception):
+    """The download was called off because another one failed."""
+
+
+class _AgainError(Exception):
+    """It may work if tried again, after so many seconds where the server says so."""
+
+    def __init__(self, reason: str, after: float = 0.0) -> None:
+        super().__init__(reason)
+        self.after = after
+
+
+class _MismatchError(UnavailableError):
+    """The address gives other bytes than those that were promised."""
+
+
+def fetch(
+    client: httpx.Client,
+    name: str,
+    urls: Sequence[str],
+    blobs: BlobStore,
+    *,
+    known: Remote | None = None,
+    promised: str | None = None,
+    report: Callable[[int, int | None], None] = lambda _done, _size: None,
+    stopped: threading.Event | None = None,
+) -> Remote:
+    """Bring a file into the blob store from the first mirror that has it.
+
+    Args:
+        client: From `open_client`.
+        name: The file's name, for messages.
+        urls: Its mirrors, in order.
+        blobs: Where its bytes go.
+        known: What an earlier download found, its blob being there: not downloaded again when the server says that
+            it is still the same.
+        promised: The hex SHA-256 that it must have.
+        report: Told bytes so far and, where known, in all.
+        stopped: Set by somebody else to call the download off; what is there is kept for the next time.
+
+    Raises:
+        DigestMismatchError: The mirrors have other bytes than those promised.
+        TrainstackError: No mirror gives the file, or the disk is full.
+        StoppedError: It was called off.
+    """
+    stopped = stopped or threading.Event()
+    if known is not None and promised not in (None, known.sha256):
+        known = None
+    # The address that gave it before is the one that can say whether it changed.
+    order = sorted(urls, key=lambda url: known is None or url != known.url)
+    failures: list[tuple[str, UnavailableError]] = []
+    for url in order:
+        try:
+            here = known if known is not None and known.url == url else None
+            path = file_url_path(url)
+            if path is not None:
+                return _copy(path, url, blobs, here, promised)
+            return _download(client, url, blobs, here, promised, report, stopped)
+        except UnavailableError as exc:
+            failures.append((shown(url), exc))
+    reasons = "; ".join(f"{url}: {failure}" for url, failure in failures)
+    if all(isinstance(failure, _MismatchError) for _, failure in failures):
+        raise DigestMismatchError(
+            f"{name} is not what was promised: {reasons}; correct sha256 in the program, or the address"
+        )
+    raise TrainstackError(
+        f"cannot download {name}: {reasons}; check the address and the network, or name another mirror"
+    )
+
+
+def _download(
+    client: httpx.Client,
+    url: str,
+    blobs: BlobStore,
+    known: Remote | None,
+    promised: str | None,
+    report: Callable[[int, int | None], None],
+    stopped: threading.Event,
+) -> Remote:
+    import httpx
+    from tenacity import Retrying, retry_if_exception_type, sleep_using_event, stop_after_attempt
+
+    retrying = Retrying(
+        stop=stop_after_attempt(TRIES),
+        wait=_wait,
+        retry=retry_if_exception_type(_AgainError),
+        sleep=sleep_using_event(stopped),
+        reraise=True,
+    )
+    with PartialFile(blobs, url) as partial:
+        try:
+            return retrying(_attempt, client, url, partial, known, promised, report, stopped)
+        except _AgainError as exc:
+            raise UnavailableError(str(exc)) from exc
+        except (httpx.HTTPError, httpx.InvalidURL) as exc:
+            raise UnavailableError(reason(exc)) from exc
+
+
+def _attempt(
+    client: httpx.Client,
+    url: str,
+    partial: PartialFile,
+    known: Remote | None,
+    promised: str | None,
+    report: Callable[[int, int | None], None],
+    stopped: threading.Event,
+) -> Remote:
+    import ssl
+
+    import httpx
+
+    if stopped.is_set():
+        raise StoppedError
+    start = partial.resume_from
+    if start:
+        headers = {"Range": f"bytes={start}-", "If-Range": partial.validator or ""}
+    else:
+        headers = conditions(known) if known else {}
+    try:
+        with client.stream("GET", url, headers=headers) as response:
+            if response.status_code == 304 and known is not None and not start:
+                return known
+            total = _begin(response, partial, start)
+            partial.expect(total, f"the download of {shown(url)}")
+            resumed = response.status_code == 206
+            for chunk in response.iter_raw():
+                if stopped.is_set():
+                    raise StoppedError
+                partial.write(chunk)
+                report(partial.size, total)
+    except httpx.UnsupportedProtocol:
+        raise
+    except httpx.TransportError as exc:
+        if stopped.is_set():
+            raise StoppedError from exc
+        if isinstance(root_cause(exc), ssl.SSLCertVerificationError):
+            raise
+        raise _AgainError(reason(exc)) from exc
+    if total is not None and partial.size != total:
+        raise _AgainError(f"the connection broke after {partial.size:,} of {total:,} bytes")
+    digest = partial.sha256
+    if promised is not None and digest != promised:
+        partial.discard()
+        if resumed:
+            raise _AgainError("the resumed download does not add up")
+        raise _MismatchError(f"has SHA-256 {digest}, not {promised}")
+    found = Remote(url, partial.size, digest, partial.etag, partial.last_modified)
+    partial.adopt()
+    return found
+
+
+def _begin(response: httpx.Response, partial: PartialFile, start: int) -> int | None:
+    """Read the answer's head and set the partial file to where the body goes; returns the whole file's size."""
+    status, headers = response.status_code, response.headers
+    etag, last_modified = headers.get("ETag"), headers.get("Last-Modified")
+    if status == 200:
+        partial.restart(etag, last_modified)
+        size = headers.get("Content-Length", "")
+        return int(size) if size.isdecimal() else None
+    if start and status == 206:
+        unit, _, rest = headers.get("Content-Range", "").partition(" ")
+        span, _, size = rest.partition("/")
+        if unit == "bytes" and span.startswith(f"{start}-") and (etag is None or etag == partial.etag):
+            partial.resume()
+            return int(size) if size.isdecimal() else None
+    if start and status in (206, 416):
+        # The file is another, or shorter than what is here: begin again.
+        partial.discard()
+        raise _AgainError("the server cannot resume the download")
+    answer = f"{status} {response.reason_phrase}".strip()
+    if status in (408, 429) or status >= 500:
+        after = headers.get("Retry-After", "")
+        raise _AgainError(answer, float(after) if after.isdecimal() else 0.0)
+    raise UnavailableError(answer)
+
+
+def _copy(path: Path, url: str, blobs: BlobStore, known: Remote | None, promised: str | None) -> Remote:
+    """A `file:` address; its size and time do what an ETag does."""
+    try:
+        mark = stamp(path)
+        if known is not None and known.etag == mark:
+            return known
+        blobs.require(path.stat().st_size, f"a copy of {path}")
+        digest = blobs.add(path, expected=promised)
+    except DigestMismatchError as exc:
+        raise _MismatchError(str(exc)) from exc
+    except OSError as exc:
+        raise UnavailableError(exc.strerror or str(exc)) from exc
+    return Remote(url, blobs.path(digest).stat().st_size, digest, mark)
+
+
+def _wait(state: RetryCallState) -> float:
+    """Seconds before the next try: doubling, and no less than the server asks for."""
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.after if isinstance(error, _AgainError) else 0.0
+    return min(max(asked, BACKOFF_SECONDS * 2 ** (state.attempt_number - 1)), LONGEST_WAIT_SECONDS)

@@ -1,0 +1,94 @@
+"""Whether a registered dataset is still what its sources have, and whether the workspace still has it."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from trainstack.core.datasets.local_files import local_files
+from trainstack.core.datasets.record import DatasetFile, DatasetRecord
+from trainstack.core.datasets.remote_file import Remote, UnavailableError, changed, open_client
+from trainstack.core.datasets.sources import shown
+from trainstack.core.datasets.spec import DatasetSpec, local_digests
+from trainstack.core.workspace.workspace import Workspace
+from trainstack.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    import httpx
+
+_WORKERS = 4
+# Refresh asks, it does not fetch: a source that is slower than this counts as not reachable.
+_CONNECT_SECONDS = 5.0
+_ANSWER_SECONDS = 15.0
+
+
+@dataclass(frozen=True)
+class Drift:
+    """What a look at a dataset's sources and stored files found, one line each.
+
+    Attributes:
+        differences: What is no longer as registered; registering again mends it.
+        warnings: What could not be looked at.
+    """
+
+    differences: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def drift(workspace: Workspace, record: DatasetRecord, spec: DatasetSpec | None = None) -> Drift:
+    """Compare a registered version with its sources and with the workspace's copies.
+
+    Nothing is downloaded: web sources are asked with the validators (ETag, Last-Modified) that they gave; where they
+    gave none, only a different size shows. Local files are digested, unchanged ones from memory.
+
+    Args:
+        workspace: Where the copies are.
+        record: The version.
+        spec: Whose local paths to look at; by default those that the version was last registered from.
+    """
+    differences = [
+        f"{file.path}: the workspace's copy is {'damaged' if workspace.blobs.path(file.sha256).exists() else 'gone'}"
+        for file in record.files
+        if not workspace.blobs.has(file.sha256)
+    ]
+    warnings: list[str] = []
+    remote = [file for file in record.files if file.path in record.urls]
+    if remote:
+        with (
+            open_client(connect=_CONNECT_SECONDS, stall=_ANSWER_SECONDS) as client,
+            ThreadPoolExecutor(_WORKERS) as pool,
+        ):
+            answers = list(pool.map(partial(_ask, client), remote))
+        for file, (difference, warning) in zip(remote, answers, strict=True):
+            if difference:
+                differences.append(f"{file.path} changed at {shown(file.source)}: {difference}")
+            if warning:
+                warnings.append(f"{file.path} could not be checked at {shown(file.source)}: {warning}")
+    paths = spec.paths if spec is not None else record.paths
+    if paths:
+        try:
+            differences += _local(paths, [file for file in record.files if file.path not in record.urls])
+        except InvalidInputError as exc:
+            warnings.append(f"local files could not be checked: {exc}")
+    return Drift(tuple(differences), tuple(warnings))
+
+
+def _local(paths: tuple[str, ...], registered: list[DatasetFile]) -> list[str]:
+    before = {file.path: file.sha256 for file in registered}
+    now = local_digests(local_files(paths))
+    lines = [f"{name} is gone from its folder" for name in before if name not in now]
+    for name, (path, digest) in now.items():
+        if name not in before:
+            lines.append(f"{name} is new: {path}")
+        elif before[name] != digest:
+            lines.append(f"{name} changed: {path}")
+    return lines
+
+
+def _ask(client: httpx.Client, file: DatasetFile) -> tuple[str | None, str | None]:
+    try:
+        return changed(client, Remote(file.source, file.size, file.sha256, file.etag, file.last_modified)), None
+    except UnavailableError as exc:
+        return None, str(exc)

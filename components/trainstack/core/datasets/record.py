@@ -1,0 +1,151 @@
+"""What a workspace knows of a dataset: one immutable record a version, found by name and handed out by link."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from trainstack.core.workspace.workspace import Workspace, checked_name
+from trainstack.errors import NotFoundError, TrainstackError
+from trainstack.storage.atomic import read_json, write_json
+
+
+class DatasetFile(BaseModel):
+    """One file of a version.
+
+    Attributes:
+        path: Its path in the dataset.
+        size: Bytes.
+        sha256: Hex SHA-256, which is also the name of its blob.
+        source: The address or local path that it came from.
+        etag: The server's ETag then.
+        last_modified: The server's Last-Modified then.
+    """
+
+    model_config = ConfigDict(frozen=True, defer_build=True)
+
+    path: str
+    size: int
+    sha256: str
+    source: str
+    etag: str | None = None
+    last_modified: str | None = None
+
+
+class DatasetRecord(BaseModel):
+    """One version of a dataset. Its files never change; what describes them may.
+
+    Attributes:
+        name: The name it is registered under.
+        version: From 1.
+        digest: SHA-256 over the files' paths and digests: equal for equal content, wherever it came from.
+        description: What it is.
+        tags: Anything to find it by.
+        created: When it was first registered, ISO 8601, UTC.
+        updated: When a registration last found this content.
+        files: Its files, sorted by path.
+        urls: Addresses by file name that it was last registered from.
+        paths: Local paths that it was last registered from.
+        sources: Digest of `urls`.
+    """
+
+    model_config = ConfigDict(frozen=True, defer_build=True)
+
+    name: str
+    version: int
+    digest: str
+    description: str = ""
+    tags: dict[str, str] = {}
+    created: str
+    updated: str
+    files: tuple[DatasetFile, ...]
+    urls: dict[str, tuple[str, ...]] = {}
+    paths: tuple[str, ...] = ()
+    sources: str
+
+    @property
+    def size(self) -> int:
+        """Bytes in all."""
+        return sum(file.size for file in self.files)
+
+
+def versions(workspace: Workspace, name: str) -> list[int]:
+    """The versions of a dataset, oldest first; none when there is no such dataset."""
+    found = workspace.dataset(name).glob("[0-9]*.json")
+    return sorted(int(path.stem) for path in found if path.stem.isdecimal())
+
+
+def find(workspace: Workspace, name: str, version: int | None = None) -> DatasetRecord:
+    """Find a registered dataset.
+
+    Args:
+        workspace: Where to look.
+        name: Its name.
+        version: Its version; none for the newest.
+
+    Raises:
+        NotFoundError: There is none; says what there is.
+        TrainstackError: The record is damaged.
+    """
+    known = versions(workspace, checked_name(name, "dataset"))
+    if not known:
+        names = sorted(path.name for path in (workspace.root / "datasets").glob("*") if versions(workspace, path.name))
+        raise NotFoundError(
+            f"no dataset {name!r} in workspace {workspace.name}: it has {', '.join(names) or 'none yet'}"
+        )
+    if version is not None and version not in known:
+        raise NotFoundError(f"dataset {name!r} has no version {version}: it has {', '.join(map(str, known))}")
+    path = _path(workspace, name, version or known[-1])
+    try:
+        return DatasetRecord.model_validate(read_json(path))
+    except ValidationError as exc:
+        raise TrainstackError(f"{path} is damaged: move it away and run `pulumi up`") from exc
+
+
+def list_datasets(workspace: Workspace) -> list[DatasetRecord]:
+    """All versions of all datasets, sorted by name and version; a damaged record is left out."""
+    found: list[DatasetRecord] = []
+    for folder in sorted((workspace.root / "datasets").glob("*")):
+        for version in versions(workspace, folder.name):
+            with contextlib.suppress(TrainstackError):
+                found.append(find(workspace, folder.name, version))
+    return found
+
+
+def save(workspace: Workspace, record: DatasetRecord) -> None:
+    """Write a record, whole or not at all. Only the holder of the dataset's turn writes."""
+    write_json(_path(workspace, record.name, record.version), record.model_dump(mode="json"))
+
+
+def link_into(workspace: Workspace, record: DatasetRecord, folder: Path) -> None:
+    """Lay a version's files out in a folder: read-only hard links to the workspace's one copy.
+
+    Args:
+        workspace: Where the files are.
+        record: Which files.
+        folder: Made when missing; other files in it stay.
+
+    Raises:
+        NotFoundError: The workspace's copy of a file is gone or damaged.
+        TrainstackError: The folder cannot be written.
+    """
+    for file in record.files:
+        try:
+            workspace.blobs.link(file.sha256, folder / file.path)
+        except NotFoundError as exc:
+            state = "damaged" if workspace.blobs.path(file.sha256).exists() else "gone"
+            raise NotFoundError(
+                f"the stored copy of {file.path} of dataset {record.name!r}, version {record.version}, is {state}: "
+                "run `pulumi refresh`, then `pulumi up`"
+            ) from exc
+
+
+def to_path(record: DatasetRecord) -> list[str]:
+    """The files' paths in the dataset, each with a leading `/`, as Azure ML's `FileDataset.to_path()` gives them."""
+    return [f"/{file.path}" for file in record.files]
+
+
+def _path(workspace: Workspace, name: str, version: int) -> Path:
+    return workspace.dataset(name) / f"{version}.json"

@@ -1,0 +1,138 @@
+"""What a program says of a dataset, and everything that can be wrong with it before any work is done."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, field_validator
+
+from trainstack.core.datasets.local_files import LocalFiles, local_files
+from trainstack.core.datasets.sources import check_together, named_urls
+from trainstack.core.workspace.workspace import checked_name
+from trainstack.errors import InvalidInputError
+from trainstack.storage import digest as digests
+from trainstack.storage.digest import DigestCache
+
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+Addresses = str | tuple[str, ...]
+
+
+class DatasetSpec(BaseModel):
+    """A dataset as a program declares it.
+
+    Attributes:
+        name: The name to register it under.
+        urls: Files from the web, one entry a file: an address, or several mirrors of it. A mapping names the files,
+            else each is named by the end of its address.
+        paths: Local files, folders or globs; made absolute.
+        sha256: Promised digests (hex) by the file's name in the dataset; other bytes are refused.
+        description: What it is.
+        tags: Anything to find it by.
+        create_new_version: Whether changed content becomes a new version; if not, it is an error.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    name: str
+    urls: tuple[Addresses, ...] | dict[str, Addresses] = ()
+    paths: tuple[str, ...] = ()
+    sha256: dict[str, str] = {}
+    description: str = ""
+    tags: dict[str, str] = {}
+    create_new_version: bool = True
+
+    @field_validator("urls", mode="before")
+    @classmethod
+    def _addresses(cls, value: Any) -> Any:
+        """Say in one line what pydantic would say in one line for each type that it could have been."""
+        entries: Any = list(value.values()) if isinstance(value, dict) else value  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+        if not isinstance(value, list | tuple | dict) or not all(
+            isinstance(entry, str) or (isinstance(entry, list | tuple) and all(isinstance(url, str) for url in entry))  # pyright: ignore[reportUnknownVariableType]
+            for entry in entries
+        ):
+            raise ValueError("give a list with one entry a file, an address or a list of its mirrors")
+        return value  # pyright: ignore[reportUnknownVariableType]
+
+    @field_validator("paths")
+    @classmethod
+    def _absolute(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(os.path.abspath(os.path.expanduser(path)) if path else path for path in value)  # noqa: PTH100, PTH111
+
+    @property
+    def remote(self) -> dict[str, tuple[str, ...]]:
+        """Addresses by file name.
+
+        Raises:
+            InvalidInputError: One is not usable.
+        """
+        return named_urls(self.urls)
+
+    @property
+    def sources(self) -> str:
+        """Digest of the web addresses: two specs with the same one ask for the same files."""
+        return digests.of_json(self.remote)
+
+    def promised(self, name: str) -> str | None:
+        """The hex SHA-256 that the file must have, in lower case."""
+        digest = self.sha256.get(name)
+        return digest.lower() if digest is not None else None
+
+
+def validate(spec: DatasetSpec) -> None:
+    """Check everything that can be known without reading data or asking the network.
+
+    Raises:
+        InvalidInputError: The first thing that is wrong: the name, an address, a local path that is missing, two
+            files of one name, or a promised digest that is malformed or for no file of the dataset.
+    """
+    checked_name(spec.name, "dataset")
+    if not spec.urls and not spec.paths:
+        raise InvalidInputError(f"dataset {spec.name!r} has no source: give urls or paths", field="urls")
+    names = check_together(spec.remote, local_files(spec.paths))
+    for name, digest in spec.sha256.items():
+        if not _SHA256.fullmatch(digest):
+            raise InvalidInputError(
+                f"the SHA-256 promised for {name!r} is not one: {digest!r} is not 64 hexadecimal digits",
+                field="sha256",
+            )
+        if name not in names:
+            some = ", ".join(names[:4]) + (", …" if len(names) > 4 else "")
+            raise InvalidInputError(
+                f"a SHA-256 is promised for {name!r}, which is no file of dataset {spec.name!r} (it has {some})",
+                field="sha256",
+            )
+
+
+def local_digest(spec: DatasetSpec) -> str:
+    """Digest over names and content of the local files, so that preview sees them change.
+
+    Files that did not change since they were last digested are not read.
+
+    Raises:
+        InvalidInputError: A local path is missing or cannot be read.
+    """
+    contents = local_digests(local_files(spec.paths))
+    return digests.of_tree({name: digest for name, (_, digest) in contents.items()})
+
+
+def local_digests(groups: list[LocalFiles]) -> dict[str, tuple[str, str]]:
+    """Digest local files.
+
+    Returns:
+        Name in the dataset to path and hex SHA-256.
+
+    Raises:
+        InvalidInputError: A file cannot be read.
+    """
+    found: dict[str, tuple[str, str]] = {}
+    for group in groups:
+        cache = DigestCache.of_folder("dataset", group.base)
+        try:
+            for name, digest in cache.digests(Path(group.base), group.names).items():
+                found[name] = (f"{group.base}/{name}", digest)
+        except OSError as exc:
+            raise InvalidInputError(f"cannot read {exc.filename}: {exc.strerror}", field="paths") from exc
+    return found

@@ -1,0 +1,253 @@
+"""What a training environment is: packages on a Python, or an image, and variables, however the user wrote them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
+
+from trainstack.core.environments import conda as condas
+from trainstack.core.environments.requirements import checked_requirement, read_lock, read_requirements_file
+from trainstack.core.images.base_image import checked_reference
+from trainstack.core.workspace.workspace import checked_name
+from trainstack.errors import InvalidInputError
+from trainstack.storage import digest as digests
+
+CURATED_PREFIX = "trainstack-"
+DEFAULT_PYTHON = "3.11"
+_PYTHON = re.compile(r"3\.(\d{1,2})(\.\d{1,2})?")
+_OLDEST_MINOR = 8
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class EnvironmentSpec(BaseModel):
+    """A training environment as it is asked for. Wrong input raises `InvalidInputError` when the spec is made.
+
+    Attributes:
+        name: Its name; the prefix `trainstack-` belongs to curated environments.
+        python: Python version, `3.11` or exact, `3.11.7`.
+        packages: PEP 508 lines; kept sorted and in one spelling, so that their order does not matter.
+        conda: A parsed conda specification in place of `packages`.
+        variables: Environment variables of every run in it. Not secret: they are shown and stored in clear.
+        lock: The whole text of a lock, where there is one already; nothing is resolved then.
+        curated: The name of the curated environment that this is, if it is one.
+        base_image: What to build on where packages become an image; says nothing of what they are.
+        image: An image that the user has, in place of packages.
+        dockerfile: Absolute path of the user's Dockerfile, in place of packages.
+        context: Absolute path of the folder that it copies from.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    name: str
+    python: str = DEFAULT_PYTHON
+    packages: tuple[str, ...] = ()
+    conda: dict[str, Any] | None = None
+    variables: dict[str, str] = {}
+    lock: str | None = None
+    curated: str | None = None
+    base_image: str | None = None
+    image: str | None = None
+    dockerfile: str | None = None
+    context: str | None = None
+
+    @classmethod
+    def from_packages(
+        cls,
+        name: str,
+        packages: Iterable[str],
+        *,
+        python: str = DEFAULT_PYTHON,
+        variables: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Make an environment of a list of PEP 508 lines."""
+        return cls(name=name, python=python, packages=tuple(packages), variables=dict(variables or {}))
+
+    @classmethod
+    def from_requirements_file(
+        cls,
+        path: Path | str,
+        *,
+        name: str | None = None,
+        python: str = DEFAULT_PYTHON,
+        variables: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Make an environment of a requirements file; one whose lines carry hashes is its own lock.
+
+        Args:
+            path: The file; `-r` lines in it are followed.
+            name: Name of the environment; the file's stem when not given.
+            python: Python version.
+            variables: Environment variables of every run in it.
+
+        Raises:
+            InvalidInputError: The file is missing or holds something that is not a package.
+        """
+        path = Path(path)
+        packages, lock = read_requirements_file(path)
+        return cls(
+            name=name or path.stem,
+            python=python,
+            packages=tuple(packages),
+            variables=dict(variables or {}),
+            lock=lock,
+        )
+
+    @classmethod
+    def from_conda_file(
+        cls, path: Path | str, *, name: str | None = None, variables: Mapping[str, str] | None = None
+    ) -> Self:
+        """Make an environment of a conda specification in YAML.
+
+        Raises:
+            InvalidInputError: The file is missing, not YAML, or not a conda specification.
+        """
+        return cls.from_conda(condas.read_file(Path(path)), name=name or "", variables=variables)
+
+    @classmethod
+    def from_conda(
+        cls, specification: Mapping[str, Any], *, name: str = "", variables: Mapping[str, str] | None = None
+    ) -> Self:
+        """Make an environment of a parsed conda specification (`name`, `channels`, `dependencies`).
+
+        Args:
+            specification: As `conda env create --file` reads it.
+            name: Name of the environment; the specification's own when not given.
+            variables: Environment variables of every run in it, over those of the specification.
+
+        Raises:
+            InvalidInputError: It is not a conda specification, or has no name and none is given.
+        """
+        found = str(name or specification.get("name") or "")
+        if not found:
+            raise InvalidInputError("the conda specification has no name: give one", field="name")
+        merged = {**condas.variables(specification), **(variables or {})}
+        return cls(name=found, conda=dict(specification), variables=merged)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _one_line(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Say in one line what is wrong, and put every spelling of one environment into the same words."""
+        if isinstance(data, cls):
+            return data
+        if isinstance(data, dict):
+            data = _canonical(dict(data))  # pyright: ignore[reportUnknownArgumentType]
+        try:
+            spec = handler(data)
+        except ValidationError as exc:
+            error = exc.errors()[0]
+            field = ".".join(str(part) for part in error["loc"])
+            raise InvalidInputError(f"environment {field}: {error['msg']}", field=field) from exc
+        _check(spec)
+        return spec
+
+    @property
+    def requirements(self) -> tuple[str, ...]:
+        """The PEP 508 lines that uv resolves: the packages, or those of the conda specification."""
+        return self.packages if self.conda is None else condas.parts(self.conda).requirements
+
+    @property
+    def conda_packages(self) -> tuple[str, ...]:
+        """Conda packages that only micromamba or conda can install; empty for nearly all environments."""
+        return () if self.conda is None else condas.parts(self.conda).native
+
+    @property
+    def only_image(self) -> bool:
+        """Whether it is an image or a Dockerfile: it then has no packages to install anywhere else."""
+        return self.image is not None or self.dockerfile is not None
+
+    @property
+    def digest(self) -> str:
+        """Hex SHA-256 over what decides the lock; not the name, nor the variables."""
+        channels = condas.parts(self.conda).channels if self.conda is not None and self.conda_packages else ()
+        return digests.of_json(
+            [self.python, sorted(self.requirements), sorted(self.conda_packages), channels, self.lock or ""]
+        )
+
+
+def _canonical(data: dict[str, Any]) -> dict[str, Any]:
+    packages = data.get("packages")
+    if isinstance(packages, str):
+        raise InvalidInputError(f"environment packages: {packages!r} is one text, not a list", field="packages")
+    if isinstance(packages, list | tuple):
+        lines: list[Any] = list(packages)  # pyright: ignore[reportUnknownArgumentType]
+        if all(isinstance(line, str) for line in lines):
+            data["packages"] = tuple(sorted({checked_requirement(line) for line in lines}))
+    specification = data.get("conda")
+    if isinstance(specification, dict):
+        if data.get("packages"):
+            raise InvalidInputError(
+                "an environment takes packages or a conda specification, not both: move the packages into the "
+                "specification's pip list",
+                field="packages",
+            )
+        python = condas.parts(specification).python  # pyright: ignore[reportUnknownArgumentType]
+        asked = data.get("python", DEFAULT_PYTHON)
+        if python is not None and asked not in (python, DEFAULT_PYTHON):
+            raise InvalidInputError(
+                f"python is {asked}, but the conda specification says {python}: drop one", field="python"
+            )
+        data["python"] = python or asked
+    return data
+
+
+def _check(spec: EnvironmentSpec) -> None:
+    checked_name(spec.name, "environment")
+    if spec.name.startswith(CURATED_PREFIX) and spec.curated != spec.name:
+        raise InvalidInputError(
+            f"environment name {spec.name!r} begins with {CURATED_PREFIX!r}, which belongs to curated environments: "
+            "choose another name, or get the curated one and clone it",
+            field="name",
+        )
+    if spec.curated is not None:
+        from trainstack.core.environments.curated import curated_names  # it is built on this module
+
+        if spec.curated not in curated_names():
+            raise InvalidInputError(
+                f"there is no curated environment {spec.curated!r} in this Trainstack: "
+                f"it has {', '.join(curated_names())}",
+                field="curated",
+            )
+    found = _PYTHON.fullmatch(spec.python)
+    if found is None or int(found[1]) < _OLDEST_MINOR:
+        raise InvalidInputError(
+            f"python version {spec.python!r} is not usable: write 3.{_OLDEST_MINOR} or newer, like 3.11 or 3.11.7",
+            field="python",
+        )
+    for variable, value in spec.variables.items():
+        if not _VARIABLE.fullmatch(variable) or "\0" in value:
+            raise InvalidInputError(
+                f"environment variable {variable!r} is not usable: letters, digits and '_', not a digit first",
+                field="variables",
+            )
+    if spec.lock is not None:
+        read_lock(spec.lock)
+    _check_images(spec)
+
+
+def _check_images(spec: EnvironmentSpec) -> None:
+    if spec.base_image is not None:
+        checked_reference(spec.base_image, "base_image")
+    if not spec.only_image:
+        if spec.context is not None:
+            raise InvalidInputError("context is for a dockerfile, and none is given", field="context")
+        return
+    what = "image" if spec.image is not None else "dockerfile"
+    if spec.image is not None:
+        checked_reference(spec.image, "image")
+    elif spec.context is None:
+        raise InvalidInputError("a dockerfile needs the context that it copies from", field="context")
+    others = {
+        "dockerfile": spec.image is not None and spec.dockerfile is not None,
+        "packages": bool(spec.packages),
+        "conda": spec.conda is not None,
+        "lock": spec.lock is not None,
+        "base_image": spec.base_image is not None,
+        "python": spec.python != DEFAULT_PYTHON,
+    }
+    for other, given in others.items():
+        if given:
+            raise InvalidInputError(f"an environment of {what} takes no {other}: drop one of them", field=other)

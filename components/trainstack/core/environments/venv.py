@@ -1,0 +1,233 @@
+"""Build locked environments: one folder for each lock, built once on a machine, shared by all workspaces.
+
+A virtual environment holds its own path, so it is built where it will stay: under a lock, with a marker written last.
+Without the marker it is not there, whatever the folder holds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+from pydantic import BaseModel, ConfigDict
+
+from trainstack.core.environments import conda_tool
+from trainstack.core.environments.horovod_wheel import horovod_wheel
+from trainstack.core.environments.lock import Lock
+from trainstack.core.environments.requirements import Pin, read_lock
+from trainstack.core.environments.spec import EnvironmentSpec
+from trainstack.core.environments.uv_command import CommandFailedError, Progress, explained, interpreter, quiet, run, uv
+from trainstack.errors import TrainstackError
+from trainstack.storage.atomic import disk_errors, write_bytes, write_json
+from trainstack.storage.cache import cache_folder
+from trainstack.storage.shared_lock import alone, alone_at_once
+
+_MARKER = "complete"
+
+
+class Built(BaseModel):
+    """An environment that is ready on this machine.
+
+    Attributes:
+        digest: The digest of its lock.
+        folder: Its folder in the machine's cache.
+        python: Its Python interpreter.
+    """
+
+    model_config = ConfigDict(frozen=True, defer_build=True)
+
+    digest: str
+    folder: Path
+    python: Path
+
+
+def location(lock: Lock) -> Built:
+    """Return where an environment of this lock is, or would be, on this machine."""
+    folder = cache_folder() / "environments" / lock.digest
+    return Built(digest=lock.digest, folder=folder, python=folder / "venv" / "bin" / "python")
+
+
+def build(spec: EnvironmentSpec, lock: Lock, progress: Progress = quiet) -> Built:
+    """Return the built environment of a lock; a whole one is only looked at, anything else is built anew.
+
+    Args:
+        spec: The environment, for its name in messages.
+        lock: Its lock.
+        progress: Is told in one line what is going on.
+
+    Returns:
+        The environment. Two callers at once build it once; a killed build leaves nothing that the next trips over.
+
+    Raises:
+        InvalidInputError: A package has no build for this machine or does not exist any more.
+        IndexUnreachableError: A package had to be downloaded and the index did not answer.
+        TrainstackError: The disk is full, Python cannot be had, or a package does not compile.
+    """
+    built = location(lock)
+    # Before the look: `discard` sees either this or that the environment is gone when we look.
+    with contextlib.suppress(OSError):
+        os.utime(built.folder / _MARKER)
+    if broken(built) is None:
+        return built
+    with alone(
+        built.folder.with_name(f"{built.folder.name}.lock"),
+        lambda: progress("waiting for another process that builds this environment"),
+    ) as held:
+        reason = broken(built)
+        if reason is None:
+            return built
+        if built.folder.exists():
+            progress(f"building again: {reason}")
+        began = time.monotonic()
+        _build(spec, lock, built, progress, held)
+        progress(f"built {len(lock.packages)} packages in {time.monotonic() - began:.1f} s")
+    return built
+
+
+def broken(built: Built) -> str | None:
+    """Look whether a built environment is whole, without starting anything.
+
+    Returns:
+        Why it is not, in a few words, None if it is.
+    """
+    try:
+        marker: dict[str, Any] = json.loads((built.folder / _MARKER).read_bytes())
+    except FileNotFoundError:
+        return "it was not built to its end" if built.folder.exists() else "it is not there"
+    except (OSError, ValueError):
+        return "its marker cannot be read"
+    if not os.access(built.python, os.X_OK):
+        return "its Python interpreter is gone"
+    site = built.folder / str(marker.get("site", ""))
+    try:
+        here = {entry.name for entry in os.scandir(site)}
+    except OSError:
+        return "its packages are gone"
+    missing = [name for name in marker.get("installed", []) if name not in here]
+    return f"{missing[0].removesuffix('.dist-info')} is gone from it" if missing else None
+
+
+def last_used(folder: Path) -> float:
+    """When an environment was last asked for: seconds since the epoch; 0 for one that was not built to its end."""
+    try:
+        return (folder / _MARKER).stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def discard(folder: Path, unused_since: float) -> bool:
+    """Remove an environment that was not asked for since a moment, unless somebody builds it.
+
+    Args:
+        folder: The environment's folder.
+        unused_since: Seconds since the epoch.
+
+    Returns:
+        Whether it is gone.
+    """
+    with alone_at_once(folder.with_name(f"{folder.name}.lock")) as mine:
+        if not mine:
+            return False
+        aside = folder.with_name(f".{folder.name}.tmp")
+        shutil.rmtree(aside, ignore_errors=True)
+        if not folder.exists():
+            return True
+        folder.rename(aside)
+        if last_used(aside) >= unused_since:
+            # Asked for at this very moment; who finds it missing waits for our lock and looks again.
+            aside.rename(folder)
+            return False
+        shutil.rmtree(aside, ignore_errors=True)
+        return True
+
+
+def _build(spec: EnvironmentSpec, lock: Lock, built: Built, progress: Progress, held: int) -> None:
+    folder = built.folder
+    with disk_errors(folder):
+        (folder / _MARKER).unlink(missing_ok=True)
+        shutil.rmtree(folder / "venv", ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+    write_bytes(folder / "requirements.lock", lock.text.encode())
+    # uv looks for project settings in the folders above; the first file that it meets ends the search.
+    write_bytes(folder / "uv.toml", b"")
+    log_path = folder / "build.log"
+    with disk_errors(folder), log_path.open("w", encoding="utf-8") as log:
+        try:
+            if lock.conda:
+                _create_conda(lock, folder, progress, log, held)
+            else:
+                progress(f"creating a Python {lock.python} environment")
+                _run([uv(), "venv", "--python", interpreter(lock.python), "venv"], folder, quiet, log, held)
+            _install(lock, built, progress, log, held)
+        except CommandFailedError as exc:
+            raise _failure(exc, spec, log_path) from exc
+    site = next(folder.glob("venv/lib/python3*/site-packages"))
+    # Every file's bytes reach the disk before the marker's name does, or a power cut could leave a hollow one.
+    os.sync()
+    write_json(
+        folder / _MARKER,
+        {"site": str(site.relative_to(folder)), "installed": sorted(path.name for path in site.glob("*.dist-info"))},
+    )
+
+
+def _install(lock: Lock, built: Built, progress: Progress, log: IO[str], held: int) -> None:
+    pins = [pin for pin in read_lock(lock.text) if pin.applies(lock.python)]
+    plain = [pin for pin in pins if pin.name != "horovod"]
+    # First, because it is what can fail (no compiler) and what takes longest.
+    wheel = horovod_wheel(lock, progress) if len(plain) < len(pins) else None
+    if plain:
+        progress(f"installing {len(plain)} packages")
+        _run(install_command(lock, plain, built), built.folder, _spoken(progress), log, held)
+    if wheel is not None:
+        command = [uv(), "pip", "install", "--no-deps", "--no-index", "--compile-bytecode", "--python"]
+        _run([*command, str(built.python), str(wheel)], built.folder, quiet, log, held)
+
+
+def install_command(lock: Lock, pins: list[Pin], built: Built) -> list[str]:
+    """Write the pins aside and return the command that installs exactly them, verified by hash."""
+    requirements = built.folder / "install.txt"
+    write_bytes(requirements, "".join(pin.text for pin in pins).encode())
+    # `sync` would remove the Python packages that conda has installed.
+    verb = ["install", "--no-deps", "--requirements"] if lock.conda else ["sync"]
+    options = ["--require-hashes", "--compile-bytecode", "--python", str(built.python)]
+    return [uv(), "pip", verb[0], *options, *verb[1:], str(requirements)]
+
+
+def _create_conda(lock: Lock, folder: Path, progress: Progress, log: IO[str], held: int) -> None:
+    tool = conda_tool.need_tool(lock.conda)
+    progress(f"creating a conda environment with {tool.name}: {', '.join(lock.conda)}")
+    specification = folder / "conda.yaml"
+    write_bytes(specification, conda_tool.specification_for_tool(lock.python, lock.conda, lock.channels).encode())
+    _run(conda_tool.create_command(tool, folder / "venv", specification), folder, quiet, log, held)
+
+
+def _run(command: list[str], folder: Path, on_line: Progress, log: IO[str], held: int) -> None:
+    run(command, folder=folder, on_line=on_line, log=log, keep_open=held)
+
+
+def _spoken(progress: Progress) -> Callable[[str], None]:
+    """Pass on those of uv's lines that say something to a person who waits."""
+
+    def speak(line: str) -> None:
+        if line.startswith(("Downloading ", "Building ", "Prepared ", "Installed ", "Bytecode compiled ")):
+            progress(line[0].lower() + line[1:])
+
+    return speak
+
+
+def _failure(exc: CommandFailedError, spec: EnvironmentSpec, log: Path) -> TrainstackError:
+    text = " ".join(exc.lines)
+    what = f"environment {spec.name}"
+    if any(sign in text for sign in ("No interpreter found", "python-build-standalone", "Invalid version request")):
+        return TrainstackError(
+            f"{what}: Python {spec.python} is not installed and uv could not download it: install it, or ask for "
+            f"Python {'.'.join(platform.python_version_tuple()[:2])} (see {log})"
+        )
+    return explained(exc, what, log)

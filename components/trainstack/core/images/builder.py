@@ -1,0 +1,275 @@
+"""Have a Docker engine build an image: BuildKit through Docker's own program where that can, else the SDK's builder.
+
+The build dies with the process that asked for it. What it prints is kept in a log and passed on line by line.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import queue
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from trainstack.agent.ranks import pdeathsig_exec
+from trainstack.core.environments.uv_command import CommandFailedError, Progress
+from trainstack.core.images import build_settings
+from trainstack.core.images.dockerfile import SETTINGS as _SETTINGS
+from trainstack.targets.docker import client as engine
+from trainstack.targets.docker.client import Client
+
+DOCKERFILE = ".trainstack.Dockerfile"
+_STAMP = re.compile(r"^#\d+ (?:\d+\.\d+ )?")
+_STEP = re.compile(r"^#\d+ \[(?:\S+ )?(\d+/\d+)\] (.*)")
+_PERCENT = re.compile(r"\[\s*(\d+)%\]")
+_CLASSIC_STEP = re.compile(r"^Step (\d+/\d+) : (.*)")
+_MOUNT = re.compile(r"--(?:mount|network|security)=\S+\s+")
+_LOUD = ("Downloading ", "Building ", "Prepared ", "Installed ", "Bytecode compiled ", "Resolved ")
+# Docker 23 moved BuildKit out of its own program, into the plugin buildx.
+_BUILT_IN = 23
+_STILL_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Build:
+    """What to build.
+
+    Attributes:
+        dockerfile: The Dockerfile's text.
+        context: The build context, a tar archive without the Dockerfile.
+        tag: The name that the image gets, `NAME:TAG`.
+        labels: Its labels.
+        arguments: Build arguments; nothing secret, since an image's history shows them.
+        settings: The script that RUN lines get as the secret `settings`.
+    """
+
+    dockerfile: bytes
+    context: IO[bytes]
+    tag: str
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    arguments: Mapping[str, str] = field(default_factory=dict[str, str])
+    settings: bytes = field(default=b"", repr=False)
+
+
+def docker_program() -> list[str] | None:
+    """Find a `docker` that builds with BuildKit, which not every one does; gives the command that builds.
+
+    Returns:
+        None where there is none: then there is the SDK's builder, without mounts and secrets.
+    """
+    for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
+        program = shutil.which("docker", path=folder)
+        if program is None:
+            continue
+        version = re.search(r"version (\d+)\.", _said([program, "--version"]))
+        if version and int(version[1]) < _BUILT_IN:
+            return [program, "build"]
+        if _said([program, "buildx", "version"]):
+            return [program, "buildx", "build", "--load"]
+    return None
+
+
+def archive(files: Mapping[str, bytes]) -> IO[bytes]:
+    """Pack files into a build context that is the same for the same files."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for name, content in sorted(files.items()):
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    packed.seek(0)
+    return packed
+
+
+def build(client: Client, what: Build, command: list[str] | None, progress: Progress, log: IO[str]) -> None:
+    """Build an image and tag it; an interrupted or killed build leaves no tag.
+
+    Args:
+        client: The engine.
+        what: What to build.
+        command: What `docker_program` found.
+        progress: Is told in one line what is going on.
+        log: Gets all that the build prints.
+
+    Raises:
+        CommandFailedError: The build failed; carries its lines.
+        TrainstackError: The engine has gone.
+    """
+    seen = _Seen(progress, log)
+    if command is None:
+        _build_with_sdk(client, what, seen)
+    else:
+        _build_with_program(client, what, command, seen)
+
+
+class _Seen:
+    """The lines of a build: kept, written to the log, and the telling ones passed on."""
+
+    def __init__(self, progress: Progress, log: IO[str]) -> None:
+        self.lines: list[str] = []
+        self._progress = progress
+        self._log = log
+        self._last = "building image"
+
+    def still(self) -> None:
+        """Say again what is going on: whoever is told may answer by ending the build."""
+        self._progress(self._last)
+
+    def _tell(self, text: str) -> None:
+        self._last = text
+        self._progress(text)
+
+    def __call__(self, line: str) -> None:
+        line = line.rstrip()
+        self.lines.append(line)
+        self._log.write(f"{line}\n")
+        self._log.flush()
+        said = _STAMP.sub("", line)
+        if step := _STEP.match(line):
+            self._tell(f"building image, step {step[1]}: {_shown(step[2])}")
+        elif said.startswith(_LOUD):
+            self._tell(f"building image: {said[0].lower()}{said[1:]}")
+        elif (done := _PERCENT.search(said)) and int(done[1]) % 5 == 0:
+            self._tell(f"building image: compiling, {done[1]} %")
+        elif found := _CLASSIC_STEP.match(said):
+            self._tell(f"building image, step {found[1]}: {_shown(found[2])}")
+
+
+def _shown(instruction: str, length: int = 80) -> str:
+    """An instruction for people: what it does, not what it mounts."""
+    return " ".join(_MOUNT.sub("", instruction).replace(f"{_SETTINGS} &&", "").split())[:length]
+
+
+def _lines(output: IO[str] | None, still: Callable[[], None]) -> Iterator[str]:
+    """A process's lines as they come; while none come, `still` is called every second."""
+    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+
+    def read() -> None:
+        for line in output or ():
+            lines.put(line)
+        lines.put(None)
+
+    threading.Thread(target=read, daemon=True, name="build output").start()
+    while True:
+        try:
+            line = lines.get(timeout=_STILL_SECONDS)
+        except queue.Empty:
+            still()
+            continue
+        if line is None:
+            return
+        yield line
+
+
+def _build_with_program(client: Client, what: Build, command: list[str], seen: _Seen) -> None:
+    address = engine.address(client)
+    with tempfile.TemporaryFile() as context, _secret(what.settings) as secret:
+        _write_context(what, context)
+        words = [*command, "--progress", "plain", "--file", DOCKERFILE, "--tag", what.tag]
+        for name, value in what.labels.items():
+            words += ["--label", f"{name}={value}"]
+        for name, value in what.arguments.items():
+            words += ["--build-arg", f"{name}={value}"]
+        if secret:
+            words += ["--secret", f"id=settings,src={secret}"]
+        if _own_network(address):
+            words += ["--network", "host"]
+        # The tether ends it with this process, however that ends; the engine ends a build whose client has gone.
+        tethered = [sys.executable, "-I", "-S", pdeathsig_exec.__file__, str(os.getpid()), *words, "-"]
+        environment = {**os.environ, **engine.variables(address), "DOCKER_BUILDKIT": "1", "NO_COLOR": "1"}
+        process = subprocess.Popen(
+            tethered,
+            stdin=context,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            encoding="utf-8",
+            errors="replace",
+        )
+        try:
+            for line in _lines(process.stdout, seen.still):
+                seen(line)
+            code = process.wait()
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+    if code != 0:
+        raise CommandFailedError(f"docker build ended with code {code}", seen.lines)
+
+
+def _build_with_sdk(client: Client, what: Build, seen: _Seen) -> None:
+    with tempfile.TemporaryFile() as context, engine.engine_errors("building an image"):
+        _write_context(what, context)
+        lines: Iterator[dict[str, Any]] = client.api.build(
+            fileobj=context, custom_context=True, dockerfile=DOCKERFILE, tag=what.tag, labels=dict(what.labels),
+            buildargs={**_proxies(), **what.arguments}, rm=True, forcerm=True, decode=True,
+            network_mode="host" if _own_network(engine.address(client)) else None,
+        )  # fmt: skip
+        for said in lines:
+            for line in str(said.get("stream", "")).splitlines():
+                if line.strip():
+                    seen(line)
+            if "error" in said:
+                seen(str(said["error"]))
+                raise CommandFailedError("the build ended without success", seen.lines)
+
+
+def _proxies() -> dict[str, str]:
+    """Proxies as build arguments: Docker keeps these few out of an image's history."""
+    return {name: value for name, value in build_settings.variables().items() if name.upper().endswith("_PROXY")}
+
+
+def _own_network(address: str | None) -> bool:
+    """Whether the build takes part in the machine's network: an index on this machine is reached in no other way."""
+    return build_settings.loopback() and (address is None or address.startswith("unix://"))
+
+
+def _write_context(what: Build, into: IO[bytes]) -> None:
+    shutil.copyfileobj(what.context, into)
+    into.seek(0)
+    with tarfile.open(fileobj=into, mode="a") as tar:
+        member = tarfile.TarInfo(DOCKERFILE)
+        member.size = len(what.dockerfile)
+        tar.addfile(member, io.BytesIO(what.dockerfile))
+    into.seek(0)
+
+
+@contextmanager
+def _secret(content: bytes) -> Generator[str]:
+    """A path that gives the secret to the child and to nobody else, and that no disk ever holds."""
+    if not content:
+        yield ""
+        return
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("settings")
+        try:
+            os.write(descriptor, content)
+            yield f"/proc/{os.getpid()}/fd/{descriptor}"
+        finally:
+            os.close(descriptor)
+        return
+    # Elsewhere a pipe with a name, which holds nothing that is not being read.
+    with tempfile.TemporaryDirectory(prefix="trainstack-") as folder:
+        path = Path(folder) / "settings"
+        os.mkfifo(path, 0o600)
+        threading.Thread(target=path.write_bytes, args=(content,), daemon=True).start()
+        yield str(path)
+
+
+def _said(command: list[str]) -> str:
+    try:
+        told = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return told.stdout if told.returncode == 0 else ""

@@ -1,0 +1,55 @@
+"""What names an environment that is an image or a Dockerfile: the image's digest, or that of Dockerfile and context."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from trainstack.core.environments.lock import Lock
+from trainstack.core.environments.spec import EnvironmentSpec
+from trainstack.core.images import build_context, registry
+from trainstack.core.images.registry import Registry
+from trainstack.errors import TrainstackError
+from trainstack.storage import digest as digests
+from trainstack.targets.docker import client as engine
+
+
+class ImageUnknownError(TrainstackError):
+    """Which image a name means could not be asked."""
+
+
+def identified(spec: EnvironmentSpec, docker_host: str | None = None, credentials: Registry | None = None) -> Lock:
+    """Return what stands for a lock where an environment has no packages.
+
+    An image that is written with its digest, and a Dockerfile, are known without asking anyone. For a tag the engine
+    asks the registry, or gives the image that it has itself.
+
+    Args:
+        spec: An environment with `image` or `dockerfile`.
+        docker_host: The engine to ask.
+        credentials: The registry's login.
+
+    Raises:
+        InvalidInputError: The Dockerfile or its context is not usable, or there is no such image.
+        ImageUnknownError: The engine does not answer.
+    """
+    if spec.image is None:
+        taken = build_context.take(Path(spec.dockerfile or ""), Path(spec.context or ""))
+        files = {"Dockerfile": digests.of_bytes(taken.dockerfile), **taken.files}
+        return Lock(python="", packages={}, text="", digest=taken.digest, files=files)
+    reference = spec.image if "@" in spec.image else _asked(spec.image, docker_host, credentials)
+    # A digest is the same whatever the registry that it was pulled from is called.
+    return Lock(
+        python="", packages={}, text="", digest=digests.of_json({"image": reference.partition("@")[2] or reference}),
+        image=reference,
+    )  # fmt: skip
+
+
+def _asked(name: str, docker_host: str | None, credentials: Registry | None) -> str:
+    try:
+        client = engine.connect(docker_host, timeout=10)
+    except TrainstackError as exc:
+        raise ImageUnknownError(f"image {name}: {exc}") from exc
+    try:
+        return registry.resolved(client, name, credentials)
+    finally:
+        client.close()

@@ -1,0 +1,1 @@
+"""Reclaim, verify and purge what a workspace keeps."""

@@ -1,0 +1,123 @@
+"""Find and end what engines still have of runs that nobody drives. What such a run wrote comes home first."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+from trainstack.core.compute.compute import ComputeSpec, target_of
+from trainstack.core.maintenance.gc import Garbage
+from trainstack.core.runs import location
+from trainstack.core.runs.directory import RunDirectory, Status
+from trainstack.core.workspace.workspace import Workspace
+from trainstack.errors import NotFoundError, TrainstackError
+from trainstack.storage.atomic import read_json
+from trainstack.targets.base import Home, Stray
+
+Said = Callable[[str], None]
+
+
+def find(workspace: Workspace, said: Said = lambda _: None) -> list[Garbage]:
+    """List what places still have of runs that have ended or are gone.
+
+    What an interrupted run has there is no garbage: its nodes may still work, and the next `up` takes them over.
+
+    Args:
+        workspace: Whose runs.
+        said: Told of each place that does not answer.
+    """
+    return [
+        Garbage("stray", Path(place.target, stray.kind, stray.name), 0)
+        for place in places(workspace)
+        for stray in _strays(place, workspace, said)
+        if _over(RunDirectory(workspace.run(stray.run)))
+    ]
+
+
+def collect(workspace: Workspace, said: Said = lambda _: None) -> list[Garbage]:
+    """Remove what `find` lists; gives it."""
+    found = find(workspace, said)
+    for place in places(workspace):
+        _clear(workspace, place, _over, said)
+    return found
+
+
+def leave(workspace: Workspace, place: ComputeSpec, said: Said) -> None:
+    """Remove all that a place has of runs that nobody drives, interrupted ones too: their next attempt resumes.
+
+    Args:
+        workspace: Whose runs.
+        place: Where.
+        said: Told when it does not answer, or does not let go of something.
+    """
+    _clear(workspace, place, lambda run: not run.driven(), said)
+
+
+def _clear(workspace: Workspace, place: ComputeSpec, which: Callable[[RunDirectory], bool], said: Said) -> None:
+    target = target_of(place)
+    for name in sorted({stray.run for stray in _strays(place, workspace, said)}):
+        run, home = RunDirectory(workspace.run(name)), Home(workspace.run(name), workspace.id)
+        # Asked before it is held: whoever holds a run drives it.
+        if not which(run):
+            continue
+        try:
+            with _held(run) as mine:
+                if mine:
+                    if run.root.is_dir():
+                        target.recover(home)
+                    target.sweep(home)
+        except TrainstackError as exc:
+            said(str(exc))
+
+
+def _strays(place: ComputeSpec, workspace: Workspace, said: Said) -> list[Stray]:
+    try:
+        return [*target_of(place).strays(workspace.id), *_on_claims(place, workspace)]
+    except TrainstackError as exc:
+        said(f"what runs have left there is not known: {exc}")
+        return []
+
+
+def _on_claims(place: ComputeSpec, workspace: Workspace) -> Generator[Stray]:
+    """What runs may have on volumes of a cluster although it has no object of theirs any more."""
+    if place.target != "kubernetes":
+        return
+    from trainstack.targets.kubernetes.transfer import pvc_transfer
+
+    for path in sorted(workspace.runs.iterdir() if workspace.runs.is_dir() else ()):
+        claim, where = pvc_transfer.noted(Home(path, workspace.id)), location.noted(RunDirectory(path))
+        if claim and where and location.same_place(where, place):
+            yield Stray(path.name, "claim", claim)
+
+
+def places(workspace: Workspace) -> list[ComputeSpec]:
+    """Every place that a compute or a run of a workspace names, once."""
+    found: list[ComputeSpec] = []
+    for path in sorted([*workspace.root.glob("computes/*/compute.json"), *workspace.runs.glob("*/placement.json")]):
+        with contextlib.suppress(OSError, ValueError, TrainstackError):
+            named = ComputeSpec.model_validate(read_json(path))
+            if not any(location.same_place(named, other) for other in found):
+                found.append(named)
+    return found
+
+
+def _over(run: RunDirectory) -> bool:
+    """Whether nobody will come back to what a run has elsewhere."""
+    try:
+        record = run.read()
+    except NotFoundError:
+        return not run.driven()
+    except TrainstackError:
+        return False
+    return record.status.ended and record.status is not Status.INTERRUPTED and not run.driven()
+
+
+@contextlib.contextmanager
+def _held(run: RunDirectory) -> Generator[bool]:
+    """Hold a run so that no supervisor starts meanwhile; one that is gone needs no holding."""
+    if not run.root.is_dir():
+        yield True
+        return
+    with run.lock() as mine:
+        yield mine

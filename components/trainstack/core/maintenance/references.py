@@ -1,0 +1,110 @@
+"""What points to what in a workspace. `docs/store.md` draws it.
+
+The readers here are strict: to remove what nothing points to, every record must be readable, for one that is not may
+point to anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from trainstack.core.datasets import record as dataset_record
+from trainstack.core.datasets.record import DatasetRecord
+from trainstack.core.models import model
+from trainstack.core.models.record import ModelRecord
+from trainstack.core.runs.record import RunRecord, RunRequest, Status
+from trainstack.core.sweeps.record import SweepRequest
+from trainstack.core.workspace.workspace import Workspace
+from trainstack.errors import TrainstackError
+from trainstack.storage.atomic import read_json
+
+Record = TypeVar("Record")
+
+
+def datasets(workspace: Workspace) -> Iterator[tuple[Path, DatasetRecord | TrainstackError]]:
+    """Each registered version's record, or why it cannot be read."""
+    for folder in sorted((workspace.root / "datasets").glob("*")):
+        for version in dataset_record.versions(workspace, folder.name):
+            try:
+                yield folder / f"{version}.json", dataset_record.find(workspace, folder.name, version)
+            except TrainstackError as exc:
+                yield folder / f"{version}.json", exc
+
+
+def models(workspace: Workspace) -> Iterator[tuple[Path, ModelRecord | TrainstackError]]:
+    """Each registered version's record, or why it cannot be read."""
+    for folder in sorted((workspace.root / "models").glob("*/*")):
+        if folder.name.isdecimal():
+            try:
+                yield folder / "model.json", model.find(workspace, folder.parent.name, int(folder.name))
+            except TrainstackError as exc:
+                yield folder / "model.json", exc
+
+
+def requests(workspace: Workspace) -> Iterator[tuple[Path, RunRequest | TrainstackError]]:
+    """What was submitted, a run, or why it cannot be read."""
+    for path in sorted(workspace.runs.glob("*/spec.json")):
+        try:
+            yield path, RunRequest.model_validate(read_json(path))
+        except (ValidationError, TrainstackError):
+            yield path, TrainstackError(f"{path} is damaged: run `pulumi up`, which writes it anew")
+
+
+def run_records(workspace: Workspace) -> Iterator[tuple[Path, RunRecord | TrainstackError]]:
+    """Each run's record as it is written, or why it cannot be read."""
+    for path in sorted(workspace.runs.glob("*/run.json")):
+        try:
+            yield path, RunRecord.model_validate(read_json(path))
+        except (ValidationError, TrainstackError):
+            yield path, TrainstackError(f"{path} is damaged: run `pulumi up`, or move it away")
+
+
+def unfinished(workspace: Workspace) -> Iterator[RunRequest]:
+    """What was submitted and has not completed yet: it may start or go on at any time."""
+    completed = {
+        path.parent
+        for path, record in run_records(workspace)
+        if not isinstance(record, Exception) and record.status is Status.COMPLETED
+    }
+    for path, request in requests(workspace):
+        if isinstance(request, RunRequest) and path.parent not in completed:
+            yield request
+
+
+def sweeps(workspace: Workspace) -> Iterator[tuple[Path, SweepRequest | TrainstackError]]:
+    """What was asked for, a sweep, or why it cannot be read."""
+    for path in sorted((workspace.root / "sweeps").glob("*/spec.json")):
+        try:
+            yield path, SweepRequest.model_validate(read_json(path))
+        except (ValidationError, TrainstackError):
+            yield path, TrainstackError(f"{path} is damaged: run `pulumi up`, which writes it anew")
+
+
+def blobs(workspace: Workspace) -> set[str]:
+    """The digests that any record points to.
+
+    Raises:
+        TrainstackError: A record cannot be read, so nobody knows what it points to.
+    """
+    found: set[str] = set()
+    for _, dataset in datasets(workspace):
+        found.update(file.sha256 for file in _whole(dataset).files)
+    for _, registered in models(workspace):
+        found.update(_whole(registered).files.values())
+    for _, request in requests(workspace):
+        found.update(_whole(request).spec.files.values())
+    for _, sweep in sweeps(workspace):
+        found.update(_whole(sweep).run.spec.files.values())
+    for _, run in run_records(workspace):
+        found.update(_whole(run).outputs.values())
+    return found
+
+
+def _whole(record: Record | TrainstackError) -> Record:
+    if isinstance(record, TrainstackError):
+        raise record
+    return record

@@ -1,0 +1,134 @@
+"""Reclaim images that we built and that have not been used for a while, and the logs of their builds.
+
+An image can always be built again from its lock, so this costs time at worst. None is taken away from a container,
+from a run of the workspace that is yet to complete, or from a service that is to run. The engines that computes, runs
+and services of the workspace name are asked; a registry keeps what it has.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from trainstack.core.images.image import CONTENT, ENVIRONMENT
+from trainstack.core.maintenance import references
+from trainstack.core.maintenance.gc import Garbage, remove
+from trainstack.core.maintenance.orphans import places
+from trainstack.core.services.record import list_services
+from trainstack.core.workspace.workspace import Workspace
+from trainstack.errors import TrainstackError
+from trainstack.storage import disk_space
+from trainstack.storage.cache import cache_folder
+from trainstack.storage.shared_lock import alone
+from trainstack.targets.docker import client as engine
+from trainstack.targets.docker.client import Client, engine_errors
+
+Said = Callable[[str], None]
+_DAY = 24 * 3600
+
+
+def find(workspace: Workspace, days: float, said: Said = lambda _: None) -> list[Garbage]:
+    """List images that nobody asked for in so many days and that nothing needs, and logs of builds as old.
+
+    Args:
+        workspace: Whose engines to ask.
+        days: How long ago they were used last, at least.
+        said: Told of each engine that does not answer.
+
+    Raises:
+        TrainstackError: A record of the workspace is damaged, so nobody knows what it needs.
+    """
+    return _go_through(workspace, days, said, take=False)
+
+
+def collect(workspace: Workspace, days: float, said: Said = lambda _: None) -> list[Garbage]:
+    """Remove what `find` lists; what is used meanwhile stays. Gives what was removed."""
+    return _go_through(workspace, days, said, take=True)
+
+
+def _go_through(workspace: Workspace, days: float, said: Said, *, take: bool) -> list[Garbage]:
+    oldest = time.time() - days * _DAY
+    needed = _needed(workspace)
+    found: list[Garbage] = []
+    for host in _hosts(workspace):
+        try:
+            with engine.connected(host, timeout=60) as client:
+                found += _of_engine(client, oldest, needed, take=take)
+        except TrainstackError as exc:
+            said(f"its images are not known: {exc}")
+    logs = [folder for folder in sorted(_builds().glob("*")) if folder.is_dir() and folder.stat().st_mtime < oldest]
+    found += [
+        Garbage("build", folder, size)
+        for folder, size in zip(logs, disk_space.freed(disk_space.files_below(log) for log in logs), strict=True)
+    ]
+    if take:
+        for folder in logs:
+            remove(folder)
+    return found
+
+
+def _of_engine(client: Client, oldest: float, needed: set[str], *, take: bool) -> list[Garbage]:
+    found: list[Garbage] = []
+    with engine_errors("listing images"):
+        # What an image has for itself: layers that others share stay when it goes.
+        kept: list[dict[str, Any]] = client.api.df()["Images"] or []
+        own: dict[str, int] = {one["Id"]: max(0, one["Size"] - max(0, one["SharedSize"])) for one in kept}
+        running: list[dict[str, Any]] = client.api.containers(all=True)
+        busy = {str(one["ImageID"]) for one in running}
+        images: list[dict[str, Any]] = client.api.images(filters={"label": CONTENT})
+    for image in images:
+        labels: dict[str, str] = image["Labels"] or {}
+        content, environment = labels[CONTENT], labels.get(ENVIRONMENT, "")
+        known: set[str] = {image["Id"], environment, *(image.get("RepoDigests") or ())}
+        if image["Id"] in busy or known & needed or _used(image, content) >= oldest:
+            continue
+        if not take or _taken(client, image, content, oldest):
+            found.append(Garbage("image", Path("docker", "image", content), own.get(image["Id"], 0)))
+    return found
+
+
+def _taken(client: Client, image: dict[str, Any], content: str, oldest: float) -> bool:
+    """Remove an image by all its names, unless somebody asks for it at this moment; says whether it has gone."""
+    from docker.errors import APIError, NotFound
+
+    # Whoever builds or finds it holds this lock or has touched its folder.
+    with alone(_builds() / f"{content}.lock", lambda: None), engine_errors("removing an image"):
+        if _used(image, content) >= oldest:
+            return False
+        for name in [*(image.get("RepoTags") or ()), *(image.get("RepoDigests") or ()), image["Id"]]:
+            try:
+                client.api.remove_image(name)
+            except NotFound:
+                continue
+            except APIError as exc:
+                if exc.status_code == 409:
+                    return False
+                raise
+    return True
+
+
+def _used(image: dict[str, Any], content: str) -> float:
+    """When it was last asked for on this machine, else made: seconds since 1970."""
+    try:
+        return (_builds() / content).stat().st_mtime
+    except FileNotFoundError:
+        made = image["Created"]
+        return float(made) if isinstance(made, int) else datetime.fromisoformat(made).timestamp()
+
+
+def _needed(workspace: Workspace) -> set[str]:
+    found = {request.spec.environment.digest for request in references.unfinished(workspace)}
+    return found | {one.image for one in list_services(workspace) if one.status != "stopped" and one.image}
+
+
+def _hosts(workspace: Workspace) -> list[str | None]:
+    named = [place.docker_host for place in places(workspace) if place.target == "docker"]
+    named += [one.docker_host for one in list_services(workspace) if one.target == "docker"]
+    return list(dict.fromkeys(named))
+
+
+def _builds() -> Path:
+    return cache_folder() / "images"

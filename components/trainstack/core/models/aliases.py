@@ -1,0 +1,106 @@
+"""Names for versions of a model, such as `production`: moved at will, each move kept in a history."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from trainstack.core.models import model
+from trainstack.core.tracking import tracking_server as history
+from trainstack.core.workspace.workspace import Workspace
+from trainstack.errors import InvalidInputError
+from trainstack.storage.atomic import disk_errors, read_json, write_json
+from trainstack.storage.shared_lock import alone
+
+LATEST = "latest"
+"""Stands for the version that is registered with the alias."""
+_FILE, _HISTORY = "aliases.json", "aliases.jsonl"
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
+# MLflow takes `v1` for a version, and has a meaning of its own for this name.
+_RESERVED = re.compile(r"v\d+|latest", re.IGNORECASE)
+
+
+def checked(wanted: Mapping[str, Any]) -> dict[str, int | str]:
+    """Return aliases as they are kept when all can be.
+
+    Args:
+        wanted: Alias to version, a number from 1 or `latest`.
+
+    Raises:
+        InvalidInputError: A name or a version cannot be; says which.
+    """
+    found: dict[str, int | str] = {}
+    for name, version in wanted.items():
+        if not _NAME.fullmatch(name) or _RESERVED.fullmatch(name):
+            raise InvalidInputError(
+                f"alias {name!r} is not usable: take letters, digits, '_' or '-', the first a letter, and no 'latest' "
+                "or 'v1'",
+                field="alias",
+            )
+        if version == LATEST:
+            found[name] = LATEST
+        elif isinstance(version, int | float) and version >= 1 and version == int(version):
+            found[name] = int(version)
+        else:
+            raise InvalidInputError(f"alias {name}: {version!r} is no version: a number or 'latest'", field="alias")
+    return found
+
+
+def read(workspace: Workspace, name: str) -> dict[str, int]:
+    """Which version each alias of a model stands for."""
+    with contextlib.suppress(FileNotFoundError):
+        return {alias: int(version) for alias, version in read_json(workspace.model(name) / _FILE).items()}
+    return {}
+
+
+def move(workspace: Workspace, name: str, wanted: Mapping[str, int], let_go: Mapping[str, Any] | None = None) -> None:
+    """Let aliases stand for versions.
+
+    Args:
+        workspace: The workspace.
+        name: The model's name.
+        wanted: Alias to version.
+        let_go: Aliases that whoever asks had before; those that are not wanted any more are removed.
+
+    Raises:
+        NotFoundError: A version does not exist; nothing moves then.
+    """
+    for version in wanted.values():
+        model.find(workspace, name, version)
+    folder = workspace.model(name)
+    with alone(folder / ".lock", lambda: None):
+        before = read(workspace, name)
+        after = {alias: version for alias, version in before.items() if alias in wanted or alias not in (let_go or {})}
+        after.update(wanted)
+        if after == before:
+            return
+        _remember(folder / _HISTORY, before, after)
+        write_json(folder / _FILE, after)
+    history.note(workspace, f"{history.MODEL_NOTE}{name}")
+    history.want(workspace)
+
+
+def moves(workspace: Workspace, name: str) -> list[dict[str, Any]]:
+    """Every move of an alias, oldest first: `time`, `alias`, `from`, `to`."""
+    found: list[dict[str, Any]] = []
+    with contextlib.suppress(FileNotFoundError):
+        for line in (workspace.model(name) / _HISTORY).read_text(encoding="utf-8").splitlines():
+            with contextlib.suppress(ValueError):
+                found.append(json.loads(line))
+    return found
+
+
+def _remember(path: Path, before: Mapping[str, int], after: Mapping[str, int]) -> None:
+    time = datetime.now(UTC).isoformat(timespec="seconds")
+    lines = [
+        json.dumps({"time": time, "alias": alias, "from": before.get(alias), "to": after.get(alias)})
+        for alias in sorted({*before, *after})
+        if before.get(alias) != after.get(alias)
+    ]
+    with disk_errors(path), path.open("a", encoding="utf-8") as file:
+        file.write("".join(f"{line}\n" for line in lines))

@@ -1,0 +1,243 @@
+"""The model registry of a workspace: immutable versions of files, each with a digest. `docs/models.md` tells more."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from trainstack.core.models.record import ModelRecord, ModelSpec, ResourceConfiguration
+from trainstack.core.models.source import file_digests, resolve_source, source_digest, source_files
+from trainstack.core.runs.directory import RunDirectory
+from trainstack.core.tracking import tracking_server as history
+from trainstack.core.workspace.version_numbers import last_purged
+from trainstack.core.workspace.workspace import Workspace, checked_name
+from trainstack.errors import NotFoundError, TrainstackError
+from trainstack.storage import digest as digests
+from trainstack.storage import disk_space
+from trainstack.storage.atomic import disk_errors, read_json, write_json
+from trainstack.storage.shared_lock import alone, together
+
+__all__ = [
+    "ModelRecord",
+    "ModelSpec",
+    "ResourceConfiguration",
+    "drift",
+    "find",
+    "list_models",
+    "register",
+    "resolve_source",
+    "restore",
+    "source_digest",
+]
+
+Progress = Callable[[str], None]
+
+_RECORD = "model.json"
+_FILES = "files"
+
+
+def _silent(_: str) -> None:
+    return
+
+
+def register(
+    workspace: Workspace, spec: ModelSpec, source: Path, run_id: str | None = None, progress: Progress = _silent
+) -> ModelRecord:
+    """Register a model's files as a version.
+
+    Files with the digest of the latest version make no new one: its description follows `spec`, and its files,
+    digest, run and time stay. Safe to call again after a crash, and from several processes at once.
+
+    Args:
+        workspace: The workspace.
+        spec: What it is registered as.
+        source: The file or folder; with a run, relative to the run's directory.
+        run_id: The run that made it.
+        progress: Is told what happens, in a few words.
+
+    Raises:
+        InvalidInputError: The name or path is not usable.
+        NotFoundError: There is nothing at `source`.
+        TrainstackError: A file changed meanwhile, or the disk is full.
+    """
+    checked_name(spec.name, "model")
+    files = source_files(resolve_source(workspace, source, run_id))
+    progress(f"hashing {len(files)} files")
+    named = file_digests(files)
+    about = spec.model_dump(mode="json", exclude={"name"})
+    with (
+        together(workspace.records_lock, lambda: progress("waiting for a removal from the workspace")),
+        alone(workspace.model(spec.name) / ".lock", lambda: progress(f"waiting for another {spec.name}")),
+    ):
+        _sweep(workspace, spec.name)
+        latest = max(_versions(workspace, spec.name), default=0)
+        if latest:
+            record = _read(workspace, spec.name, latest)
+            if record.digest == digests.of_tree(named):
+                progress(f"version {latest} holds these files already")
+                history.note(workspace, f"{history.MODEL_NOTE}{spec.name}")
+                return _described(record, about)
+        version = max(latest, last_purged(workspace.model(spec.name))) + 1
+        content = {
+            "name": spec.name,
+            "version": version,
+            "digest": digests.of_tree(named),
+            "run_id": run_id,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "files": named,
+        }
+        progress(f"storing version {version}")
+        missing = {named[name]: path for name, path in files.items() if not workspace.blobs.has(named[name])}
+        if missing:
+            workspace.blobs.require(disk_space.size_of(missing.values()), f"model {spec.name}")
+        for relative, path in files.items():
+            _store(workspace, path, named[relative])
+        _place(workspace, {**content, **about})
+        history.note(workspace, f"{history.MODEL_NOTE}{spec.name}")
+        history.want(workspace)
+        return _read(workspace, spec.name, version)
+
+
+def find(workspace: Workspace, name: str, version: int | None = None) -> ModelRecord:
+    """Find a registered version.
+
+    Args:
+        workspace: The workspace.
+        name: The model's name.
+        version: Its version; None for the latest.
+
+    Raises:
+        NotFoundError: There is none; the message lists what there is.
+    """
+    versions = sorted(_versions(workspace, name))
+    if not versions:
+        names = sorted({record.name for record in list_models(workspace)})
+        raise NotFoundError(f"no model {name!r} in {workspace.root}: there is {', '.join(names) or 'none'}")
+    if version is not None and version not in versions:
+        raise NotFoundError(
+            f"model {name!r} has no version {version}: there is {', '.join(str(number) for number in versions)}"
+        )
+    return _read(workspace, name, version or versions[-1])
+
+
+def list_models(workspace: Workspace) -> list[ModelRecord]:
+    """All versions of all models, by name and version."""
+    root = workspace.root / "models"
+    names = sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+    return [_read(workspace, name, version) for name in names for version in sorted(_versions(workspace, name))]
+
+
+def drift(workspace: Workspace, record: ModelRecord) -> list[str]:
+    """What has become of a version's files since it was registered.
+
+    Returns:
+        One entry a file, `PATH: changed`, `PATH: gone` or `PATH: added`; none when all is as it was.
+    """
+    found: dict[str, str] = {}
+    root = Path(record.path)
+    present = {path.relative_to(root).as_posix(): path for path in root.rglob("*") if not path.is_dir()}
+    for relative, digest in record.files.items():
+        path = present.get(relative)
+        if path is None or not path.is_file():
+            found[relative] = "gone"
+        elif digests.of_file(path) != digest:
+            found[relative] = "changed"
+    found.update((relative, "added") for relative in present.keys() - record.files.keys())
+    return [f"{relative}: {what}" for relative, what in sorted(found.items())]
+
+
+def restore(workspace: Workspace, record: ModelRecord) -> None:
+    """Put a version's files back as they were registered.
+
+    Raises:
+        TrainstackError: The workspace holds no whole copy of a file any more.
+    """
+    with alone(workspace.model(record.name) / ".lock", lambda: None):
+        for entry in drift(workspace, record):
+            relative, _, what = entry.rpartition(": ")
+            target = Path(record.path) / relative
+            if what == "added":
+                target.unlink()
+                continue
+            digest = record.files[relative]
+            if not workspace.blobs.verify(digest) and not _remade(workspace, record, digest):
+                raise TrainstackError(
+                    f"{relative} of model {record.name} version {record.version} is {what}, and its blob {digest} "
+                    "is damaged too: register the model again from its run"
+                )
+            workspace.blobs.link(digest, target)
+
+
+def _remade(workspace: Workspace, record: ModelRecord, digest: str) -> bool:
+    """Make a blob anew from the run that made the model, if that still has the file."""
+    if record.run_id is None:
+        return False
+    run = RunDirectory(workspace.run(record.run_id))
+    with contextlib.suppress(TrainstackError, OSError):
+        for name, known in run.read().outputs.items():
+            if known == digest:
+                if workspace.blobs.path(digest).exists():
+                    workspace.blobs.distrust(digest)
+                workspace.blobs.add(run.outputs / name, expected=digest)
+                return True
+    return False
+
+
+def _versions(workspace: Workspace, name: str) -> list[int]:
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        return [int(entry.name) for entry in workspace.model(name).iterdir() if entry.name.isdecimal()]
+    return []
+
+
+def _read(workspace: Workspace, name: str, version: int) -> ModelRecord:
+    folder = workspace.model(name) / str(version)
+    try:
+        return ModelRecord(**read_json(folder / _RECORD), path=str(folder / _FILES))
+    except (FileNotFoundError, ValidationError, TypeError) as exc:
+        raise TrainstackError(f"{folder / _RECORD} is damaged: move {folder} away and run again") from exc
+
+
+def _described(record: ModelRecord, about: dict[str, Any]) -> ModelRecord:
+    """The record under a new description; written only when it differs."""
+    changed = ModelRecord(**{**record.model_dump(mode="json"), **about}, path=record.path)
+    if changed != record:
+        write_json(Path(record.path).parent / _RECORD, changed.model_dump(mode="json"))
+    return changed
+
+
+def _store(workspace: Workspace, path: Path, digest: str) -> None:
+    """Bring a file into the blobs; a blob that somebody has written over is made anew."""
+    blobs = workspace.blobs
+    if blobs.has(digest) and not blobs.verify(digest):
+        blobs.path(digest).unlink()
+    if not blobs.has(digest):
+        blobs.add(path, expected=digest)
+
+
+def _place(workspace: Workspace, content: dict[str, Any]) -> None:
+    """Make a version's folder aside and rename it, so that it is there whole or not at all."""
+    final = workspace.model(content["name"]) / str(content["version"])
+    aside = final.with_name(f".{final.name}.tmp")
+    with disk_errors(aside):
+        for relative, digest in content["files"].items():
+            workspace.blobs.link(digest, aside / _FILES / relative)
+        write_json(aside / _RECORD, content)
+        aside.rename(final)
+        descriptor = os.open(final.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _sweep(workspace: Workspace, name: str) -> None:
+    """Remove what a killed registration left aside."""
+    for left in workspace.model(name).glob(".*.tmp"):
+        shutil.rmtree(left, ignore_errors=True)

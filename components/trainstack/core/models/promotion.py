@@ -1,0 +1,103 @@
+"""Take a model over from another workspace, byte for byte: what one stack trained, another serves; nothing trains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from trainstack.core.models.model import list_models, register
+from trainstack.core.models.record import ModelRecord, ModelSpec
+from trainstack.core.models.source import source_digest
+from trainstack.core.runs.directory import RunDirectory
+from trainstack.core.workspace.workspace import Workspace
+from trainstack.errors import DigestMismatchError, NotFoundError, TrainstackError
+from trainstack.storage.atomic import read_json
+
+TAG = "promoted-from"
+
+
+class Promotion(BaseModel):
+    """A version of a model as the stack that made it exports it (`model.summary`).
+
+    Attributes:
+        name: Its name there.
+        version: Its version there.
+        digest: SHA-256 over its files, which promises them.
+        path: The folder of its files, absolute.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
+
+    name: str
+    version: int
+    digest: str
+    path: str
+
+
+def promoted(workspace: Workspace, name: str, digest: str) -> ModelRecord | None:
+    """The newest version of a model in a workspace that has these very files; none where none has."""
+    found = [record for record in list_models(workspace) if record.name == name and record.digest == digest]
+    return found[-1] if found else None
+
+
+def source(promotion: Promotion) -> ModelRecord:
+    """What the workspace that made the model says of it.
+
+    Raises:
+        NotFoundError: It is not to be seen from here.
+        DigestMismatchError: There is another model in its place.
+    """
+    folder = Path(promotion.path)
+    where = f"model {promotion.name} version {promotion.version}"
+    try:
+        record = ModelRecord(**read_json(folder.parent / "model.json"), path=promotion.path)
+    except (OSError, ValidationError, TypeError) as exc:
+        raise NotFoundError(
+            f"{where} is not at {folder}: promotion copies from the workspace of the stack that made it, so run it "
+            "where that folder can be read"
+        ) from exc
+    if record.digest != promotion.digest:
+        raise DigestMismatchError(f"{where} at {folder} is {record.digest[:12]}, not {promotion.digest[:12]}")
+    return record
+
+
+def promote(workspace: Workspace, name: str, promotion: Promotion, progress: Callable[[str], None]) -> ModelRecord:
+    """Register the same bytes in a workspace, or find them there.
+
+    A version that has them already is taken as it is, whether or not it is the newest: going back makes no new version.
+
+    Args:
+        workspace: The workspace to promote into.
+        name: The name to register under.
+        promotion: What to promote.
+        progress: Is told what happens, in a few words.
+
+    Raises:
+        NotFoundError: The model is not to be seen from here.
+        DigestMismatchError: Its bytes are not those that were promised; nothing is registered.
+    """
+    if (there := promoted(workspace, name, promotion.digest)) is not None:
+        progress(f"version {there.version} holds these files already")
+        return there
+    made = source(promotion)
+    progress(f"checking {len(made.files)} files")
+    if (found := source_digest(Path(promotion.path))) != promotion.digest:
+        raise DigestMismatchError(
+            f"the files at {promotion.path} are {found[:12]}, not {promotion.digest[:12]} as registered: "
+            "`trainstack fsck` there says which, `pulumi refresh` and `pulumi up` of its stack put them back"
+        )
+    about = made.model_dump(include=set(ModelSpec.model_fields) - {"name", "tags"})
+    tags = {**made.tags, TAG: f"{promotion.name} version {promotion.version}"}
+    return register(workspace, ModelSpec(name=name, tags=tags, **about), Path(promotion.path), progress=progress)
+
+
+def metrics(promotion: Promotion) -> dict[str, float]:
+    """The metrics of the run that made the model, where its workspace can be seen; empty elsewhere."""
+    try:
+        run_id = source(promotion).run_id
+        root = Path(promotion.path).parents[3]
+        return RunDirectory(Workspace.open(root).run(run_id)).read().metrics if run_id else {}
+    except (TrainstackError, IndexError):
+        return {}

@@ -1,0 +1,116 @@
+"""The files that a model's path stands for: in a run's directory, or anywhere on this machine."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from trainstack.core.runs.artifacts import listing
+from trainstack.core.workspace.workspace import Workspace
+from trainstack.errors import InvalidInputError, NotFoundError
+from trainstack.storage import digest as digests
+
+_SHOWN = 10
+
+
+def resolve_source(workspace: Workspace, source: Path, run_id: str | None = None) -> Path:
+    """Find the file or folder that a model is registered from.
+
+    Args:
+        workspace: The workspace.
+        source: With a run, a path in its directory, such as `outputs/model`; else any path.
+        run_id: The run that made it, if one did.
+
+    Returns:
+        Its absolute path, without symbolic links.
+
+    Raises:
+        InvalidInputError: The path leads out of the run's directory.
+        NotFoundError: There is nothing; the message lists what the run did leave.
+    """
+    if run_id is None:
+        if not source.exists():
+            raise NotFoundError(f"no model at {source}: name the file or folder that holds it")
+        return source.resolve()
+    directory = workspace.run(run_id).resolve()
+    if not directory.is_dir():
+        raise NotFoundError(f"no run {run_id!r} in {workspace.root}: `trainstack runs list` shows them")
+    if ".." in source.parts:
+        raise InvalidInputError(f"the model's path {str(source)!r} must not hold '..'", field="path")
+    found = (directory / source).resolve()
+    if found != directory and not found.is_relative_to(directory):
+        raise InvalidInputError(
+            f"the model's path {str(source)!r} leads out of the run's directory, to {found}: "
+            "name one that the run wrote, such as outputs/model",
+            field="path",
+        )
+    if found == directory:
+        raise InvalidInputError("the model's path is the whole run: name a part, such as outputs/model", field="path")
+    if not found.exists():
+        raise NotFoundError(f"run {run_id} left nothing at {str(source)!r}: {_left(directory)}")
+    return found
+
+
+def source_files(path: Path) -> dict[str, Path]:
+    """List a model's files.
+
+    Args:
+        path: A folder, or a single file.
+
+    Returns:
+        Relative POSIX path (for a single file, its name) to where its bytes are, sorted.
+
+    Raises:
+        InvalidInputError: The folder holds no file, or something that is none, or a link out of the folder.
+        NotFoundError: There is nothing at `path`.
+    """
+    if path.is_file():
+        return {path.name: path}
+    if not path.is_dir():
+        raise NotFoundError(f"no model at {path}: name the file or folder that holds it")
+    root = path.resolve()
+    files: dict[str, Path] = {}
+    for folder, folders, names in os.walk(root):
+        for name in (*folders, *names):
+            entry = Path(folder, name)
+            relative = entry.relative_to(root).as_posix()
+            real = entry.resolve()
+            if entry.is_symlink() and (not real.is_relative_to(root) or real.is_dir()):
+                raise InvalidInputError(
+                    f"{relative} in the model {path} is a link to {real}: put the file itself there", field="path"
+                )
+            if real.is_file():
+                files[relative] = real
+            elif not real.is_dir():
+                raise InvalidInputError(f"{relative} in the model {path} is neither file nor folder", field="path")
+    if not files:
+        raise InvalidInputError(f"the model folder {path} holds no file", field="path")
+    return dict(sorted(files.items()))
+
+
+def file_digests(files: dict[str, Path]) -> dict[str, str]:
+    """Digest files, several at once: relative path to hex SHA-256."""
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        return dict(zip(files, pool.map(digests.of_file, files.values()), strict=True))
+
+
+def source_digest(path: Path) -> str:
+    """One digest over a model's relative paths and the SHA-256 of each file.
+
+    Args:
+        path: A folder, or a single file.
+
+    Raises:
+        InvalidInputError: As `source_files`.
+        NotFoundError: There is nothing at `path`.
+    """
+    return digests.of_tree(file_digests(source_files(path)))
+
+
+def _left(directory: Path) -> str:
+    names = listing(directory, "outputs")
+    if not names:
+        return "its outputs are empty"
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"its outputs are {', '.join(names[:_SHOWN])}{more}"

@@ -1,0 +1,107 @@
+"""The images that a stack's own images are built on, and what they are now: asked of the engine that builds them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from trainstack.core.compute.node_sizes import lookup
+from trainstack.core.environments import environment
+from trainstack.core.environments.spec import EnvironmentSpec
+from trainstack.core.images.base_image import base_image
+from trainstack.core.preview.document import UNKNOWN, Resource
+from trainstack.core.services.service import serving_environment
+
+_INSTRUCTION = re.compile(r"^\s*(FROM|ARG)\s+(.+?)\s*$", re.IGNORECASE | re.MULTILINE)
+_VARIABLE = re.compile(r"\$(?:\{(\w+)(?::-([^}]*))?\}|(\w+))")
+
+
+def find_base_images(resources: Sequence[Resource], root: Path) -> dict[str, str]:
+    """Find what images are built on: those of environments, runs, sweeps and services in containers.
+
+    TensorFlow Serving's image counts too, where the service names it. A compute `local` builds none, and one on
+    Kubernetes has its images built by the Docker engine that it names.
+
+    Args:
+        resources: What the stack is to hold.
+        root: The project's folder.
+
+    Returns:
+        Digest by the name that is built on.
+
+    Raises:
+        TrainstackError: An engine does not answer, or there is no such image.
+    """
+    found: dict[str, str] = {}
+    for one in resources:
+        compute = one.inputs.get("compute")
+        if not isinstance(compute, Mapping):
+            continue
+        place = cast("Mapping[str, Any]", compute)
+        if place.get("target", "local") == "local":
+            continue
+        for name in _named(one, place, root):
+            if name not in found:
+                found[name] = _digest(name, place.get("docker_host"))
+    return found
+
+
+def dockerfile_bases(text: str) -> list[str]:
+    """The images that a Dockerfile begins its stages with, those that it makes itself left out.
+
+    Args:
+        text: The Dockerfile. Arguments before the first stage count with their defaults; a name that takes one
+            without is left out, because nothing says which image it is.
+    """
+    defaults: dict[str, str] = {}
+    stages: set[str] = {"scratch"}
+    found: list[str] = []
+    for instruction, rest in _INSTRUCTION.findall(text.replace("\\\n", " ")):
+        if instruction.upper() == "ARG":
+            if not found:
+                name, _, value = rest.partition("=")
+                defaults[name] = value.strip("\"'")
+            continue
+        words = [word for word in rest.split() if not word.startswith("--")]
+        name = _VARIABLE.sub(lambda match: defaults.get(match[1] or match[3]) or match[2] or "", words[0])
+        if name and name.lower() not in stages and name not in found:
+            found.append(name)
+        if len(words) == 3 and words[1].lower() == "as":
+            stages.add(words[2].lower())
+    return found
+
+
+def _named(one: Resource, compute: Mapping[str, Any], root: Path) -> Iterator[str]:
+    size = compute.get("vm_size")
+    gpu = bool(size) and lookup(str(size)).gpus > 0
+    chosen = None if gpu else one.inputs.get("base_image")
+    if server := one.inputs.get("server_image"):
+        yield str(server)
+    for spec in _environments(one, root):
+        if spec.dockerfile is not None:
+            yield from dockerfile_bases(Path(spec.dockerfile).read_text("utf-8", "replace"))
+        elif not spec.only_image:
+            yield base_image(spec.python, spec.base_image or chosen, gpu=gpu)
+
+
+def _environments(one: Resource, root: Path) -> Iterator[EnvironmentSpec]:
+    """What of a resource becomes an image."""
+    described: Any = one.inputs.get("environment_spec" if one.kind in ("TrainingRun", "Sweep") else "spec")
+    if isinstance(described, Mapping) and UNKNOWN not in repr(cast("Mapping[str, Any]", described)):
+        yield environment.declared(cast("Mapping[str, Any]", described), root)
+    elif one.kind in ("WebService", "ServiceImage") and one.inputs.get("server", "trainstack") == "trainstack":
+        # Which TensorFlow saved the model is not known before it has trained; all serve on the same Python.
+        yield environment.get_curated(serving_environment(None))
+
+
+def _digest(name: str, docker_host: str | None) -> str:
+    from trainstack.core.images import registry
+    from trainstack.targets.docker import client as engine
+
+    if "@" in name:
+        return name.partition("@")[2]
+    with engine.connected(docker_host, timeout=10) as client:
+        resolved = registry.resolved(client, name, None)
+    return resolved.partition("@")[2] or resolved

@@ -1,0 +1,165 @@
+"""How long a run would take and what it would cost, from the last one that was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from pydantic import ValidationError
+
+from trainstack.core.compute.prices import Prices
+from trainstack.core.preview.document import UNKNOWN
+from trainstack.core.runs import declared, diff
+from trainstack.core.runs.directory import RunDirectory, history
+from trainstack.core.runs.fingerprint import ID_LENGTH
+from trainstack.core.runs.record import Status
+from trainstack.core.sweeps.record import Search, SweepDirectory, sweep_id
+from trainstack.core.workspace.workspace import Workspace
+from trainstack.errors import TrainstackError
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What training a run takes.
+
+    Attributes:
+        nodes: Nodes that it holds.
+        size: What they are: a size, or the target where no size is given.
+        low: Whether they may be taken away.
+        last: How long the last run of its name took, in seconds; none where none was measured.
+        trials: How many such runs there are to be: more than one for a sweep.
+        seconds: How long all of it takes; none where nothing was measured.
+        node_hours: Hours that nodes are held, added up over the nodes.
+        cost: Node hours times price; none where one of them is not known.
+    """
+
+    nodes: int
+    size: str
+    low: bool
+    last: float | None
+    trials: int
+    seconds: float | None
+    node_hours: float | None
+    cost: float | None
+
+
+def estimate(run: Mapping[str, Any], last: float | None, prices: Prices, trials: int = 1) -> Estimate:
+    """Estimate a run, or the trials of a sweep, from the inputs.
+
+    Args:
+        run: A training run's or a sweep's inputs.
+        last: Seconds that the last measured one took.
+        prices: What nodes cost.
+        trials: How many are to run.
+    """
+    compute = _mapping(run.get("compute"))
+    nodes = _whole(_mapping(run.get("distribution")).get("node_count"), 1)
+    hourly = prices.hourly(compute)
+    room = max(1, _whole(compute.get("max_nodes"), 1) // max(nodes, 1))
+    at_once = max(1, min(trials, room, _whole(run.get("max_concurrent"), trials)))
+    seconds = None if last is None else last * trials / at_once
+    longest = run.get("max_duration")
+    if trials > 1 and isinstance(longest, int | float):
+        # A sweep ends when its time is over, whatever is left to try.
+        seconds = float(longest) if seconds is None else min(seconds, longest)
+    node_hours = None if seconds is None else seconds * at_once / 3600 * nodes
+    cost = None if node_hours is None or hourly is None else node_hours * hourly
+    size = str(compute.get("vm_size") or compute.get("target") or "local")
+    return Estimate(nodes, size, compute.get("priority") == "low", last, trials, seconds, node_hours, cost)
+
+
+def trials_left(sweep: Mapping[str, Any], root: Path) -> int:
+    """How many trials an update would still run: none where the workspace holds the finished search.
+
+    Args:
+        sweep: A sweep's completed inputs.
+        root: What the workspace's path is relative to.
+    """
+    wanted = _whole(sweep.get("max_trials"), 20)
+    workspace = _workspace(sweep, root)
+    if workspace is None or UNKNOWN in repr(sweep):
+        return wanted
+    try:
+        spec = declared.spec_of(sweep)
+        named = sweep_id(spec, str(sweep["name"]), str(sweep["metric"]), str(sweep["goal"]))
+        directory = SweepDirectory(workspace.sweep(named))
+        record, asked = directory.read(), directory.request()
+        given = {name: sweep[name] for name in Search.model_fields if sweep.get(name) is not None}
+        search = Search.model_validate({**given, "space": {"parameters": sweep["space"]}})
+    except (TrainstackError, OSError, KeyError, TypeError, ValidationError):
+        return wanted
+    if record.status == "completed" and asked.search == search and asked.run.spec.arguments == spec.arguments:
+        return 0
+    return max(0, wanted - record.ended)
+
+
+def finished(run: Mapping[str, Any], root: Path) -> str | None:
+    """The id of the finished run that these inputs mean: `pulumi up` adopts it, and nothing trains.
+
+    Args:
+        run: A training run's completed inputs.
+        root: What the workspace's path is relative to.
+    """
+    workspace = _workspace(run, root)
+    named = run_id(run)
+    if workspace is None or named is None:
+        return None
+    try:
+        record = RunDirectory(workspace.run(named)).read()
+    except TrainstackError:
+        return None
+    return named if record.status is Status.COMPLETED else None
+
+
+def fingerprint(run: Mapping[str, Any]) -> str | None:
+    """The fingerprint that inputs mean; none while a part of them is not known."""
+    if UNKNOWN in repr({name: run.get(name) for name in diff.PARTS if name != "secret_variables"}):
+        return None
+    try:
+        return declared.spec_of(run).fingerprint
+    except (KeyError, TypeError, ValidationError):
+        return None
+
+
+def run_id(run: Mapping[str, Any]) -> str | None:
+    """The id of the run that inputs mean; none while a part of them is not known."""
+    found = fingerprint(run)
+    return None if found is None else found[:ID_LENGTH]
+
+
+def last_measured(run: Mapping[str, Any], root: Path) -> float | None:
+    """Seconds that the newest completed run of the same name took; none where the workspace has none.
+
+    Args:
+        run: A training run's inputs.
+        root: What the workspace's path is relative to.
+    """
+    workspace = _workspace(run, root)
+    if workspace is None:
+        return None
+    durations = [
+        record.duration
+        for record in history(workspace)
+        if record.name == run.get("name") and record.status is Status.COMPLETED and record.duration is not None
+    ]
+    return durations[0] if durations else None
+
+
+def _workspace(run: Mapping[str, Any], root: Path) -> Workspace | None:
+    path = run.get("workspace")
+    if not isinstance(path, str) or path == UNKNOWN:
+        return None
+    try:
+        return Workspace.open(root / Path(path).expanduser())
+    except (TrainstackError, OSError):
+        return None
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return dict(cast("Mapping[str, Any]", value)) if isinstance(value, Mapping) else {}
+
+
+def _whole(value: object, otherwise: int) -> int:
+    return int(value) if isinstance(value, int | float) else otherwise

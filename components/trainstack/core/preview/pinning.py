@@ -1,0 +1,122 @@
+"""What a stack's environments, data and tools come to now, from a preview that shows all its resources."""
+
+from __future__ import annotations
+
+import platform
+import re
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, cast
+
+from trainstack.core.environments import environment, uv_command
+from trainstack.core.environments.pins import EnvironmentPin, Pins
+from trainstack.core.preview.base_images import find_base_images
+from trainstack.core.preview.document import UNKNOWN, Preview, Resource
+from trainstack.core.workspace.project import pulumi_program
+from trainstack.errors import InvalidInputError, TrainstackError
+
+_DRIFTED = "changed at its source"
+
+
+@dataclass(frozen=True)
+class Found:
+    """Pins as they would be written now.
+
+    Attributes:
+        pins: What is known.
+        unknown: What is not known before an update, in words.
+    """
+
+    pins: Pins
+    unknown: list[str]
+
+
+def find_pins(preview: Preview, root: Path) -> Found:
+    """Find out what a stack's pins are.
+
+    Args:
+        preview: `pulumi preview --json --show-sames`.
+        root: The project's folder.
+
+    Raises:
+        TrainstackError: The preview failed, an environment cannot be locked, or a Docker engine does not answer.
+    """
+    if preview.errors:
+        raise TrainstackError(f"the preview failed: {preview.errors[0]}")
+    resources = [step.new for step in preview.steps if step.new is not None and step.operation != "delete"]
+    if not resources:
+        raise InvalidInputError("the preview shows no resource: make it with `pulumi preview --json --show-sames`")
+    unknown: list[str] = []
+    environments = {
+        one.name: _environment(one.inputs, root)
+        for one in resources
+        if one.kind == "Environment" and UNKNOWN not in repr(one.inputs.get("spec"))
+    }
+    datasets: dict[str, str] = {}
+    for one in resources:
+        if one.kind != "Dataset":
+            continue
+        digest = _dataset_digest(one, preview)
+        if digest is None or digest == _DRIFTED:
+            unknown.append(f"dataset {one.name} is not known before it is fetched: run `pulumi up` first")
+        if digest is not None:
+            datasets[one.name] = digest
+    pins = Pins(
+        versions=_versions(),
+        environments=environments,
+        base_images=find_base_images(resources, root),
+        datasets=datasets,
+    )
+    return Found(pins, unknown)
+
+
+def _environment(inputs: Mapping[str, Any], root: Path) -> EnvironmentPin:
+    described = {name: value for name, value in inputs["spec"].items() if name != "pins"}
+    asked = environment.declared(described, root)
+    digest = str(inputs.get("digest") or UNKNOWN)
+    if digest == UNKNOWN:
+        raise TrainstackError(f"environment {asked.name} could not be locked in the preview: see what it says")
+    packages = cast("dict[str, str]", inputs.get("packages") or {})
+    text = ""
+    if asked.curated is None and not asked.only_image and asked.lock is None:
+        text = environment.lock(environment.declared(inputs["spec"], root), here=False).text
+    return EnvironmentPin(asked=asked.digest, digest=digest, packages=packages, lock=text)
+
+
+def _dataset_digest(dataset: Resource, preview: Preview) -> str | None:
+    step = next(step for step in preview.steps if step.resource.urn == dataset.urn)
+    if not dataset.inputs.get("urls") and dataset.inputs.get("contents"):
+        # Local files are digested in preview.
+        return _known(dataset.inputs["contents"])
+    if "digest" in dataset.inputs:
+        # One that is adopted is looked up there too.
+        return _known(dataset.inputs["digest"])
+    before = step.old.known if step.old is not None else {}
+    if before.get("drift"):
+        return _DRIFTED
+    return _known(before.get("digest")) if step.operation == "same" else None
+
+
+def _known(digest: object) -> str | None:
+    return str(digest) if digest and digest != UNKNOWN else None
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "trainstack": metadata.version("trainstack"),
+        "pulumi": _said([pulumi_program() or "pulumi", "version"]),
+        "uv": _said([uv_command.uv(), "--version"]),
+        "python": ".".join(platform.python_version_tuple()[:2]),
+    }
+
+
+def _said(command: list[str]) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    except (OSError, subprocess.SubprocessError) as exc:
+        raise TrainstackError(f"`{' '.join(command)}` does not say its version: {exc}") from exc
+    found = re.search(r"\d+\.\d+\.\d+", done.stdout)
+    return found[0] if found else done.stdout.strip()

@@ -1,0 +1,191 @@
+"""A run's directory: its record (`run.json`), its events, and the lock that says whether somebody drives it.
+
+The run directory is the truth about a run. One process at a time writes it, the supervisor, which holds `lock` for as
+long as it lives: the kernel lets go of the lock when the process dies, however it dies, so "is it still driven?" never
+rests on a process id. `docs/runs.md` draws the state machine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from collections.abc import Generator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from trainstack.core.runs.record import Failure, RunRecord, RunRequest, Stage, Status
+from trainstack.core.workspace.workspace import Workspace
+from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
+from trainstack.storage.atomic import disk_errors, read_json, write_json
+
+__all__ = ["Failure", "RunDirectory", "RunRecord", "RunRequest", "Stage", "Status", "history", "resolve"]
+
+
+LOOK_SECONDS = 2.0
+
+
+class RunDirectory:
+    """The files of one run."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.id = root.name
+
+    @property
+    def code(self) -> Path:
+        """Working directory of the script: its code, and links to `outputs` and `logs`."""
+        return self.root / "code"
+
+    @property
+    def data(self) -> Path:
+        """One folder a dataset."""
+        return self.root / "data"
+
+    @property
+    def logs(self) -> Path:
+        """`rank-N.txt` a rank, `run.txt` merged, and whatever the script writes to `./logs`."""
+        return self.root / "logs"
+
+    @property
+    def outputs(self) -> Path:
+        """What the script writes to `./outputs`; kept."""
+        return self.root / "outputs"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where the script resumes from; emptied on success."""
+        return self.root / "checkpoints"
+
+    @property
+    def tracking(self) -> Path:
+        """What the script logs through MLflow."""
+        return self.root / "tracking"
+
+    @property
+    def reports(self) -> Path:
+        """How each node ended."""
+        return self.root / "nodes"
+
+    @property
+    def merged_log(self) -> Path:
+        """Everything that all ranks print."""
+        return self.logs / "run.txt"
+
+    def exists(self) -> bool:
+        """Whether the run was ever submitted."""
+        return (self.root / "run.json").is_file()
+
+    def read(self) -> RunRecord:
+        """Read the record; a run that nobody drives any more but that never ended reads as interrupted.
+
+        Raises:
+            NotFoundError: There is no such run.
+            TrainstackError: The record is damaged.
+        """
+        try:
+            record = RunRecord.model_validate(read_json(self.root / "run.json"))
+        except FileNotFoundError as exc:
+            raise NotFoundError(f"no run {self.id} in {self.root.parent}") from exc
+        except ValidationError as exc:
+            raise TrainstackError(f"{self.root / 'run.json'} is damaged: move it away and run again") from exc
+        if not record.status.ended and record.attempt > 0 and not self.driven():
+            # Read again: it may have ended between the two looks.
+            record = RunRecord.model_validate(read_json(self.root / "run.json"))
+            if not record.status.ended:
+                record.reason = f"its supervisor was killed while {record.status.value}"
+                record.status = Status.INTERRUPTED
+        return record
+
+    def write(self, record: RunRecord) -> None:
+        """Replace the record whole. Only the holder of the lock writes."""
+        record.updated = time.time()
+        write_json(self.root / "run.json", record.model_dump(mode="json"))
+
+    def request(self) -> RunRequest:
+        """Read what was submitted."""
+        return RunRequest.model_validate(read_json(self.root / "spec.json"))
+
+    def event(self, kind: str, **facts: Any) -> None:
+        """Append one line to the run's history."""
+        line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "kind": kind, **facts})
+        path = self.root / "events.jsonl"
+        with disk_errors(path), path.open("a+b") as file:
+            # A full disk or a kill may have cut the last line short; this one must not be lost with it.
+            end = file.seek(0, os.SEEK_END)
+            if end and os.pread(file.fileno(), 1, end - 1) != b"\n":
+                line = "\n" + line
+            file.write(f"{line}\n".encode())
+
+    @contextlib.contextmanager
+    def lock(self) -> Generator[bool]:
+        """Try to become the one that drives the run; gives whether that succeeded.
+
+        The lock belongs to the process and to nothing that it starts, and ends with it.
+        """
+        descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            yield _locked(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def driven(self) -> bool:
+        """Whether a live supervisor holds the run."""
+        with contextlib.suppress(FileNotFoundError):
+            descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CLOEXEC)
+            try:
+                # A shared lock is refused only while somebody holds the exclusive one.
+                fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+            finally:
+                os.close(descriptor)
+        return False
+
+
+def _locked(descriptor: int) -> bool:
+    """Take a lock, and do not take somebody's momentary look at it (`driven`) for a holder."""
+    deadline = time.monotonic() + LOOK_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.001)
+        else:
+            return True
+
+
+def history(workspace: Workspace) -> list[RunRecord]:
+    """All runs of a workspace, newest first; a damaged record is left out."""
+    found: list[RunRecord] = []
+    for record in workspace.runs.glob("*/run.json"):
+        with contextlib.suppress(TrainstackError):
+            found.append(RunDirectory(record.parent).read())
+    return sorted(found, key=lambda record: record.created, reverse=True)
+
+
+def resolve(workspace: Workspace, reference: str) -> RunDirectory:
+    """Find a run by id, by the start of an id, or by name (then the newest).
+
+    Raises:
+        InvalidInputError: The start fits several runs.
+        NotFoundError: Nothing fits.
+    """
+    exact = workspace.run(reference)
+    if "/" not in reference and (exact / "run.json").is_file():
+        return RunDirectory(exact)
+    records = history(workspace)
+    fitting = [record.id for record in records if record.id.startswith(reference)]
+    if len(fitting) > 1:
+        raise InvalidInputError(f"{reference!r} fits {len(fitting)} runs ({', '.join(fitting[:4])}): give more digits")
+    fitting += [record.id for record in records if record.name == reference]
+    if not fitting:
+        raise NotFoundError(f"no run {reference!r} in workspace {workspace.name}: see `trainstack runs list`")
+    return RunDirectory(workspace.run(fitting[0]))

@@ -1,0 +1,201 @@
+"""Submit a run: adopt it when it is done, attach to it when it is under way, else start an attempt; and follow it.
+
+Because a run is named by what it is, asking for it again is always safe: nothing that is done is done twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import fcntl
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainstack.agent.reporting.report import last_lines
+from trainstack.core.daemons import daemonize
+from trainstack.core.runs import index, location, recovery, snapshot
+from trainstack.core.runs.directory import RunDirectory, RunRecord, RunRequest, Status
+from trainstack.core.runs.execution.following import follow
+from trainstack.core.tracking import tracking_server as history
+from trainstack.core.workspace.workspace import Workspace
+from trainstack.errors import TrainstackError
+from trainstack.storage.atomic import disk_errors, write_json
+from trainstack.storage.shared_lock import together
+
+__all__ = ["Outcome", "Submitted", "follow", "stop", "submit"]
+
+TICK = 0.1
+SUPERVISOR = "trainstack.core.runs.execution.supervisor"
+CLEAN_UP_SECONDS = 30.0
+
+
+class Outcome(enum.StrEnum):
+    """What submitting came to."""
+
+    ADOPTED = "adopted"
+    ATTACHED = "attached"
+    STARTED = "started"
+    RESUMED = "resumed"
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """A submitted run and what submitting it came to; `note` says what had to be mended."""
+
+    directory: RunDirectory
+    outcome: Outcome
+    note: str = ""
+
+
+def submit(workspace: Workspace, request: RunRequest, source: Path, secrets: dict[str, str]) -> Submitted:
+    """Make sure that the run is done or under way.
+
+    Args:
+        workspace: Where the run is kept.
+        request: What to run and how.
+        source: The folder that the snapshot in `request` was taken of.
+        secrets: Values of the secret variables; handed to the supervisor through a pipe, never written.
+
+    Returns:
+        The run and whether it was adopted, attached to, started or resumed.
+
+    Raises:
+        TrainstackError: The code changed meanwhile, or the disk is full.
+    """
+    with together(workspace.records_lock):
+        return _submit(workspace, request, source, secrets)
+
+
+def _submit(workspace: Workspace, request: RunRequest, source: Path, secrets: dict[str, str]) -> Submitted:
+    directory = RunDirectory(workspace.run(request.spec.run_id))
+    with disk_errors(directory.root):
+        directory.root.mkdir(parents=True, exist_ok=True)
+    # Two submissions of one run take turns, so that one starts it and the other attaches.
+    turn = os.open(directory.root / "submit.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        if _under_way(directory):
+            return Submitted(directory, Outcome.ATTACHED)
+        index.forget(workspace, directory.id)
+        note = ""
+        if recovery.is_damaged(directory):
+            record, note = recovery.recovered(directory, request)
+        else:
+            record = directory.read() if directory.exists() else None
+        if record is not None and record.status is Status.COMPLETED and directory.outputs.is_dir():
+            _keep_readable(directory, request)
+            return Submitted(directory, Outcome.ADOPTED, note)
+        if record is None:
+            # What was begun may go on; only something new has to wait for room.
+            workspace.blobs.require(0, f"run {request.name}")
+        snapshot.store(source, request.spec.files, workspace.blobs)
+        write_json(directory.root / "spec.json", request.model_dump(mode="json"))
+        if record is None:
+            now = time.time()
+            record = RunRecord(
+                id=directory.id,
+                name=request.name,
+                status=Status.PREPARING,
+                created=now,
+                updated=now,
+                tags=request.tags,
+            )
+            directory.event("submitted", name=request.name, fingerprint=request.spec.fingerprint, tags=request.tags)
+        # A stop that was asked of an earlier attempt is over; one that comes from now on is for this.
+        (directory.root / "stop").unlink(missing_ok=True)
+        attempts = record.attempt
+        record.status, record.reason = Status.PREPARING, "starting"
+        directory.write(record)
+        # Again: whoever listed runs between the two has put the end before this attempt back in.
+        index.forget(workspace, directory.id)
+        history.note(workspace, directory.id)
+        _start_supervisor(directory, secrets, attempts)
+        history.want(workspace)
+        return Submitted(directory, Outcome.RESUMED if attempts else Outcome.STARTED, note)
+    finally:
+        os.close(turn)
+
+
+def stop(directory: RunDirectory, reason: str, *, wait: float | None = None) -> RunRecord:
+    """Ask a run's supervisor to end it: SIGTERM, the grace period for a checkpoint, then SIGKILL.
+
+    Args:
+        directory: The run.
+        reason: Kept as the run's reason.
+        wait: Seconds to wait for the end; by default the grace period and ten more.
+
+    Raises:
+        TrainstackError: Nothing of the run is under way, or it did not end in time.
+    """
+    if not directory.driven() and not location.goes_on(directory):
+        raise TrainstackError(f"run {directory.id} is {directory.read().status.value}: there is nothing to stop")
+    ask_to_stop(directory, reason)
+    if not directory.driven():
+        # Nodes that outlived their supervisor get another, which ends them as any would.
+        index.forget(Workspace.open(directory.root.parents[1]), directory.id)
+        _start_supervisor(directory, {}, directory.read().attempt)
+    patience = directory.request().grace + 10 if wait is None else wait
+    deadline = time.monotonic() + patience
+    while directory.driven():
+        if time.monotonic() > deadline:
+            raise TrainstackError(
+                f"run {directory.id} did not end within {patience:g} s; see {directory.root / 'supervisor.txt'}"
+            )
+        time.sleep(TICK)
+    return directory.read()
+
+
+def ask_to_stop(directory: RunDirectory, reason: str) -> None:
+    """Ask a run's supervisor to end it, without waiting for that."""
+    (directory.root / "stop").write_text(reason, encoding="utf-8")
+
+
+def _under_way(directory: RunDirectory) -> bool:
+    """Whether a supervisor takes the run somewhere; one that has ended it is waited for while it cleans up."""
+    deadline = time.monotonic() + CLEAN_UP_SECONDS
+    while directory.driven():
+        # A damaged record is written anew by the supervisor that lives.
+        with contextlib.suppress(TrainstackError):
+            if (record := directory.read()).status is Status.COMPLETED:
+                return False
+            if record.status.ended and time.monotonic() < deadline:
+                time.sleep(0.02)
+                continue
+        return True
+    return False
+
+
+def _keep_readable(directory: RunDirectory, request: RunRequest) -> None:
+    """Write down anew what was submitted, where that is damaged; the fingerprint says that it is the same."""
+    try:
+        directory.request()
+    except (OSError, ValueError, TrainstackError):
+        write_json(directory.root / "spec.json", request.model_dump(mode="json"))
+
+
+def _start_supervisor(directory: RunDirectory, secrets: dict[str, str], attempts: int) -> None:
+    """Start the supervisor as nobody's child, and wait until it holds the run."""
+    log = directory.root / "supervisor.txt"
+    daemonize.start(
+        SUPERVISOR,
+        str(directory.root),
+        str(attempts),
+        folder=directory.root,
+        log=log,
+        given=json.dumps(secrets).encode(),
+    )
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        record = directory.read()
+        if directory.driven() or record.attempt > attempts:
+            return
+        time.sleep(0.01)
+    raise TrainstackError(f"the supervisor of run {directory.id} did not start: {_last(log)}; see {log}")
+
+
+def _last(log: Path) -> str:
+    lines = last_lines(log, 1)
+    return lines[0] if lines else "it wrote nothing"

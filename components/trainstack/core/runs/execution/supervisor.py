@@ -1,0 +1,187 @@
+"""The process that drives a run, and outlives the `pulumi up` that started it.
+
+Started by `submission` as `main(RUN_DIRECTORY, ATTEMPTS)`, secrets on its
+standard input. It holds the run's lock, is the only writer of `run.json`, takes the run through as many attempts as
+were asked for, and ends every process that it started, whatever happens.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from trainstack.core.compute import compute
+from trainstack.core.environments import environment
+from trainstack.core.runs import distribution, location, saved_progress
+from trainstack.core.runs.directory import Failure, RunDirectory, RunRecord, RunRequest, Status
+from trainstack.core.runs.execution import retry
+from trainstack.core.runs.execution.attempt import Attempt
+from trainstack.core.runs.execution.training import TrainingFailed
+from trainstack.core.runs.execution.watch import Stopped, Watch
+from trainstack.errors import TrainstackError
+from trainstack.mlflow import metric_files as tracking
+from trainstack.targets.base import Gang
+
+
+class Supervisor:
+    """The attempts of one submission, to their end."""
+
+    def __init__(self, directory: RunDirectory, secrets: dict[str, str]) -> None:
+        self._directory = directory
+        self._secrets = secrets
+        self._request: RunRequest = directory.request()
+        self._record: RunRecord = directory.read()
+        self._compute = compute.ComputeSpec.model_validate(self._request.compute)
+        self._target = compute.target_of(self._compute)
+        self._home = location.home_of(directory)
+        self.watch = Watch(directory.root, stop_when_alone=self._request.on_disconnect == "stop")
+
+    def run(self) -> None:
+        """Drive the run to an end and write which one it was."""
+        try:
+            self._attempts()
+            self._end(Status.COMPLETED, "")
+            # Only now: killed a moment earlier, the run still needs it.
+            shutil.rmtree(self._directory.checkpoints, ignore_errors=True)
+        except Stopped as stop:
+            self._end(Status.CANCELED, str(stop))
+        except TrainingFailed as exc:
+            self._record.failure = exc.failure
+            self._end(Status.FAILED, str(exc))
+        except TrainstackError as exc:
+            self._end(Status.FAILED, str(exc))
+        except Exception as exc:  # noqa: BLE001 (the record must not stay "running", and the trace is kept in our log)
+            traceback.print_exc()
+            where = self._directory.root / "supervisor.txt"
+            self._end(Status.FAILED, f"{type(exc).__name__}: {exc}; the trace is in {where}")
+        finally:
+            self._leave()
+
+    def _attempts(self) -> None:
+        record = self._record
+        gang = self._left_running()
+        before = record.attempt - (gang is not None)
+        last = before + self._request.max_attempts
+        while True:
+            if gang is None:
+                self._begin()
+            attempt = Attempt(self._directory, self._request, record, self._secrets, self.watch, self._target)
+            try:
+                if gang is None:
+                    attempt.run()
+                else:
+                    attempt.go_on(gang)
+            except TrainingFailed as exc:
+                if record.attempt >= last or not retry.curable(exc.failure, self._request):
+                    raise
+                gang = None
+                self._wait(exc.failure, record.attempt - before, last)
+            else:
+                return
+
+    def _left_running(self) -> Gang | None:
+        """Nodes that went on when the supervisor before was killed."""
+        record, noted = self._record, location.noted(self._directory)
+        if not record.attempt or noted is None or not location.same_place(noted, self._compute):
+            return None
+        _, count = distribution.parse(self._request.spec.distribution)
+        gang = self._target.attach(self._home, record.attempt, count)
+        if gang is not None:
+            record.supervisor = os.getpid()
+            record.failure = None
+            self._directory.event("taken over", attempt=record.attempt)
+        return gang
+
+    def _begin(self) -> None:
+        """Begin an attempt: nothing of the one before may still run, and what it saved is said."""
+        record, directory = self._record, self._directory
+        self._clear_earlier()
+        record.attempt += 1
+        record.supervisor = os.getpid()
+        record.failure, record.stages, record.metrics, record.duration, record.resumed = None, [], {}, None, ""
+        if record.attempt > 1:
+            record.resumed = saved_progress.sentence(directory.checkpoints, directory.tracking)
+            directory.event("resumed", attempt=record.attempt, saved=record.resumed)
+
+    def _clear_earlier(self) -> None:
+        """Fetch and remove what the attempt before left, wherever that was."""
+        noted = location.noted(self._directory)
+        if noted is None:
+            return
+        try:
+            location.clear(compute.target_of(noted), self._home)
+        except TrainstackError as exc:
+            if location.same_place(noted, self._compute):
+                raise
+            # A place that was given up on must not hold up the run elsewhere.
+            self._directory.event("left behind", reason=str(exc))
+
+    def _wait(self, failure: Failure, tries: int, last: int) -> None:
+        """Say why there is another attempt, and wait a little longer each time."""
+        seconds = retry.backoff(self._request.backoff, tries)
+        record = self._record
+        record.failure = failure
+        record.status = Status.PREPARING
+        record.reason = f"attempt {record.attempt + 1} of {last} in {seconds:g} s: {failure.reason}"
+        self._directory.write(record)
+        self._directory.event("retry", attempt=record.attempt + 1, of=last, seconds=seconds, reason=failure.reason)
+        location.clear(self._target, self._home)
+        self.watch.pause(seconds)
+
+    def _leave(self) -> None:
+        """Leave nothing behind. What a place does not give back now stays there for the next `up`, or for `gc`."""
+        try:
+            location.clear(self._target, self._home)
+        except TrainstackError as exc:
+            self._directory.event("left behind", reason=str(exc))
+
+    def _end(self, status: Status, reason: str) -> None:
+        record = self._record
+        record.status, record.reason = status, reason
+        record.metrics = tracking.last(self._directory.tracking)
+        record.supervisor = None
+        kept: dict[str, Any] = {}
+        if status is Status.COMPLETED:
+            # Enough to write the record anew, should it be damaged.
+            kept = {"duration": record.duration, "metrics": record.metrics, "outputs": record.outputs}
+        self._directory.event("end", status=status.value, attempt=record.attempt, reason=reason, **kept)
+        self._directory.write(record)
+
+
+def warm_up() -> None:
+    """Make what every run needs and its modules leave for later, in a process that starts many supervisors."""
+    for model in (RunRecord, RunRequest, compute.ComputeSpec, environment.EnvironmentSpec, environment.Lock):
+        model.model_rebuild()
+    compute.target_of(compute.ComputeSpec(name="", max_nodes=1))
+    # The first requirement that is checked loads what checks them.
+    environment.EnvironmentSpec.from_packages("warm", ["packaging"])
+
+
+def main(path: str, attempts: str) -> None:
+    """Drive a run, unless somebody does already or has done since it was submitted.
+
+    Args:
+        path: The run directory.
+        attempts: How many attempts there were when this one was submitted.
+    """
+    directory = RunDirectory(Path(path))
+    secrets: dict[str, str] = json.loads(sys.stdin.read() or "{}")
+    with directory.lock() as mine:
+        # A submission that is killed before its supervisor has the lock is followed by one with a supervisor of its
+        # own. The later of the two may get the lock only when the other has finished.
+        if not mine or directory.read().attempt != int(attempts):
+            return
+        supervisor = Supervisor(directory, secrets)
+        signal.signal(signal.SIGTERM, supervisor.watch.request_stop)
+        signal.signal(signal.SIGINT, supervisor.watch.request_stop)
+        supervisor.run()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2])

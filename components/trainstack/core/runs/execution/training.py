@@ -1,0 +1,170 @@
+"""The running stage: start a node's agent each, watch them, end them as one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from secrets import token_hex
+
+from trainstack.agent.coordination.channel import KEY_VARIABLE
+from trainstack.agent.plan import LaunchPlan
+from trainstack.core.compute import compute
+from trainstack.core.images.registry import PASSWORD
+from trainstack.core.runs import arguments, distribution
+from trainstack.core.runs.directory import Failure, RunDirectory, RunRequest
+from trainstack.core.runs.execution.first_failure import first_failure
+from trainstack.errors import TrainstackError
+from trainstack.mlflow import metric_files as tracking
+from trainstack.targets.base import Gang, GangSpec, Home, Runtime, Target
+
+TICK = 0.02
+REPORT_SECONDS = 2.0
+
+
+class TrainingFailed(TrainstackError):
+    """The script ended badly."""
+
+    def __init__(self, message: str, failure: Failure) -> None:
+        super().__init__(message)
+        self.failure = failure
+
+
+class Training:
+    """The nodes of one attempt."""
+
+    def __init__(
+        self,
+        directory: RunDirectory,
+        request: RunRequest,
+        target: Target,
+        home: Home,
+        gang: Gang | None = None,
+        waiting: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """Be the nodes of an attempt.
+
+        Args:
+            directory: The run.
+            request: What was submitted.
+            target: Where the nodes are.
+            home: The run as the target knows it.
+            gang: The nodes, where they run already.
+            waiting: Told again and again what a start waits for; may raise to end it.
+        """
+        self._waiting = waiting
+        self._directory = directory
+        self._request = request
+        self._target = target
+        self._home = home
+        self._gang = gang
+
+    def start(self, runtime: Runtime, attempt: int, secrets: dict[str, str]) -> None:
+        """Write the launch plan and start every node's agent.
+
+        Args:
+            runtime: The environment where the nodes are.
+            attempt: The attempt's number.
+            secrets: Values of the secret variables.
+
+        Raises:
+            TrainstackError: An agent could not be started.
+        """
+        directory, request = self._directory, self._request
+        plan = self._plan()
+        plan.write(directory.root / "launch.json")
+        for report in directory.reports.glob("*.json"):
+            report.unlink()
+        spec = request.spec
+        variables = {
+            **spec.environment.variables,
+            **spec.environment_variables,
+            **{name: value for name, value in secrets.items() if name != PASSWORD},
+            "TRAINSTACK_RUN_ID": directory.id,
+            "TRAINSTACK_CHECKPOINT_DIR": str(self._target.layout(self._home).checkpoints),
+            # Agents of one run know each other by this; it lives in their environment and nowhere else.
+            KEY_VARIABLE: token_hex(32),
+        }
+        self._gang = self._target.start(
+            self._home,
+            GangSpec(
+                attempt=attempt,
+                node_count=len(plan.nodes),
+                runtime=runtime,
+                holds=compute.node_capacity(compute.ComputeSpec.model_validate(request.compute)),
+                name=request.name,
+                stack=request.tags.get("stack", ""),
+                variables=variables,
+                waiting=self._waiting,
+            ),
+        )
+
+    def wait(self, check: Callable[[], None], *, elapsed: float = 0.0) -> None:
+        """Wait until every node has ended well, and everything that they wrote is at home.
+
+        Args:
+            check: Called all the time; may raise to end the wait.
+            elapsed: Seconds that the nodes have been running already.
+
+        Raises:
+            TrainingFailed: A node ended badly.
+            TrainstackError: The run's time is over.
+        """
+        timeout = self._request.timeout
+        deadline = time.monotonic() + timeout - elapsed if timeout else None
+        gang = self._gang
+        if gang is None:
+            return
+        while any(node.poll() is None for node in gang.nodes) and not any(node.poll() for node in gang.nodes):
+            check()
+            if deadline is not None and time.monotonic() > deadline:
+                raise TrainstackError(f"stopped after its timeout of {timeout:g} s: raise `timeout` or train less")
+            time.sleep(TICK)
+        failed = any(node.poll() for node in gang.nodes)
+        # The other agents learn of a failure by themselves, and then know better than we who failed first.
+        self.end(check)
+        if failed:
+            failure = first_failure(self._directory, gang, self._request)
+            who = f"{self._request.spec.script}: " if failure.rank is not None else ""
+            raise TrainingFailed(f"{who}{failure.reason}; its log is {failure.log}", failure)
+
+    def end(self, heartbeat: Callable[[], None]) -> None:
+        """End all nodes that still run: ask, wait for the grace period and their reports, then kill; all comes home."""
+        gang = self._gang
+        if gang is None:
+            return
+        running = [node for node in gang.nodes if node.poll() is None]
+        for node in running:
+            node.terminate()
+        deadline = time.monotonic() + self._request.grace + REPORT_SECONDS
+        while any(node.poll() is None for node in running) and time.monotonic() < deadline:
+            heartbeat()
+            time.sleep(TICK)
+        for node in running:
+            if node.poll() is None:
+                node.kill()
+        self._gang = None
+        gang.settle()
+
+    def _plan(self) -> LaunchPlan:
+        spec = self._request.spec
+        spread, count = distribution.parse(spec.distribution)
+        layout = self._target.layout(self._home)
+        folders = {name: str(layout.data / name) for name in self._request.datasets}
+        cluster = compute.ComputeSpec.model_validate(self._request.compute)
+        addresses = self._target.addresses(self._home, spread, count)
+        return LaunchPlan(
+            distribution=spread,
+            nodes=addresses.nodes,
+            ports=addresses.ports,
+            script=spec.script,
+            argv=tuple(arguments.argv(spec.arguments, folders)),
+            code=str(layout.code),
+            logs=str(layout.logs),
+            outputs=str(layout.outputs),
+            reports=str(layout.nodes),
+            cores=compute.node_capacity(cluster).cpus,
+            grace_seconds=self._request.grace,
+            tracking=str(layout.tracking),
+            system_seconds=self._request.system_metrics,
+            rank_variables=tracking.variables(layout.tracking),
+        )

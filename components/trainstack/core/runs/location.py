@@ -1,0 +1,58 @@
+"""Where the nodes of a run are: which target its last attempt was started on, what it still has there."""
+
+from __future__ import annotations
+
+from trainstack.core.compute.compute import ComputeSpec, place_of, target_of
+from trainstack.core.runs import distribution
+from trainstack.core.runs.directory import RunDirectory
+from trainstack.core.workspace.workspace import Workspace
+from trainstack.storage.atomic import read_json, write_json
+from trainstack.targets.base import Home, Target
+
+_FILE = "placement.json"
+
+
+def home_of(directory: RunDirectory) -> Home:
+    """The run's directory, as targets know it."""
+    return Home(directory.root, Workspace.open(directory.root.parent.parent).id)
+
+
+def note(directory: RunDirectory, compute: ComputeSpec) -> None:
+    """Write down, before anything is started there, where an attempt's nodes are going to be."""
+    write_json(directory.root / _FILE, compute.model_dump(mode="json"))
+
+
+def noted(directory: RunDirectory) -> ComputeSpec | None:
+    """Where the last attempt's nodes were started; none when there was no attempt."""
+    try:
+        return ComputeSpec.model_validate(read_json(directory.root / _FILE))
+    except FileNotFoundError:
+        return None
+
+
+def same_place(one: ComputeSpec, other: ComputeSpec) -> bool:
+    """Whether two computes mean the same place, whatever their sizes."""
+    return place_of(one) == place_of(other)
+
+
+def goes_on(directory: RunDirectory) -> bool:
+    """Whether nodes of the run work although nobody may drive it.
+
+    Raises:
+        TrainstackError: The place does not answer.
+    """
+    if (compute := noted(directory)) is None:
+        return False
+    _, count = distribution.parse(directory.request().spec.distribution)
+    target, home = target_of(compute), home_of(directory)
+    return any(target.node(home, index) is not None for index in range(count))
+
+
+def clear(target: Target, home: Home) -> None:
+    """Leave nothing of a run at a place: what its nodes wrote comes home first, then all of it goes.
+
+    Raises:
+        TrainstackError: The place does not answer, or something cannot be brought home: then it stays there.
+    """
+    target.recover(home)
+    target.sweep(home)

@@ -1,0 +1,174 @@
+"""What is written down about a run: its status and stages, how it failed, what was asked for."""
+
+from __future__ import annotations
+
+import enum
+import time
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from trainstack.core.runs.fingerprint import RunSpec
+
+
+class Status(enum.StrEnum):
+    """Where a run is. The first four are its stages, the others are ends."""
+
+    PREPARING = "preparing"
+    SCALING = "scaling"
+    RUNNING = "running"
+    FINALIZING = "finalizing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    INTERRUPTED = "interrupted"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more happens by itself."""
+        return self in (Status.COMPLETED, Status.FAILED, Status.CANCELED, Status.INTERRUPTED)
+
+
+class Stage(BaseModel):
+    """One stage of one attempt.
+
+    Attributes:
+        name: The stage.
+        reason: What it is doing or waited for, in a few words.
+        started: Seconds since the epoch.
+        ended: Seconds since the epoch; none while it lasts.
+    """
+
+    model_config = ConfigDict(defer_build=True)
+
+    name: Status
+    reason: str = ""
+    started: float
+    ended: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasted, or has lasted."""
+        return (self.ended or time.time()) - self.started
+
+
+class Cause(enum.StrEnum):
+    """What kind of end an attempt came to; decides whether another may cure it."""
+
+    EXIT_CODE = "exit code"
+    SIGNAL = "signal"
+    OUT_OF_MEMORY = "out of memory"
+    LOST_NODE = "lost node"
+    OTHER = "other"
+
+
+class Failure(BaseModel):
+    """Why an attempt ended badly.
+
+    Attributes:
+        cause: What kind of end it was.
+        reason: What ended first and how, in a few words.
+        rank: The first rank that failed, where one did.
+        exit_code: Its exit code, where it had one.
+        signal: The signal that ended it, where one did.
+        tail: Its last lines.
+        log: The log to read on.
+    """
+
+    model_config = ConfigDict(defer_build=True)
+
+    cause: Cause = Cause.OTHER
+    reason: str = ""
+    rank: int | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    tail: list[str] = []
+    log: str = ""
+
+
+class RunRecord(BaseModel):
+    """What `run.json` says.
+
+    Attributes:
+        id: The run's id, the start of its fingerprint.
+        name: The name its author gave.
+        status: Where it is.
+        reason: Why it is there, in one line.
+        attempt: How often it was started, from 1; 0 before the first start.
+        resumed: From where the current attempt went on, in a few words; empty for a first attempt.
+        stages: The stages of the current attempt.
+        created: Seconds since the epoch of its submission.
+        updated: Seconds since the epoch of the last change.
+        duration: Seconds that the successful attempt took, all stages together.
+        metrics: Last value of each metric.
+        outputs: Digest of each file below `outputs/` (relative path to SHA-256), known once completed.
+        failure: How it failed.
+        supervisor: Process id of the supervisor of the current attempt.
+        tags: Who submitted it, from which stack and commit.
+    """
+
+    model_config = ConfigDict(extra="ignore", defer_build=True)
+
+    id: str
+    name: str
+    status: Status
+    reason: str = ""
+    attempt: int = 0
+    resumed: str = ""
+    stages: list[Stage] = []
+    created: float
+    updated: float
+    duration: float | None = None
+    metrics: dict[str, float] = {}
+    outputs: dict[str, str] = {}
+    failure: Failure | None = None
+    supervisor: int | None = None
+    tags: dict[str, str] = {}
+
+
+class Persistence(BaseModel):
+    """What a run does about misfortune, and how it is looked after. No part of the fingerprint.
+
+    Attributes:
+        max_attempts: How often one submission may start the script, for causes that another start can cure.
+        backoff: Seconds before the second start; doubles for each further one, up to five minutes.
+        retry_exit_codes: Exit codes of the script that are worth another start.
+        system_metrics: Seconds between two looks at what the nodes' machines do; 0 for none.
+        on_disconnect: Whether the run goes on, or is stopped, when nobody follows it any more.
+    """
+
+    model_config = ConfigDict(defer_build=True)
+
+    max_attempts: int = Field(default=1, ge=1, le=100)
+    backoff: float = Field(default=2.0, ge=0)
+    retry_exit_codes: tuple[int, ...] = ()
+    on_disconnect: Literal["continue", "stop"] = "continue"
+    system_metrics: float = Field(default=10.0, ge=0)
+
+
+class RunRequest(Persistence):
+    """What a submission adds to the spec: how and where to run it. No part of the fingerprint, holds no secret.
+
+    Attributes:
+        name: The name its author gave.
+        spec: What the run is.
+        environment: The environment's spec and lock, as `trainstack.core.environments.environment` dumps them.
+        datasets: Dataset name, as arguments refer to it, to registered name, version and mode.
+        registry: The workspace's image registry, address and user name.
+        compute: The compute, as `trainstack.core.compute.compute` dumps it.
+        timeout: Seconds that the running stage may last; none for no limit.
+        grace: Seconds between SIGTERM and SIGKILL.
+        tags: Who submitted it, from which stack and commit.
+    """
+
+    model_config = ConfigDict(extra="forbid", defer_build=True)
+
+    name: str
+    spec: RunSpec
+    environment: dict[str, Any]
+    datasets: dict[str, dict[str, Any]] = {}
+    registry: dict[str, str] | None = None
+    compute: dict[str, Any]
+    timeout: float | None = None
+    grace: float = 10.0
+    tags: dict[str, str] = {}

@@ -1,0 +1,1 @@
+"""The MLflow tracking server of a workspace: where it is, how it is started and reached."""

@@ -1,0 +1,156 @@
+"""A workspace: the folder that holds datasets, runs, models and services. Its layout is `docs/workspace.md`."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
+from trainstack.storage.atomic import read_json, write_bytes_once, write_json
+from trainstack.storage.blobs import BlobStore
+from trainstack.storage.digest import DigestCache
+from trainstack.storage.disk_space import Quota
+
+LAYOUT = 1
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+
+
+def checked_name(name: str, what: str) -> str:
+    """Return `name` when it can be a folder and an address part, else say what is wrong with it.
+
+    Raises:
+        InvalidInputError: It is empty, too long, or has other characters than letters, digits, `.`, `_`, `-`.
+    """
+    if not _NAME.fullmatch(name):
+        raise InvalidInputError(
+            f"{what} name {name!r} is not usable: take up to 63 letters, digits, '.', '_' or '-', "
+            "the first a letter or digit",
+            field="name",
+        )
+    return name
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """An open workspace.
+
+    Attributes:
+        root: Its folder.
+        name: The name it was created with.
+        quota: How many bytes it may hold; none for as many as the disk has.
+    """
+
+    root: Path
+    name: str
+    quota: int | None = None
+
+    @classmethod
+    def create(cls, root: Path, name: str) -> Workspace:
+        """Open the workspace at `root`, making it first when there is none.
+
+        Raises:
+            TrainstackError: The folder holds a workspace of another name or a newer layout, or is not writable.
+        """
+        checked_name(name, "workspace")
+        marker = root / "workspace.json"
+        if marker.is_file():
+            found = cls.open(root)
+            if found.name != name:
+                raise TrainstackError(
+                    f"{root} is the workspace {found.name!r}, not {name!r}: choose another root or that name"
+                )
+            return found
+        write_json(marker, {"layout": LAYOUT, "name": name})
+        return cls(root, name)
+
+    def limited(self, quota: int | None) -> Workspace:
+        """The same workspace, its quota set to so many bytes, or lifted, for all who use it."""
+        limit = {} if quota is None else {"quota": quota}
+        write_json(self.root / "workspace.json", {"layout": LAYOUT, "name": self.name, **limit})
+        return replace(self, quota=quota)
+
+    @classmethod
+    def open(cls, root: Path) -> Workspace:
+        """Open an existing workspace.
+
+        Raises:
+            NotFoundError: There is no workspace at `root`.
+            TrainstackError: It was made by a newer Trainstack.
+        """
+        try:
+            marker = read_json(root / "workspace.json")
+        except FileNotFoundError as exc:
+            raise NotFoundError(f"no workspace at {root}: run `pulumi up`, or name one with --workspace") from exc
+        try:
+            layout, name, quota = marker["layout"], str(marker["name"]), marker.get("quota")
+        except (KeyError, TypeError) as exc:
+            raise TrainstackError(f"{root / 'workspace.json'} says neither layout nor name: restore it") from exc
+        if layout != LAYOUT:
+            raise TrainstackError(f"{root} has layout {layout}, this Trainstack knows {LAYOUT}: upgrade it")
+        return cls(root, name, quota)
+
+    @property
+    def id(self) -> str:
+        """Tells this workspace from any other that uses the same engine or cluster; made when first asked for."""
+        path = self.root / "id"
+        try:
+            return path.read_text(encoding="ascii").strip()
+        except FileNotFoundError:
+            write_bytes_once(path, f"{secrets.token_hex(4)}\n".encode())
+            return path.read_text(encoding="ascii").strip()
+
+    @property
+    def blobs(self) -> BlobStore:
+        """The content-addressed files of all datasets and models."""
+        return BlobStore(self.root / "blobs", Quota(self.root, self.quota) if self.quota is not None else None)
+
+    @property
+    def records_lock(self) -> Path:
+        """Held together from storing a first blob to writing the record that points to it, alone to remove either."""
+        return self.root / "records.lock"
+
+    @property
+    def trash(self) -> Path:
+        """Folder for what is being removed: moved here whole, so that it is there or not, then deleted."""
+        return self.root / "trash"
+
+    @property
+    def digest_cache(self) -> DigestCache:
+        """Digests of local files, remembered between calls."""
+        return DigestCache(self.root / "cache" / "digests.json")
+
+    def dataset(self, name: str) -> Path:
+        """Folder with one `VERSION.json` a registered version."""
+        return self.root / "datasets" / name
+
+    @property
+    def runs(self) -> Path:
+        """Folder with one run directory a run, named by the run's id."""
+        return self.root / "runs"
+
+    def run(self, run_id: str) -> Path:
+        """A run's directory."""
+        return self.runs / run_id
+
+    def model(self, name: str) -> Path:
+        """Folder with one folder a registered version."""
+        return self.root / "models" / name
+
+    def service(self, name: str) -> Path:
+        """Folder of a web service: its record and log."""
+        return self.root / "services" / name
+
+    @property
+    def history(self) -> Path:
+        """Folder of the tracking server: its database, its artifacts, what it still has to be told."""
+        return self.root / "history"
+
+    def sweep(self, sweep_id: str) -> Path:
+        """A sweep's directory."""
+        return self.root / "sweeps" / sweep_id
+
+    def compute(self, name: str) -> Path:
+        """Folder of a compute: its record and slots."""
+        return self.root / "computes" / name

@@ -1,0 +1,255 @@
+"""An MLflow tracking server as its REST API shows it: as much of it as the history of a workspace needs.
+
+The protocol is MLflow's REST API 2.0 (https://mlflow.org/docs/latest/rest-api.html). MLflow itself is not imported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from trainstack.errors import InvalidInputError, TrainstackError
+from trainstack.mlflow.metric_files import Point
+
+if TYPE_CHECKING:
+    import httpx
+
+# What MLflow takes in one call.
+_METRICS, _PARAMS, _TAGS = 1000, 100, 100
+_PARAM_LENGTH, _TAG_LENGTH = 6000, 5000
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+class TrackingError(TrainstackError):
+    """The server did not answer, or refused."""
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def checked_address(uri: str) -> str:
+    """Return the address of a user's server when it can be one.
+
+    Raises:
+        InvalidInputError: It is no http address, or holds a password.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise InvalidInputError(
+            f"tracking_uri {uri!r} is no address of a server: write one like https://mlflow.example.com",
+            field="tracking_uri",
+        )
+    if parts.username or parts.password:
+        raise InvalidInputError(
+            "tracking_uri holds a user or password: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
+            "MLFLOW_TRACKING_TOKEN, instead",
+            field="tracking_uri",
+        )
+    return uri.rstrip("/")
+
+
+class TrackingServer:
+    """Calls to one server. Credentials are those of MLflow's own variables (`MLFLOW_TRACKING_TOKEN`, …)."""
+
+    def __init__(self, uri: str, *, timeout: float = 30.0) -> None:
+        import httpx
+
+        self.uri = uri.rstrip("/")
+        local = urlsplit(uri).hostname in _LOOPBACK
+        headers: dict[str, str] = {}
+        auth: tuple[str, str] | None = None
+        if not local:
+            if token := os.environ.get("MLFLOW_TRACKING_TOKEN"):
+                headers["Authorization"] = f"Bearer {token}"
+            elif user := os.environ.get("MLFLOW_TRACKING_USERNAME"):
+                auth = (user, os.environ.get("MLFLOW_TRACKING_PASSWORD", ""))
+        # What is on this machine is reached without the proxies of the environment.
+        self._client: httpx.Client = httpx.Client(
+            base_url=f"{self.uri}/api/2.0/mlflow/", timeout=timeout, trust_env=not local, headers=headers, auth=auth
+        )
+
+    def close(self) -> None:
+        """Let go of its connections."""
+        self._client.close()
+
+    def healthy(self, seconds: float = 2.0) -> bool:
+        """Whether it answers within so many seconds."""
+        import httpx
+
+        try:
+            return self._client.get(f"{self.uri}/health", timeout=seconds).is_success
+        except httpx.HTTPError:
+            return False
+
+    def experiment(self, name: str) -> str:
+        """The id of an experiment; made when missing, brought back when deleted."""
+        found = self.get_or_none("experiments/get-by-name", experiment_name=name)
+        if found is None:
+            try:
+                return str(self.post("experiments/create", name=name)["experiment_id"])
+            except TrackingError as exc:
+                if exc.code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+                found = self.get("experiments/get-by-name", experiment_name=name)
+        experiment = found["experiment"]
+        if experiment.get("lifecycle_stage") == "deleted":
+            self.post("experiments/restore", experiment_id=experiment["experiment_id"])
+        return str(experiment["experiment_id"])
+
+    def find_run(self, experiment: str, tag: str, value: str) -> str | None:
+        """The id of the run of an experiment that bears a tag; the newest, where there are several."""
+        found = self.post(
+            "runs/search",
+            experiment_ids=[experiment],
+            filter=f"tags.`{tag}` = '{value}'",
+            max_results=1,
+            run_view_type="ACTIVE_ONLY",
+        )
+        runs: list[dict[str, Any]] = found.get("runs", [])
+        return str(runs[0]["info"]["run_id"]) if runs else None
+
+    def create_run(self, experiment: str, name: str, started: float, tags: Mapping[str, str]) -> str:
+        """Make a run.
+
+        Args:
+            experiment: The experiment's id.
+            name: What the page calls it.
+            started: Seconds since the epoch.
+            tags: Its first tags.
+
+        Returns:
+            Its id.
+        """
+        made = self.post(
+            "runs/create", experiment_id=experiment, run_name=name, start_time=int(started * 1000), tags=_pairs(tags)
+        )
+        return str(made["run"]["info"]["run_id"])
+
+    def set_status(self, run: str, status: str, ended: float | None = None) -> None:
+        """Say where a run is: `SCHEDULED`, `RUNNING`, `FINISHED`, `FAILED` or `KILLED`."""
+        end = {} if ended is None else {"end_time": int(ended * 1000)}
+        self.post("runs/update", run_id=run, status=status, **end)
+
+    def log(
+        self,
+        run: str,
+        *,
+        metrics: Sequence[tuple[str, Point]] = (),
+        params: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Log metrics, parameters and tags; what is there already stays as it is, so saying it twice is harmless."""
+        given = [(key, str(value)[:_PARAM_LENGTH]) for key, value in (params or {}).items()]
+        for part in _parts(given, _PARAMS):
+            self.post("runs/log-batch", run_id=run, params=_pairs(dict(part)))
+        for part in _parts(list((tags or {}).items()), _TAGS):
+            self.post("runs/log-batch", run_id=run, tags=_pairs(dict(part)))
+        for part in _parts(metrics, _METRICS):
+            points = [
+                {"key": key, "value": _number(it.value), "timestamp": it.time, "step": it.step} for key, it in part
+            ]
+            self.post("runs/log-batch", run_id=run, metrics=points)
+
+    def log_dataset(self, run: str, *, name: str, digest: str, source: str, context: str = "training") -> None:
+        """Say that a run has a dataset for its input."""
+        described = {"name": name, "digest": digest[:36], "source_type": "trainstack", "source": source}
+        tags = [{"key": "mlflow.data.context", "value": context}]
+        self.post("runs/log-inputs", run_id=run, datasets=[{"tags": tags, "dataset": described}])
+
+    def get(self, path: str, **query: Any) -> dict[str, Any]:
+        """Ask something.
+
+        Raises:
+            TrackingError: No answer, or a refusal.
+        """
+        return self._call("GET", path, params=query)
+
+    def get_or_none(self, path: str, **query: Any) -> dict[str, Any] | None:
+        """Ask for something that may not be there.
+
+        Raises:
+            TrackingError: No answer, or another refusal.
+        """
+        try:
+            return self.get(path, **query)
+        except TrackingError as exc:
+            if exc.code == "RESOURCE_DOES_NOT_EXIST":
+                return None
+            raise
+
+    def post(self, path: str, **body: Any) -> dict[str, Any]:
+        """Tell something.
+
+        Raises:
+            TrackingError: No answer, or a refusal.
+        """
+        return self._call("POST", path, json=body)
+
+    def call(self, method: str, path: str, **body: Any) -> dict[str, Any]:
+        """Tell something by another method, `PATCH` or `DELETE`.
+
+        Raises:
+            TrackingError: No answer, or a refusal.
+        """
+        return self._call(method, path, json=body)
+
+    def upload(self, artifact_uri: str, path: str, data: bytes) -> None:
+        """Put a file among a run's artifacts, where the server itself passes them on.
+
+        Args:
+            artifact_uri: Where the server says that the run's artifacts are.
+            path: The file's path below that.
+            data: Its bytes.
+
+        Raises:
+            TrackingError: The server keeps artifacts elsewhere, or refuses.
+        """
+        import httpx
+
+        scheme, _, at = artifact_uri.partition(":")
+        if scheme != "mlflow-artifacts":
+            raise TrackingError(
+                f"the tracking server at {self.uri} keeps artifacts at {artifact_uri} and does not pass them on: "
+                "start it with --serve-artifacts"
+            )
+        address = f"{self.uri}/api/2.0/mlflow-artifacts/artifacts/{at.lstrip('/')}/{path}"
+        try:
+            self._client.put(address, content=data).raise_for_status()
+        except httpx.HTTPError as exc:
+            raise TrackingError(f"the tracking server at {self.uri} did not take {path}: {exc}") from exc
+
+    def _call(self, method: str, path: str, **how: Any) -> dict[str, Any]:
+        import httpx
+
+        try:
+            answer = self._client.request(method, path, **how)
+        except httpx.HTTPError as exc:
+            raise TrackingError(f"the tracking server at {self.uri} does not answer: {exc}") from exc
+        with contextlib.suppress(ValueError):
+            said: dict[str, Any] = answer.json()
+            if answer.is_success:
+                return said
+            code = str(said.get("error_code", answer.status_code))
+            raise TrackingError(f"the tracking server at {self.uri} refused {path}: {said.get('message', code)}", code)
+        raise TrackingError(f"{self.uri} does not speak MLflow: {path} gave status {answer.status_code}")
+
+
+def _pairs(values: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"key": key, "value": str(value)[:_TAG_LENGTH]} for key, value in values.items()]
+
+
+def _number(value: float) -> float | str:
+    """JSON has neither NaN nor infinities; MLflow's protocol buffers take their names."""
+    if math.isnan(value):
+        return "NaN"
+    return value if math.isfinite(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def _parts(values: Sequence[Any], size: int) -> Iterable[Sequence[Any]]:
+    for start in range(0, len(values), size):
+        yield values[start : start + size]

@@ -1,0 +1,49 @@
+"""A run that a workspace has already: adopted as it is; nothing trains."""
+
+from __future__ import annotations
+
+from trainstack.core.runs import artifacts
+from trainstack.core.runs import directory as runs
+from trainstack.core.runs.directory import RunDirectory, Status
+from trainstack.core.runs.execution.submission import Outcome
+from trainstack.core.workspace.workspace import Workspace
+from trainstack.errors import NotFoundError
+from trainstack.provider.adopted import ExistingProvider
+from trainstack.provider.base import Properties, row
+from trainstack.provider.run_submission import outputs
+
+
+class ExistingRunProvider(ExistingProvider):
+    """A completed run."""
+
+    identity = ("workspace", "run_id")
+    content = ()
+
+    def found(self, workspace: Workspace, inputs: Properties) -> Properties:
+        """The run that is wanted, by id, start of an id or name; else the newest completed one of the name."""
+        wanted = inputs.get("wanted")
+        if wanted is None:
+            named = [record for record in runs.history(workspace) if record.name == inputs["name"]]
+            completed = [record.id for record in named if record.status is Status.COMPLETED]
+            if not completed:
+                there = f"{len(named)} of that name did not complete" if named else "there is none of that name"
+                raise NotFoundError(f"no completed run {inputs['name']!r} in workspace {workspace.name}: {there}")
+            return {"run_id": completed[0]}
+        directory = runs.resolve(workspace, wanted)
+        status = directory.read().status
+        if status is not Status.COMPLETED:
+            raise NotFoundError(f"run {directory.id} is {status.value}, not completed: only a completed one is adopted")
+        return {"run_id": directory.id}
+
+    def state(self, workspace: Workspace, inputs: Properties) -> Properties:
+        """What the run's directory says."""
+        directory = RunDirectory(workspace.run(inputs["run_id"]))
+        record = directory.read()
+        lost = [f"outputs/{name} is gone" for name in record.outputs if not (directory.outputs / name).is_file()]
+        return {**outputs(inputs, directory, record, Outcome.ADOPTED), "drift": lost}
+
+    def repair(self, workspace: Workspace, inputs: Properties) -> None:
+        """Put back outputs that are gone."""
+        directory = RunDirectory(workspace.run(inputs["run_id"]))
+        if lost := artifacts.restore(directory, directory.read(), workspace.blobs):
+            row(inputs).warn(f"{', '.join(lost)} cannot be put back: no copy is left in the workspace")

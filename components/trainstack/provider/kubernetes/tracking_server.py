@@ -1,0 +1,85 @@
+"""A workspace's tracking server on a cluster: waited for until it answers, and looked after."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
+
+from trainstack.core.compute import cluster_checks
+from trainstack.core.tracking import cluster_server
+from trainstack.core.tracking import tracking_server as history
+from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
+from trainstack.provider.base import LifecycleProvider, Properties, known, own, row, workspace_of
+from trainstack.provider.base import integral as whole
+from trainstack.storage.object_store import ENDPOINTS, check_endpoint
+from trainstack.targets.kubernetes.config import Cluster
+
+
+class TrackingServerProvider(LifecycleProvider):
+    """An MLflow server that answers."""
+
+    content = ("cluster", "server", "settings", "container")
+
+    def accept(self, news: Properties) -> Properties:
+        """Check what the program could not: the bucket's server, and a namespace that is taken for there."""
+        settings: Properties = news.get("settings") or {}
+        for name in ENDPOINTS:
+            if known(settings.get(name, "")) and news["server"].get("artifacts"):
+                check_endpoint(str(settings.get(name, "")), "tracking: artifacts")
+        try:
+            cluster_checks.check_namespace(_cluster(news))
+        except InvalidInputError:
+            raise
+        except TrainstackError as exc:
+            row(news).warn(f"its namespace is not checked: {exc}")
+        return news
+
+    def create(self, props: Properties) -> CreateResult:
+        """Wait until it answers."""
+        return CreateResult(props["name"], self._await(own(props)))
+
+    def update(self, _id: str, _olds: Properties, _news: Properties) -> UpdateResult:
+        """Wait until it answers as it is now declared."""
+        return UpdateResult(self._await(own(_news)))
+
+    def read(self, id_: str, props: Properties) -> ReadResult:
+        """Find out whether its Deployment is there; a cluster that does not answer tells nothing of it."""
+        inputs = own(props)
+        try:
+            reason = cluster_server.drift(_cluster(inputs), inputs["name"], inputs["container"]["revision"])
+        except TrainstackError as exc:
+            row(inputs).warn(str(exc))
+            return ReadResult(id_, inputs)
+        with contextlib.suppress(NotFoundError):
+            inputs["address"] = history.settings(workspace_of(inputs)).address
+        return ReadResult(id_, {**inputs, "drift": [reason] if reason else []})
+
+    def delete(self, _id: str, _props: Properties) -> None:
+        """End this machine's way to it, unless the history is elsewhere by now."""
+        with contextlib.suppress(NotFoundError):
+            workspace = workspace_of(_props)
+            found = history.settings(workspace).cluster
+            if found is not None and found.name == _props["name"]:
+                history.stop(workspace)
+
+    def _await(self, inputs: Properties) -> Properties:
+        shown = row(inputs)
+        cluster_server.await_answering(
+            _cluster(inputs), inputs["name"], inputs["container"]["revision"], shown.progress
+        )
+        workspace = workspace_of(inputs)
+        settings = history.settings(workspace)
+        if settings.cluster is None or os.environ.get(history.SWITCH) == "off":
+            # The name of an Ingress may come to be known later; its pod answers.
+            history.want(workspace)
+            address = settings.address
+        else:
+            address = history.ensure(workspace, shown.progress)
+        shown.info(f"at {address}")
+        return {**inputs, "address": address, "drift": []}
+
+
+def _cluster(inputs: Properties) -> Cluster:
+    return Cluster.model_validate(whole(inputs["cluster"]))

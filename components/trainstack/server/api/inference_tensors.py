@@ -1,0 +1,189 @@
+"""Tensors of the Open Inference Protocol: as JSON, and as bytes behind the JSON (little-endian, row by row)."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import orjson
+
+from ..http.errors import Refusal
+from ..model.signature import Signature, TensorSpec
+from .json_text import shown
+from .prediction_response import number_fragment
+from .tensors import Array, is_list, to_array
+
+# TensorFlow's name of a type to the protocol's.
+DATATYPES = {
+    "bool": "BOOL", "float16": "FP16", "float": "FP32", "double": "FP64", "string": "BYTES",
+    **{f"{sign}int{bits}": f"{sign.upper()}INT{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)},
+}  # fmt: skip
+# Types that `to_array` does not know, and the next larger one that it does.
+_WIDER = {"float16": "float", "uint16": "uint32"}
+_LENGTH = struct.Struct("<I")
+
+
+def read_inputs(inputs: Sequence[Mapping[str, Any]], body: bytes, start: int, signature: Signature) -> dict[str, Array]:
+    """Read the tensors of a request.
+
+    Args:
+        inputs: The request's `inputs`.
+        body: The request's body.
+        start: Where in it the tensors begin that come as bytes.
+        signature: What they are for.
+
+    Raises:
+        Refusal: One does not fit its declaration or the signature, or one is missing.
+    """
+    tensors: dict[str, Array] = {}
+    for one in inputs:
+        name = one["name"]
+        spec = signature.inputs.get(name)
+        if spec is None:
+            raise Refusal(
+                f"there is no input {name!r}: signature {signature.name!r} takes {', '.join(signature.inputs)}"
+            )
+        if name in tensors:
+            raise Refusal(f"input {name!r} comes twice")
+        shape = _shape(one, spec, signature)
+        size = one.get("parameters", {}).get("binary_data_size")
+        if size is None:
+            tensors[name] = _from_json(one, spec, shape)
+            continue
+        if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= len(body) - start:
+            raise Refusal(f"input {name!r}: binary_data_size {shown(size)} is not within the body")
+        tensors[name] = _from_bytes(name, memoryview(body)[start : start + size], spec, shape)
+        start += size
+    if start != len(body) and any("binary_data_size" in one.get("parameters", {}) for one in inputs):
+        raise Refusal(f"{len(body) - start} bytes are left after the last tensor")
+    missing = [name for name in signature.inputs if name not in tensors]
+    if missing:
+        raise Refusal(f"input {missing[0]!r} is missing")
+    return tensors
+
+
+def write_outputs(
+    about: dict[str, Any], outputs: Mapping[str, Array], binary: Mapping[str, bool]
+) -> tuple[bytes, int | None]:
+    """Write an answer.
+
+    Args:
+        about: What the answer says beside its outputs.
+        outputs: Output name to tensor.
+        binary: Which of them go out as bytes.
+
+    Returns:
+        The body, and how many bytes of it are JSON; None when all are.
+    """
+    described: list[dict[str, Any]] = []
+    blobs: list[bytes] = []
+    for name, tensor in outputs.items():
+        kind = (
+            "string"
+            if tensor.dtype.kind in "OS"
+            else {"float32": "float", "float64": "double"}.get(tensor.dtype.name, tensor.dtype.name)
+        )
+        one: dict[str, Any] = {"name": name, "datatype": DATATYPES.get(kind), "shape": list(tensor.shape)}
+        if one["datatype"] is None:
+            raise Refusal(f"output {name!r} is of type {kind}, which the protocol does not have", 501)
+        if binary[name]:
+            blob = _to_bytes(tensor)
+            one["parameters"] = {"binary_data_size": len(blob)}
+            blobs.append(blob)
+        else:
+            one["data"] = _to_json(name, tensor)
+        described.append(one)
+    written = orjson.dumps({**about, "outputs": described}, option=orjson.OPT_SERIALIZE_NUMPY)
+    if not blobs:
+        return written, None
+    return b"".join([written, *blobs]), len(written)
+
+
+def _shape(one: Mapping[str, Any], spec: TensorSpec, signature: Signature) -> tuple[int, ...]:
+    name, shape, datatype = one["name"], one.get("shape"), one.get("datatype")
+    if datatype != DATATYPES.get(spec.dtype):
+        raise Refusal(f"input {name!r} is of type {shown(datatype)}, but the model takes {DATATYPES.get(spec.dtype)}")
+    if not is_list(shape) or not all(type(size) is int and 0 <= size < 2**31 for size in shape) or len(shape) > 32:
+        raise Refusal(f"input {name!r} needs a 'shape': a list of whole numbers")
+    sizes = tuple(shape)
+    if not spec.accepts(sizes):
+        raise Refusal(
+            f"input {name!r} has shape {list(sizes)}, but signature {signature.name!r} takes "
+            f"{list(spec.shape or ())} (-1 is any size)"
+        )
+    return sizes
+
+
+def _from_json(one: Mapping[str, Any], spec: TensorSpec, shape: tuple[int, ...]) -> Array:
+    name, data = one["name"], one.get("data")
+    if not is_list(data):
+        raise Refusal(f"input {name!r} needs 'data': a list, or bytes and their binary_data_size")
+    try:
+        values = to_array(data, _WIDER.get(spec.dtype, spec.dtype))
+    except Refusal as refusal:
+        raise Refusal(f"input {name!r}: {refusal}", refusal.status) from refusal
+    if values.size != math.prod(shape) or (values.ndim > 1 and values.shape != shape):
+        raise Refusal(f"input {name!r}: 'data' holds {list(values.shape)} values, but 'shape' says {list(shape)}")
+    if spec.dtype in _WIDER:
+        with np.errstate(over="ignore"):
+            narrow = values.astype(spec.numpy)
+        if not np.array_equal(np.isfinite(narrow), np.isfinite(values)) or (
+            spec.dtype == "uint16" and not np.array_equal(narrow, values)
+        ):
+            raise Refusal(f"input {name!r} holds a number that {DATATYPES[spec.dtype]} does not have")
+        values = narrow
+    return values.reshape(shape)
+
+
+def _from_bytes(name: str, data: memoryview, spec: TensorSpec, shape: tuple[int, ...]) -> Array:
+    count = math.prod(shape)
+    if spec.dtype == "string":
+        return _strings(name, data, count).reshape(shape)
+    dtype = np.dtype(spec.numpy).newbyteorder("<")
+    if len(data) != count * dtype.itemsize:
+        raise Refusal(f"input {name!r} of shape {list(shape)} takes {count * dtype.itemsize} bytes, not {len(data)}")
+    if spec.dtype == "bool":
+        # Other bytes than 0 and 1 are true, but are none.
+        return (np.frombuffer(data, np.uint8) != 0).reshape(shape)
+    return np.frombuffer(data, dtype).reshape(shape)
+
+
+def _strings(name: str, data: memoryview, count: int) -> Array:
+    # Each has a length of four bytes at least, so no shape can make this larger than the body.
+    if count > len(data) // _LENGTH.size:
+        raise Refusal(f"input {name!r}: its bytes end before {count} strings do")
+    strings = np.empty(count, object)
+    start = 0
+    for index in range(count):
+        end = start + _LENGTH.size
+        length = _LENGTH.unpack(data[start:end])[0] if end <= len(data) else len(data)
+        if end + length > len(data):
+            raise Refusal(f"input {name!r}: its bytes end before {count} strings do")
+        strings[index] = bytes(data[end : end + length])
+        start = end + length
+    if start != len(data):
+        raise Refusal(f"input {name!r}: {len(data) - start} bytes are left after {count} strings")
+    return strings
+
+
+def _to_bytes(tensor: Array) -> bytes:
+    if tensor.dtype.kind not in "OS":
+        return np.ascontiguousarray(tensor, tensor.dtype.newbyteorder("<")).tobytes()
+    return b"".join(_LENGTH.pack(len(value)) + value for value in tensor.ravel().tolist())
+
+
+def _to_json(name: str, tensor: Array) -> Any:
+    flat = np.ascontiguousarray(tensor).ravel()
+    if flat.dtype.kind in "OS":
+        try:
+            return [value.decode() for value in flat.tolist()]
+        except UnicodeDecodeError as exc:
+            raise Refusal(f"output {name!r} holds bytes that are not UTF-8: ask for it as binary data", 400) from exc
+    if flat.dtype == np.float16:
+        flat = flat.astype(np.float32)
+    if flat.dtype.kind == "f" and not np.isfinite(flat).all():
+        return [number_fragment(value) for value in flat]
+    return flat

@@ -1,0 +1,105 @@
+"""The tensors that a signature gave, as JSON in the form of the question."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import orjson
+
+from ..http.errors import Refusal
+from .tensors import Array
+
+_TYPES = frozenset(
+    np.dtype(name).type
+    for name in (
+        "f4",
+        "f8",
+        "i1",
+        "u1",
+        "i2",
+        "i4",
+        "u4",
+        "i8",
+        "u8",
+        "?",
+    )  # DT_HALF and others have no JSON form
+)
+_TOKENS = {"nan": b"NaN", "inf": b"Infinity", "-inf": b"-Infinity"}
+
+
+def to_json(outputs: Mapping[str, Array], *, rows: bool) -> bytes:
+    """Write an answer.
+
+    Args:
+        outputs: Output name to tensor.
+        rows: Row form (`predictions`, a list with one entry a row), else column form (`outputs`).
+
+    Raises:
+        Refusal: The tensors have no such form: no batch dimension, differing batches, a type without JSON.
+    """
+    if len(outputs) == 1:
+        tensor = next(iter(outputs.values()))
+        # The usual answer: one tensor of finite numbers.
+        if tensor.ndim and tensor.dtype == np.float32 and np.isfinite(np.vdot(tensor, tensor)):
+            written = orjson.dumps(np.ascontiguousarray(tensor), option=orjson.OPT_SERIALIZE_NUMPY)
+            return (b'{"predictions":' if rows else b'{"outputs":') + written + b"}"
+    named = {name: _writable(name, outputs[name]) for name in sorted(outputs)}
+    if rows:
+        key, value = "predictions", _as_rows(named)
+    else:
+        key = "outputs"
+        value = named if len(named) > 1 else next(iter(named.values()))
+    return orjson.dumps({key: value}, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _as_rows(named: dict[str, Any]) -> Any:
+    sizes: dict[str, int] = {}
+    for name, value in named.items():
+        if not isinstance(value, np.ndarray | list):
+            raise Refusal(f"Tensor name: {name} has no shape information ")
+        sizes[name] = len(value)  # pyright: ignore[reportUnknownArgumentType]
+        first = next(iter(sizes.values()))
+        if sizes[name] != first:
+            raise Refusal(f"Tensor name: {name} has inconsistent batch size: {sizes[name]} expecting: {first}")
+    if len(named) == 1:
+        return next(iter(named.values()))
+    count = next(iter(sizes.values()))
+    return [{name: value[row] for name, value in named.items()} for row in range(count)]
+
+
+def _writable(name: str, tensor: Array) -> Any:
+    """What orjson can write: an array; for strings, scalars and values without a JSON number, lists of them."""
+    if tensor.dtype.kind in "OS":
+        return _nested(tensor, lambda value: _text(name, value))
+    if tensor.dtype.type not in _TYPES:
+        raise Refusal(f"Failed to write JSON value for tensor type: {tensor.dtype.name}")
+    if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
+        return _nested(tensor, number_fragment)
+    return np.ascontiguousarray(tensor) if tensor.ndim else tensor[()]
+
+
+def number_fragment(value: Any) -> Any:
+    """A decimal number as orjson can write it, also one that JSON does not have."""
+    return value if np.isfinite(value) else orjson.Fragment(_TOKENS[str(value)])
+
+
+def _nested(tensor: Array, write: Callable[[Any], Any]) -> Any:
+    flat = np.empty(tensor.size, object)
+    for index, value in enumerate(tensor.ravel()):
+        flat[index] = write(value)
+    return flat.reshape(tensor.shape).tolist()
+
+
+def _text(name: str, value: bytes) -> str | dict[str, str]:
+    if name.endswith("_bytes"):
+        return {"b64": base64.b64encode(value).decode()}
+    try:
+        return value.decode()
+    except UnicodeDecodeError as exc:
+        raise Refusal(
+            f"output {name!r} holds bytes that are not UTF-8: call it {name}_bytes in the signature for base64",
+            500,
+        ) from exc

@@ -1,0 +1,347 @@
+"""HTTP/1.1 on one connection: httptools parses, this keeps order, limits and time.
+
+An answer that is there at once is written without a task, without a thread and without a trip through the event loop:
+that is most of what a small model's answer would cost otherwise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import http
+import termios
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from email.utils import formatdate
+from typing import Any, Protocol
+
+import httptools
+
+from .decompress import too_large
+from .errors import Refusal
+
+_MAX_HEAD = 64 * 1024
+# Requests that a client may send ahead of their answers before it is no longer read from.
+_MAX_AHEAD = 16
+# Seconds for which a refused client's bytes are swallowed, so that it gets to read why.
+_LINGER = 2.0
+_PHRASES = {
+    status: f"HTTP/1.1 {status} {http.HTTPStatus(status).phrase}\r\n".encode() for status in map(int, http.HTTPStatus)
+}
+
+
+Answer = tuple[int, bytes, bytes]
+"""Status, header lines (each with its line end), body."""
+
+
+@dataclass(slots=True)
+class Request:
+    """One request, whole.
+
+    Attributes:
+        method: `GET`, `POST`.
+        path: As sent, still percent-encoded, without the query.
+        headers: Lower-case name to value, both as latin-1.
+        body: As sent.
+        begun: When its first byte came, of `time.perf_counter`.
+    """
+
+    method: str
+    path: str
+    headers: dict[bytes, bytes]
+    body: bytes
+    begun: float
+
+    def header(self, name: bytes) -> str | None:
+        """The value of a header."""
+        value = self.headers.get(name)
+        return None if value is None else value.decode("latin-1")
+
+
+class Application(Protocol):
+    """What answers requests."""
+
+    def answer(self, request: Request) -> Answer | Coroutine[Any, Any, Answer]:
+        """Answer now, or later; never raises."""
+        ...
+
+    def refuse(self, refusal: Refusal) -> Answer:
+        """The answer to what is no request."""
+        ...
+
+
+class Connections:
+    """All connections of a worker, and what they share.
+
+    Args:
+        application: What answers.
+        max_body: The most bytes that a body may have.
+        body_timeout: Seconds that a request may take to arrive.
+        idle_timeout: Seconds after which a connection that asks nothing is closed.
+    """
+
+    def __init__(
+        self, application: Application, *, max_body: int, body_timeout: float, idle_timeout: float = 75.0
+    ) -> None:
+        self.application = application
+        self.max_body = max_body
+        self.open: set[Connection] = set()
+        self.draining = False
+        self.date = b""
+        self._body_timeout = body_timeout
+        self._idle_timeout = idle_timeout
+        self._changed: Callable[[int], None] = lambda count: None
+
+    def on_change(self, changed: Callable[[int], None]) -> None:
+        """Tell somebody how many there are, whenever that changes."""
+        self._changed = changed
+
+    def add(self, connection: Connection) -> None:
+        """Note a connection that was made."""
+        self.open.add(connection)
+        self._changed(len(self.open))
+
+    def discard(self, connection: Connection) -> None:
+        """Forget a connection that is gone."""
+        self.open.discard(connection)
+        self._changed(len(self.open))
+
+    def tick(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Look after all of them, now and from now on: one timer for all instead of one a request."""
+        self.date = f"date: {formatdate(usegmt=True)}\r\n".encode()
+        now = time.perf_counter()
+        for connection in list(self.open):
+            connection.look_after(now, self._body_timeout, self._idle_timeout)
+        loop.call_later(0.5, self.tick, loop)
+
+    def close_idle(self) -> None:
+        """Close what asks nothing; the others close after their answer, for `draining` says so."""
+        self.draining = True
+        for connection in list(self.open):
+            connection.close_if_idle()
+
+
+class Connection(asyncio.Protocol):
+    """One connection.
+
+    Args:
+        connections: The worker's.
+    """
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+        self._application = connections.application
+        # uvloop's transports are not asyncio's by class, only by what they do.
+        self._transport: Any = None
+        self._parser = httptools.HttpRequestParser(self)
+        self._url = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._body: list[bytes] = []
+        self._size = 0
+        self._head = 0
+        # When the request began that is coming in; zero between requests.
+        self._begun = 0.0
+        self._last = time.perf_counter()
+        self._ahead: deque[tuple[Request, bool]] = deque()
+        self._task: asyncio.Task[None] | None = None
+        # Nothing more is read: it was no request, or the client has ended.
+        self._refused = False
+        self._ended = False
+        self._paused = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = transport
+        self._connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End; what nobody waits for any more is not computed."""
+        self._connections.discard(self)
+        self._ahead.clear()
+        if self._task is not None:
+            self._task.cancel()
+
+    def pause_writing(self) -> None:
+        """The client reads slowly: take nothing more from it."""
+        self._paused = True
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """The client has read."""
+        self._paused = False
+        if len(self._ahead) <= _MAX_AHEAD:
+            self._transport.resume_reading()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came."""
+        if self._refused:
+            return
+        if not self._begun:
+            self._begun = time.perf_counter()
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            if self._parser.get_method() == b"CONNECT":
+                self._refuse(Refusal("this server is no proxy"))
+                return
+            # Whoever offers another protocol is answered in this one: the same request, without the offer.
+            head = self._head_without_offer()
+            self._parser = httptools.HttpRequestParser(self)
+            self.data_received(head + data[upgrade.args[0] :])
+        except httptools.HttpParserError as exc:
+            cause = exc.__context__
+            self._refuse(cause if isinstance(cause, Refusal) else Refusal("this is not HTTP/1.1"))
+
+    def eof_received(self) -> bool:
+        """A client that has sent all it will still gets its answers."""
+        self._ended = True
+        return self._task is not None or bool(self._ahead)
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self._url, self._headers, self._body = b"", {}, []
+        self._size = self._head = 0
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of its address."""
+        self._url += url
+        self._count_head(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One of its headers."""
+        self._count_head(len(name) + len(value))
+        self._headers[name.lower()] = value
+
+    def on_headers_complete(self) -> None:
+        """All of its headers."""
+        declared = self._headers.get(b"content-length")
+        if declared is not None and int(declared) > self._connections.max_body:
+            raise too_large(self._connections.max_body)
+        if self._headers.get(b"expect", b"").lower() == b"100-continue":
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of its body."""
+        self._size += len(body)
+        if self._size > self._connections.max_body:
+            raise too_large(self._connections.max_body)
+        self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        """All of it: answer it, once those before it are answered."""
+        if self._parser.should_upgrade():
+            # Only its head was read, for the parser takes it that another protocol follows: `data_received` goes on.
+            return
+        url = self._url
+        if not url.startswith(b"/"):
+            url = httptools.parse_url(url).path or b"/"
+        request = Request(
+            self._parser.get_method().decode("latin-1"),
+            url.partition(b"?")[0].decode("latin-1"),
+            self._headers,
+            self._body[0] if len(self._body) == 1 else b"".join(self._body),
+            self._begun,
+        )
+        self._begun = 0.0
+        keep = self._parser.should_keep_alive()
+        if self._task is not None:
+            self._ahead.append((request, keep))
+            if len(self._ahead) > _MAX_AHEAD:
+                self._transport.pause_reading()
+            return
+        self._serve(request, keep)
+
+    def look_after(self, now: float, body_timeout: float, idle_timeout: float) -> None:
+        """Give up a request that does not arrive, and a connection that is not used."""
+        if self._task is not None:
+            return
+        if self._refused:
+            if now - self._last > _LINGER:
+                self._transport.close()
+        elif self._begun:
+            if now - self._begun > body_timeout:
+                self._refuse(Refusal(f"the request's body did not arrive within {body_timeout:g} s", 408))
+        elif now - self._last > idle_timeout:
+            self._transport.close()
+
+    def under_way(self) -> int:
+        """Requests that came, or begin to, and are not answered yet; also what the kernel has and was not read yet."""
+        if self._transport.is_closing():
+            return 0
+        waiting = bool(self._begun) or _has_unread(self._transport.get_extra_info("socket").fileno())
+        return (self._task is not None) + len(self._ahead) + waiting
+
+    def close_if_idle(self) -> None:
+        """Close, unless a request is coming in or being answered."""
+        if self._task is None and not self._ahead and not self._begun:
+            self._transport.close()
+
+    def _head_without_offer(self) -> bytes:
+        lines = [b"%b %b HTTP/1.1" % (self._parser.get_method(), self._url)]
+        offers = (b"upgrade", b"connection", b"http2-settings")
+        lines += [b"%b: %b" % header for header in self._headers.items() if header[0] not in offers]
+        return b"\r\n".join([*lines, b"\r\n"])
+
+    def _count_head(self, size: int) -> None:
+        self._head += size
+        if self._head > _MAX_HEAD:
+            raise Refusal(f"the request's head is larger than {_MAX_HEAD} bytes", 431)
+
+    def _serve(self, request: Request, keep: bool) -> None:
+        found = self._application.answer(request)
+        if isinstance(found, tuple):
+            self._write(found, request, keep)
+        else:
+            self._task = asyncio.get_running_loop().create_task(self._serve_later(found, request, keep))
+
+    async def _serve_later(self, later: Coroutine[Any, Any, Answer], request: Request, keep: bool) -> None:
+        answer = await later
+        self._task = None
+        if self._transport.is_closing():
+            return
+        self._write(answer, request, keep)
+        while self._ahead and self._task is None and not self._transport.is_closing():
+            self._serve(*self._ahead.popleft())
+        if not self._paused and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def _write(self, answer: Answer, request: Request, keep: bool) -> None:
+        status, head, body = answer
+        keep = keep and not (self._connections.draining or self._refused or self._ended)
+        self._transport.write(
+            b"%b%bcontent-length: %d\r\n%b%b\r\n%b"
+            % (
+                _PHRASES[status],
+                head,
+                len(body),
+                self._connections.date,
+                b"" if keep else b"connection: close\r\n",
+                b"" if request.method == "HEAD" else body,
+            )
+        )
+        self._last = time.perf_counter()
+        if keep:
+            return
+        self._ahead.clear()
+        if self._refused and self._transport.can_write_eof():
+            # What the client still sends must not make the kernel throw away the answer.
+            self._transport.write_eof()
+        else:
+            self._transport.close()
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Say what is wrong with what is no request, and hear no more."""
+        if self._refused:
+            return
+        self._refused = True
+        self._ahead.clear()
+        if self._task is None:
+            empty = Request("", "", {}, b"", self._begun)
+            self._write(self._application.refuse(refusal), empty, keep=False)
+
+
+def _has_unread(descriptor: int) -> bool:
+    """Whether bytes have come for a socket that nobody has read."""
+    return any(fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)))

@@ -1,0 +1,41 @@
+"""A request's body as its Content-Encoding says, within bounds."""
+
+from __future__ import annotations
+
+import zlib
+
+from .errors import Refusal
+
+_WBITS = {"gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
+
+
+def unpacked(body: bytes, encoding: str, limit: int) -> bytes:
+    """Unpack a body.
+
+    Args:
+        body: As it was sent.
+        encoding: The header `Content-Encoding`, in lower case.
+        limit: The most bytes that it may have, unpacked.
+
+    Raises:
+        Refusal: It is too large (413), or not what its Content-Encoding says (400, 415).
+    """
+    if encoding in ("", "identity"):
+        return body
+    if encoding not in _WBITS:
+        raise Refusal(f"Content-Encoding {encoding!r} is not known: send gzip, deflate or none", 415)
+    unpacker = zlib.decompressobj(wbits=_WBITS[encoding])
+    try:
+        found = unpacker.decompress(body, limit + 1)
+    except zlib.error as exc:
+        raise Refusal(f"the request's body is not {encoding}, though its Content-Encoding says so") from exc
+    if len(found) > limit:
+        raise too_large(limit)
+    if not unpacker.eof:
+        raise Refusal(f"the request's {encoding} body is cut short")
+    return found
+
+
+def too_large(limit: int) -> Refusal:
+    """What a client is told whose request is too large."""
+    return Refusal(f"the request is larger than {limit} bytes: send fewer rows at once", 413)

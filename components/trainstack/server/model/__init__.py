@@ -1,0 +1,1 @@
+"""A model in memory: its signatures, its versions, and which version answers a request."""

@@ -1,0 +1,240 @@
+"""The versions that a worker serves at one moment: loaded, warmed, and chosen among by weight, number or label."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import random
+import time
+from bisect import bisect
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..api.prediction_request import Prediction, read_prediction
+from ..api.rows import RowDecoder
+from ..api.tensors import Array, is_object
+from ..http.errors import Refusal
+from ..monitoring.drift import Observer, baselines
+from ..process.serving_plan import Plan, VersionPlan
+from ..runtime.batching import Batcher
+from .servable import Servable
+from .signature import DEFAULT, Signature
+
+_log = logging.getLogger("trainstack.server")
+# Rows of the second call by which the cost of a row is told from that of a call.
+_ROWS = 16
+
+
+class Hosted:
+    """One version, ready to answer.
+
+    Args:
+        plan: What it is. Its weight may have changed since; the `Hosting` knows.
+        servable: The loaded model.
+        pool: Threads to compute in.
+        threads: Calls of TensorFlow that may run side by side.
+        latency: The longest that one shared call should take, in seconds.
+
+    Raises:
+        ValueError: The model refuses its own sample input.
+    """
+
+    def __init__(self, plan: VersionPlan, servable: Servable, pool: Executor, *, threads: int, latency: float) -> None:
+        self.plan = plan
+        self.servable = servable
+        # On every answer: which model gave it.
+        self.head = f"x-model-version: {plan.version}\r\nx-model-digest: {plan.digest}\r\n".encode("latin-1")
+        self.json_head = b"content-type: application/json\r\n" + self.head
+        default = servable.signatures.get(DEFAULT)
+        self._decoder = RowDecoder(default) if default is not None and RowDecoder.fits(default) else None
+        self.drift = Observer(baselines(Path(plan.path), servable, plan.sample_input))
+        self._warm_up()
+        self._batchers = {
+            name: self._batcher(signature, pool, threads, latency)
+            for name, signature in servable.signatures.items()
+            if signature.inputs
+        }
+
+    def wait(self, signature: Signature) -> float:
+        """Seconds until a request that came now would be computed, about."""
+        return self._batchers[signature.name].wait()
+
+    def decoded(self, body: bytes) -> Prediction | None:
+        """Read a `:predict` body of the usual form; None when it is not one. Only on the event loop."""
+        found = self._decoder.decode(body) if self._decoder is not None else None
+        return None if found is None else Prediction(self.servable.signatures[DEFAULT], *found)
+
+    def now(self, asked: Prediction) -> dict[str, Array] | None:
+        """Run a prediction at once; None where that takes too long to do it on the event loop.
+
+        Raises:
+            Refusal: The model refuses.
+        """
+        return self._batchers[asked.signature.name].now(asked.tensors, _rows(asked))
+
+    async def run(self, asked: Prediction, deadline: float) -> dict[str, Array]:
+        """Run a prediction; see `Batcher.run`.
+
+        Raises:
+            Refusal: The model refuses, or the deadline has passed.
+        """
+        return await self._batchers[asked.signature.name].run(asked.tensors, _rows(asked), deadline)
+
+    def _batcher(self, signature: Signature, pool: Executor, threads: int, latency: float) -> Batcher:
+        servable = self.servable
+        on_litert = servable.on_litert(signature)
+        independent = servable.has_independent_rows(signature)
+        return Batcher(
+            lambda tensors: servable.run(signature, tensors),
+            pool,
+            independent=independent,
+            inline=on_litert,
+            parallel=1 if on_litert else threads,
+            latency=latency,
+            cost=self._cost(signature) if independent else None,
+        )
+
+    def _warm_up(self) -> None:
+        """Run once before the first client does: with the sample input, else with zeros."""
+        sample, signatures = self.plan.sample_input, self.servable.signatures
+        if sample is not None:
+            try:
+                prediction = read_prediction(sample if is_object(sample) else {"instances": sample}, signatures)
+                self.servable.run(prediction.signature, prediction.tensors)
+            except Refusal as exc:
+                raise ValueError(f"the model refuses its sample input: {exc}") from exc
+            return
+        signature = signatures.get(DEFAULT)
+        if signature is None or not signature.inputs:
+            return
+        try:
+            self.servable.run(signature, _zeros(signature, 1))
+        except Refusal as exc:
+            # Zeros are a guess: a model that decodes images cannot take an empty string, and is well.
+            _log.info("warm-up with zeros was refused: %s; a sample input would warm the model", exc)
+
+    def _cost(self, signature: Signature) -> tuple[float, float] | None:
+        """Seconds of a call, and of each row in it."""
+        try:
+            one, many = (self._seconds(signature, rows) for rows in (1, _ROWS))
+        except Refusal:
+            return None
+        row = max(many - one, 0.01 * one) / (_ROWS - 1)
+        return max(one - row, 0.0), row
+
+    def _seconds(self, signature: Signature, rows: int) -> float:
+        tensors = _zeros(signature, rows)
+        found: list[float] = []
+        for _ in range(5):
+            begun = time.perf_counter()
+            self.servable.run(signature, tensors)
+            found.append(time.perf_counter() - begun)
+        return min(found[1:])
+
+
+@dataclass(slots=True)
+class Asked:
+    """A request that was read: what to compute, and how to say what came out.
+
+    Attributes:
+        hosted: The version that is to answer.
+        prediction: What to compute.
+        write: Makes the answer's head (header lines) and body of the outputs.
+        named: Whether the client named the version.
+        seconds: For how long the client waits, where it says so.
+    """
+
+    hosted: Hosted
+    prediction: Prediction
+    write: Callable[[Mapping[str, Array]], tuple[bytes, bytes]]
+    named: bool = False
+    seconds: float | None = None
+
+
+class Hosting:
+    """The versions of one plan; replaced as a whole when the plan changes.
+
+    Args:
+        plan: The plan.
+        versions: Its versions, loaded.
+    """
+
+    def __init__(self, plan: Plan, versions: Iterable[Hosted]) -> None:
+        self.plan = plan
+        self.versions = {hosted.plan.version: hosted for hosted in versions}
+        weights = {one.version: one.weight for one in plan.versions}
+        self.main = self.versions[plan.main.version]
+        self.mirror = None if plan.mirror is None else self.versions[plan.mirror]
+        self._weighted = [hosted for version, hosted in self.versions.items() if weights[version] > 0] or [self.main]
+        self._bounds = list(itertools.accumulate(max(weights[one.plan.version], 1) for one in self._weighted))
+
+    def chosen(self) -> Hosted:
+        """A version for a request that names none, by weight."""
+        if len(self._weighted) == 1:
+            return self._weighted[0]
+        return self._weighted[bisect(self._bounds, random.randrange(self._bounds[-1]))]  # noqa: S311 (traffic, no secret)
+
+    def named(self, version: int | None, label: str | None) -> Hosted | None:
+        """The version of a number or label; one chosen by weight for neither; None when it is not served.
+
+        Raises:
+            Refusal: There is no such label.
+        """
+        if label is not None:
+            if label not in self.plan.labels:
+                raise Refusal(f"Unrecognized servable version label: {label}")
+            version = self.plan.labels[label]
+        return self.chosen() if version is None else self.versions.get(version)
+
+
+def load(
+    plan: Plan,
+    conversions: Mapping[int, Path],
+    before: Hosting | None,
+    pool: Executor,
+    *,
+    threads: int,
+    latency: float,
+) -> Hosting:
+    """Load a plan's versions, beside those that are served now; what stays the same is not loaded again.
+
+    Raises:
+        ValueError: A version cannot be loaded.
+    """
+    kept: dict[str, Hosted] = {}
+    if before is not None:
+        kept = {_identity(one.plan, before.plan): one for one in before.versions.values()}
+    versions: list[Hosted] = []
+    for one in plan.versions:
+        hosted = kept.get(_identity(one, plan))
+        if hosted is None:
+            servable = Servable(Path(one.path), conversions[one.version], threads=threads)
+            hosted = Hosted(one, servable, pool, threads=threads, latency=latency)
+        versions.append(hosted)
+    return Hosting(plan, versions)
+
+
+def _rows(asked: Prediction) -> int:
+    first = next(iter(asked.tensors.values()))
+    return len(first) if first.ndim else 1
+
+
+def _identity(one: VersionPlan, plan: Plan) -> str:
+    """What tells a loaded version from another: all but its share of the traffic."""
+    return json.dumps([one.version, one.path, one.digest, one.sample_input, plan.runtime])
+
+
+def _zeros(signature: Signature, rows: int) -> dict[str, Array]:
+    return {
+        name: np.full(
+            tuple(rows if size < 0 else size for size in spec.shape or ()),
+            b"" if spec.dtype == "string" else 0,
+            spec.numpy,
+        )
+        for name, spec in signature.inputs.items()
+    }

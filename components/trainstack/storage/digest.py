@@ -1,0 +1,136 @@
+"""SHA-256 of files, in parallel, remembered by what `stat` says of each."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from trainstack.errors import TrainstackError
+from trainstack.storage.atomic import write_bytes
+from trainstack.storage.cache import cache_folder
+
+# A file changed within this many nanoseconds of being read may change again without its mtime moving
+# (coarse clocks), so it is not remembered: git calls such an entry racy and does the same.
+RACY_NS = 2_000_000_000
+# Files that one thread digests in one go.
+_PART = 64
+
+
+def of_bytes(data: bytes) -> str:
+    """Hex SHA-256 of `data`."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def of_json(value: Any) -> str:
+    """Hex SHA-256 of `value` in canonical JSON (sorted keys, no spaces, UTF-8)."""
+    return of_bytes(json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode())
+
+
+def of_file(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def of_tree(files: dict[str, str]) -> str:
+    """One digest over relative paths and their digests; order does not matter."""
+    return of_json(sorted(files.items()))
+
+
+class DigestCache:
+    """Digests of files, keyed by path and proven by size, mtime, ctime and inode.
+
+    A file whose `stat` is unchanged is not read again. The cache is one JSON file that may be deleted at any
+    time.
+    """
+
+    def __init__(self, path: Path, *, workers: int | None = None) -> None:
+        self._path = path
+        self._workers = workers or min(8, os.cpu_count() or 1)
+        self._known: dict[str, list[Any]] = {}
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            self._known = dict(json.loads(path.read_bytes()))
+
+    @classmethod
+    def of_folder(cls, kind: str, folder: str | Path) -> DigestCache:
+        """The machine's own cache for one folder, which is there before any workspace is.
+
+        Args:
+            kind: What its files are read as; each kind forgets what it no longer sees, and nothing of the others.
+            folder: The folder, absolute.
+        """
+        return cls(cache_folder() / "digests" / f"{kind}-{of_bytes(os.fsencode(folder))[:16]}.json")
+
+    def digests(self, root: Path, names: Iterable[str]) -> dict[str, str]:
+        """Digest files below `root`.
+
+        Args:
+            root: The folder that the names are relative to.
+            names: Relative POSIX paths.
+
+        Returns:
+            Relative path to hex SHA-256, in the order given.
+
+        Raises:
+            OSError: A file is gone or cannot be read.
+        """
+        found: dict[str, str] = {}
+        missing: list[tuple[str, str, list[int]]] = []
+        base = os.path.abspath(root)  # noqa: PTH100 (a link in the path must stay as the caller named it)
+        for name in names:
+            path = f"{base}/{name}"
+            stat = os.stat(path)  # noqa: PTH116 (10,000 Path objects cost more than the digests)
+            proof = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+            entry = self._known.get(path)
+            if entry is not None and entry[:4] == proof:
+                found[name] = entry[4]
+            else:
+                found[name] = ""
+                missing.append((name, path, proof))
+        if missing:
+            self._read(missing, found)
+            self._forget(base, found)
+            # A cache that cannot be kept costs time later; it must not fail whoever asked for a digest.
+            with contextlib.suppress(TrainstackError, OSError):
+                write_bytes(self._path, json.dumps(self._known, separators=(",", ":")).encode())
+        return found
+
+    def _read(self, missing: list[tuple[str, str, list[int]]], found: dict[str, str]) -> None:
+        now = time.time_ns()
+        parts = [missing[start : start + _PART] for start in range(0, len(missing), _PART)]
+        with ThreadPoolExecutor(self._workers) as pool:
+            for part, digests in zip(parts, pool.map(_of_files, parts), strict=True):
+                for (name, path, proof), digest in zip(part, digests, strict=True):
+                    found[name] = digest
+                    if now - max(proof[1], proof[2]) > RACY_NS:
+                        self._known[path] = [*proof, digest]
+
+    def _forget(self, base: str, found: dict[str, str]) -> None:
+        """Drop files below `base` that are gone, so that the cache does not grow for ever."""
+        asked = {f"{base}/{name}" for name in found}
+        for path in [path for path in self._known if path.startswith(f"{base}/") and path not in asked]:
+            if not os.path.lexists(path):
+                del self._known[path]
+
+
+def _of_files(part: list[tuple[str, str, list[int]]]) -> list[str]:
+    """Digest a few files with one buffer: for small files, making the buffer costs more than the digest."""
+    buffer = memoryview(bytearray(1 << 18))
+    digests: list[str] = []
+    for _, path, _ in part:
+        digest = hashlib.sha256()
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            while count := os.readv(descriptor, [buffer]):
+                digest.update(buffer[:count])
+        finally:
+            os.close(descriptor)
+        digests.append(digest.hexdigest())
+    return digests

@@ -1,0 +1,247 @@
+"""Where nodes run, behind one interface: what the lifecycle asks of a place, and each place answers in its package.
+
+A run's directory is its *home*: there the lifecycle lays out code, data, agent and launch plan, and there everything
+that nodes write ends up. A target sees to the way between home and nodes, and to nothing of what they compute.
+`docs/adr/0010-targets.md` tells the order of the calls and what each target does with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from trainstack.agent.strategies.distribution import Distribution
+
+WRITTEN = ("outputs", "logs", "checkpoints", "tracking", "nodes")
+"""Folders of a run that its nodes write; the others are given to them and only read."""
+
+
+class Capacity(BaseModel):
+    """What one node, or a whole place, holds: CPUs, memory in GiB, GPUs (none where a place does not say)."""
+
+    model_config = ConfigDict(frozen=True, defer_build=True)
+
+    cpus: int
+    memory_gib: float
+    gpus: int | None = 0
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where a run is at home.
+
+    Attributes:
+        root: The run's directory.
+        workspace: What tells its workspace from any other that uses the same place.
+    """
+
+    root: Path
+    workspace: str
+
+    @property
+    def run(self) -> str:
+        """The run's id."""
+        return self.root.name
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where nodes find and leave the run's files: paths as the nodes see them.
+
+    Attributes:
+        code: Working directory of the script; has links `outputs` and `logs`.
+        data: One folder a dataset.
+        outputs: What is kept.
+        logs: `run.txt`, `rank-N.txt`, and what the script adds.
+        checkpoints: Where the script resumes from.
+        tracking: What the script logs through MLflow.
+        nodes: The agents' reports.
+    """
+
+    code: PurePosixPath
+    data: PurePosixPath
+    outputs: PurePosixPath
+    logs: PurePosixPath
+    checkpoints: PurePosixPath
+    tracking: PurePosixPath
+    nodes: PurePosixPath
+
+    @classmethod
+    def below(cls, given: PurePosixPath, written: PurePosixPath) -> Layout:
+        """The usual names below two folders: one for what nodes are given, one for what they write."""
+        return cls(given / "code", given / "data", *(written / name for name in WRITTEN))
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """How the nodes of a run reach each other: an address a node, and the ports of `trainstack.agent.plan`."""
+
+    nodes: tuple[str, ...]
+    ports: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A training environment where the nodes are.
+
+    Attributes:
+        python: Path of its interpreter.
+        image: The image that has it, by digest; none where it is on the node's own disk.
+    """
+
+    python: str
+    image: str | None = None
+
+
+@dataclass(frozen=True)
+class GangSpec:
+    """The nodes of one attempt. The launch plan is `launch.json` at home, the agent `agent/`.
+
+    Attributes:
+        attempt: Its number, from 1.
+        node_count: How many nodes.
+        runtime: What they run on.
+        holds: What each may use.
+        name: The run's name, for people who look at the place.
+        stack: The Pulumi stack that submitted it, where there is one.
+        variables: Environment of every node. Secrets are among them: they go into no file, command line or record.
+        waiting: Told again and again what a start waits for, where it does; may raise to end it.
+    """
+
+    attempt: int
+    node_count: int
+    runtime: Runtime
+    holds: Capacity
+    name: str = ""
+    stack: str = ""
+    variables: dict[str, str] = field(default_factory=dict[str, str], repr=False)
+    waiting: Callable[[str], None] = field(default=lambda _: None, repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Stray:
+    """Something that a target keeps for a run: `kind` and `name` as people know it there."""
+
+    run: str
+    kind: str
+    name: str
+
+
+class Node(Protocol):
+    """A started node."""
+
+    @property
+    def fate(self) -> str:
+        """Why its place ended it, in that place's own words; empty where it did not."""
+        ...
+
+    def poll(self) -> int | None:
+        """Its agent's exit code, negative for a signal; none while it runs, or while nobody can tell."""
+        ...
+
+    def terminate(self) -> None:
+        """Ask it to end; the agent gives its ranks time for a checkpoint."""
+        ...
+
+    def kill(self) -> None:
+        """End it now, with everything that it started."""
+        ...
+
+
+class Gang(Protocol):
+    """The nodes of one attempt; what they write comes home while they run."""
+
+    @property
+    def nodes(self) -> Sequence[Node]:
+        """The nodes, by number."""
+        ...
+
+    def settle(self) -> None:
+        """Return when everything that the nodes wrote is at home. They have all ended.
+
+        Raises:
+            TrainstackError: Something is not; it stays where it is, and `Target.recover` will fetch it.
+        """
+        ...
+
+    def out_of_memory(self) -> bool:
+        """Whether the kernel ended a process of these nodes for want of memory, as far as can be told."""
+        ...
+
+
+class Target(Protocol):
+    """A place for nodes. Making one reaches nobody; the first call that needs the place does.
+
+    Attributes:
+        images: Whether environments are images here, and not folders of this machine.
+    """
+
+    images: bool
+
+    def capacity(self) -> Capacity | None:
+        """What the whole place holds; none where it grows as needed.
+
+        Raises:
+            TrainstackError: It does not answer.
+        """
+        ...
+
+    def layout(self, home: Home) -> Layout:
+        """Where the nodes of a run will find its files."""
+        ...
+
+    def addresses(self, home: Home, distribution: Distribution, node_count: int) -> Addresses:
+        """How they will reach each other.
+
+        Raises:
+            TrainstackError: There are not as many free ports.
+        """
+        ...
+
+    def start(self, home: Home, gang: GangSpec) -> Gang:
+        """Hand over what is at home, and start every node's agent.
+
+        Raises:
+            TrainstackError: It could not be done; `sweep` removes what has come of it.
+        """
+        ...
+
+    def attach(self, home: Home, attempt: int, node_count: int) -> Gang | None:
+        """Take over the nodes of an attempt whose supervisor was killed.
+
+        Returns:
+            The gang, when all nodes go on or have come to an end of their own; none when some are lost.
+        """
+        ...
+
+    def node(self, home: Home, index: int) -> Node | None:
+        """One node of a running run, for whoever is not its supervisor; none when it is not there."""
+        ...
+
+    def recover(self, home: Home) -> None:
+        """Bring home what nodes wrote and nobody has fetched.
+
+        Raises:
+            TrainstackError: The place does not answer; nothing there was changed.
+        """
+        ...
+
+    def sweep(self, home: Home) -> int:
+        """End and remove whatever the place still has of a run; gives the number of processes or nodes ended.
+
+        Raises:
+            TrainstackError: The place does not answer.
+        """
+        ...
+
+    def strays(self, workspace: str) -> Sequence[Stray]:
+        """All that the place has of a workspace's runs.
+
+        Raises:
+            TrainstackError: The place does not answer.
+        """
+        ...

@@ -1,0 +1,126 @@
+"""What carries a run's files between home and its volumes: a small container beside the nodes.
+
+Before it starts, the engine unpacks into its volumes what nodes are given. While it runs it sends home what they write.
+It outlives the nodes and any supervisor; started again, it sends again what has changed since the nodes were started.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import time
+
+from trainstack.errors import TrainstackError
+from trainstack.targets.base import Home
+from trainstack.targets.docker import container_config, labels
+from trainstack.targets.docker.client import Client, engine_errors
+from trainstack.targets.docker.stream import ContainerOutput
+from trainstack.targets.transfer import archive
+from trainstack.targets.transfer.output_receiver import Inbound
+
+_FIRST_SECONDS = 0.4
+_AGAIN_SECONDS = 2.0
+_ASK_SECONDS = 0.1
+# Enough for a large last checkpoint on a slow line: as long as bytes arrive, the courier is waited for.
+_SILENCE_SECONDS = 60.0
+
+
+class Courier:
+    """The courier of a run, and the thread that takes in what it sends."""
+
+    def __init__(self, client: Client, home: Home, container_id: str) -> None:
+        """Work with a container that has been created."""
+        self._client = client
+        self._inbound = Inbound(home.root)
+        self._home = home
+        self._id = container_id
+        self._ending = threading.Event()
+        self._home_safe = False
+        self._error: BaseException | None = None
+        self._thread: threading.Thread | None = None
+        self._errors = b""
+        self._output: ContainerOutput | None = None
+
+    def hand_over(self) -> None:
+        """Put into the volumes what nodes only read, and what earlier attempts have left.
+
+        Raises:
+            TrainstackError: The engine refuses, or its disk is full.
+        """
+        with engine_errors("handing over code and data"):
+            api = self._client.api
+            api.put_archive(self._id, str(container_config.GIVEN), archive.given(self._home, container_config.LAYOUT))
+            api.put_archive(self._id, str(container_config.WRITTEN), archive.kept(self._home, container_config.USER))
+
+    def start(self) -> None:
+        """Begin to bring home what nodes write."""
+        self._thread = threading.Thread(target=self._follow, daemon=True, name="courier")
+        self._thread.start()
+
+    def note_working(self) -> None:
+        """Note at the engine that all nodes are on their way, so that another process may take them over."""
+        self._client.api.rename(self._id, f"{labels.prefix(self._home)}-{labels.WORKING}")
+
+    def finish(self) -> None:
+        """Wait until everything is home. Nothing writes any more.
+
+        Raises:
+            TrainstackError: Something is not.
+        """
+        self._ending.set()
+        if self._thread is None:
+            self.start()
+        thread = self._thread
+        asked = time.monotonic()
+        while thread and thread.is_alive():
+            self._ask_for_the_end()
+            thread.join(_ASK_SECONDS)
+            if self._output and time.monotonic() - max(asked, self._output.heard) > _SILENCE_SECONDS:
+                self._output.close()
+        if not self._home_safe:
+            if isinstance(self._error, TrainstackError):
+                raise self._error
+            said = self._errors.decode(errors="replace").strip().splitlines()
+            reason = said[-1] if said else (str(self._error) if self._error else "the stream was cut off")
+            raise TrainstackError(
+                f"what run {self._home.run} wrote on the Docker engine is not all home ({reason}): it stays there, "
+                "and the next `pulumi up` fetches it"
+            )
+        if self._inbound.refused:
+            print(f"not taken home: {', '.join(self._inbound.refused[:20])}", file=sys.stderr)
+        with engine_errors("noting that everything is home"):
+            self._client.api.rename(self._id, f"{labels.prefix(self._home)}-{labels.SETTLED}")
+
+    def _follow(self) -> None:
+        """Take in the stream; when it breaks, begin again, and once more after the end was asked for."""
+        # The nodes' agents come first: they need this moment to themselves, and have nothing to send yet.
+        self._ending.wait(_FIRST_SECONDS)
+        last_try = False
+        while not self._home_safe and not last_try:
+            last_try = self._ending.is_set()
+            try:
+                self._home_safe = self._receive()
+                self._error = None
+            except Exception as exc:  # noqa: BLE001 (a thread must not end without a word; `finish` raises it)
+                self._error = exc
+            if not self._home_safe and not last_try:
+                self._ending.wait(_AGAIN_SECONDS)
+
+    def _receive(self) -> bool:
+        api = self._client.api
+        with contextlib.suppress(Exception):
+            # One that still runs has lost its listener, and with it what it sent last.
+            api.kill(self._id, "SIGKILL")
+            api.wait(self._id)
+        output = self._output = ContainerOutput(self._client, self._id)
+        try:
+            api.start(self._id)
+            return self._inbound.receive(output)
+        finally:
+            self._errors = output.errors
+            output.close()
+
+    def _ask_for_the_end(self) -> None:
+        with contextlib.suppress(Exception):
+            self._client.api.kill(self._id, "SIGTERM")

@@ -1,0 +1,1 @@
+"""Talk to the API server: requests, watches, exec, port forwarding."""

@@ -1,0 +1,1 @@
+"""What a cluster must have before something is asked of it."""

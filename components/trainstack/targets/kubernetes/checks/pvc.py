@@ -1,0 +1,76 @@
+"""Whether the volume claims that a program names are there, and may be had by as many nodes as there are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from trainstack.errors import InvalidInputError, TrainstackError
+from trainstack.targets.kubernetes.api.client import Access
+from trainstack.targets.kubernetes.config import Cluster
+
+
+def check_modes(what: str, modes: Sequence[str], nodes: int) -> None:
+    """Refuse a store that not all nodes can write to.
+
+    Args:
+        what: The claim, for the error.
+        modes: Its access modes.
+        nodes: How many nodes there may be at once.
+
+    Raises:
+        InvalidInputError: They cannot.
+    """
+    if "ReadWriteMany" in modes or (nodes == 1 and not {"ReadWriteOnce", "ReadWriteOncePod"}.isdisjoint(modes)):
+        return
+    raise InvalidInputError(
+        f"kubernetes: {what} has access mode {', '.join(modes)}, and {nodes} node{'s' * (nodes > 1)} must write to it: "
+        "take a claim with ReadWriteMany",
+        field="store",
+    )
+
+
+def check_found(cluster: Cluster, nodes: int, seconds: float) -> None:
+    """Refuse claims that are not there; what may not be asked refuses nothing.
+
+    Args:
+        cluster: The cluster, with its claims.
+        nodes: How many nodes there may be at once.
+        seconds: How long to wait for an answer.
+
+    Raises:
+        InvalidInputError: One is not there, or is a store that not all nodes can write to.
+    """
+    for name in sorted({*(claim.name for claim in cluster.claims), *filter(None, [cluster.store])}):
+        # What the compute itself declares is about to be made.
+        if cluster.declared_as and name.startswith(f"{cluster.declared_as}-"):
+            continue
+        try:
+            modes = _modes(Access(cluster), name, seconds)
+        except InvalidInputError:
+            raise
+        except TrainstackError:
+            return
+        if name == cluster.store:
+            check_modes(f"claim {name}", modes, nodes)
+
+
+def _modes(access: Access, name: str, seconds: float) -> list[str]:
+    from kubernetes.client.exceptions import ApiException
+
+    with access.errors(f"looking for claim {name}"):
+        try:
+            answer = access.core.read_namespaced_persistent_volume_claim(
+                name, access.namespace, _preload_content=False, _request_timeout=seconds
+            )
+        except ApiException as exc:
+            refused: Any = exc
+            if refused.status != 404:
+                raise
+            raise InvalidInputError(
+                f"kubernetes: there is no claim {name} in {access.cluster.described}: make it, or give size_gib in the "
+                "place of its name",
+                field="store",
+            ) from exc
+    return list(map(str, json.loads(answer.data)["spec"]["accessModes"]))

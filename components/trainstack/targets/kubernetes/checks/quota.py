@@ -1,0 +1,111 @@
+"""Whether a namespace's quotas can ever hold the pods of a run: their most, not what is left of it just now."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from trainstack.errors import InvalidInputError, TrainstackError
+from trainstack.targets.base import Capacity
+from trainstack.targets.kubernetes.api.client import Access
+from trainstack.targets.kubernetes.api.json_objects import part, parts
+from trainstack.targets.kubernetes.config import Cluster
+from trainstack.targets.kubernetes.objects.run_objects import COURIER_RESOURCES, resources
+
+_asked: dict[tuple[str | None, str], dict[str, dict[str, str]]] = {}
+
+
+def check(cluster: Cluster, holds: Capacity, nodes: int) -> None:
+    """Refuse nodes that the compute's own quota never holds.
+
+    Args:
+        cluster: The cluster, with that quota.
+        holds: What a node holds.
+        nodes: How many there may be at once.
+
+    Raises:
+        InvalidInputError: Says which resource is too small, or no quantity.
+    """
+    _refuse(cluster, "its quota", cluster.quota, holds, nodes)
+
+
+def check_found(cluster: Cluster, holds: Capacity, nodes: int, seconds: float) -> None:
+    """Refuse nodes that a quota of the namespace never holds; one that cannot be asked for refuses nothing.
+
+    Args:
+        cluster: The cluster.
+        holds: What a node holds.
+        nodes: How many there are at once.
+        seconds: How long to wait for an answer.
+
+    Raises:
+        InvalidInputError: Says which quota and which resource.
+    """
+    place = cluster.context, cluster.namespace
+    if place not in _asked:
+        try:
+            _asked[place] = _found(Access(cluster), seconds)
+        except TrainstackError:
+            return
+    for name, hard in _asked[place].items():
+        # What the compute itself declares is about to become what it says now.
+        if name != cluster.declared_as:
+            _refuse(cluster, f"quota {name}", hard, holds, nodes)
+
+
+def exceeded(hard: Mapping[str, str], holds: Capacity, nodes: int) -> str | None:
+    """The first resource that nodes ask more of than there may be, in a few words; none when all fit.
+
+    Args:
+        hard: The most of each resource.
+        holds: What a node holds.
+        nodes: How many there are.
+
+    Raises:
+        ValueError: A quantity is none.
+    """
+    from kubernetes import utils
+
+    library: Any = utils
+    parse = library.parse_quantity
+    needed: dict[str, Decimal] = {"pods": Decimal(nodes), "count/pods": Decimal(nodes)}
+    for kind in ("requests", "limits"):
+        for container in (resources(holds), COURIER_RESOURCES):
+            for resource, amount in container[kind].items():
+                for name in (f"{kind}.{resource}", *([resource] if kind == "requests" else [])):
+                    needed[name] = needed.get(name, Decimal(0)) + nodes * parse(amount)
+    for resource, most in hard.items():
+        if needed.get(resource, Decimal(0)) > (limit := parse(most)):
+            asked = needed[resource]
+            if "memory" in resource:
+                return f"{resource} {asked / 2**30:.4g}Gi, and {{}} allows {limit / 2**30:.4g}Gi"
+            return f"{resource} {asked.normalize():f}, and {{}} allows {most}"
+    return None
+
+
+def _refuse(cluster: Cluster, quota: str, hard: Mapping[str, str], holds: Capacity, nodes: int) -> None:
+    try:
+        found = exceeded(hard, holds, nodes)
+    except ValueError as exc:
+        raise InvalidInputError(f"kubernetes: {quota}: {exc}: write quantities like 16, 500m or 64Gi") from exc
+    if found:
+        raise InvalidInputError(
+            f"kubernetes: {nodes} node{'s' * (nodes > 1)} ask{'s' * (nodes == 1)} for {found.format(quota)} in "
+            f"{cluster.described}: take fewer or smaller ones, or raise the quota",
+            field="quota",
+        )
+
+
+def _found(access: Access, seconds: float) -> dict[str, dict[str, str]]:
+    with access.errors("looking for quotas"):
+        answer = access.core.list_namespaced_resource_quota(
+            access.namespace, _preload_content=False, _request_timeout=seconds
+        )
+    return {
+        str(item["metadata"]["name"]): {key: str(text) for key, text in part(item, "spec", "hard").items()}
+        for item in parts(json.loads(answer.data), "items")
+        # One with a scope is for some pods only.
+        if not item["spec"].get("scopes") and not item["spec"].get("scopeSelector")
+    }

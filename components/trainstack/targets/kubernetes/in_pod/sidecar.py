@@ -1,0 +1,108 @@
+"""First process of a courier: keeps the pod until everything is home.
+
+`stay.py FOLDER SECONDS WRITTEN [JOURNAL]`. It ends well when `home` appears in FOLDER, and gives up when nobody has
+touched `heard` there for SECONDS. Asked to end it stays as long as the cluster lets it, once WRITTEN was handed over:
+what a node saves in its grace period is yet to go. With JOURNAL, a file on a volume that outlives the pod: when nobody
+has listened for a while what the node writes to WRITTEN is kept there as well, from then on until all is home.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+_QUIET_SECONDS = 8.0
+_AGAIN_SECONDS = 10.0
+
+
+class Journal:
+    """What keeps a journal, begun when it is needed, and again when it fails."""
+
+    def __init__(self, written: str, path: str = "") -> None:
+        """Keep what is in `written` in `path`; nowhere when left out."""
+        self.written, self.path = written, path
+        self.process: subprocess.Popen[bytes] | None = None
+        self.not_before = 0.0
+
+    def see_to_it(self, quiet: bool) -> None:
+        """Have it written, once the node has begun to work. One that fails while somebody listens is needed no more."""
+        if self.process is not None and self.process.poll() is not None and not quiet:
+            self.end()
+        if self.process is None and not quiet:
+            return
+        if not self.path or time.monotonic() < self.not_before:
+            return
+        if self.process is None and not self.begun():
+            self.not_before = time.monotonic() + 1.0
+        elif self.process is None or self.process.poll() is not None:
+            command = [sys.executable, "-m", "trainstack.agent.transfer.journal", self.written, self.path]
+            self.process = subprocess.Popen(command)
+            self.not_before = time.monotonic() + _AGAIN_SECONDS
+
+    def end(self) -> None:
+        """All is home: nobody needs it any more."""
+        if self.process is None:
+            return
+        self.process.kill()
+        self.process.wait()
+        self.process = None
+        path = Path(self.path)
+        for each in (path, path.with_suffix(".new")):
+            with contextlib.suppress(OSError):
+                each.unlink()
+        # The last of the run's.
+        with contextlib.suppress(OSError):
+            path.parent.rmdir()
+
+    def begun(self) -> bool:
+        """Whether something has been written since everything was handed over, of which the last is a list."""
+        if (handed := handed_over(self.written)) is None:
+            return False
+        for folder, _, names in os.walk(self.written):
+            for name in names:
+                try:
+                    if Path(folder, name).lstat().st_ctime_ns > handed:
+                        return True
+                except OSError:
+                    continue
+        return False
+
+
+def handed_over(written: str) -> "int | None":
+    """When all was handed over that a node goes on writing; none before."""
+    try:
+        return Path(written, ".outbound", "given.json").stat().st_ctime_ns
+    except OSError:
+        return None
+
+
+def main() -> int:
+    """Wait; gives the exit code."""
+    folder, seconds = sys.argv[1], float(sys.argv[2])
+    journal = Journal(*sys.argv[3:])
+    asked: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _frame: asked.append(number))
+    seen, since = None, time.monotonic()
+    while not os.path.exists(os.path.join(folder, "home")):  # noqa: PTH110, PTH118
+        try:
+            now = os.stat(os.path.join(folder, "heard")).st_mtime_ns  # noqa: PTH116, PTH118
+        except OSError:
+            now = None
+        if now != seen:
+            seen, since = now, time.monotonic()
+        if asked and handed_over(journal.written) is None:
+            return 128 + asked[0]
+        if time.monotonic() - since > seconds:
+            print("trainstack: nobody came for what this pod holds", file=sys.stderr, flush=True)
+            return 3
+        journal.see_to_it(time.monotonic() - since > _QUIET_SECONDS)
+        time.sleep(0.2)
+    journal.end()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

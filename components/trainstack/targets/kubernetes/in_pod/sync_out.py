@@ -1,0 +1,66 @@
+"""Sends home what a node writes, for as long as somebody listens: `send.py WRITTEN FOLDER [segments]`.
+
+What runs is the agent's `output_sender`; an exec has no signals, so its standard input says what to do. `l`: one last
+look. `h`: all of it is home, the pod may go. `u`: a line follows, an address to put a segment to, where segments were
+asked for. Its end: nobody listens any more.
+"""
+
+import os
+import queue
+import select
+import signal
+import sys
+import threading
+
+_HEARD_SECONDS = 2.0
+
+
+def obey(folder: str, addresses: "queue.Queue[str]") -> None:
+    """Do what standard input says."""
+    heard = os.path.join(folder, "heard")  # noqa: PTH118
+    while True:
+        with open(heard, "wb"):  # noqa: PTH123
+            os.utime(heard)
+        if not select.select([0], [], [], _HEARD_SECONDS)[0]:
+            continue
+        said = os.read(0, 1)
+        if said == b"l":
+            os.kill(os.getpid(), signal.SIGTERM)
+        elif said == b"h":
+            with open(os.path.join(folder, "home"), "wb"):  # noqa: PTH118, PTH123
+                os._exit(0)
+        elif said == b"u":
+            addresses.put(read_line())
+        elif not said:
+            os._exit(1)
+
+
+def read_line() -> str:
+    """The rest of a line of standard input."""
+    line = bytearray()
+    while not line.endswith(b"\n"):
+        byte = os.read(0, 1)
+        if not byte:
+            os._exit(1)
+        line += byte
+    return line.decode().strip()
+
+
+def main() -> None:
+    """Send until told."""
+    # Blocked in this thread and so in all: the sender looks for it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    addresses: queue.Queue[str] = queue.Queue()
+    listener = threading.Thread(target=obey, args=(sys.argv[2], addresses), daemon=True)
+    listener.start()
+    from trainstack.agent.transfer import chunked_stream, output_sender
+
+    diverted = chunked_stream.Segments(addresses) if sys.argv[3:] == ["segments"] else None
+    output_sender.main()
+    if diverted:
+        diverted.close()
+    listener.join()
+
+
+if __name__ == "__main__":
+    main()

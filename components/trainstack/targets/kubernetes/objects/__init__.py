@@ -1,0 +1,1 @@
+"""The objects of the API server as plain values. Pure functions."""

@@ -1,0 +1,57 @@
+"""What runs the pods of a run on a cluster: an Indexed Job, or an MPIJob. Each is one object of the API server."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from trainstack.targets.base import GangSpec, Home
+
+
+class Engine(Protocol):
+    """A kind of object that makes the pods of a run."""
+
+    def submit(self, home: Home, gang: GangSpec, *, grace: float, low_priority: bool) -> None:
+        """Make the object of an attempt, and what must be there with it.
+
+        Args:
+            home: The run.
+            gang: Its nodes.
+            grace: Seconds that a script has for a checkpoint when its node is taken away.
+            low_priority: Whether nodes may be machines that can be taken away.
+
+        Raises:
+            TrainstackError: The cluster refuses or does not answer.
+        """
+        ...
+
+    def host(self, home: Home, index: int) -> str:
+        """What the nodes of a run call node number `index`."""
+        ...
+
+    def find(self, selector: str) -> dict[str, Any] | None:
+        """The object that bears `selector`, as the API server has it.
+
+        Raises:
+            TrainstackError: The cluster does not answer.
+        """
+        ...
+
+    def annotate(self, home: Home, what: str, value: str = "true") -> None:
+        """Note on a run's object how far it is.
+
+        Raises:
+            TrainstackError: The cluster does not answer.
+        """
+        ...
+
+    def count(self, thing: dict[str, Any]) -> int:
+        """How many nodes an object has."""
+        ...
+
+    def template(self, thing: dict[str, Any]) -> dict[str, Any]:
+        """The specification of its nodes' pods."""
+        ...
+
+    def held(self, thing: dict[str, Any]) -> str:
+        """Why it makes no pods by itself: a queue, or somebody, holds it back. Empty where it should."""
+        ...

@@ -1,0 +1,216 @@
+"""Horovod's runs as MPIJobs of Kubeflow's MPI operator (`kubeflow.org/v2beta1`), where a cluster serves them.
+
+The operator makes keys, a list of hosts, a service, the workers, and, once these are ready, the launcher. Workers are
+the pods that an Indexed Job would have, with an sshd of their own user in them; the launcher calls each by ssh, which
+starts its agent, and stays on the line until that has ended. So it is the launcher's end that tells the operator how
+the job ended, and a launcher that is lost calls again.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import PurePosixPath
+from typing import Any
+
+from trainstack.errors import InvalidInputError
+from trainstack.targets.base import GangSpec, Home
+from trainstack.targets.kubernetes import labels
+from trainstack.targets.kubernetes.api.client import ANSWER_SECONDS, Access
+from trainstack.targets.kubernetes.api.exec import script
+from trainstack.targets.kubernetes.api.json_objects import part, parts
+from trainstack.targets.kubernetes.config import Cluster
+from trainstack.targets.kubernetes.objects import run_objects
+
+GROUP, VERSION, PLURAL = "kubeflow.org", "v2beta1", "mpijobs"
+LAUNCHER = "launcher"
+_KEYS = "/trainstack/ssh"
+_PORT = 2222
+_FOLDER = str(PurePosixPath(run_objects.FIFO).parent)
+_PASSWD = "trainstack.passwd"  # noqa: S105 (the name of an annotation)
+_USERS = f"root:x:0:0::/root:/bin/sh\ntrainstack:x:{run_objects.USER}:{run_objects.USER}::/tmp:/bin/sh\n"
+"""sshd and ssh work for nobody whom the image does not know."""
+
+
+class MpiJob:
+    """The MPIJob of a run."""
+
+    def __init__(self, access: Access) -> None:
+        """Work in the namespace of `access`."""
+        self._access = access
+
+    def submit(self, home: Home, gang: GangSpec, *, grace: float, low_priority: bool) -> None:
+        """Make it; the operator makes all else."""
+        with self._access.errors("submitting the MPIJob"):
+            self._access.custom.create_namespaced_custom_object(
+                *(GROUP, VERSION, self._access.namespace, PLURAL),
+                job(home, gang, self._access.cluster, grace=grace, low_priority=low_priority),
+                _request_timeout=ANSWER_SECONDS,
+            )
+
+    def host(self, home: Home, index: int) -> str:
+        """The worker's name in the operator's service."""
+        return f"{labels.name(home)}-worker-{index}.{labels.name(home)}"
+
+    def find(self, selector: str) -> dict[str, Any] | None:
+        """The MPIJob that bears `selector`."""
+        return next(iter(listed(self._access, selector)), None)
+
+    def annotate(self, home: Home, what: str, value: str = "true") -> None:
+        """Note how far it is."""
+        with self._access.errors("noting how far an MPIJob is"):
+            self._access.custom.patch_namespaced_custom_object(
+                *(GROUP, VERSION, self._access.namespace, PLURAL, labels.name(home)),
+                {"metadata": {"annotations": {what: value}}},
+                _request_timeout=ANSWER_SECONDS,
+            )
+
+    def count(self, thing: dict[str, Any]) -> int:
+        """How many workers it has."""
+        return int(part(thing, "spec", "mpiReplicaSpecs", "Worker")["replicas"])
+
+    def template(self, thing: dict[str, Any]) -> dict[str, Any]:
+        """Its workers."""
+        return part(thing, "spec", "mpiReplicaSpecs", "Worker", "template", "spec")
+
+    def held(self, thing: dict[str, Any]) -> str:
+        """Whether it is suspended, or nobody has taken it up."""
+        if part(thing, "spec", "runPolicy").get("suspend"):
+            return labels.waits(thing)
+        return "" if part(thing, "status") else "no MPI operator has taken it up: is the cluster's running?"
+
+
+def listed(access: Access, selector: str) -> list[dict[str, Any]]:
+    """The MPIJobs that bear `selector`.
+
+    Raises:
+        TrainstackError: The cluster does not answer.
+    """
+    with access.errors("looking for MPIJobs"):
+        answer = access.custom.list_namespaced_custom_object(
+            *(GROUP, VERSION, access.namespace, PLURAL),
+            label_selector=selector,
+            _preload_content=False,
+            _request_timeout=ANSWER_SECONDS,
+        )
+        return parts(json.loads(answer.data), "items")
+
+
+def delete(access: Access, selector: str) -> None:
+    """Delete the MPIJobs that bear `selector`, and with them what the operator has made."""
+    access.custom.delete_collection_namespaced_custom_object(
+        *(GROUP, VERSION, access.namespace, PLURAL),
+        label_selector=selector,
+        propagation_policy="Background",
+        _request_timeout=ANSWER_SECONDS,
+    )
+
+
+def check(access: Access) -> None:
+    """Ask whether the cluster serves MPIJobs.
+
+    Raises:
+        InvalidInputError: It does not.
+    """
+    from kubernetes.client.exceptions import ApiException
+
+    try:
+        access.custom.get_api_resources(GROUP, VERSION, _request_timeout=ANSWER_SECONDS)
+    except ApiException as exc:
+        refused: Any = exc
+        if refused.status != 404:
+            raise
+        raise InvalidInputError(
+            f"kubernetes: {access.configuration.host} serves no MPIJob ({GROUP}/{VERSION}): install Kubeflow's MPI "
+            'operator there, or leave out engine="mpijob"',
+            field="engine",
+        ) from exc
+
+
+def job(home: Home, gang: GangSpec, cluster: Cluster, *, grace: float, low_priority: bool) -> dict[str, Any]:
+    """The MPIJob of an attempt; arguments as for a Job.
+
+    Args:
+        home: The run.
+        gang: Its nodes.
+        cluster: How they are to be placed.
+        grace: Seconds that a script has for a checkpoint when its node is taken away.
+        low_priority: Whether they may run where machines can be taken away.
+    """
+    found = run_objects.marks(home, gang)
+    queue = {labels.QUEUE: cluster.queue} if cluster.queue else {}
+    worker = run_objects.pod(home, gang, cluster, grace=grace, low_priority=low_priority)
+    launcher = {key: value for key, value in worker.items() if key not in ("subdomain", "restartPolicy")}
+    _serve(worker, gang)
+    launcher["containers"] = [_launcher(gang)]
+    launcher["volumes"] = [{"name": "tmp", "emptyDir": {}}, _users()]
+    launcher["terminationGracePeriodSeconds"] = 1
+    metadata = {"labels": found, "annotations": {_PASSWD: _USERS}}
+    return {
+        "apiVersion": f"{GROUP}/{VERSION}",
+        "kind": "MPIJob",
+        "metadata": {"name": labels.name(home), "labels": found | queue},
+        "spec": {
+            "slotsPerWorker": 1,
+            "launcherCreationPolicy": "WaitForWorkersReady",
+            "sshAuthMountPath": _KEYS,
+            # Workers stay until what they wrote is home; a launcher that was taken away calls again.
+            "runPolicy": {
+                "cleanPodPolicy": "None",
+                "ttlSecondsAfterFinished": run_objects.KEEP_SECONDS,
+                "backoffLimit": 3,
+            },
+            "mpiReplicaSpecs": {
+                "Launcher": {
+                    "replicas": 1,
+                    "restartPolicy": "Never",
+                    "template": {"metadata": metadata, "spec": launcher},
+                },
+                "Worker": {
+                    "replicas": gang.node_count,
+                    "restartPolicy": "Never",
+                    "template": {"metadata": metadata, "spec": {k: v for k, v in worker.items() if k != "subdomain"}},
+                },
+            },
+        },
+    }
+
+
+def _serve(worker: dict[str, Any], gang: GangSpec) -> None:
+    """Make a Job's pod a worker: its node's first process serves ssh until it is called, and then is what it was."""
+    node = worker["containers"][0]
+    number = {"fieldRef": {"fieldPath": f"metadata.labels['{labels.MPI_INDEX}']"}}
+    for each in worker["containers"]:
+        each["env"] = [{"name": run_objects.NUMBER, "valueFrom": number}, *each["env"]]
+    node["env"].append({"name": "TRAINSTACK_ATTENDED", "value": f"{_FOLDER}/attended"})
+    begin = node["args"]
+    node["args"] = ["-c", script("serve_ssh"), _FOLDER, _KEYS, str(_PORT), str(run_objects.KEEP_SECONDS)]
+    node["args"] += [gang.runtime.python, *begin]
+    node["volumeMounts"].append(_mount_users())
+    worker["volumes"].append(_users())
+
+
+def _launcher(gang: GangSpec) -> dict[str, Any]:
+    ended = str(run_objects.WRITTEN / run_objects.ended(gang.attempt, "{}"))
+    megabytes = 128 + 16 * gang.node_count
+    return {
+        **run_objects.container(gang.runtime, LAUNCHER),
+        "args": [
+            *("-c", script("launch_by_ssh"), "/etc/mpi/hostfile", _KEYS, str(_PORT), str(run_objects.KEEP_SECONDS)),
+            *(gang.runtime.python, "-c", script("worker_start"), _FOLDER, ended),
+        ],
+        "resources": {
+            # It waits: nodes that just hold the workers hold it as well.
+            "requests": {"cpu": "0", "memory": f"{megabytes // 2}Mi"},
+            "limits": {"cpu": "500m", "memory": f"{megabytes}Mi"},
+        },
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, _mount_users()],  # noqa: S108
+    }
+
+
+def _users() -> dict[str, Any]:
+    field = {"fieldPath": f"metadata.annotations['{_PASSWD}']"}
+    return {"name": "users", "downwardAPI": {"items": [{"path": "passwd", "fieldRef": field}]}}
+
+
+def _mount_users() -> dict[str, Any]:
+    return {"name": "users", "mountPath": "/etc/passwd", "subPath": "passwd", "readOnly": True}

@@ -1,0 +1,126 @@
+"""The namespace of declared objects: whether it is there, who made it, and whether it may go."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from trainstack.errors import TrainstackError
+from trainstack.targets.kubernetes import labels
+from trainstack.targets.kubernetes.api.client import ANSWER_SECONDS, Access
+from trainstack.targets.kubernetes.api.json_objects import part, parts
+
+OWNER = "trainstack.owner"
+"""Annotation of a namespace that a component has made: project, stack and component."""
+_LISTED = (
+    ("Pod", "CoreV1Api", "pod"),
+    ("Service", "CoreV1Api", "service"),
+    ("PersistentVolumeClaim", "CoreV1Api", "persistent_volume_claim"),
+    ("Secret", "CoreV1Api", "secret"),
+    ("ConfigMap", "CoreV1Api", "config_map"),
+    ("ServiceAccount", "CoreV1Api", "service_account"),
+    ("Deployment", "AppsV1Api", "deployment"),
+    ("StatefulSet", "AppsV1Api", "stateful_set"),
+    ("Job", "BatchV1Api", "job"),
+    ("CronJob", "BatchV1Api", "cron_job"),
+)
+"""What may be lost with a namespace, and how the client lists it."""
+# What a cluster puts into every namespace by itself.
+_OWN = {("ServiceAccount", "default"), ("ConfigMap", "kube-root-ca.crt"), ("Service", "kubernetes")}
+_ENDING_SECONDS = 30.0
+_PAUSE_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Found:
+    """A namespace that is there.
+
+    Attributes:
+        owner: Which component made it; empty where none did, or where it may not be asked.
+    """
+
+    owner: str = ""
+
+
+def owner(project: str, stack: str, component: str) -> str:
+    """What `OWNER` says of a namespace that a component makes."""
+    return f"{project}/{stack}/{component}"
+
+
+def look(access: Access, seconds: float = ANSWER_SECONDS) -> Found | None:
+    """Ask for a namespace; none when there is none.
+
+    Args:
+        access: The cluster and the namespace.
+        seconds: How long to wait for an answer.
+
+    Raises:
+        TrainstackError: The cluster does not answer, or does not know us.
+    """
+    from kubernetes.client.exceptions import ApiException
+
+    with access.errors(f"looking for namespace {access.namespace}"):
+        try:
+            answer = access.core.read_namespace(access.namespace, _preload_content=False, _request_timeout=seconds)
+        except ApiException as exc:
+            refused: Any = exc
+            if refused.status == 404:
+                return None
+            # Who may only work in one namespace may often not read it: somebody made it for them.
+            if refused.status == 403 and "system:anonymous" not in str(refused.body):
+                return Found()
+            raise
+    return Found(str(part(json.loads(answer.data), "metadata", "annotations").get(OWNER, "")))
+
+
+def rendered(name: str, made_by: str) -> dict[str, Any]:
+    """A namespace as the API server gets it.
+
+    Args:
+        name: Its name.
+        made_by: What `owner` says.
+    """
+    metadata = {"name": name, "labels": {labels.MANAGED: "trainstack"}, "annotations": {OWNER: made_by}}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+
+
+def check_empty(access: Access) -> None:
+    """Make sure that nobody loses anything when a namespace goes.
+
+    Raises:
+        TrainstackError: Something is in it; says what. Or the cluster does not answer.
+    """
+    began = time.monotonic()
+    while left := occupants(access):
+        # Pods end a while after what made them has gone, and whoever removes them all does so side by side.
+        if time.monotonic() - began > _ENDING_SECONDS:
+            what = ", ".join(f"{kind} {name}" for kind, name in left[:5])
+            more = f" and {len(left) - 5} more" if len(left) > 5 else ""
+            raise TrainstackError(
+                f"kubernetes: namespace {access.namespace} stays, it still has {what}{more}: take them away first"
+            )
+        time.sleep(_PAUSE_SECONDS)
+
+
+def occupants(access: Access) -> list[tuple[str, str]]:
+    """What is in a namespace: kind and name of all that nothing else in it has made, and of pods that run.
+
+    Raises:
+        TrainstackError: The cluster does not answer, or does not let us ask.
+    """
+    from kubernetes import client
+
+    found: list[tuple[str, str]] = []
+    connection = access.client()
+    with access.errors(f"looking what is in namespace {access.namespace}"):
+        for kind, group, called in _LISTED:
+            ask: Any = getattr(getattr(client, group)(connection), f"list_namespaced_{called}")
+            answer = ask(access.namespace, _preload_content=False, _request_timeout=ANSWER_SECONDS)
+            for item in parts(json.loads(answer.data), "items"):
+                metadata = item["metadata"]
+                made = bool(metadata.get("ownerReferences")) and kind != "Pod"
+                if not made and not metadata.get("deletionTimestamp") and (kind, metadata["name"]) not in _OWN:
+                    found.append((kind, str(metadata["name"])))
+    return found

@@ -1,0 +1,298 @@
+"""The objects of a run as the API server gets them: one Indexed Job, one headless Service.
+
+A pod has two containers on common volumes: the node, and a courier that hands over, sends home, and keeps the pod until
+all is home. No secret, no right on the API, no root. Pure functions.
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Any
+
+from trainstack.targets.base import Capacity, GangSpec, Home, Layout, Runtime
+from trainstack.targets.kubernetes import labels
+from trainstack.targets.kubernetes.api.exec import script
+from trainstack.targets.kubernetes.config import Cluster
+
+USER = 10001
+GIVEN = PurePosixPath("/trainstack/given")
+WRITTEN = PurePosixPath("/trainstack/kept")
+FIFO = "/trainstack/variables/line"
+CONTROL = "/trainstack/courier"
+STORE = PurePosixPath("/trainstack/store")
+"""Where couriers have the claim that is a store; nodes have it not."""
+LAYOUT = Layout.below(GIVEN, WRITTEN)
+KEEP_SECONDS = 24 * 3600
+"""How long a pod waits for somebody to hand over what it needs, or to fetch what it has."""
+NUMBER = "JOB_COMPLETION_INDEX"
+"""Variable of a pod with its node's number, set by Kubernetes in those of an Indexed Job."""
+_OWN_NUMBER = f"$({NUMBER})"
+POD_RIGHTS = {
+    "runAsNonRoot": True,
+    "runAsUser": USER,
+    "runAsGroup": USER,
+    "fsGroup": USER,
+    # A large volume is not gone through for every pod that has it.
+    "fsGroupChangePolicy": "OnRootMismatch",
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+"""Who the processes of a pod are."""
+CONTAINER_RIGHTS = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+"""What the processes of a container may."""
+_MINUTE = 60
+COURIER_RESOURCES = {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "500m", "memory": "256Mi"}}
+"""What the courier of a pod asks for beside its node."""
+_SPOT = (
+    ("cloud.google.com/gke-spot", "true"),
+    ("kubernetes.azure.com/scalesetpriority", "spot"),
+    ("eks.amazonaws.com/capacityType", "SPOT"),
+    ("karpenter.sh/capacity-type", "spot"),
+)
+"""Labels of spot nodes, which are the taints of such pools as well: GKE, AKS, EKS, Karpenter."""
+
+
+def service(home: Home, gang: GangSpec, owner: str) -> dict[str, Any]:
+    """The headless Service by which nodes call each other, owned by the job of that uid."""
+    name = labels.name(home)
+    reference = {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": owner}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "labels": marks(home, gang), "ownerReferences": [reference]},
+        "spec": {
+            "clusterIP": "None",
+            "selector": {labels.WORKSPACE: home.workspace, labels.RUN: home.run},
+            # Nodes meet before anything in them is ready.
+            "publishNotReadyAddresses": True,
+        },
+    }
+
+
+def job(home: Home, gang: GangSpec, cluster: Cluster, *, grace: float, low_priority: bool) -> dict[str, Any]:
+    """The Job of an attempt.
+
+    Args:
+        home: The run.
+        gang: Its nodes.
+        cluster: How they are to be placed.
+        grace: Seconds that a script has for a checkpoint when its node is taken away.
+        low_priority: Whether they may run where machines can be taken away.
+    """
+    found = marks(home, gang)
+    queue = {labels.QUEUE: cluster.queue} if cluster.queue else {}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": labels.name(home), "labels": found | queue},
+        "spec": {
+            "completionMode": "Indexed",
+            "completions": gang.node_count,
+            "parallelism": gang.node_count,
+            # Another try is another attempt: it must first know what this one has saved.
+            "backoffLimit": 0,
+            "ttlSecondsAfterFinished": KEEP_SECONDS,
+            "template": {
+                "metadata": {"labels": found},
+                "spec": pod(home, gang, cluster, grace=grace, low_priority=low_priority),
+            },
+        },
+    }
+
+
+def marks(home: Home, gang: GangSpec) -> dict[str, str]:
+    """Labels of everything of an attempt."""
+    found = {
+        labels.MANAGED: "trainstack",
+        labels.WORKSPACE: home.workspace,
+        labels.RUN: home.run,
+        labels.ATTEMPT: str(gang.attempt),
+    }
+    return found | {
+        key: labels.value(text) for key, text in ((labels.NAME, gang.name), (labels.STACK, gang.stack)) if text
+    }
+
+
+def account(cluster: Cluster) -> dict[str, Any]:
+    """Whom a pod runs as, without its rights, and by which logins its images are pulled."""
+    secrets = [{"name": name} for name in cluster.pull_secrets]
+    return {
+        "serviceAccountName": cluster.service_account,
+        "automountServiceAccountToken": False,
+        **({"imagePullSecrets": secrets} if secrets else {}),
+    }
+
+
+def ended(attempt: int, index: int | str) -> str:
+    """The file among those of a run in which a node says with which code its agent ended."""
+    return f"nodes/ended-{attempt}-{index}"
+
+
+def resources(holds: Capacity) -> dict[str, Any]:
+    """Requests and limits of a node: what the size says, less what its courier asks for."""
+    memory = int(holds.memory_gib * 1024)
+    gpus = {"nvidia.com/gpu": str(holds.gpus)} if holds.gpus else {}
+    return {
+        "requests": {"cpu": f"{holds.cpus * 1000 - 10}m", "memory": f"{max(memory - 32, 16)}Mi", **gpus},
+        "limits": {"cpu": str(holds.cpus), "memory": f"{memory}Mi", **gpus},
+    }
+
+
+def pod(home: Home, gang: GangSpec, cluster: Cluster, *, grace: float, low_priority: bool) -> dict[str, Any]:
+    """The specification of a node's pod, whatever makes it; arguments as for `job`."""
+    memory = int(gang.holds.memory_gib * 1024)
+    spec: dict[str, Any] = {
+        "restartPolicy": "Never",
+        "subdomain": labels.name(home),
+        **account(cluster),
+        **selected(cluster),
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": int(grace) + _MINUTE,
+        "securityContext": POD_RIGHTS,
+        "containers": [_node(gang, cluster), _courier(home, gang, cluster)],
+        "volumes": [
+            {"name": "given", "emptyDir": {}},
+            {"name": "kept", "emptyDir": {}},
+            {"name": "tmp", "emptyDir": {}},
+            {"name": "variables", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
+            {"name": "courier", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
+            {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": f"{max(memory // 2, 1)}Mi"}},
+            *(
+                {"name": f"claim-{number}", "persistentVolumeClaim": {"claimName": claim.name}}
+                for number, claim in enumerate(cluster.claims)
+            ),
+            *store_volume(cluster),
+        ],
+    }
+    tolerated = [each.model_dump(exclude_none=True) for each in cluster.tolerations]
+    if gang.holds.gpus:
+        tolerated.append({"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"})
+    if low_priority:
+        tolerated += [{"key": key, "operator": "Equal", "value": text} for key, text in _SPOT]
+        spec["affinity"] = {
+            "nodeAffinity": {
+                "preferredDuringSchedulingIgnoredDuringExecution": [
+                    {
+                        "weight": 100,
+                        "preference": {"matchExpressions": [{"key": key, "operator": "In", "values": [text]}]},
+                    }
+                    for key, text in _SPOT
+                ]
+            }
+        }
+    if tolerated:
+        spec["tolerations"] = tolerated
+    return spec
+
+
+def _node(gang: GangSpec, cluster: Cluster) -> dict[str, Any]:
+    python = gang.runtime.python
+    log = "run.txt" if gang.node_count == 1 else f"node-{_OWN_NUMBER}.txt"
+    agent = [
+        "-m",
+        "trainstack.agent.container_entrypoint",
+        "--log",
+        f"{LAYOUT.logs}/{log}",
+        "--plan",
+        f"{GIVEN}/launch.json",
+    ]
+    return {
+        **container(gang.runtime, labels.NODE),
+        "args": [
+            *("-c", script("entrypoint"), FIFO, str(GIVEN / "launch.json")),
+            *(str(WRITTEN / ended(gang.attempt, _OWN_NUMBER)), str(KEEP_SECONDS)),
+            *(python, *agent, "--node", _OWN_NUMBER),
+        ],
+        "resources": resources(gang.holds),
+        # What the run itself is given comes over these.
+        "envFrom": [
+            *({"configMapRef": {"name": name}} for name in cluster.settings),
+            *({"secretRef": {"name": name}} for name in cluster.secret_settings),
+        ],
+        "volumeMounts": [
+            {"name": "given", "mountPath": str(GIVEN), "readOnly": True},
+            {"name": "kept", "mountPath": str(WRITTEN)},
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
+            {"name": "variables", "mountPath": str(PurePosixPath(FIFO).parent)},
+            {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108
+            *(
+                {"name": f"claim-{number}", "mountPath": claim.path, "readOnly": claim.read_only}
+                for number, claim in enumerate(cluster.claims)
+            ),
+        ],
+    }
+
+
+def _courier(home: Home, gang: GangSpec, cluster: Cluster) -> dict[str, Any]:
+    own = [str(on_store(home) / journal(gang.attempt, _OWN_NUMBER))] if cluster.store else []
+    return {
+        **container(gang.runtime, labels.COURIER),
+        "args": ["-c", script("sidecar"), CONTROL, str(KEEP_SECONDS), str(WRITTEN), *own],
+        "resources": COURIER_RESOURCES,
+        "volumeMounts": [
+            {"name": "given", "mountPath": str(GIVEN)},
+            {"name": "kept", "mountPath": str(WRITTEN)},
+            {"name": "courier", "mountPath": CONTROL},
+            *store_mount(cluster),
+        ],
+    }
+
+
+def on_store(home: Home) -> PurePosixPath:
+    """A run's folder on the claim that is a store."""
+    return STORE / "runs" / home.workspace / home.run
+
+
+def journal(attempt: int, index: int | str) -> str:
+    """The file of that folder in which a node's courier keeps what nobody takes home."""
+    return f"{attempt}-{index}.tar"
+
+
+def selected(cluster: Cluster) -> dict[str, Any]:
+    """Which machines a pod may be on."""
+    return {"nodeSelector": dict(cluster.node_selector)} if cluster.node_selector else {}
+
+
+def placed(cluster: Cluster) -> dict[str, Any]:
+    """Which machines a pod may be on, and which of their taints it puts up with."""
+    tolerated = [each.model_dump(exclude_none=True) for each in cluster.tolerations]
+    return {**selected(cluster), **({"tolerations": tolerated} if tolerated else {})}
+
+
+def store_volume(cluster: Cluster) -> list[dict[str, Any]]:
+    """The volume of a pod that has the claim that is a store."""
+    return [{"name": "store", "persistentVolumeClaim": {"claimName": cluster.store}}] if cluster.store else []
+
+
+def store_mount(cluster: Cluster) -> list[dict[str, Any]]:
+    """Where its courier has it."""
+    return [{"name": "store", "mountPath": str(STORE)}] if cluster.store else []
+
+
+def container(runtime: Runtime, name: str) -> dict[str, Any]:
+    """What all containers of a run have alike."""
+    python = runtime.python
+    environment = {
+        "PATH": f"{PurePosixPath(python).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "PYTHONPATH": str(GIVEN / "agent"),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        # The user has no entry in the image, so it is told who it is and where it may write.
+        "HOME": "/tmp",  # noqa: S108
+        "USER": "trainstack",
+        "LOGNAME": "trainstack",
+        # MLflow looks for a commit, which no container has.
+        "GIT_PYTHON_REFRESH": "quiet",
+    }
+    return {
+        "name": name,
+        "image": runtime.image,
+        "command": [python],
+        # What its first process says last is the reason that the cluster tells of a bad end.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "env": [{"name": key, "value": text} for key, text in environment.items()],
+        "securityContext": CONTAINER_RIGHTS,
+    }

@@ -1,0 +1,1 @@
+"""How a run's files pass between its directory and its pods."""

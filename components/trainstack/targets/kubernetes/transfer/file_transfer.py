@@ -1,0 +1,108 @@
+"""How a run's files pass between home and its pods: streamed, or by a store that both sides have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+from typing import Protocol, TypeAlias
+
+from trainstack.targets.base import GangSpec, Home
+from trainstack.targets.kubernetes.api.exec import Exec
+from trainstack.targets.kubernetes.node import KubernetesNode
+from trainstack.targets.kubernetes.objects import run_objects
+from trainstack.targets.transfer import archive
+from trainstack.targets.transfer.output_receiver import Source
+
+Courier: TypeAlias = Callable[[str, Sequence[str], Iterable[bytes]], str]
+"""Runs a program of `inside` in a pod's courier: its name, arguments, standard input; gives what it says."""
+
+
+class Way(Protocol):
+    """A way between home and the pods of one run.
+
+    Attributes:
+        sender: What a pod's sender is told of it.
+    """
+
+    sender: Sequence[str] = ()
+
+    def begin(self, gang: GangSpec) -> None:
+        """Hear what is about to be started."""
+
+    def hand_over(self, courier: Courier) -> None:
+        """Give a pod what its node reads and goes on writing; called for several pods at once.
+
+        Raises:
+            TrainstackError: The cluster or the store refuses or does not answer, or a disk is full.
+        """
+        ...
+
+    def stream(self, link: Exec) -> Source:
+        """What a node sends, whichever way it takes.
+
+        Args:
+            link: To its sender.
+        """
+        ...
+
+    @property
+    def left(self) -> bool:
+        """Whether the store may have something of the run that no pod has any more."""
+        return False
+
+    def settle(self, lost: Sequence[int] | None, living: KubernetesNode | None, applied: Callable[[str], None]) -> None:
+        """Bring home what the store has of lost nodes. All else is home.
+
+        Args:
+            lost: Their numbers; none for all that there is.
+            living: A node whose pod is there, if one is.
+            applied: Told the name of each file that has come home.
+
+        Raises:
+            TrainstackError: Something is not home; it stays where it is.
+        """
+
+    def release(self) -> None:
+        """Hear that all is home and the pods have been let go."""
+
+    def clear(self) -> None:
+        """Remove what was on its way, of this run alone.
+
+        Raises:
+            TrainstackError: The store refuses or does not answer.
+        """
+
+
+class Pieces:
+    """What the pods of a run are given, in pieces; home is read once for all pods."""
+
+    def __init__(self, home: Home) -> None:
+        """Cut what the run at `home` has."""
+        self._home = home
+
+    @cached_property
+    def given(self) -> Sequence[archive.Piece]:
+        """What nodes only read."""
+        return list(archive.pieces(self._home, run_objects.LAYOUT))
+
+    @cached_property
+    def kept(self) -> Sequence[archive.Piece]:
+        """What they go on writing."""
+        return [archive.kept_piece(self._home, run_objects.USER)]
+
+
+class Streamed(Way):
+    """By exec, through the API server."""
+
+    def __init__(self, home: Home) -> None:
+        """Lead to the run at `home`."""
+        self._home = home
+
+    def hand_over(self, courier: Courier) -> None:
+        """Stream it."""
+        courier("unpack", [str(run_objects.GIVEN)], archive.given(self._home, run_objects.LAYOUT))
+        courier("unpack", [str(run_objects.WRITTEN)], archive.kept(self._home, run_objects.USER))
+
+    def stream(self, link: Exec) -> Exec:
+        """The link itself."""
+        return link

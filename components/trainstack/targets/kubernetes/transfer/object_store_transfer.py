@@ -1,0 +1,51 @@
+"""A run's part of the workspace's object store: what its pods are given, and what passes through it on the way home.
+
+Content lies in the store by its digest, once for all runs and pods. Pods get addresses that are signed for an hour, by
+an exec's standard input: no object of the cluster and no variable of a script holds anything that opens the store.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Sequence
+
+from trainstack.storage.object_store import ObjectStore
+from trainstack.targets.base import Home
+from trainstack.targets.kubernetes.api.exec import Exec
+from trainstack.targets.kubernetes.objects import run_objects
+from trainstack.targets.kubernetes.transfer.file_transfer import Courier, Pieces, Way
+from trainstack.targets.transfer import archive
+from trainstack.targets.transfer.chunked_stream import Segmented
+
+
+class Shelf(Way):
+    """What a store has of a run."""
+
+    sender = ("segments",)
+
+    def __init__(self, store: ObjectStore, home: Home) -> None:
+        """Use `store` for the run at `home`."""
+        self._store = store
+        self._pieces = Pieces(home)
+        self._folder = f"runs/{home.workspace}/{home.run}"
+        self._turn = threading.Lock()
+
+    def hand_over(self, courier: Courier) -> None:
+        """Tell a pod where to fetch it."""
+        courier("fetch", [str(run_objects.GIVEN)], [self._line(lambda: self._pieces.given)])
+        courier("fetch", [str(run_objects.WRITTEN)], [self._line(lambda: self._pieces.kept)])
+
+    def stream(self, link: Exec) -> Segmented:
+        """What comes by the link, and segments from the store."""
+        return Segmented(link, link.write, self._store, self._folder)
+
+    def clear(self) -> None:
+        """Remove segments that nobody has fetched."""
+        self._store.remove(self._folder)
+
+    def _line(self, pieces: Callable[[], Sequence[archive.Piece]]) -> bytes:
+        # All pods of a run are given the same: it is read, and uploaded, once.
+        with self._turn:
+            found = [[self._store.put_content(piece.digest, piece.stream), piece.digest] for piece in pieces()]
+        return json.dumps(found).encode() + b"\n"

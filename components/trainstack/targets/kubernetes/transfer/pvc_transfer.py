@@ -1,0 +1,219 @@
+"""A run's part of a claim that is a store: what its pods read lies there by digest, once for all runs and pods.
+
+Home has no volume of the cluster, so what goes onto the claim and what comes home passes by exec all the same, the
+former once. What a node writes is on the claim only when nobody takes it home: its courier keeps a journal there
+(`inside/stay.py`), which outlives the pod and is read here when the pod is lost. `claim.json` at home says that
+something of the run may be there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import threading
+from collections.abc import Callable, Generator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from trainstack.errors import NotFoundError, TrainstackError
+from trainstack.storage.atomic import read_json, write_json
+from trainstack.storage.lock import hold
+from trainstack.targets.base import GangSpec, Home, Runtime
+from trainstack.targets.kubernetes import labels
+from trainstack.targets.kubernetes.api.client import Access
+from trainstack.targets.kubernetes.api.exec import Exec, run, script
+from trainstack.targets.kubernetes.node import KubernetesNode
+from trainstack.targets.kubernetes.objects import run_objects
+from trainstack.targets.kubernetes.transfer import reader_pod
+from trainstack.targets.kubernetes.transfer.file_transfer import Courier, Pieces, Way
+from trainstack.targets.transfer import archive
+from trainstack.targets.transfer.output_receiver import Inbound
+
+CONTENT = run_objects.STORE / "content" / "sha256"
+SMALL_BYTES = 64 << 10
+"""A piece that is no larger is handed to each pod as it is."""
+
+
+class ClaimStore(Way):
+    """What a claim has of a run."""
+
+    def __init__(self, access: Access, claim: str, home: Home) -> None:
+        """Use `claim` for the run at `home`."""
+        self._access = access
+        self._claim = claim
+        self._home = home
+        self._folder = run_objects.on_store(home)
+        self._note = _note(home)
+        self._locks = home.root.parent.parent / "locks"
+        self._pieces = Pieces(home)
+        self._turn = threading.Lock()
+        self._streamed = 0
+        self._emptied = False
+        self._gang: dict[str, Any] = {}
+
+    def begin(self, gang: GangSpec) -> None:
+        """Remember what the nodes run on, for whoever has to read the claim when they are gone."""
+        runtime = {"python": gang.runtime.python, "image": gang.runtime.image}
+        self._gang = {"claim": self._claim, "attempt": gang.attempt, **runtime}
+
+    def hand_over(self, courier: Courier) -> None:
+        """Give a pod the claim's content, with what is missing there brought first, and all that is small."""
+        with self._turn:
+            given, kept = self._pieces.given, self._pieces.kept
+        self._give(courier, CONTENT, given, run_objects.GIVEN)
+        # From here on the claim may have something of this run alone.
+        self._write_note()
+        self._give(courier, self._folder / "given", kept, run_objects.WRITTEN)
+        self._write_note()
+
+    def stream(self, link: Exec) -> Exec:
+        """The link itself."""
+        return link
+
+    @property
+    def left(self) -> bool:
+        """Whether it may have something."""
+        return self._note.exists()
+
+    def settle(self, lost: Sequence[int] | None, living: KubernetesNode | None, applied: Callable[[str], None]) -> None:
+        """Bring home the journals of lost pods, and remove what the claim has of the run."""
+        if lost != []:
+            self._empty(lost, living, applied)
+        elif living is not None:
+            # What is left is not worth more than this: `clear` tries again.
+            with contextlib.suppress(TrainstackError):
+                self._empty([], living, applied)
+
+    def release(self) -> None:
+        """No courier can begin a journal any more."""
+        if self._emptied:
+            self._note.unlink(missing_ok=True)
+
+    def clear(self) -> None:
+        """Remove what the claim has of the run; what a cluster without room leaves there goes the next time."""
+        with contextlib.suppress(TrainstackError):
+            self._empty([], None, lambda _: None)
+        self.release()
+
+    def _empty(self, lost: Sequence[int] | None, living: KubernetesNode | None, applied: Callable[[str], None]) -> None:
+        if not self.left:
+            return
+        noted: dict[str, Any] = read_json(self._note)
+        try:
+            with self._pod(living, noted) as pod:
+                self._inherit(pod, noted, lost, applied)
+                self._do(pod, noted, "remove", self._folder)
+        except NotFoundError as exc:
+            print(f"what run {self._home.run} left on claim {self._claim} has gone with it: {exc}", file=sys.stderr)
+        self._emptied = True
+
+    def _give(
+        self, courier: Courier, folder: PurePosixPath, pieces: Sequence[archive.Piece], target: PurePosixPath
+    ) -> None:
+        large = [piece for piece in pieces if piece.size > SMALL_BYTES]
+        line = json.dumps([[f"file://{folder / piece.digest}", piece.digest] for piece in large]).encode() + b"\n"
+        for last in (False, True) if large else ():
+            self._fill(courier, folder, large)
+            try:
+                courier("fetch", [str(target)], [line])
+                break
+            except TrainstackError:
+                # What was damaged there is gone from there: a second time brings it anew.
+                if last:
+                    raise
+        for piece in pieces:
+            if piece.size <= SMALL_BYTES:
+                courier("unpack", [str(target)], piece.stream())
+
+    def _fill(self, courier: Courier, folder: PurePosixPath, pieces: Sequence[archive.Piece]) -> None:
+        """Bring what is missing: one pod of the run at a time, and one run of the workspace at a time."""
+        digests = [piece.digest for piece in pieces]
+        # Who has nothing to bring waits for nobody.
+        if not self._missing(courier, folder, digests):
+            return
+        with self._turn, contextlib.ExitStack() as held:
+
+            def wanted() -> bool:
+                # Nobody waits whose pod has gone, or for what has come meanwhile.
+                return bool(self._missing(courier, folder, digests))
+
+            for digest in sorted(digests):
+                if not held.enter_context(hold(self._locks / f"{self._claim}-{digest}", wanted)):
+                    return
+            missing = self._missing(courier, folder, digests)
+            for piece in pieces:
+                if piece.digest in missing:
+                    arguments = [self._claim, "keep", str(folder), piece.digest, str(piece.size)]
+                    courier("pvc_store", arguments, piece.stream())
+                    self._streamed += piece.size
+
+    def _missing(self, courier: Courier, folder: PurePosixPath, digests: Sequence[str]) -> Sequence[str]:
+        line = json.dumps(digests).encode() + b"\n"
+        return json.loads(courier("pvc_store", [self._claim, "missing", str(folder)], [line]))
+
+    def _write_note(self) -> None:
+        with self._turn:
+            write_json(self._note, {**self._gang, "streamed_bytes": self._streamed})
+
+    @contextlib.contextmanager
+    def _pod(self, living: KubernetesNode | None, noted: dict[str, Any]) -> Generator[str]:
+        """One with the claim: a node's, or one made for it."""
+        if living is not None:
+            yield living.pod
+            return
+        runtime = Runtime(noted["python"], noted["image"])
+        with reader_pod.pod(self._access, self._home, runtime, self._claim) as name:
+            yield name
+
+    def _inherit(
+        self, pod: str, noted: dict[str, Any], lost: Sequence[int] | None, applied: Callable[[str], None]
+    ) -> None:
+        sizes: dict[str, int] = json.loads(self._do(pod, noted, "journals", self._folder)) if lost != [] else {}
+        names = sizes if lost is None else {run_objects.journal(noted["attempt"], index) for index in lost}
+        for name in sorted(sizes.keys() & names):
+            inbound = Inbound(self._home.root, applied)
+            command = self._command(noted, "read", self._folder / name)
+            with Exec(self._access, pod, labels.COURIER, command) as link:
+                journal = _Counted(link)
+                inbound.receive(journal)
+                while journal.read(1 << 20):
+                    pass
+            if journal.count < sizes[name]:
+                raise TrainstackError(
+                    f"what run {self._home.run} left on claim {self._claim} is not all home ({link.said()}): it stays "
+                    "there, and the next `pulumi up` fetches it"
+                )
+            if inbound.refused:
+                print(f"not taken home: {', '.join(inbound.refused[:20])}", file=sys.stderr)
+
+    def _do(self, pod: str, noted: dict[str, Any], verb: str, path: PurePosixPath) -> str:
+        return run(self._access, pod, labels.COURIER, self._command(noted, verb, path))
+
+    def _command(self, noted: dict[str, Any], verb: str, path: PurePosixPath) -> list[str]:
+        return [noted["python"], "-c", script("pvc_store"), self._claim, verb, str(path)]
+
+
+def noted(home: Home) -> str | None:
+    """The claim that may have something of a run; none where none has."""
+    try:
+        return str(read_json(_note(home))["claim"])
+    except FileNotFoundError:
+        return None
+
+
+def _note(home: Home) -> Path:
+    return home.root / "claim.json"
+
+
+class _Counted:
+    """A source that counts what it gives."""
+
+    def __init__(self, source: Exec) -> None:
+        self._source = source
+        self.count = 0
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = self._source.read(size)
+        self.count += len(data)
+        return data

@@ -1,0 +1,1 @@
+"""Files between a run's directory and nodes that do not share it, whatever the target."""

@@ -1,0 +1,53 @@
+"""A registry that asks for a password, through a real engine and in front of a real registry."""
+
+import os
+
+import pytest
+from tests.core.engine_images import needs_engine, unique_variables
+from tests.core.images.guarded_registry import guarded
+
+from trainstack.core.environments.environment import EnvironmentSpec, lock
+from trainstack.core.images.image import CONTENT, Registry, ensure
+from trainstack.errors import TrainstackError
+from trainstack.targets.docker import client as engine
+
+pytestmark = needs_engine
+
+
+@pytest.fixture
+def client():
+    with engine.connected() as connected:
+        before = {image.id for image in connected.images.list()}
+        yield connected
+        for image in connected.images.list(filters={"label": CONTENT}):
+            if image.id not in before:
+                connected.images.remove(image.id, force=True)
+
+
+@pytest.fixture
+def address():
+    registry = os.environ["TRAINSTACK_BASE_IMAGE"].partition("/")[0]
+    if not registry.startswith("localhost:"):
+        pytest.skip("TRAINSTACK_BASE_IMAGE is not in a registry of one's own")
+    with guarded(registry, "team", "open-sesame-4711") as door:
+        yield door
+
+
+def test_a_registry_with_a_password_takes_and_gives_images(client, address):
+    spec = EnvironmentSpec.from_packages("tiny", ["six==1.17.0"], variables=unique_variables())
+    registry = Registry.model_validate({"address": address, "username": "team", "password": "open-sesame-4711"})
+    image = ensure(spec, lock(spec), client, registry)
+    assert image.reference.startswith(f"{address}/trainstack-environment@sha256:")
+    client.images.remove(client.images.get(image.reference).id, force=True)
+    told = []
+    assert ensure(spec, lock(spec), client, registry, told.append) == image
+    assert not any("building" in line for line in told)
+
+
+@pytest.mark.parametrize("login", [{}, {"username": "team", "password": "wrong"}])
+def test_a_missing_or_wrong_password_is_one_line_that_says_what_to_give(client, address, login):
+    spec = EnvironmentSpec.from_packages("tiny", ["six==1.17.0"], variables=unique_variables())
+    with pytest.raises(TrainstackError, match="give the workspace's registry a username and a password") as caught:
+        ensure(spec, lock(spec), client, Registry.model_validate({"address": address, **login}))
+    assert "\n" not in str(caught.value)
+    assert "wrong" not in str(caught.value)

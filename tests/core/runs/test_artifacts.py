@@ -1,0 +1,52 @@
+"""The files that a run leaves."""
+
+import pytest
+
+from trainstack.core.runs import artifacts
+from trainstack.core.runs.directory import RunDirectory, RunRecord, Status
+from trainstack.core.workspace.workspace import Workspace
+from trainstack.errors import NotFoundError
+from trainstack.storage.digest import of_file
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    return Workspace.create(tmp_path / "ws", "ws")
+
+
+@pytest.fixture
+def run(workspace):
+    directory = RunDirectory(workspace.run("r1"))
+    (directory.outputs / "model").mkdir(parents=True)
+    (directory.outputs / "model" / "weights").write_text("w")
+    (directory.outputs / "plot.png").write_text("p")
+    directory.logs.mkdir()
+    (directory.logs / "run.txt").write_text("log")
+    (directory.root / "spec.json").write_text("machinery")
+    return directory
+
+
+def test_outputs_and_logs_are_offered_and_machinery_is_not(run):
+    assert artifacts.listing(run.root) == ["logs/run.txt", "outputs/model/weights", "outputs/plot.png"]
+
+
+def test_files_are_copied_by_the_start_of_their_path(run, tmp_path):
+    copies = artifacts.download(run.root, "outputs/model", tmp_path / "here")
+    assert copies == [str(tmp_path / "here" / "outputs" / "model" / "weights")]
+    assert (tmp_path / "here" / "outputs" / "model" / "weights").read_text() == "w"
+
+
+def test_a_start_that_fits_nothing_lists_what_there_is(run, tmp_path):
+    with pytest.raises(NotFoundError, match=r"'nothing'.*logs/run\.txt"):
+        artifacts.download(run.root, "nothing", tmp_path)
+
+
+def test_a_lost_output_comes_back_from_the_store_and_what_is_nowhere_is_named(run, workspace):
+    weights, plot = run.outputs / "model" / "weights", run.outputs / "plot.png"
+    digests = {"model/weights": of_file(weights), "plot.png": of_file(plot)}
+    record = RunRecord(id="r1", name="r", status=Status.COMPLETED, created=0, updated=0, outputs=digests)
+    workspace.blobs.add(weights)
+    weights.unlink()
+    plot.unlink()
+    assert artifacts.restore(run, record, workspace.blobs) == ["outputs/plot.png"]
+    assert weights.read_text() == "w"

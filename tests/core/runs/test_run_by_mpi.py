@@ -1,0 +1,126 @@
+"""Horovod's runs through a real MPI operator: ended from outside, or left alone by whoever drove them."""
+
+import contextlib
+import os
+import signal
+
+import pytest
+from tests.core.kubernetes_runs import CLUSTER, access, left, needs_cluster, registry
+from tests.core.sample_runs import events, request
+from tests.waiting import until
+
+from trainstack.core.compute.compute import ComputeSpec
+from trainstack.core.environments import environment
+from trainstack.core.maintenance import orphans
+from trainstack.core.runs.directory import Status
+from trainstack.core.runs.execution import submission
+from trainstack.errors import TrainstackError
+from trainstack.targets.kubernetes.objects import mpijob
+
+BY_MPI = ComputeSpec(
+    name="cluster",
+    target="kubernetes",
+    kubernetes=CLUSTER.model_copy(update={"engine": "mpijob"}),
+    vm_size="STANDARD_D1_V2",
+    max_nodes=2,
+)
+SECONDS = 300.0
+SCRIPT = """
+import os, pathlib, sys, time
+rank, last = os.environ["HOROVOD_RANK"], int(sys.argv[2])
+state = pathlib.Path(os.environ["TRAINSTACK_CHECKPOINT_DIR"], f"step-{rank}")
+pathlib.Path("outputs", f"rank-{rank}").write_text(os.environ["HOROVOD_SIZE"])
+for step in range(1, last + 1):
+    time.sleep(0.1)
+    aside = state.with_suffix(".new")
+    aside.write_text(str(step))
+    aside.rename(state)
+    print("step", step, flush=True)
+"""
+
+
+def _missing():
+    try:
+        mpijob.check(access())
+    except TrainstackError as exc:
+        return str(exc)
+    return ""
+
+
+pytestmark = [needs_cluster, pytest.mark.tensorflow, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def operator():
+    if reason := _missing():
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
+def packages():
+    spec = environment.get_curated("tensorflow-2.15-horovod")
+    return spec, environment.lock(spec)
+
+
+@pytest.fixture
+def started(workspace, source, packages):
+    (source / "train.py").write_text(SCRIPT)
+    runs = []
+
+    def submit(steps, **how):
+        parts = {"distribution": {"kind": "horovod", "node_count": 2}}
+        asked = request(packages, source, {"--steps": steps}, compute=BY_MPI, parts=parts, **how)
+        found = submission.submit(workspace, asked.model_copy(update={"registry": registry()}), source, {}).directory
+        runs.append(found)
+        return found
+
+    yield submit
+    for run in [run for run in runs if run.root.is_dir()]:
+        with contextlib.suppress(Exception):
+            submission.stop(run, "the test is over")
+        until(lambda run=run: not run.driven(), SECONDS)
+
+
+def saved(run, rank):
+    with contextlib.suppress(FileNotFoundError):
+        return int((run.checkpoints / f"step-{rank}").read_text())
+    return 0
+
+
+def working(run):
+    until(lambda: min(saved(run, 0), saved(run, 1)) >= 3 or run.read().status.ended, 600)
+    assert not run.read().status.ended, run.read().reason
+
+
+def ended(run):
+    """Whether nothing is left of it, and what both workers wrote is home."""
+    until(lambda: not run.driven(), SECONDS)
+    assert (run.outputs / "rank-0").read_text() == (run.outputs / "rank-1").read_text() == "2"
+    lines = run.merged_log.read_text().splitlines()
+    assert all(f"[{rank}] step {step}" in lines for rank in (0, 1) for step in range(1, 4))
+    return not left(run, engine="mpijob")
+
+
+def test_one_whose_supervisor_was_killed_goes_on_is_taken_over_and_can_be_stopped(started):
+    run = started(3000)
+    working(run)
+    os.kill(run.read().supervisor, signal.SIGKILL)
+    until(lambda: run.read().status is Status.INTERRUPTED)
+    assert started(3000).id == run.id
+    until(lambda: "taken over" in [event["kind"] for event in events(run)] or run.read().status.ended, SECONDS)
+    before = saved(run, 1)
+    until(lambda: saved(run, 1) >= before + 5 or run.read().status.ended, SECONDS)
+    assert run.read().attempt == 1
+    assert submission.stop(run, "seen enough").status is Status.CANCELED
+    assert ended(run)
+
+
+def test_one_that_is_destroyed_while_nobody_drives_it_leaves_nothing_and_keeps_what_it_has(started, workspace):
+    run = started(3000)
+    working(run)
+    os.kill(run.read().supervisor, signal.SIGKILL)
+    until(lambda: run.read().status is Status.INTERRUPTED)
+    assert left(run, engine="mpijob")
+    orphans.leave(workspace, BY_MPI, pytest.fail)
+    assert ended(run)
+    assert saved(run, 1) >= 3

@@ -1,0 +1,246 @@
+"""Runs on a real cluster: the same as on this machine, and nothing of them is left there."""
+
+import contextlib
+import json
+import os
+import signal
+
+import pytest
+from tests.core.kubernetes_runs import CLUSTER, access, delete_pod, jobs, left, needs_cluster, pods, registry
+from tests.core.sample_runs import events, printed
+from tests.waiting import until
+
+from trainstack.core.compute import compute
+from trainstack.core.compute.compute import ComputeSpec
+from trainstack.core.maintenance import orphans
+from trainstack.core.runs.directory import Status
+from trainstack.core.runs.execution import submission
+from trainstack.errors import InvalidInputError, RunFailedError, TrainstackError
+from trainstack.targets.kubernetes.config import Cluster
+
+pytestmark = [needs_cluster, pytest.mark.timeout(300)]
+ON_KUBERNETES = ComputeSpec(
+    name="cluster", target="kubernetes", kubernetes=CLUSTER, vm_size="STANDARD_D1_V2", max_nodes=2
+)
+SECONDS = 90.0
+
+
+@pytest.fixture
+def started(workspace, source, request_for):
+    """Submits a run on the cluster; whatever the test does, nothing is left of it."""
+    runs = []
+
+    def submit(arguments=None, *, secrets=None, compute=ON_KUBERNETES, **given):
+        request = request_for(arguments, compute=compute, **given).model_copy(update={"registry": registry()})
+        found = submission.submit(workspace, request, source, secrets or {}).directory
+        runs.append(found)
+        return found
+
+    yield submit
+    for run in [run for run in runs if run.root.is_dir()]:
+        with contextlib.suppress(Exception):
+            submission.stop(run, "the test is over")
+        until(lambda run=run: not run.driven(), SECONDS)
+
+
+def gone(run):
+    until(lambda: not run.driven(), SECONDS)
+    return not left(run)
+
+
+def until_printed(run, text):
+    until(lambda: printed(run, text) or run.read().status.ended, SECONDS)
+    assert printed(run, text), run.read().reason
+
+
+def test_a_run_leaves_its_outputs_logs_and_metrics_at_home_and_nothing_on_the_cluster(started):
+    run = started({"--steps": 2}, secrets={"TOKEN": "not for the record"}, secret_names=("TOKEN",))
+    record = submission.follow(run)
+    assert record.status is Status.COMPLETED
+    assert sorted(record.outputs) == ["model/weights", "seen.json"]
+    seen = json.loads((run.outputs / "seen.json").read_text())
+    assert (seen["token"], seen["cwd"]) == ("not for the record", "/trainstack/given/code")
+    assert run.merged_log.read_text() == "starting at 0\nstep 1\nstep 2\n"
+    assert gone(run)
+
+
+def test_no_secret_can_be_read_in_the_job_or_its_pods_and_what_is_saved_comes_home_meanwhile(started):
+    run = started({"--steps": 600, "--pause": 0.1}, secrets={"TOKEN": "hush-hush"}, secret_names=("TOKEN",))
+    until_printed(run, "step 5")
+    kept = json.dumps([jobs(run), pods(run)])
+    assert "hush" not in kept
+    assert "LAUNCH_KEY" not in kept
+    until(lambda: (run.checkpoints / "step").is_file() and int((run.checkpoints / "step").read_text()) >= 3)
+    assert submission.stop(run, "seen enough").status is Status.CANCELED
+    assert gone(run)
+
+
+def test_a_failing_script_is_told_with_its_code_and_last_lines(started):
+    run = started({"--exit": 7})
+    with pytest.raises(RunFailedError, match=r"(?s)rank 0 exited with code 7.*about to fail"):
+        submission.follow(run)
+    assert gone(run)
+
+
+def test_a_killed_supervisor_is_followed_by_one_that_takes_the_job_over(started):
+    arguments = {"--steps": 150, "--pause": 0.1}
+    run = started(arguments)
+    until_printed(run, "step 3")
+    os.kill(run.read().supervisor, signal.SIGKILL)
+    until(lambda: run.read().status is Status.INTERRUPTED)
+    before = run.merged_log.read_text()
+    assert started(arguments).id == run.id
+    record = submission.follow(run)
+    assert (record.status, record.attempt) == (Status.COMPLETED, 1)
+    text = run.merged_log.read_text()
+    assert text.startswith(before)
+    assert text == "starting at 0\n" + "".join(f"step {step}\n" for step in range(1, 151))
+    assert [event["kind"] for event in events(run)].count("taken over") == 1
+    assert gone(run)
+
+
+def test_a_deleted_pod_is_a_lost_node_and_retried_from_what_it_saved(started):
+    run = started({"--steps": 60, "--pause": 0.1}, max_attempts=2, backoff=0)
+    until_printed(run, "step 5")
+    until(lambda: (run.checkpoints / "step").is_file() and int((run.checkpoints / "step").read_text()) >= 3)
+    delete_pod(run, 0, grace=0)
+    record = submission.follow(run)
+    assert (record.status, record.attempt) == (Status.COMPLETED, 2)
+    [wait] = [event for event in events(run) if event["kind"] == "retry"]
+    # The kubelet asks a deleted pod to end: its answer may be home before it is gone.
+    assert "node 0 was lost" in wait["reason"] or "node 0 was taken away" in wait["reason"]
+    starts = [int(line.split()[-1]) for line in run.merged_log.read_text().splitlines() if "starting" in line]
+    assert starts[0] == 0
+    assert starts[1] >= 3
+    assert gone(run)
+
+
+SAVES_LATE = """
+import os, pathlib, signal, sys, time
+def last(*_):
+    time.sleep(0.5)
+    pathlib.Path(os.environ["TRAINSTACK_CHECKPOINT_DIR"], "late").write_text("saved in the grace period")
+    sys.exit(0)
+signal.signal(signal.SIGTERM, last)
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_drained_pod_gets_its_grace_period_and_what_is_saved_in_it_comes_home(started, source):
+    (source / "train.py").write_text(SAVES_LATE)
+    run = started(grace=5)
+    until_printed(run, "ready")
+    delete_pod(run, 0)
+    with pytest.raises(RunFailedError, match="node 0 was taken away"):
+        submission.follow(run)
+    assert (run.checkpoints / "late").read_text() == "saved in the grace period"
+    assert gone(run)
+
+
+TALKS = """
+import json, os, pathlib, socket, time
+config = json.loads(os.environ["TF_CONFIG"])
+index = config["task"]["index"]
+pathlib.Path("outputs", f"worker-{index}").write_text(socket.gethostname())
+host, port = config["cluster"]["worker"][0].split(":")
+if index == 0:
+    with socket.create_server(("", int(port))) as server:
+        link, _ = server.accept()
+        print("heard", link.recv(100).decode(), flush=True)
+else:
+    while True:
+        try:
+            link = socket.create_connection((host, int(port)))
+            break
+        except OSError:
+            time.sleep(0.1)
+    link.sendall(b"from node 1")
+    print("said it", flush=True)
+    link.close()
+"""
+
+
+def test_two_pods_reach_each_other_by_name_and_what_both_write_comes_home(started, source):
+    (source / "train.py").write_text(TALKS)
+    run = started(distribution={"kind": "tensorflow", "node_count": 2, "workers": 2}, timeout=120)
+    record = submission.follow(run)
+    assert sorted(record.outputs) == ["worker-0", "worker-1"]
+    assert (run.outputs / "worker-1").read_text().endswith("-1")
+    lines = run.merged_log.read_text().splitlines()
+    assert sorted(lines) == ["[0] heard from node 1", "[1] said it"]
+    assert gone(run)
+
+
+def test_a_lack_of_memory_names_the_limit_and_what_to_raise(started, source):
+    (source / "train.py").write_text("data = []\nwhile True: data.append(bytes(b'x' * (1 << 26)))\n")
+    run = started(max_attempts=1)
+    with pytest.raises(RunFailedError, match=r"has 3.5 GiB: raise `vm_size`"):
+        submission.follow(run)
+    assert gone(run)
+
+
+def test_what_no_node_can_hold_is_told_in_the_schedulers_words_and_ends_at_the_deadline(started):
+    large = ON_KUBERNETES.model_copy(
+        update={"vm_size": "STANDARD_D8_V3", "kubernetes": CLUSTER.model_copy(update={"pending_deadline": 4.0})}
+    )
+    run = started(compute=large)
+    until(lambda: "Insufficient cpu" in run.read().reason, SECONDS)
+    with pytest.raises(RunFailedError, match=r"did not start within 4 s: .*Insufficient cpu"):
+        submission.follow(run)
+    assert gone(run)
+
+
+def test_a_quota_is_named(started):
+    tight = CLUSTER.model_copy(update={"namespace": "trainstack-tests-quota", "pending_deadline": 30.0})
+    from trainstack.targets.kubernetes.api.client import Access
+
+    Access(tight).ensure_namespace()
+    quota = {"metadata": {"name": "tight"}, "spec": {"hard": {"requests.cpu": "100m"}}}
+    with contextlib.suppress(Exception):
+        access().core.create_namespaced_resource_quota(tight.namespace, quota)
+    run = started(compute=ON_KUBERNETES.model_copy(update={"kubernetes": tight}))
+    until(lambda: "exceeded quota: tight" in run.read().reason, SECONDS)
+    assert submission.stop(run, "seen enough").status is Status.CANCELED
+
+
+def test_an_interrupted_run_is_no_garbage_and_giving_up_its_compute_brings_home_what_it_has(started, workspace):
+    run = started({"--steps": 600, "--pause": 0.1})
+    until_printed(run, "step 3")
+    assert orphans.find(workspace) == []
+    os.kill(run.read().supervisor, signal.SIGKILL)
+    until(lambda: run.read().status is Status.INTERRUPTED)
+    assert orphans.collect(workspace) == []
+    assert left(run)
+    orphans.leave(workspace, ON_KUBERNETES, pytest.fail)
+    assert not left(run)
+    assert int((run.checkpoints / "step").read_text()) >= 3
+
+
+def test_a_wrong_context_and_a_cluster_that_is_off_are_one_line(monkeypatch, tmp_path):
+    wrong = ComputeSpec(name="c", target="kubernetes", kubernetes=Cluster(context="no-such"), vm_size="STANDARD_D1_V2")
+    with pytest.raises(InvalidInputError, match=r"context 'no-such' is not in .*, which has: "):
+        compute.holding(wrong)
+    config = tmp_path / "config"
+    config.write_text(
+        json.dumps(
+            {
+                "clusters": [{"name": "off", "cluster": {"server": "https://127.0.0.1:1"}}],
+                "users": [{"name": "me", "user": {"token": "x"}}],
+                "contexts": [{"name": "off", "context": {"cluster": "off", "user": "me"}}],
+                "current-context": "off",
+            }
+        )
+    )
+    monkeypatch.setenv("KUBECONFIG", str(config))
+    off = wrong.model_copy(update={"kubernetes": Cluster(context="off")})
+    with pytest.raises(TrainstackError, match=r"https://127.0.0.1:1 does not answer \(.*refused") as caught:
+        compute.holding(off)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_cluster_that_serves_no_mpijob_is_one_line(monkeypatch):
+    monkeypatch.setattr("trainstack.targets.kubernetes.objects.mpijob.GROUP", "absent.example.com")
+    by_mpi = ON_KUBERNETES.model_copy(update={"kubernetes": CLUSTER.model_copy(update={"engine": "mpijob"})})
+    with pytest.raises(InvalidInputError, match=r"serves no MPIJob .*install Kubeflow's MPI operator"):
+        compute.holding(by_mpi)

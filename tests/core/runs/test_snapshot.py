@@ -1,0 +1,142 @@
+"""Which files of a source folder are a run's code."""
+
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pathspec import GitIgnoreSpec
+
+from trainstack.core.runs import snapshot
+from trainstack.errors import InvalidInputError, TrainstackError
+from trainstack.storage.blobs import BlobStore
+from trainstack.storage.digest import of_file
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRAINSTACK_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def source(tmp_path):
+    folder = tmp_path / "source"
+    (folder / "net").mkdir(parents=True)
+    (folder / "train.py").write_text("import net")
+    (folder / "net" / "__init__.py").write_text("")
+    (folder / "__pycache__").mkdir()
+    (folder / "__pycache__" / "train.cpython-311.pyc").write_bytes(b"x")
+    return folder
+
+
+def test_every_file_counts_with_its_digest_and_caches_do_not(source):
+    taken = snapshot.take(source)
+    assert taken.files == {
+        "net/__init__.py": of_file(source / "net" / "__init__.py"),
+        "train.py": of_file(source / "train.py"),
+    }
+    assert str(taken) == "2 files, 10 bytes"
+
+
+def test_touched_times_change_nothing(source):
+    before = snapshot.take(source)
+    os.utime(source / "train.py", (1, 1))
+    assert snapshot.take(source) == before
+
+
+def test_another_folder_with_the_same_files_is_the_same(source, tmp_path):
+    before = snapshot.take(source)
+    source.rename(tmp_path / "elsewhere")
+    assert snapshot.take(tmp_path / "elsewhere") == before
+
+
+def test_a_changed_line_changes_that_file_alone(source):
+    before = snapshot.take(source).files
+    (source / "train.py").write_text("import nets")
+    after = snapshot.take(source).files
+    assert {name for name in after if after[name] != before[name]} == {"train.py"}
+
+
+def test_the_ignore_file_leaves_out_and_is_no_code_itself(source):
+    (source / "notes.md").write_text("draft")
+    (source / ".gitignore").write_text("*.md\n")
+    before = snapshot.take(source)
+    assert set(before.files) == {"net/__init__.py", "train.py"}
+    (source / ".gitignore").write_text("# a comment\n*.md\n")
+    assert snapshot.take(source) == before
+
+
+def test_trainstackignore_takes_the_place_of_gitignore(source):
+    (source / "notes.md").write_text("draft")
+    (source / ".gitignore").write_text("train.py\n")
+    (source / ".trainstackignore").write_text("*.md\n!important.md\n")
+    (source / "important.md").write_text("read")
+    assert set(snapshot.take(source).files) == {"net/__init__.py", "train.py", "important.md"}
+
+
+def test_what_a_run_writes_is_no_code(source):
+    for name in ("outputs", "logs"):
+        (source / name).mkdir()
+        (source / name / "left").write_text("x")
+    assert set(snapshot.take(source).files) == {"net/__init__.py", "train.py"}
+
+
+def test_a_folder_over_the_limit_is_refused_with_its_largest_file(source):
+    (source / "weights.bin").write_bytes(bytes(2000))
+    with pytest.raises(InvalidInputError, match=r"2,010 bytes.*limit of 1,000.*weights\.bin"):
+        snapshot.take(source, limit_bytes=1000)
+
+
+def test_a_link_that_leaves_the_folder_is_refused(source, tmp_path):
+    (tmp_path / "secret").write_text("x")
+    (source / "link.py").symlink_to(tmp_path / "secret")
+    with pytest.raises(InvalidInputError, match=r"link\.py"):
+        snapshot.take(source)
+
+
+@pytest.mark.parametrize("name", ["missing", "empty"])
+def test_a_folder_without_code_is_refused(tmp_path, name):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InvalidInputError, match=name):
+        snapshot.take(tmp_path / name)
+
+
+def test_a_stored_snapshot_is_laid_out_again_read_only(source, tmp_path):
+    taken = snapshot.take(source)
+    blobs = BlobStore(tmp_path / "blobs")
+    snapshot.store(source, taken.files, blobs)
+    (source / "train.py").write_text("changed since")
+    snapshot.link(taken.files, blobs, tmp_path / "code")
+    assert (tmp_path / "code" / "train.py").read_text() == "import net"
+    assert not (tmp_path / "code" / "train.py").stat().st_mode & 0o222
+
+
+def test_a_file_that_changes_while_it_is_submitted_is_noticed(source, tmp_path):
+    taken = snapshot.take(source)
+    (source / "train.py").write_text("import other")
+    with pytest.raises(TrainstackError, match=r"train\.py changed"):
+        snapshot.store(source, taken.files, BlobStore(tmp_path / "blobs"))
+
+
+def test_code_that_does_not_fit_is_refused_before_it_is_copied(source, small_disk):
+    (source / "table.py").write_bytes(os.urandom(2_000_000))
+    blobs = BlobStore(small_disk / "blobs")
+    with pytest.raises(TrainstackError, match=r"disk full: the code in .* needs 2,000,010 bytes") as caught:
+        snapshot.store(source, snapshot.take(source).files, blobs)
+    assert "\n" not in str(caught.value)
+    assert list(blobs) == []
+
+
+PART = st.sampled_from(
+    [".git", "__pycache__", "a.pyc", ".DS_Store", "outputs", "logs", "net", "train.py", "x.pycs", ".venv"]
+)
+
+
+@given(st.lists(PART, min_size=1, max_size=4), st.booleans())
+def test_what_is_always_ignored_is_ignored_as_git_does(parts, is_folder):
+    asked = GitIgnoreSpec.from_lines(snapshot.ALWAYS_IGNORED)
+    above = ["/".join(parts[:length]) + "/" for length in range(1, len(parts))]
+    # What lies in an ignored folder is never asked about.
+    if not any(map(asked.match_file, above)):
+        name = "/".join(parts) + "/" * is_folder
+        assert snapshot.always_ignored(name) == bool(asked.match_file(name))

@@ -1,0 +1,242 @@
+"""Runs with a real supervisor: adopt, attach, resume, fail, stop; nothing is lost when a process is killed."""
+
+import json
+import os
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+from tests.core.sample_runs import SCRIPT, printed
+from tests.waiting import until
+
+from trainstack.core.compute.compute import ComputeSpec
+from trainstack.core.runs.directory import RunDirectory, Status, history, resolve
+from trainstack.core.runs.execution import submission
+from trainstack.core.runs.execution.submission import Outcome
+from trainstack.errors import RunFailedError, TrainstackError
+from trainstack.targets.local.orphans import processes
+
+
+def test_a_run_goes_through_its_four_stages_and_keeps_its_outputs(workspace, source, request_for):
+    submitted = submission.submit(workspace, request_for({"--steps": 2}), source, {})
+    record = submission.follow(submitted.directory)
+    assert submitted.outcome is Outcome.STARTED
+    assert record.status is Status.COMPLETED
+    assert [stage.name.value for stage in record.stages] == ["preparing", "scaling", "running", "finalizing"]
+    assert all(stage.ended is not None for stage in record.stages)
+    assert set(record.outputs) == {"seen.json", "model/weights"}
+    assert (submitted.directory.outputs / "model" / "weights").read_text() == "2"
+    assert "step 2" in (submitted.directory.logs / "rank-0.txt").read_text()
+    kinds = [json.loads(line)["kind"] for line in (submitted.directory.root / "events.jsonl").read_text().splitlines()]
+    assert kinds == ["submitted", "stage", "stage", "stage", "stage", "end"]
+
+
+def test_the_same_run_again_is_adopted_and_nothing_trains(workspace, source, request_for):
+    first = submission.submit(workspace, request_for(), source, {})
+    record = submission.follow(first.directory)
+    again = submission.submit(workspace, request_for(), source, {})
+    assert again.outcome is Outcome.ADOPTED
+    assert again.directory.read() == record
+
+
+def test_the_script_gets_its_arguments_and_variables_and_nothing_of_the_shell(
+    workspace, source, request_for, monkeypatch
+):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not for scripts")
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "nor this")
+    (source / "train.py").write_text(
+        "import json, os, sys; json.dump([sys.argv[1:], dict(os.environ)], open('outputs/seen.json', 'w'))"
+    )
+    request = request_for({"--b": "x y", "--a": 1.0}, environment_variables={"V": "1"}, secret_names=("TOKEN",))
+    run = submission.submit(workspace, request, source, {"TOKEN": "sesame"}).directory
+    submission.follow(run)
+    argv, variables = json.loads((run.outputs / "seen.json").read_text())
+    assert argv == ["--a", "1", "--b", "x y"]
+    assert variables["V"] == "1"
+    assert variables["TOKEN"] == "sesame"
+    assert variables["TRAINSTACK_RUN_ID"] == run.id
+    assert not {"AWS_SECRET_ACCESS_KEY", "PULUMI_CONFIG_PASSPHRASE", "TRAINSTACK_LAUNCH_KEY"} & variables.keys()
+
+
+def test_a_secret_is_in_no_file_of_the_run_and_in_no_command_line(workspace, source, request_for):
+    request = request_for({"--steps": 20, "--pause": 0.1}, secret_names=("TOKEN",))
+    run = submission.submit(workspace, request, source, {"TOKEN": "open-sesame-4711"}).directory
+    until(lambda: printed(run, "step 1"))
+    command_lines = b"".join(path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.is_file())
+    assert b"open-sesame-4711" not in command_lines
+    submission.stop(run, "seen enough")
+    (run.outputs / "seen.json").unlink()  # the script's own doing: it writes down what it was given
+    files = [path for path in workspace.root.rglob("*") if path.is_file()]
+    assert not [path for path in files if b"open-sesame-4711" in path.read_bytes()]
+
+
+def test_a_failing_script_is_reported_with_exit_code_last_lines_and_log(workspace, source, request_for):
+    run = submission.submit(workspace, request_for({"--exit": 3}), source, {}).directory
+    with pytest.raises(RunFailedError) as caught:
+        submission.follow(run)
+    text = str(caught.value)
+    assert "code 3" in text
+    assert "about to fail" in text
+    assert str(run.logs / "rank-0.txt") in text
+    record = run.read()
+    assert record.status is Status.FAILED
+    assert record.failure is not None
+    assert record.failure.exit_code == 3
+
+
+def test_a_failed_run_is_tried_again_in_the_same_directory_from_its_checkpoint(workspace, source, request_for):
+    (source / "train.py").write_text(SCRIPT.replace('if "--exit" in arguments:', "if not resumed:"))
+    request = request_for({"--steps": 2, "--exit": 3})
+    run = submission.submit(workspace, request, source, {}).directory
+    with pytest.raises(RunFailedError):
+        submission.follow(run)
+    again = submission.submit(workspace, request, source, {})
+    assert again.outcome is Outcome.RESUMED
+    record = submission.follow(again.directory)
+    assert again.directory.id == run.id
+    assert record.attempt == 2
+    assert printed(run, "starting at 2")
+    until(lambda: not run.driven())
+    assert not run.checkpoints.exists()
+
+
+def test_a_second_submission_attaches_to_the_run_under_way(workspace, source, request_for):
+    request = request_for({"--steps": 15, "--pause": 0.1})
+    outcomes = []
+    records = []
+
+    def one() -> None:
+        submitted = submission.submit(workspace, request, source, {})
+        outcomes.append(submitted.outcome)
+        records.append(submission.follow(submitted.directory))
+
+    threads = [threading.Thread(target=one) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(outcomes) == [Outcome.ATTACHED, Outcome.STARTED]
+    assert [record.attempt for record in records] == [1, 1]
+
+
+def test_a_killed_supervisor_leaves_no_process_and_the_next_submission_resumes(workspace, source, request_for):
+    request = request_for({"--steps": 40, "--pause": 0.1})
+    run = submission.submit(workspace, request, source, {}).directory
+    until(lambda: printed(run, "step 3"))
+    supervisor = run.read().supervisor
+    assert supervisor is not None
+    os.kill(supervisor, signal.SIGKILL)
+    until(lambda: not run.driven())
+    assert run.read().status is Status.INTERRUPTED
+    with pytest.raises(RunFailedError, match="interrupted"):
+        submission.follow(run)
+    until(lambda: not processes(run.root), 15)
+    again = submission.submit(workspace, request, source, {})
+    assert again.outcome is Outcome.RESUMED
+    record = submission.follow(again.directory)
+    assert record.attempt == 2
+    starts = [line for line in run.merged_log.read_text().splitlines() if line.startswith("starting at")]
+    assert int(starts[1].split()[-1]) >= 3
+
+
+def test_a_stopped_run_is_canceled_and_leaves_no_process(workspace, source, request_for):
+    run = submission.submit(workspace, request_for({"--steps": 600, "--pause": 0.1}), source, {}).directory
+    until(lambda: printed(run, "step 1"))
+    record = submission.stop(run, "enough")
+    assert record.status is Status.CANCELED
+    assert record.reason == "enough"
+    assert not processes(run.root)
+
+
+def test_stopping_what_does_not_run_says_so(workspace, source, request_for):
+    run = submission.submit(workspace, request_for(), source, {}).directory
+    submission.follow(run)
+    until(lambda: not run.driven())
+    with pytest.raises(TrainstackError, match="nothing to stop"):
+        submission.stop(run, "enough")
+
+
+def test_a_run_over_its_time_is_ended_and_says_so(workspace, source, request_for):
+    run = submission.submit(
+        workspace, request_for({"--steps": 600, "--pause": 0.1}, timeout=0.5, grace=1), source, {}
+    ).directory
+    with pytest.raises(RunFailedError, match=r"timeout of 0\.5 s"):
+        submission.follow(run)
+    until(lambda: not run.driven())
+    assert not processes(run.root)
+
+
+def test_runs_wait_for_a_free_node_and_say_so(workspace, source, request_for):
+    one = ComputeSpec(name="one", max_nodes=1)
+    first = submission.submit(
+        workspace, request_for({"--steps": 15, "--pause": 0.1}, compute=one), source, {}
+    ).directory
+    until(lambda: printed(first, "step 1"))
+    second = submission.submit(workspace, request_for({"--steps": 1}, compute=one), source, {}).directory
+    until(lambda: second.read().status is Status.SCALING and "waiting for 1 of 1" in second.read().reason)
+    until(lambda: second.read().status is Status.COMPLETED)
+    assert first.read().status is Status.COMPLETED
+    ended, started = first.read().stages[2].ended, second.read().stages[2].started
+    assert ended is not None
+    assert ended <= started
+
+
+def test_progress_shows_stage_and_last_line(workspace, source, request_for):
+    lines = []
+    submitted = submission.submit(workspace, request_for({"--steps": 8, "--pause": 0.1}), source, {})
+    submission.follow(submitted.directory, lines.append)
+    assert any(line.startswith("running") and "step" in line for line in lines)
+
+
+def test_a_damaged_record_says_what_to_do(workspace, source, request_for):
+    run = submission.submit(workspace, request_for(), source, {}).directory
+    submission.follow(run)
+    (run.root / "run.json").write_text('{"id": "x", "na')
+    with pytest.raises(TrainstackError, match=r"run\.json is damaged"):
+        run.read()
+
+
+def test_runs_are_found_by_id_start_and_name(workspace, source, request_for):
+    run = submission.submit(workspace, request_for(), source, {}).directory
+    submission.follow(run)
+    assert [record.id for record in history(workspace)] == [run.id]
+    assert {resolve(workspace, reference).id for reference in (run.id, run.id[:5], "tiny")} == {run.id}
+    with pytest.raises(TrainstackError, match="no run 'other'"):
+        resolve(workspace, "other")
+
+
+def test_a_look_at_a_run_never_keeps_its_supervisor_from_starting(workspace, source, request_for):
+    looking = threading.Event()
+    directory = RunDirectory(workspace.run(request_for().spec.run_id))
+    directory.root.mkdir(parents=True)
+
+    def look() -> None:
+        while not looking.is_set():
+            directory.driven()
+
+    lookers = [threading.Thread(target=look) for _ in range(2)]
+    for looker in lookers:
+        looker.start()
+    try:
+        for _ in range(50):
+            with directory.lock() as mine:
+                assert mine
+    finally:
+        looking.set()
+        for looker in lookers:
+            looker.join()
+
+
+def test_nothing_new_starts_over_the_quota_and_what_was_begun_goes_on(workspace, source, request_for):
+    failed = submission.submit(workspace, request_for({"--steps": 1, "--exit": 3}), source, {}).directory
+    with pytest.raises(RunFailedError):
+        submission.follow(failed)
+    small = workspace.limited(10)
+    with pytest.raises(TrainstackError, match=r"quota: run tiny needs 0 bytes, .* of the 10 that quota_gib allows"):
+        submission.submit(small, request_for({"--steps": 2}), source, {})
+    assert submission.submit(small, request_for({"--steps": 1, "--exit": 3}), source, {}).outcome is Outcome.RESUMED
+    with pytest.raises(RunFailedError):
+        submission.follow(failed)
+    again = submission.submit(small.limited(None), request_for({"--steps": 2}), source, {})
+    assert submission.follow(again.directory).status is Status.COMPLETED

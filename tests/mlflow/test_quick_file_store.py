@@ -1,0 +1,77 @@
+"""The store that a script's MLflow client finds on its path: quick, complete, and MLflow's own in all else."""
+
+import os
+import subprocess
+
+import pytest
+from tests.waiting import until
+
+from trainstack.agent.ranks.rank_environment import CLIENT_FOLDER
+from trainstack.core.environments import environment
+from trainstack.core.environments.environment import EnvironmentSpec
+from trainstack.core.runs.execution import agent_folder
+from trainstack.mlflow import metric_files
+
+# The first client that current Pythons can load, and the newest that the curated environments carry.
+OLDEST, NEWEST = "2.0.1", "3.17.2"
+LOGS = """
+import sys, mlflow
+from mlflow.tracking._tracking_service.utils import _get_store
+with mlflow.start_run() as run:
+    for step in range(5):
+        mlflow.log_metric("loss", 1 / (step + 1), step=step)
+        mlflow.log_metrics({"accuracy": step / 5, "odd": float("nan")}, step=step)
+    mlflow.log_param("units", 8)
+    mlflow.set_tag("kind", "small")
+    try:
+        mlflow.log_metric("no way", "text")
+    except Exception as exc:
+        print("refused", type(exc).__name__)
+    client = mlflow.tracking.MlflowClient()
+    print(type(_get_store()).__name__, len(client.get_metric_history(run.info.run_id, "accuracy")))
+    print(client.get_run(run.info.run_id).data.metrics["loss"])
+"""
+ENDLESS = """
+import itertools, mlflow, pathlib
+for step in itertools.count():
+    mlflow.log_metric("loss", float(step), step=step)
+    pathlib.Path("logged").write_text(str(step))
+"""
+
+
+def python_with(version):
+    # The oldest needs pkg_resources, which newer setuptools have no more.
+    also = ["setuptools<81"] if version == OLDEST else []
+    spec = EnvironmentSpec.from_packages("logging", [f"mlflow-skinny=={version}", *also])
+    return environment.build(spec, environment.lock(spec)).python
+
+
+def variables(folder):
+    agent_folder.lay_out(folder / "agent")
+    given = {name: value.format(rank=0) for name, value in metric_files.variables(folder / "tracking").items()}
+    return {**os.environ, **given, "PYTHONPATH": str(folder / "agent" / CLIENT_FOLDER)}
+
+
+@pytest.mark.parametrize("version", [OLDEST, NEWEST])
+def test_clients_of_any_version_log_through_it(tmp_path, version):
+    done = subprocess.run(
+        [python_with(version), "-c", LOGS], env=variables(tmp_path), capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["refused", "MlflowException", "QuickFileStore", "5", "0.2"], done.stderr
+    read = metric_files.read(tmp_path / "tracking")
+    assert [(point.step, point.value) for point in read["loss"]] == [(step, 1 / (step + 1)) for step in range(5)]
+    assert [point.value for point in read["accuracy"]] == [step / 5 for step in range(5)]
+    assert len(read["odd"]) == 5
+    [run] = metric_files.runs(tmp_path / "tracking")
+    assert run.params == {"units": "8"}
+    assert run.tags["kind"] == "small"
+
+
+def test_a_killed_script_has_lost_nothing_that_it_logged(tmp_path):
+    process = subprocess.Popen([python_with(NEWEST), "-c", ENDLESS], env=variables(tmp_path), cwd=tmp_path)
+    until(lambda: (tmp_path / "logged").is_file() and int((tmp_path / "logged").read_text() or 0) > 200)
+    process.kill()
+    process.wait()
+    points = metric_files.read(tmp_path / "tracking")["loss"]
+    assert [point.step for point in points] == list(range(len(points)))
+    assert len(points) > int((tmp_path / "logged").read_text() or 0)
