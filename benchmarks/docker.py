@@ -26,7 +26,7 @@ from trainstack.core.runs.directory import RunRequest
 from trainstack.core.runs.execution import submission
 from trainstack.core.runs.fingerprint import RunEnvironment, RunSpec
 from trainstack.core.workspace.workspace import Workspace
-from trainstack.targets.docker.client import connected
+from trainstack.targets.docker.engine_api import connected
 
 SCRIPT = """
 import pathlib, time

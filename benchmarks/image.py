@@ -24,15 +24,15 @@ from trainstack.core.environments.environment import EnvironmentSpec, get_curate
 from trainstack.core.images import builder as image_builder
 from trainstack.core.images import image
 from trainstack.core.images.saved_environment import save_to_directory
-from trainstack.targets.docker import client as engine
+from trainstack.targets.docker import engine_api
 
 CHILD = """
 import sys
 from trainstack.core.images import image
 from trainstack.core.environments.environment import EnvironmentSpec, lock
-from trainstack.targets.docker import engine
+from trainstack.targets.docker import engine_api
 spec = EnvironmentSpec.model_validate_json(sys.argv[1])
-with engine.connected() as client:
+with engine_api.connected() as client:
     image.ensure(spec, lock(spec), client)
 """
 BY_HAND = """FROM {base}
@@ -158,7 +158,7 @@ def main() -> None:
         print("image: skipped, DOCKER_HOST or TRAINSTACK_BASE_IMAGE is not set")
         return
     print(description())
-    with tempfile.TemporaryDirectory(prefix="trainstack-benchmark-") as temporary, engine.connected() as client:
+    with tempfile.TemporaryDirectory(prefix="trainstack-benchmark-") as temporary, engine_api.connected() as client:
         bench = Bench(client, options.environment, Path(temporary))
         try:
             met = measure(bench, options.pairs, options.again)

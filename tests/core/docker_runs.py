@@ -8,7 +8,7 @@ import pytest
 from trainstack.core.runs import location
 from trainstack.core.runs.directory import RunDirectory
 from trainstack.errors import TrainstackError
-from trainstack.targets.docker.client import connect
+from trainstack.targets.docker.engine_api import connect
 
 _CLIENTS: list[Any] = []
 

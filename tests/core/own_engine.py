@@ -14,7 +14,7 @@ from tests.core.sample_runs import tiny_environment
 
 from trainstack.core.images import image
 from trainstack.errors import TrainstackError
-from trainstack.targets.docker.client import connect
+from trainstack.targets.docker.engine_api import connect
 
 _START_SECONDS = 60.0
 

@@ -10,7 +10,7 @@ from tests.end_to_end.project import REPOSITORY, Project
 
 from trainstack.core.services import service
 from trainstack.core.workspace.workspace import Workspace
-from trainstack.targets.docker import client as engine
+from trainstack.targets.docker import engine_api
 
 pytestmark = [
     pytest.mark.end_to_end,
@@ -37,7 +37,7 @@ def test_mnist_is_trained_and_served_in_containers_and_a_lost_one_comes_back(tmp
         assert httpx.post(address, json=instances, trust_env=False, timeout=10).status_code == 200
         project.unchanged()
         record = service.find(Workspace.open(tmp_path / ".trainstack" / "mnist"), "mnist")
-        with engine.connected() as client:
+        with engine_api.connected() as client:
             client.containers.get(record.container).remove(force=True)
         project.pulumi("refresh", "--yes", "--skip-preview")
         assert "drifted: service mnist has no container that runs" in project.up().text

@@ -80,10 +80,10 @@ def has_gpu(compute: Properties) -> bool:
 def ensure(inputs: Properties, spec: EnvironmentSpec, lock: Lock, progress: Callable[[str], None]) -> Image:
     """Have the environment's image where its compute is."""
     from trainstack.core.images import image
-    from trainstack.targets.docker import client as engine
+    from trainstack.targets.docker import engine_api
 
     compute: dict[str, Any] = place(inputs)
-    with engine.connected(compute.get("docker_host")) as client:
+    with engine_api.connected(compute.get("docker_host")) as client:
         return image.ensure(
             on_base(inputs, spec), lock, client, registry_of(inputs), progress, gpu=has_gpu(compute)
         )  # fmt: skip
@@ -96,9 +96,9 @@ def missing(inputs: Properties) -> str | None:
         TrainstackError: The engine or the registry does not answer.
     """
     from trainstack.core.images import image
-    from trainstack.targets.docker import client as engine
+    from trainstack.targets.docker import engine_api
 
     reference = str(inputs.get("image") or "")
-    with engine.connected(place(inputs).get("docker_host"), timeout=10) as client:
+    with engine_api.connected(place(inputs).get("docker_host"), timeout=10) as client:
         there = bool(reference) and image.present(client, reference, registry_of(inputs))
     return None if there else "its image is gone"

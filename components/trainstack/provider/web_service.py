@@ -132,14 +132,14 @@ class WebServiceProvider(LifecycleProvider):
     ) -> service.ServiceRecord:
         from trainstack.core.images import image
         from trainstack.core.services import container as container_service
-        from trainstack.targets.docker import client as engine
+        from trainstack.targets.docker import engine_api
 
         workspace, shown = workspace_of(inputs), row(inputs)
         models = service.served_models(workspace, spec, served)
         for one in models:
             service.check_servable(workspace, one)
         self._leave_container(inputs, spec)
-        with engine.connected(spec.docker_host) as client:
+        with engine_api.connected(spec.docker_host) as client:
             if spec.server == "tensorflow-serving":
                 named = spec.server_image or service.tensorflow_serving_image(served.framework_version)
                 found = image.pulled(client, named, images.registry_of(inputs), shown.progress)

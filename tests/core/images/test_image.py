@@ -11,14 +11,14 @@ from trainstack.core.environments.environment import EnvironmentSpec, lock, lock
 from trainstack.core.images import builder as image_builder
 from trainstack.core.images.image import CONTENT, Image, Registry, ensure
 from trainstack.errors import InvalidInputError, TrainstackError
-from trainstack.targets.docker import client as engine
+from trainstack.targets.docker import engine_api
 
 pytestmark = needs_engine
 
 
 @pytest.fixture
 def client():
-    with engine.connected() as connected:
+    with engine_api.connected() as connected:
         before = {image.id for image in connected.images.list()}
         yield connected
         for image in connected.images.list(filters={"label": CONTENT}):

@@ -25,12 +25,12 @@ import sys
 from trainstack.core.images import image
 from trainstack.core.images import builder as image_builder
 from trainstack.core.environments.environment import EnvironmentSpec, locked
-from trainstack.targets.docker import engine
+from trainstack.targets.docker import engine_api
 
 if sys.argv[2] == "sdk":
     image_builder.docker_program = lambda: None
 spec = EnvironmentSpec(name="slow", dockerfile=sys.argv[1] + "/Dockerfile", context=sys.argv[1])
-with engine.connected() as client:
+with engine_api.connected() as client:
     print(image.ensure(spec, locked(spec, target="docker"), client).reference)
 """
 

@@ -9,14 +9,14 @@ from tests.core.images.guarded_registry import guarded
 from trainstack.core.environments.environment import EnvironmentSpec, lock
 from trainstack.core.images.image import CONTENT, Registry, ensure
 from trainstack.errors import TrainstackError
-from trainstack.targets.docker import client as engine
+from trainstack.targets.docker import engine_api
 
 pytestmark = needs_engine
 
 
 @pytest.fixture
 def client():
-    with engine.connected() as connected:
+    with engine_api.connected() as connected:
         before = {image.id for image in connected.images.list()}
         yield connected
         for image in connected.images.list(filters={"label": CONTENT}):

@@ -17,7 +17,7 @@ from trainstack.core.images import builder as image_builder
 from trainstack.core.images.image import ensure
 from trainstack.errors import TrainstackError
 from trainstack.storage.cache import cache_folder
-from trainstack.targets.docker import client as engine
+from trainstack.targets.docker import engine_api
 
 PASSWORD = "correct-horse-battery"
 NAME = "only_there-1.0-py3-none-any.whl"
@@ -74,7 +74,7 @@ def index(monkeypatch, tmp_path):
 def test_an_indexs_password_reaches_the_build_and_no_layer_history_label_or_log(monkeypatch, request):
     if image_builder.docker_program() is None:
         pytest.skip("no docker program with BuildKit on PATH")
-    with engine.connected() as client:
+    with engine_api.connected() as client:
         # The installer's own stage is built from the usual index, which the one with the password does not replace.
         # What a build's network is counts for Docker's cache.
         with monkeypatch.context() as patched:
@@ -102,7 +102,10 @@ def test_an_indexs_password_reaches_the_build_and_no_layer_history_label_or_log(
 def test_a_builder_without_secrets_refuses_an_index_with_a_password(monkeypatch, index):
     monkeypatch.setattr(image_builder, "docker_program", lambda: None)
     spec = EnvironmentSpec.from_packages("private", ["only-there==1.0"], variables=unique_variables())
-    with engine.connected() as client, pytest.raises(TrainstackError, match="install Docker with BuildKit") as caught:
+    with (
+        engine_api.connected() as client,
+        pytest.raises(TrainstackError, match="install Docker with BuildKit") as caught,
+    ):
         ensure(spec, lock(spec), client)
     assert PASSWORD not in str(caught.value)
 

@@ -23,7 +23,7 @@ from trainstack.core.services import service
 from trainstack.core.services.service import ServiceSpec
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import InvalidInputError, TrainstackError
-from trainstack.targets.docker import client as engine
+from trainstack.targets.docker import engine_api
 from trainstack.targets.docker import service as containers
 
 pytestmark = [
@@ -38,7 +38,7 @@ DIGITS = ServiceSpec(name="digits", target="docker")
 
 @pytest.fixture(scope="module")
 def client():
-    with engine.connected() as connected:
+    with engine_api.connected() as connected:
         yield connected
 
 
@@ -181,10 +181,10 @@ from trainstack.core.models import model
 from trainstack.core.images.image import Image
 from trainstack.core.services.service import ServiceSpec
 from trainstack.core.workspace.workspace import Workspace
-from trainstack.targets.docker import engine
+from trainstack.targets.docker import engine_api
 from pathlib import Path
 workspace = Workspace.open(Path(sys.argv[1]))
-with engine.connected() as client:
+with engine_api.connected() as client:
     container_service.start(workspace, ServiceSpec(name="digits", target="docker"), model.find(workspace, "zoo", 1),
                             Image.model_validate_json(sys.argv[2]), client, lambda line: print(line, flush=True))
 """

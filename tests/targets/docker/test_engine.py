@@ -7,25 +7,25 @@ import sys
 import pytest
 
 from trainstack.errors import InvalidInputError, TrainstackError
-from trainstack.targets.docker import client as engine
+from trainstack.targets.docker import engine_api
 
 
 @pytest.mark.parametrize("address", ["localhost:2375", "ftp://host", "unix://", "tcp://host:port", "ssh://"])
 def test_an_address_that_is_none_of_dockers_is_refused_without_asking_anyone(address):
     with pytest.raises(InvalidInputError, match="is not an address of Docker's"):
-        engine.connect(address)
+        engine_api.connect(address)
 
 
 def test_a_password_in_the_address_is_refused_and_not_repeated():
     with pytest.raises(InvalidInputError) as caught:
-        engine.checked_host("ssh://me:hunter2@host")
+        engine_api.checked_host("ssh://me:hunter2@host")
     assert "hunter2" not in str(caught.value)
 
 
 def test_a_missing_socket_is_one_line_with_address_and_remedy(tmp_path):
     address = f"unix://{tmp_path}/docker.sock"
     with pytest.raises(TrainstackError) as caught:
-        engine.connect(address)
+        engine_api.connect(address)
     said = str(caught.value)
     assert "\n" not in said
     assert f"no Docker engine answers at {address}: No such file or directory" in said
@@ -34,7 +34,7 @@ def test_a_missing_socket_is_one_line_with_address_and_remedy(tmp_path):
 
 def test_a_closed_port_is_one_line():
     with pytest.raises(TrainstackError, match=r"answers at tcp://127\.0\.0\.1:1: Connection refused"):
-        engine.connect("tcp://127.0.0.1:1")
+        engine_api.connect("tcp://127.0.0.1:1")
 
 
 def test_ssh_says_what_ssh_said(tmp_path, monkeypatch):
@@ -43,19 +43,19 @@ def test_ssh_says_what_ssh_said(tmp_path, monkeypatch):
     ssh.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     with pytest.raises(TrainstackError, match=r"ssh://me@host: over ssh: Permission denied \(publickey\)\."):
-        engine.connect("ssh://me@host")
+        engine_api.connect("ssh://me@host")
 
 
 def test_the_variable_names_the_engine(tmp_path, monkeypatch):
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/named.sock")
     with pytest.raises(TrainstackError, match=r"named\.sock"):
-        engine.connect()
+        engine_api.connect()
 
 
 @pytest.mark.skipif("DOCKER_HOST" not in os.environ, reason="DOCKER_HOST names no engine")
 def test_a_real_engine_says_what_it_is():
-    with engine.connected() as client:
-        found = engine.facts(client)
+    with engine_api.connected() as client:
+        found = engine_api.engine_info(client)
     assert found.version
     assert found.system.startswith("linux/")
     assert found.cpus >= 1

@@ -25,8 +25,8 @@ from trainstack.agent.ranks import pdeathsig_exec
 from trainstack.core.environments.uv_command import CommandFailedError, Progress
 from trainstack.core.images import build_settings
 from trainstack.core.images.dockerfile import SETTINGS as _SETTINGS
-from trainstack.targets.docker import client as engine
-from trainstack.targets.docker.client import Client
+from trainstack.targets.docker import engine_api
+from trainstack.targets.docker.engine_api import DockerClient
 
 DOCKERFILE = ".trainstack.Dockerfile"
 _STAMP = re.compile(r"^#\d+ (?:\d+\.\d+ )?")
@@ -91,7 +91,7 @@ def archive(files: Mapping[str, bytes]) -> IO[bytes]:
     return packed
 
 
-def build(client: Client, what: Build, command: list[str] | None, progress: Progress, log: IO[str]) -> None:
+def build(client: DockerClient, what: Build, command: list[str] | None, progress: Progress, log: IO[str]) -> None:
     """Build an image and tag it; an interrupted or killed build leaves no tag.
 
     Args:
@@ -171,8 +171,8 @@ def _lines(output: IO[str] | None, still: Callable[[], None]) -> Iterator[str]:
         yield line
 
 
-def _build_with_program(client: Client, what: Build, command: list[str], seen: _Seen) -> None:
-    address = engine.address(client)
+def _build_with_program(client: DockerClient, what: Build, command: list[str], seen: _Seen) -> None:
+    address = engine_api.address(client)
     with tempfile.TemporaryFile() as context, _secret(what.settings) as secret:
         _write_context(what, context)
         words = [*command, "--progress", "plain", "--file", DOCKERFILE, "--tag", what.tag]
@@ -186,7 +186,7 @@ def _build_with_program(client: Client, what: Build, command: list[str], seen: _
             words += ["--network", "host"]
         # The tether ends it with this process, however that ends; the engine ends a build whose client has gone.
         tethered = [sys.executable, "-I", "-S", pdeathsig_exec.__file__, str(os.getpid()), *words, "-"]
-        environment = {**os.environ, **engine.variables(address), "DOCKER_BUILDKIT": "1", "NO_COLOR": "1"}
+        environment = {**os.environ, **engine_api.variables(address), "DOCKER_BUILDKIT": "1", "NO_COLOR": "1"}
         process = subprocess.Popen(
             tethered,
             stdin=context,
@@ -208,13 +208,13 @@ def _build_with_program(client: Client, what: Build, command: list[str], seen: _
         raise CommandFailedError(f"docker build ended with code {code}", seen.lines)
 
 
-def _build_with_sdk(client: Client, what: Build, seen: _Seen) -> None:
-    with tempfile.TemporaryFile() as context, engine.engine_errors("building an image"):
+def _build_with_sdk(client: DockerClient, what: Build, seen: _Seen) -> None:
+    with tempfile.TemporaryFile() as context, engine_api.engine_errors("building an image"):
         _write_context(what, context)
         lines: Iterator[dict[str, Any]] = client.api.build(
             fileobj=context, custom_context=True, dockerfile=DOCKERFILE, tag=what.tag, labels=dict(what.labels),
             buildargs={**_proxies(), **what.arguments}, rm=True, forcerm=True, decode=True,
-            network_mode="host" if _own_network(engine.address(client)) else None,
+            network_mode="host" if _own_network(engine_api.address(client)) else None,
         )  # fmt: skip
         for said in lines:
             for line in str(said.get("stream", "")).splitlines():

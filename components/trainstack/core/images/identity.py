@@ -10,7 +10,7 @@ from trainstack.core.images import build_context, registry
 from trainstack.core.images.registry import Registry
 from trainstack.errors import TrainstackError
 from trainstack.storage import digest as digests
-from trainstack.targets.docker import client as engine
+from trainstack.targets.docker import engine_api
 
 
 class ImageUnknownError(TrainstackError):
@@ -46,7 +46,7 @@ def identified(spec: EnvironmentSpec, docker_host: str | None = None, credential
 
 def _asked(name: str, docker_host: str | None, credentials: Registry | None) -> str:
     try:
-        client = engine.connect(docker_host, timeout=10)
+        client = engine_api.connect(docker_host, timeout=10)
     except TrainstackError as exc:
         raise ImageUnknownError(f"image {name}: {exc}") from exc
     try:

@@ -23,8 +23,8 @@ from trainstack.core.images.registry import Registry
 from trainstack.errors import TrainstackError
 from trainstack.storage.atomic import disk_errors
 from trainstack.storage.shared_lock import alone
-from trainstack.targets.docker import client as engine
-from trainstack.targets.docker.client import Client, engine_errors
+from trainstack.targets.docker import engine_api
+from trainstack.targets.docker.engine_api import DockerClient, engine_errors
 
 __all__ = ["Image", "Registry", "ensure", "present", "pulled"]
 
@@ -53,7 +53,7 @@ class Image(BaseModel):
 def ensure(
     spec: EnvironmentSpec,
     lock: Lock | None,
-    client: Client,
+    client: DockerClient,
     registry: Registry | None = None,
     progress: Progress = quiet,
     *,
@@ -64,7 +64,7 @@ def ensure(
     Args:
         spec: The environment.
         lock: What `trainstack.core.environments.environment.locked` says of it.
-        client: The engine, of `trainstack.targets.docker.client.connect`.
+        client: The engine, of `trainstack.targets.docker.engine_api.connect`.
         registry: Where images are kept for other machines; none keeps them on the engine alone.
         progress: Is told in one line what is going on.
         gpu: Whether it is for nodes with GPUs.
@@ -85,13 +85,13 @@ def ensure(
         return Image(
             reference=lock.image, python=image_python.interpreter(client, lock.image, spec.image or lock.image)
         )
-    reference = made(plan(spec, lock, engine.facts(client).system, gpu=gpu), client, registry, progress)
+    reference = made(plan(spec, lock, engine_api.engine_info(client).system, gpu=gpu), client, registry, progress)
     if spec.only_image:
         return Image(reference=reference, python=image_python.interpreter(client, reference, f"of {spec.name}"))
     return Image(reference=reference)
 
 
-def made(wanted: Plan, client: Client, registry: Registry | None, progress: Progress = quiet) -> str:
+def made(wanted: Plan, client: DockerClient, registry: Registry | None, progress: Progress = quiet) -> str:
     """Have a planned image on an engine, and in the registry where there is one; gives its reference by digest.
 
     Raises:
@@ -109,7 +109,7 @@ def made(wanted: Plan, client: Client, registry: Registry | None, progress: Prog
     return reference
 
 
-def pulled(client: Client, name: str, registry: Registry | None, progress: Progress = quiet) -> Image:
+def pulled(client: DockerClient, name: str, registry: Registry | None, progress: Progress = quiet) -> Image:
     """Have an image of somebody else's on an engine, by digest, whatever programs are in it.
 
     Raises:
@@ -122,7 +122,7 @@ def pulled(client: Client, name: str, registry: Registry | None, progress: Progr
     return Image(reference=reference, python="")
 
 
-def present(client: Client, reference: str, registry: Registry | None = None) -> bool:
+def present(client: DockerClient, reference: str, registry: Registry | None = None) -> bool:
     """Whether the engine has an image, or its registry would give it.
 
     Raises:
@@ -145,7 +145,7 @@ def _repository(registry: Registry | None) -> str:
     return f"{registry.address}/{REPOSITORY}" if registry else REPOSITORY
 
 
-def _found(client: Client, wanted: Plan, registry: Registry | None, progress: Progress) -> str | None:
+def _found(client: DockerClient, wanted: Plan, registry: Registry | None, progress: Progress) -> str | None:
     """The image by content, on the engine, else in the registry; None where neither has it."""
     repository = _repository(registry)
     local = _local(client, f"{repository}:{wanted.content}", wanted.content)
@@ -163,14 +163,14 @@ def _found(client: Client, wanted: Plan, registry: Registry | None, progress: Pr
     return _pushed(client, local, wanted, registry, progress) if local else None
 
 
-def _pushed(client: Client, local: Client, wanted: Plan, registry: Registry, progress: Progress) -> str:
+def _pushed(client: DockerClient, local: DockerClient, wanted: Plan, registry: Registry, progress: Progress) -> str:
     repository = _repository(registry)
     with engine_errors(f"naming image {repository}"):
         local.tag(repository, wanted.content)
     return f"{repository}@{registries.push(client, repository, wanted.content, registry, progress)}"
 
 
-def _built(client: Client, wanted: Plan, registry: Registry | None, progress: Progress) -> str:
+def _built(client: DockerClient, wanted: Plan, registry: Registry | None, progress: Progress) -> str:
     began = time.monotonic()
     labels = {CONTENT: wanted.content, ENVIRONMENT: wanted.environment}
     arguments = dict[str, str]()
@@ -213,7 +213,9 @@ def _open_settings() -> dict[str, str]:
     return found
 
 
-def _base(client: Client, wanted: Plan, registry: Registry | None, progress: Progress) -> tuple[str, dict[str, str]]:
+def _base(
+    client: DockerClient, wanted: Plan, registry: Registry | None, progress: Progress
+) -> tuple[str, dict[str, str]]:
     """Have the base image on the engine; gives its reference, by digest where it has one, and labels that say so."""
     local = _get(client, wanted.base)
     if local is None:
@@ -226,19 +228,19 @@ def _base(client: Client, wanted: Plan, registry: Registry | None, progress: Pro
     return (known[0] if known else wanted.base), labels
 
 
-def _local(client: Client, tag: str, content: str) -> Client | None:
+def _local(client: DockerClient, tag: str, content: str) -> DockerClient | None:
     """The engine's image of that tag, if it is what the tag promises."""
     found = _get(client, tag)
     labels: dict[str, str] = (found.labels or {}) if found is not None else {}
     return found if labels.get(CONTENT) == content else None
 
 
-def _labelled(client: Client, content: str) -> list[Client]:
+def _labelled(client: DockerClient, content: str) -> list[DockerClient]:
     with engine_errors("listing images"):
         return list(client.images.list(filters={"label": f"{CONTENT}={content}"}))
 
 
-def _get(client: Client, reference: str) -> Client | None:
+def _get(client: DockerClient, reference: str) -> DockerClient | None:
     from docker.errors import ImageNotFound
 
     with engine_errors(f"looking for image {reference}"):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from trainstack.errors import TrainstackError
 from trainstack.storage.atomic import write_bytes
 from trainstack.storage.cache import cache_folder
-from trainstack.targets.docker.client import Client, engine_errors
+from trainstack.targets.docker.engine_api import DockerClient, engine_errors
 
 _ASK = "command -v python3 || command -v python"
 
 
-def interpreter(client: Client, reference: str, name: str) -> str:
+def interpreter(client: DockerClient, reference: str, name: str) -> str:
     """Find the Python on an image's PATH.
 
     Args:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr, field_validator
 
 from trainstack.core.environments.uv_command import Progress
 from trainstack.errors import InvalidInputError, TrainstackError
-from trainstack.targets.docker.client import Client, engine_errors
+from trainstack.targets.docker.engine_api import DockerClient, engine_errors
 
 _TELL_SECONDS = 0.5
 PASSWORD = "=registry"  # noqa: S105 (a key)
@@ -72,7 +72,7 @@ class Registry(BaseModel):
         return self.auth if reference.startswith(f"{self.address.partition('/')[0]}/") else None
 
 
-def digest_of(client: Client, reference: str, registry: Registry | None) -> str | None:
+def digest_of(client: DockerClient, reference: str, registry: Registry | None) -> str | None:
     """Ask the image's registry for its digest.
 
     Args:
@@ -101,7 +101,7 @@ def digest_of(client: Client, reference: str, registry: Registry | None) -> str 
             raise _refused(reference, exc.explanation or str(exc)) from exc
 
 
-def pull(client: Client, reference: str, registry: Registry | None, progress: Progress) -> None:
+def pull(client: DockerClient, reference: str, registry: Registry | None, progress: Progress) -> None:
     """Pull an image.
 
     Raises:
@@ -116,7 +116,7 @@ def pull(client: Client, reference: str, registry: Registry | None, progress: Pr
         )
 
 
-def push(client: Client, repository: str, tag: str, registry: Registry, progress: Progress) -> str:
+def push(client: DockerClient, repository: str, tag: str, registry: Registry, progress: Progress) -> str:
     """Push a tagged image; layers that the registry has are not sent again.
 
     Returns:
@@ -179,7 +179,7 @@ def _split(reference: str) -> tuple[str, str | None]:
     return (repository, tag) if repository and "/" not in tag else (reference, "latest")
 
 
-def resolved(client: Client, name: str, registry: Registry | None) -> str:
+def resolved(client: DockerClient, name: str, registry: Registry | None) -> str:
     """Find out which image a name means now.
 
     Args:

@@ -23,8 +23,8 @@ from trainstack.errors import TrainstackError
 from trainstack.storage import disk_space
 from trainstack.storage.cache import cache_folder
 from trainstack.storage.shared_lock import alone
-from trainstack.targets.docker import client as engine
-from trainstack.targets.docker.client import Client, engine_errors
+from trainstack.targets.docker import engine_api
+from trainstack.targets.docker.engine_api import DockerClient, engine_errors
 
 Said = Callable[[str], None]
 _DAY = 24 * 3600
@@ -55,7 +55,7 @@ def _go_through(workspace: Workspace, days: float, said: Said, *, take: bool) ->
     found: list[Garbage] = []
     for host in _hosts(workspace):
         try:
-            with engine.connected(host, timeout=60) as client:
+            with engine_api.connected(host, timeout=60) as client:
                 found += _of_engine(client, oldest, needed, take=take)
         except TrainstackError as exc:
             said(f"its images are not known: {exc}")
@@ -70,7 +70,7 @@ def _go_through(workspace: Workspace, days: float, said: Said, *, take: bool) ->
     return found
 
 
-def _of_engine(client: Client, oldest: float, needed: set[str], *, take: bool) -> list[Garbage]:
+def _of_engine(client: DockerClient, oldest: float, needed: set[str], *, take: bool) -> list[Garbage]:
     found: list[Garbage] = []
     with engine_errors("listing images"):
         # What an image has for itself: layers that others share stay when it goes.
@@ -90,7 +90,7 @@ def _of_engine(client: Client, oldest: float, needed: set[str], *, take: bool) -
     return found
 
 
-def _taken(client: Client, image: dict[str, Any], content: str, oldest: float) -> bool:
+def _taken(client: DockerClient, image: dict[str, Any], content: str, oldest: float) -> bool:
     """Remove an image by all its names, unless somebody asks for it at this moment; says whether it has gone."""
     from docker.errors import APIError, NotFound
 

@@ -98,10 +98,10 @@ def _environments(one: Resource, root: Path) -> Iterator[EnvironmentSpec]:
 
 def _digest(name: str, docker_host: str | None) -> str:
     from trainstack.core.images import registry
-    from trainstack.targets.docker import client as engine
+    from trainstack.targets.docker import engine_api
 
     if "@" in name:
         return name.partition("@")[2]
-    with engine.connected(docker_host, timeout=10) as client:
+    with engine_api.connected(docker_host, timeout=10) as client:
         resolved = registry.resolved(client, name, None)
     return resolved.partition("@")[2] or resolved

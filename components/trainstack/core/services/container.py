@@ -33,9 +33,9 @@ from trainstack.errors import TrainstackError
 from trainstack.server.process.serving_plan import Plan
 from trainstack.storage import digest as digests
 from trainstack.storage.shared_lock import alone, together
-from trainstack.targets.docker import client as engine
+from trainstack.targets.docker import engine_api
 from trainstack.targets.docker import service as containers
-from trainstack.targets.docker.client import Client
+from trainstack.targets.docker.engine_api import DockerClient
 from trainstack.targets.docker.service import FOLDER, PORT, Server
 
 # Python's and TensorFlow's own need, for more than one process, whatever the model.
@@ -56,7 +56,7 @@ def start(
     spec: ServiceSpec,
     model: ModelRecord,
     image: Image,
-    client: Client,
+    client: DockerClient,
     progress: Callable[[str], None],
 ) -> ServiceRecord:
     """Make a service serve a model from a container, and return when it does.
@@ -125,7 +125,7 @@ def start(
 def status(workspace: Workspace, record: ServiceRecord) -> ServiceStatus:
     """Ask a service on an engine how it does; one whose engine does not answer is down."""
     try:
-        with engine.connected(record.docker_host, timeout=20) as client:
+        with engine_api.connected(record.docker_host, timeout=20) as client:
             there = [
                 one
                 for one in containers.containers(client, workspace.id, record.name)
@@ -152,7 +152,7 @@ def stop(workspace: Workspace, record: ServiceRecord, drain: int) -> None:
     Raises:
         TrainstackError: The engine does not answer.
     """
-    with engine.connected(record.docker_host) as client, alone(Path(record.folder) / "lock", lambda: None):
+    with engine_api.connected(record.docker_host) as client, alone(Path(record.folder) / "lock", lambda: None):
         there = containers.containers(client, workspace.id, record.name)
         containers.stop(there, drain)
         for container in there:
@@ -162,14 +162,14 @@ def stop(workspace: Workspace, record: ServiceRecord, drain: int) -> None:
 
 
 def _brought_up(
-    client: Client,
+    client: DockerClient,
     server: Server,
     spec: ServiceSpec,
     record: ServiceRecord,
-    found: list[Client],
-    others: list[Client],
+    found: list[DockerClient],
+    others: list[DockerClient],
     progress: Callable[[str], None],
-) -> Client:
+) -> DockerClient:
     """Start a server, and let it follow the others once it is healthy."""
     containers.remove(client, found, server.workspace, spec.name, keep=_kept(others))
     progress(f"starting a container for {record.model_name} version {record.model_version} on port {server.port}")
@@ -192,14 +192,14 @@ def _brought_up(
     return container
 
 
-def _runtime(spec: ServiceSpec, model: ModelRecord, container: Client) -> dict[str, str]:
+def _runtime(spec: ServiceSpec, model: ModelRecord, container: DockerClient) -> dict[str, str]:
     if spec.server == "tensorflow-serving":
         return {"runtime": "tensorflow", "runtime_reason": "TensorFlow Serving has no other"}
     said = containers.healthy(container)
     return said_runtime(json.loads(said), model) if said else {}
 
 
-def _kept(others: list[Client]) -> str:
+def _kept(others: list[DockerClient]) -> str:
     return str(others[0].labels.get(containers.CONFIGURATION, "")) if others else ""
 
 

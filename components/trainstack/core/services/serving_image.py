@@ -18,7 +18,7 @@ from trainstack.core.services.record import ServiceSpec
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
 from trainstack.storage import digest as digests
-from trainstack.targets.docker.client import Client
+from trainstack.targets.docker.engine_api import DockerClient
 from trainstack.targets.docker.service import FOLDER
 from trainstack.targets.kubernetes.objects.service_objects import PORT
 
@@ -58,7 +58,7 @@ def ensure(
     spec: ServiceSpec,
     model: ModelRecord,
     environment: Image,
-    client: Client,
+    client: DockerClient,
     registry: Registry,
     progress: images.Progress = images.quiet,
 ) -> ServingContainer:

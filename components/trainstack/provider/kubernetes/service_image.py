@@ -42,7 +42,7 @@ class ServiceImageProvider(LifecycleProvider):
     def _ensure(self, inputs: Properties, before: Properties) -> Properties:
         from trainstack.core.images import image
         from trainstack.core.services import serving_image
-        from trainstack.targets.docker import client as engine
+        from trainstack.targets.docker import engine_api
 
         spec = validated(service.ServiceSpec, inputs, "web service")
         registry = images.registry_of(inputs)
@@ -54,7 +54,7 @@ class ServiceImageProvider(LifecycleProvider):
         served = model.find(workspace, inputs["model_name"], int(inputs["model_version"]))
         service.check_servable(workspace, served)
         runtime = images.on_base(inputs, environment.get_curated(service.serving_environment(served.framework_version)))
-        with engine.connected(spec.docker_host) as client:
+        with engine_api.connected(spec.docker_host) as client:
             lock = environment.lock(runtime, progress=shown.progress, here=False)
             found = image.ensure(runtime, lock, client, registry, shown.progress)
             made = serving_image.ensure(workspace, spec, served, found, client, registry, shown.progress)

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from trainstack.targets.base import Capacity, Layout
-from trainstack.targets.docker.client import Client
+from trainstack.targets.docker.engine_api import DockerClient
 
 USER = 10001
 """Number of the user and the group that nodes run as; no image needs to know it."""
@@ -27,7 +27,7 @@ _PROCESSES = 32768
 
 
 def node(
-    client: Client, *, image: str, python: str, index: int, host: str, network: str, volumes: str, holds: Capacity
+    client: DockerClient, *, image: str, python: str, index: int, host: str, network: str, volumes: str, holds: Capacity
 ) -> dict[str, Any]:
     """Arguments of the SDK's `create_container` for a node.
 
@@ -70,7 +70,7 @@ def node(
     }
 
 
-def courier(client: Client, *, image: str, python: str, volumes: str) -> dict[str, Any]:
+def courier(client: DockerClient, *, image: str, python: str, volumes: str) -> dict[str, Any]:
     """Arguments of the SDK's `create_container` for the one that carries: both volumes, no network, little memory."""
     host_config = client.api.create_host_config(
         **_confined(volumes, given_read_only=False),

@@ -9,7 +9,7 @@ import threading
 import time
 from typing import Any
 
-from trainstack.targets.docker.client import Client
+from trainstack.targets.docker.engine_api import DockerClient
 from trainstack.targets.docker.stream import ContainerInput
 
 OUTAGE_SECONDS = 120.0
@@ -22,7 +22,7 @@ _ASKED_TO_END = 128 + signal.SIGTERM
 class StartedNode:
     """A container that has been started, with an agent that waits to be told its variables."""
 
-    def __init__(self, client: Client, container: str) -> None:
+    def __init__(self, client: DockerClient, container: str) -> None:
         """Start a container that has been created."""
         self._client = client
         self._container = container
@@ -44,7 +44,7 @@ class DockerNode:
 
     fate = ""
 
-    def __init__(self, client: Client, container: str, standard_input: ContainerInput | None = None) -> None:
+    def __init__(self, client: DockerClient, container: str, standard_input: ContainerInput | None = None) -> None:
         """Watch a container that has been started.
 
         Args:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from trainstack.targets.docker.client import Client
+from trainstack.targets.docker.engine_api import DockerClient
 
 _PATIENCE_SECONDS = 10.0
 
@@ -24,7 +24,7 @@ class Thing:
     labels: dict[str, str]
 
 
-def everything(client: Client, wanted: dict[str, Any]) -> list[Thing]:
+def everything(client: DockerClient, wanted: dict[str, Any]) -> list[Thing]:
     """All that an engine has with certain labels.
 
     Args:
@@ -43,7 +43,7 @@ def everything(client: Client, wanted: dict[str, Any]) -> list[Thing]:
     ]
 
 
-def remove(client: Client, wanted: dict[str, Any]) -> int:
+def remove(client: DockerClient, wanted: dict[str, Any]) -> int:
     """Remove all that an engine has with certain labels; what is running is killed.
 
     Returns:

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 from trainstack.errors import InvalidInputError, TrainstackError
-from trainstack.targets.docker.client import Client, engine_errors
 from trainstack.targets.docker.container_config import USER
+from trainstack.targets.docker.engine_api import DockerClient, engine_errors
 
 WORKSPACE, NAME, CONFIGURATION, MODEL = (
     "trainstack.services", "trainstack.service", "trainstack.service.configuration", "trainstack.service.model",
@@ -72,20 +72,20 @@ class Server:
         }  # fmt: skip
 
 
-def containers(client: Client, workspace: str, name: str) -> list[Client]:
+def containers(client: DockerClient, workspace: str, name: str) -> list[DockerClient]:
     """The containers of a service, newest first, whatever their state."""
     with engine_errors(f"looking for the containers of service {name}"):
         return list(client.containers.list(all=True, filters={"label": [f"{WORKSPACE}={workspace}", f"{NAME}={name}"]}))
 
 
-def serving(container: Client) -> bool:
+def serving(container: DockerClient) -> bool:
     """Whether a container runs and has the service's port."""
     container.reload()
     networks: dict[str, Any] = container.attrs["NetworkSettings"]["Networks"]
     return container.status == "running" and any(name.endswith("-open") for name in networks)
 
 
-def healthy(container: Client) -> str | None:
+def healthy(container: DockerClient) -> str | None:
     """Ask a server in its container how it does.
 
     Returns:
@@ -99,7 +99,7 @@ def healthy(container: Client) -> str | None:
     return bytes(said).decode(errors="replace").strip() if code == 0 else None
 
 
-def prepare(client: Client, server: Server) -> Client:
+def prepare(client: DockerClient, server: Server) -> DockerClient:
     """Start a server without its port, beside whatever serves now.
 
     Returns:
@@ -126,7 +126,7 @@ def prepare(client: Client, server: Server) -> Client:
     return container
 
 
-def await_healthy(container: Client, seconds: float, progress: Callable[[str], None]) -> None:
+def await_healthy(container: DockerClient, seconds: float, progress: Callable[[str], None]) -> None:
     """Wait until a server says that it serves.
 
     Raises:
@@ -145,7 +145,9 @@ def await_healthy(container: Client, seconds: float, progress: Callable[[str], N
     raise TrainstackError(f"its server did not answer within {seconds:g} s")
 
 
-def take_over(client: Client, server: Server, container: Client, others: list[Client], drain: int) -> None:
+def take_over(
+    client: DockerClient, server: Server, container: DockerClient, others: list[DockerClient], drain: int
+) -> None:
     """Give a healthy server the port: the others end first, and come back when it cannot have it.
 
     Raises:
@@ -172,7 +174,7 @@ def take_over(client: Client, server: Server, container: Client, others: list[Cl
             raise
 
 
-def stop(some: list[Client], drain: int) -> None:
+def stop(some: list[DockerClient], drain: int) -> None:
     """End servers: requests in flight have `drain` seconds to finish."""
     threads = [threading.Thread(target=_stop, args=(container, drain)) for container in some]
     for thread in threads:
@@ -181,7 +183,7 @@ def stop(some: list[Client], drain: int) -> None:
         thread.join()
 
 
-def remove(client: Client, some: list[Client], workspace: str, name: str, keep: str = "") -> None:
+def remove(client: DockerClient, some: list[DockerClient], workspace: str, name: str, keep: str = "") -> None:
     """Remove containers of a service, and every volume of it but that of the configuration to keep."""
     from docker.errors import APIError
 
@@ -199,7 +201,7 @@ def remove(client: Client, some: list[Client], workspace: str, name: str, keep: 
                     network.remove()
 
 
-def said(container: Client, lines: int | str = "all") -> bytes:
+def said(container: DockerClient, lines: int | str = "all") -> bytes:
     """What a server wrote; empty where that cannot be read."""
     from docker.errors import APIError
 
@@ -208,7 +210,7 @@ def said(container: Client, lines: int | str = "all") -> bytes:
     return b""
 
 
-def _stop(container: Client, drain: int) -> None:
+def _stop(container: DockerClient, drain: int) -> None:
     from docker.errors import APIError
 
     # What cannot be stopped is removed by force right after.
@@ -220,7 +222,7 @@ def _prefix(workspace: str) -> str:
     return f"trainstack-{workspace}-service"
 
 
-def _network(client: Client, workspace: str, *, inner: bool) -> Client:
+def _network(client: DockerClient, workspace: str, *, inner: bool) -> DockerClient:
     """The network of all services of a workspace: one without ways out, or the one that gives ports."""
     title = f"{_prefix(workspace)}s-{'closed' if inner else 'open'}"
     for network in _named(client, title):
@@ -228,7 +230,7 @@ def _network(client: Client, workspace: str, *, inner: bool) -> Client:
     return client.networks.create(title, internal=inner, labels={WORKSPACE: workspace}, check_duplicate=True)
 
 
-def _named(client: Client, title: str) -> Iterator[Client]:
+def _named(client: DockerClient, title: str) -> Iterator[DockerClient]:
     yield from (network for network in client.networks.list(names=[title]) if network.name == title)
 
 

@@ -14,7 +14,7 @@ import time
 from trainstack.errors import TrainstackError
 from trainstack.targets.base import Home
 from trainstack.targets.docker import container_config, labels
-from trainstack.targets.docker.client import Client, engine_errors
+from trainstack.targets.docker.engine_api import DockerClient, engine_errors
 from trainstack.targets.docker.stream import ContainerOutput
 from trainstack.targets.transfer import archive
 from trainstack.targets.transfer.output_receiver import Inbound
@@ -29,7 +29,7 @@ _SILENCE_SECONDS = 60.0
 class Courier:
     """The courier of a run, and the thread that takes in what it sends."""
 
-    def __init__(self, client: Client, home: Home, container_id: str) -> None:
+    def __init__(self, client: DockerClient, home: Home, container_id: str) -> None:
         """Work with a container that has been created."""
         self._client = client
         self._inbound = Inbound(home.root)

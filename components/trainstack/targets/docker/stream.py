@@ -12,7 +12,7 @@ import struct
 import time
 from typing import Any
 
-from trainstack.targets.docker.client import Client
+from trainstack.targets.docker.engine_api import DockerClient
 
 _HEADER = struct.Struct(">BxxxL")
 _OUTPUT = 1
@@ -22,7 +22,7 @@ _TAIL = 4000
 class ContainerOutput:
     """The standard output of a container, as a thing to read from; what it says on standard error is kept apart."""
 
-    def __init__(self, client: Client, container: str) -> None:
+    def __init__(self, client: DockerClient, container: str) -> None:
         """Attach to `container`, before it starts or while it runs."""
         self._socket = _attached(client, container, {"stdout": 1, "stderr": 1, "stream": 1})
         self._left = 0
@@ -65,7 +65,7 @@ class ContainerInput:
     Over ssh closing ends the program that carries the bytes, wherever they are: so close only when they were read.
     """
 
-    def __init__(self, client: Client, container: str) -> None:
+    def __init__(self, client: DockerClient, container: str) -> None:
         """Attach to `container`."""
         self._socket = _attached(client, container, {"stdin": 1, "stream": 1})
 
@@ -80,7 +80,7 @@ class ContainerInput:
             self._socket.close()
 
 
-def _attached(client: Client, container: str, streams: dict[str, int]) -> Any:
+def _attached(client: DockerClient, container: str, streams: dict[str, int]) -> Any:
     link = client.api.attach_socket(container, params=streams)
     with contextlib.suppress(AttributeError):
         # The SDK's limit on an answer is none on a silence.

@@ -16,7 +16,7 @@ from trainstack.agent.strategies.distribution import Distribution
 from trainstack.errors import TrainstackError
 from trainstack.targets.base import Addresses, Capacity, GangSpec, Home, Layout, Stray
 from trainstack.targets.docker import container_config, labels
-from trainstack.targets.docker.client import Client, connect, engine_errors, facts
+from trainstack.targets.docker.engine_api import DockerClient, connect, engine_errors, engine_info
 from trainstack.targets.docker.node import DockerNode, StartedNode, exit_code
 from trainstack.targets.docker.node_group import DockerGang
 from trainstack.targets.docker.removal import everything, remove
@@ -42,7 +42,7 @@ class DockerTarget:
         self._host = docker_host
 
     @cached_property
-    def client(self) -> Client:
+    def client(self) -> DockerClient:
         """The connection, made when first needed.
 
         Raises:
@@ -56,8 +56,8 @@ class DockerTarget:
         Raises:
             TrainstackError: It does not answer.
         """
-        known = facts(self.client)
-        return Capacity(cpus=known.cpus, memory_gib=round(known.memory / 2**30, 1), gpus=None)
+        info = engine_info(self.client)
+        return Capacity(cpus=info.cpus, memory_gib=round(info.memory / 2**30, 1), gpus=None)
 
     def layout(self, home: Home) -> Layout:
         """The volumes' places in the containers."""

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from trainstack.errors import InvalidInputError, TrainstackError
 from trainstack.targets.docker import sdk
 
-Client: TypeAlias = Any
+DockerClient: TypeAlias = Any
 """A `docker.DockerClient`; the SDK comes without types."""
 
 SCHEMES = ("unix", "tcp", "http", "https", "ssh", "npipe")
@@ -25,7 +25,7 @@ _SSH_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
-class Facts:
+class EngineInfo:
     """What an engine says of itself.
 
     Attributes:
@@ -45,7 +45,7 @@ class Facts:
     runtimes: tuple[str, ...]
 
 
-def connect(docker_host: str | None = None, *, timeout: int = 60) -> Client:
+def connect(docker_host: str | None = None, *, timeout: int = 60) -> DockerClient:
     """Connect to a Docker engine.
 
     Args:
@@ -67,7 +67,7 @@ def connect(docker_host: str | None = None, *, timeout: int = 60) -> Client:
     docker = sdk.load(ssh=ssh)
     try:
         try:
-            client: Client = _client(docker, address, timeout)
+            client: DockerClient = _client(docker, address, timeout)
         except docker.errors.DockerException as exc:
             # Docker's current context, which only the SDK looks up, may lead through ssh too.
             if ssh or "paramiko" not in str(exc):
@@ -80,12 +80,12 @@ def connect(docker_host: str | None = None, *, timeout: int = 60) -> Client:
     return client
 
 
-def address(client: Client) -> str | None:
+def address(client: DockerClient) -> str | None:
     """The address that `connect` was given or found in `DOCKER_HOST`; None for the usual one."""
     return getattr(client, "trainstack_address", None)
 
 
-def _client(docker: Any, address: str | None, timeout: int) -> Client:
+def _client(docker: Any, address: str | None, timeout: int) -> DockerClient:
     # The SDK's `ssh://` goes through the ssh program, so that ~/.ssh/config and agents hold.
     return docker.DockerClient.from_env(
         environment=variables(address) | _tls(), use_ssh_client=True, timeout=timeout, version="auto"
@@ -93,7 +93,7 @@ def _client(docker: Any, address: str | None, timeout: int) -> Client:
 
 
 @contextlib.contextmanager
-def connected(docker_host: str | None = None, *, timeout: int = 60) -> Generator[Client]:
+def connected(docker_host: str | None = None, *, timeout: int = 60) -> Generator[DockerClient]:
     """Connect to a Docker engine for the time of the block; see `connect`."""
     client = connect(docker_host, timeout=timeout)
     try:
@@ -133,7 +133,7 @@ def variables(docker_host: str | None) -> dict[str, str]:
     return {"DOCKER_HOST": address} if address else {}
 
 
-def facts(client: Client) -> Facts:
+def engine_info(client: DockerClient) -> EngineInfo:
     """Ask an engine what it is.
 
     Raises:
@@ -141,7 +141,7 @@ def facts(client: Client) -> Facts:
     """
     with engine_errors("asking the Docker engine what it is"):
         info: dict[str, Any] = client.info()
-    return Facts(
+    return EngineInfo(
         version=str(info.get("ServerVersion", "")),
         rootless=any("name=rootless" in option for option in info.get("SecurityOptions") or ()),
         system=f"{info.get('OSType', 'linux')}/{_ARCHITECTURES.get(info['Architecture'], info['Architecture'])}",
