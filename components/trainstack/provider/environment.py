@@ -9,6 +9,7 @@ from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 from pulumi.runtime.rpc import UNKNOWN
 
 from trainstack.core.environments import environment
+from trainstack.core.images.identity import UNREACHABLE, lock_environment
 from trainstack.core.workspace.project import project_root
 from trainstack.errors import TrainstackError
 from trainstack.provider import images
@@ -43,7 +44,7 @@ class EnvironmentProvider(LifecycleProvider):
         spec = declared(inputs["spec"])
         try:
             lock = self._locked(inputs, spec, retries=0)
-        except environment.UNREACHABLE as exc:
+        except UNREACHABLE as exc:
             row(inputs).warn(str(exc))
             inputs |= {"digest": UNKNOWN, "packages": UNKNOWN}
         else:
@@ -88,9 +89,9 @@ class EnvironmentProvider(LifecycleProvider):
         shown = row(inputs)
         if not inputs.get("compute") and spec.only_image:
             # Where it is going to be used is for its runs to say.
-            return environment.locked(spec, shown.progress, retries=retries, target="docker")
+            return lock_environment(spec, shown.progress, retries=retries, target="docker")
         place = images.place(inputs)
-        return environment.locked(
+        return lock_environment(
             spec,
             shown.progress,
             retries=retries,

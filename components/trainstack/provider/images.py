@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from trainstack.core.compute import node_sizes
+from trainstack.core.environments.base_image import checked_reference
 from trainstack.core.environments.environment import EnvironmentSpec, Lock
-from trainstack.core.images.base_image import checked_reference
 from trainstack.core.images.registry import Registry
 from trainstack.errors import InvalidInputError
 from trainstack.provider.base import Properties, known

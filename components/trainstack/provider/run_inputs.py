@@ -11,6 +11,7 @@ from pulumi.runtime.rpc import UNKNOWN
 
 from trainstack.core.compute import cluster_checks, compute
 from trainstack.core.environments import environment
+from trainstack.core.images.identity import UNREACHABLE, lock_environment
 from trainstack.core.properties import integral
 from trainstack.core.runs import arguments, distribution, snapshot
 from trainstack.core.runs.record import Persistence
@@ -98,14 +99,14 @@ def _environment(spec: environment.EnvironmentSpec, inputs: Properties) -> Prope
     if not known(place):
         return {"digest": UNKNOWN, "python": UNKNOWN, "packages": UNKNOWN, "variables": spec.variables}
     try:
-        lock = environment.locked(
+        lock = lock_environment(
             spec,
             retries=0,
             target=str(place.get("target") or "local"),
             docker_host=place.get("docker_host"),
             registry=images.registry_of(inputs),
         )
-    except environment.UNREACHABLE:
+    except UNREACHABLE:
         python = "" if spec.only_image else spec.python
         return {"digest": UNKNOWN, "python": python, "packages": UNKNOWN, "variables": spec.variables}
     return {

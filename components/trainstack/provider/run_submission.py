@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from trainstack.core.environments import environment
+from trainstack.core.images.identity import lock_environment
 from trainstack.core.images.registry import PASSWORD
 from trainstack.core.runs.declared import spec_of
 from trainstack.core.runs.directory import RunDirectory, RunRecord, RunRequest
@@ -26,7 +26,7 @@ def request(inputs: Properties, source: Path) -> RunRequest:
     spec = images.on_base(inputs, declared(inputs["environment_spec"]))
     place = images.place(inputs)
     registry = images.registry_of(inputs)
-    lock = environment.locked(
+    lock = lock_environment(
         spec, target=str(place.get("target") or "local"), docker_host=place.get("docker_host"), registry=registry
     )
     return RunRequest(

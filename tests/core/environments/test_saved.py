@@ -7,8 +7,9 @@ import subprocess
 import pytest
 from tests.core.engine_images import needs_engine, unique_variables
 
-from trainstack.core.environments.environment import EnvironmentSpec, clone, get_curated, lock, locked
+from trainstack.core.environments.environment import EnvironmentSpec, clone, get_curated, lock
 from trainstack.core.images import builder as image_builder
+from trainstack.core.images.identity import lock_environment
 from trainstack.core.images.saved_environment import load_from_directory, save_to_directory
 
 
@@ -34,12 +35,12 @@ def test_a_dockerfile_is_saved_with_its_context_to_the_same_digest(tmp_path):
     shutil.rmtree(source)
     loaded = load_from_directory(tmp_path / "saved")
     assert loaded.name == "own"
-    taken = locked(loaded, target="docker")
+    taken = lock_environment(loaded, target="docker")
     assert taken.files["part/run.sh"].startswith("+x ")
     assert taken.files["link"] == "link to part/run.sh"
     again = tmp_path / "again"
     save_to_directory(loaded, again)
-    assert locked(load_from_directory(again), target="docker").digest == taken.digest
+    assert lock_environment(load_from_directory(again), target="docker").digest == taken.digest
 
 
 @needs_engine

@@ -4,11 +4,11 @@ import re
 
 import pytest
 
+from trainstack.core.environments.base_image import GPU_BASE, base_image
 from trainstack.core.environments.environment import EnvironmentSpec, get_curated, lock
 from trainstack.core.environments.lock import Lock
 from trainstack.core.environments.requirements import read_lock
 from trainstack.core.images import dockerfile
-from trainstack.core.images.base_image import GPU_BASE, base_image
 
 SIX = "six==1.17.0 \\\n    --hash=sha256:" + "a" * 64 + "\n"
 

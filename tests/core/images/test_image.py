@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from tests.core.engine_images import needs_engine, unique_variables
 
-from trainstack.core.environments.environment import EnvironmentSpec, lock, locked
+from trainstack.core.environments.environment import EnvironmentSpec, lock
 from trainstack.core.images import builder as image_builder
+from trainstack.core.images.identity import lock_environment
 from trainstack.core.images.image import CONTENT, Image, Registry, ensure
 from trainstack.errors import InvalidInputError, TrainstackError
 from trainstack.targets.docker import engine_api
@@ -94,7 +95,7 @@ def base():
 def test_a_dockerfile_is_built_with_its_context_and_found_again(client, tmp_path):
     mark = unique_variables()["TEST"]
     spec = dockerfile(tmp_path / "own", f"FROM {base()}\nCOPY mark /mark\n", mark=mark)
-    named = locked(spec, target="docker")
+    named = lock_environment(spec, target="docker")
     image = ensure(spec, named, client)
     assert image.python == "/usr/bin/python3"
     assert said_in(client, image, "print(open('/mark').read())") == mark
@@ -105,7 +106,7 @@ def test_a_dockerfile_is_built_with_its_context_and_found_again(client, tmp_path
 
 def test_a_context_that_changed_since_it_was_submitted_is_refused(client, tmp_path):
     spec = dockerfile(tmp_path / "own", f"FROM {base()}\nCOPY mark /mark\n", mark=unique_variables()["TEST"])
-    named = locked(spec, target="docker")
+    named = lock_environment(spec, target="docker")
     (tmp_path / "own" / "mark").write_text("another")
     with pytest.raises(TrainstackError, match="changed meanwhile"):
         ensure(spec, named, client)
@@ -123,7 +124,7 @@ def test_a_context_that_changed_since_it_was_submitted_is_refused(client, tmp_pa
 def test_a_failed_build_names_the_line_and_the_log(client, tmp_path, line, said):
     spec = dockerfile(tmp_path / "own", f"FROM {base()}\n# a comment\n{line}\n", mark=unique_variables()["TEST"])
     with pytest.raises(TrainstackError, match=said) as caught:
-        ensure(spec, locked(spec, target="docker"), client)
+        ensure(spec, lock_environment(spec, target="docker"), client)
     assert "\n" not in str(caught.value)
     log = re.search(r"\(see (.*)\)$", str(caught.value))
     assert log is not None
@@ -133,7 +134,7 @@ def test_a_failed_build_names_the_line_and_the_log(client, tmp_path, line, said)
 def test_a_missing_base_image_is_named(client, tmp_path):
     spec = dockerfile(tmp_path / "own", "FROM localhost:5000/no/such:1\n", mark=unique_variables()["TEST"])
     with pytest.raises(TrainstackError, match="base image localhost:5000/no/such:1 is not to be had"):
-        ensure(spec, locked(spec, target="docker"), client)
+        ensure(spec, lock_environment(spec, target="docker"), client)
 
 
 def test_a_package_that_is_gone_from_the_index_is_named(client):
@@ -153,17 +154,17 @@ def test_a_package_with_another_hash_is_refused(client):
 
 def test_an_image_is_named_by_its_digest(client, registry):
     spec = EnvironmentSpec(name="theirs", image=base())
-    named = locked(spec, target="docker")
+    named = lock_environment(spec, target="docker")
     assert "@sha256:" in named.image
     image = ensure(spec, named, client)
     assert image == Image(reference=named.image, python="/usr/bin/python3")
     pinned = EnvironmentSpec(name="theirs", image=named.image)
-    assert locked(pinned, target="docker", docker_host="tcp://127.0.0.1:1").digest == named.digest
+    assert lock_environment(pinned, target="docker", docker_host="tcp://127.0.0.1:1").digest == named.digest
 
 
 def test_an_image_that_nobody_has_is_refused(client):
     with pytest.raises(InvalidInputError, match="there is no image 'localhost:5000/no/such:1'"):
-        locked(EnvironmentSpec(name="none", image="localhost:5000/no/such:1"), target="docker")
+        lock_environment(EnvironmentSpec(name="none", image="localhost:5000/no/such:1"), target="docker")
 
 
 def test_what_progress_raises_ends_the_build_and_the_next_one_succeeds(client):

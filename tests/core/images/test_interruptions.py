@@ -24,14 +24,15 @@ BUILD = """
 import sys
 from trainstack.core.images import image
 from trainstack.core.images import builder as image_builder
-from trainstack.core.environments.environment import EnvironmentSpec, locked
+from trainstack.core.environments.environment import EnvironmentSpec
+from trainstack.core.images.identity import lock_environment
 from trainstack.targets.docker import engine_api
 
 if sys.argv[2] == "sdk":
     image_builder.docker_program = lambda: None
 spec = EnvironmentSpec(name="slow", dockerfile=sys.argv[1] + "/Dockerfile", context=sys.argv[1])
 with engine_api.connected() as client:
-    print(image.ensure(spec, locked(spec, target="docker"), client).reference)
+    print(image.ensure(spec, lock_environment(spec, target="docker"), client).reference)
 """
 
 

@@ -14,19 +14,15 @@ from trainstack.core.environments.curated import curated_names, get_curated
 from trainstack.core.environments.lock import Lock, cached_lock, lock
 from trainstack.core.environments.pinned import pinned
 from trainstack.core.environments.spec import CURATED_PREFIX, DEFAULT_PYTHON, EnvironmentSpec
-from trainstack.core.environments.uv_command import IndexUnreachableError, Progress, quiet
+from trainstack.core.environments.uv_command import IndexUnreachableError, Progress
 from trainstack.core.environments.venv import Built, broken, build, location
-from trainstack.core.images.identity import ImageUnknownError, identified
-from trainstack.core.images.registry import Registry
 from trainstack.errors import InvalidInputError
 
 __all__ = [
     "CURATED_PREFIX",
     "DEFAULT_PYTHON",
-    "UNREACHABLE",
     "Built",
     "EnvironmentSpec",
-    "ImageUnknownError",
     "IndexUnreachableError",
     "Lock",
     "Progress",
@@ -39,11 +35,7 @@ __all__ = [
     "get_curated",
     "location",
     "lock",
-    "locked",
 ]
-
-UNREACHABLE = (IndexUnreachableError, ImageUnknownError)
-"""What `locked` raises when somebody did not answer: in a preview the environment is then not known yet."""
 
 
 def declared(described: Mapping[str, Any], root: Path) -> EnvironmentSpec:
@@ -84,43 +76,6 @@ def _declared(given: dict[str, Any], root: Path) -> EnvironmentSpec:
         spec = EnvironmentSpec.from_conda(given["conda"], name=name, variables=variables)
         return EnvironmentSpec.model_validate({**spec.model_dump(), "lock": lock})
     return EnvironmentSpec.model_validate(given)
-
-
-def locked(
-    spec: EnvironmentSpec,
-    progress: Progress = quiet,
-    *,
-    retries: int | None = None,
-    target: str = "local",
-    docker_host: str | None = None,
-    registry: Registry | None = None,
-) -> Lock:
-    """Return what names an environment: the lock of its packages, or its image.
-
-    Args:
-        spec: The environment.
-        progress: Is told in one line what is going on.
-        retries: How often uv asks the index again; its own default when None. 0 suits a preview.
-        target: Where it is going to be used.
-        docker_host: The engine to ask which image a tag means.
-        registry: That image's login.
-
-    Raises:
-        InvalidInputError: Packages do not exist or do not go together, there is no such image, or an environment that
-            is an image is to be used on this machine.
-        IndexUnreachableError: The package index did not answer.
-        ImageUnknownError: The engine did not answer.
-    """
-    if not spec.only_image:
-        return lock(spec, progress=progress, retries=retries, here=target == "local")
-    if target == "local":
-        kind = f"the image {spec.image}" if spec.image else "a Dockerfile"
-        raise InvalidInputError(
-            f"environment {spec.name} is {kind}, and target 'local' starts no containers: give it packages, or take a "
-            "compute with target 'docker'",
-            field="environment",
-        )
-    return identified(spec, docker_host, registry)
 
 
 def clone(spec: EnvironmentSpec, new_name: str, *, add: Iterable[str] = ()) -> EnvironmentSpec:

@@ -10,8 +10,8 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
 
 from trainstack.core.environments import conda as condas
+from trainstack.core.environments.base_image import checked_reference
 from trainstack.core.environments.requirements import checked_requirement, read_lock, read_requirements_file
-from trainstack.core.images.base_image import checked_reference
 from trainstack.core.workspace.workspace import checked_name
 from trainstack.errors import InvalidInputError
 from trainstack.storage import digest as digests

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TypeAlias
 
+from trainstack.core.environments.base_image import base_image
 from trainstack.core.environments.lock import Lock
 from trainstack.core.environments.spec import EnvironmentSpec
 from trainstack.core.images import build_context, dockerfile
 from trainstack.core.images import builder as image_builder
-from trainstack.core.images.base_image import base_image
 from trainstack.errors import TrainstackError
 from trainstack.storage import digest as digests
 from trainstack.storage.cache import cache_folder

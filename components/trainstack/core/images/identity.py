@@ -4,17 +4,59 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from trainstack.core.environments.lock import Lock
+from trainstack.core.environments.lock import Lock, lock
 from trainstack.core.environments.spec import EnvironmentSpec
+from trainstack.core.environments.uv_command import IndexUnreachableError, Progress, quiet
 from trainstack.core.images import build_context, registry
 from trainstack.core.images.registry import Registry
-from trainstack.errors import TrainstackError
+from trainstack.errors import InvalidInputError, TrainstackError
 from trainstack.storage import digest as digests
 from trainstack.targets.docker import engine_api
 
 
 class ImageUnknownError(TrainstackError):
     """Which image a name means could not be asked."""
+
+
+UNREACHABLE = (IndexUnreachableError, ImageUnknownError)
+"""What `lock_environment` raises when a service does not answer: a preview then does not know the environment yet."""
+
+
+def lock_environment(
+    spec: EnvironmentSpec,
+    progress: Progress = quiet,
+    *,
+    retries: int | None = None,
+    target: str = "local",
+    docker_host: str | None = None,
+    registry: Registry | None = None,
+) -> Lock:
+    """Return what names an environment: the lock of its packages, or its image.
+
+    Args:
+        spec: The environment.
+        progress: Is told in one line what is going on.
+        retries: How often uv asks the index again; its own default when None. 0 suits a preview.
+        target: Where it is going to be used.
+        docker_host: The engine to ask which image a tag means.
+        registry: That image's login.
+
+    Raises:
+        InvalidInputError: Packages do not exist or do not go together, there is no such image, or an environment that
+            is an image is to be used on this machine.
+        IndexUnreachableError: The package index did not answer.
+        ImageUnknownError: The engine did not answer.
+    """
+    if not spec.only_image:
+        return lock(spec, progress=progress, retries=retries, here=target == "local")
+    if target == "local":
+        kind = f"the image {spec.image}" if spec.image else "a Dockerfile"
+        raise InvalidInputError(
+            f"environment {spec.name} is {kind}, and target 'local' starts no containers: give it packages, or take a "
+            "compute with target 'docker'",
+            field="environment",
+        )
+    return identified(spec, docker_host, registry)
 
 
 def identified(spec: EnvironmentSpec, docker_host: str | None = None, credentials: Registry | None = None) -> Lock:

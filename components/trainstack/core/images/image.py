@@ -63,7 +63,7 @@ def ensure(
 
     Args:
         spec: The environment.
-        lock: What `trainstack.core.environments.environment.locked` says of it.
+        lock: What `trainstack.core.images.identity.lock_environment` says of it.
         client: The engine, of `trainstack.targets.docker.engine_api.connect`.
         registry: Where images are kept for other machines; none keeps them on the engine alone.
         progress: Is told in one line what is going on.

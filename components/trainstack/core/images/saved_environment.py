@@ -6,11 +6,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from trainstack.core.environments.base_image import base_image
 from trainstack.core.environments.conda import specification_text
 from trainstack.core.environments.lock import lock
 from trainstack.core.environments.spec import EnvironmentSpec
 from trainstack.core.images import build_context, dockerfile
-from trainstack.core.images.base_image import base_image
 from trainstack.core.images.identity import identified
 from trainstack.errors import InvalidInputError
 from trainstack.storage.atomic import disk_errors, read_json, write_bytes, write_json

@@ -9,8 +9,8 @@ from typing import Any, cast
 
 from trainstack.core.compute.node_sizes import lookup
 from trainstack.core.environments import environment
+from trainstack.core.environments.base_image import base_image
 from trainstack.core.environments.spec import EnvironmentSpec
-from trainstack.core.images.base_image import base_image
 from trainstack.core.preview.document import UNKNOWN, Resource
 from trainstack.core.services.service import serving_environment
 
