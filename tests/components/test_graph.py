@@ -200,7 +200,7 @@ def test_what_a_workspace_has_is_adopted_without_any_source(recorder):
         return pulumi.Output.all(data.version, run.metrics["accuracy"], model.path, service.scoring_uri)
 
     deploy(program)
-    adopted = {"workspace": ".trainstack/ws", "name": "mnist", "wanted": 2}
+    adopted = {"workspace": ".trainstack/ws", "name": "mnist", "version_or_id": 2}
     given = recorder.resources[kind("Dataset"), "mnist"]
     assert {name: given[name] for name in adopted} == adopted
     assert "urls" not in given

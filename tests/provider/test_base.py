@@ -6,10 +6,10 @@ from pulumi.runtime.rpc import UNKNOWN
 
 from trainstack.core.compute.compute import ComputeSpec
 from trainstack.errors import InvalidInputError
-from trainstack.provider.base import LifecycleProvider, finite, integral, known, own, validated
+from trainstack.provider.base import BaseProvider, finite, integral, known, own, validated
 
 
-class Picky(LifecycleProvider):
+class Picky(BaseProvider):
     def accept(self, news):
         if news["size"] > 1:
             raise InvalidInputError("size 2 is too large: take 1")

@@ -14,7 +14,7 @@ from pulumi.dynamic.dynamic import serialize_provider
 from pulumi.runtime.proto import engine_pb2_grpc, provider_pb2, provider_pb2_grpc
 
 from trainstack.core.workspace.workspace import Workspace
-from trainstack.provider.lazy_providers import ComputeHandle, TrainingRunHandle
+from trainstack.provider.lazy_providers import LazyComputeProvider, LazyTrainingRunProvider
 
 URN = "urn:pulumi:test::trainstack::trainstack:index:TrainingRun$pulumi-python:dynamic/trainstack:TrainingRun::sum"
 
@@ -72,7 +72,7 @@ def inputs(tmp_path):
     source.mkdir()
     (source / "train.py").write_text("import sys; print(sys.argv); open('outputs/x', 'w').write('1')")
     return {
-        "__provider": serialize_provider(TrainingRunHandle()),
+        "__provider": serialize_provider(LazyTrainingRunProvider()),
         "workspace": str(tmp_path / "ws"),
         "urn": URN,
         "name": "sum",
@@ -97,9 +97,9 @@ def checked(provider, values):
 
 
 def test_the_state_holds_the_class_by_name_and_no_code():
-    pickled = base64.b64decode(serialize_provider(ComputeHandle()))
+    pickled = base64.b64decode(serialize_provider(LazyComputeProvider()))
     assert len(pickled) < 200
-    assert isinstance(dill.loads(pickled), ComputeHandle)
+    assert isinstance(dill.loads(pickled), LazyComputeProvider)
 
 
 def test_check_adds_what_the_run_is_made_of(provider, inputs):

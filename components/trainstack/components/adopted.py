@@ -12,20 +12,20 @@ from trainstack.components.workspace import Workspace
 
 
 @dataclass(frozen=True)
-class Existing:
+class Adopted:
     """Takes the place of a component's arguments: adopt what is there; preview fails when it is not.
 
     Attributes:
         workspace: The workspace that has it.
-        wanted: Which one: a version, or a run's id; the newest when left out.
+        version_or_id: Which one: a version, or a run's id; the newest when left out.
     """
 
     workspace: Workspace
-    wanted: pulumi.Input[int] | pulumi.Input[str] | None = None
+    version_or_id: pulumi.Input[int] | pulumi.Input[str] | None = None
 
     def inputs(self, name: str) -> dict[str, Any]:
         """What the resource is given."""
-        return {"workspace": self.workspace.root, "name": name, "wanted": self.wanted}
+        return {"workspace": self.workspace.root, "name": name, "version_or_id": self.version_or_id}
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from trainstack.core.workspace.project import portable, project_root
 from trainstack.errors import TrainstackError
 
 
-class LifecycleResource(Resource):
+class BaseResource(Resource):
     """A dynamic resource whose provider knows the row it reports to.
 
     Attributes:

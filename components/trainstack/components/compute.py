@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pulumi
 
-from trainstack.components.base import Component, LifecycleResource
+from trainstack.components.base import BaseResource, Component
 from trainstack.components.kubernetes.args import KubernetesArgs
 from trainstack.components.workspace import Workspace
-from trainstack.provider.lazy_providers import ComputeHandle
+from trainstack.provider.lazy_providers import LazyComputeProvider
 
 if TYPE_CHECKING:
     from trainstack.components.kubernetes.compute import ClusterCompute
@@ -45,7 +45,7 @@ class ComputeArgs:
     idle_seconds_before_scaledown: pulumi.Input[int] = 1800
 
 
-class _Resource(LifecycleResource, module="trainstack", name="Compute"):
+class _Resource(BaseResource, module="trainstack", name="Compute"):
     outputs = ("node",)
     node: pulumi.Output[dict[str, Any]]
 
@@ -92,6 +92,6 @@ class Compute(Component):
             self.spec["kubernetes"] = self.cluster.described
         declared = self.cluster.objects if self.cluster else []
         inputs = {**self.spec, "workspace": args.workspace.root}
-        self._resource = _Resource(ComputeHandle(), name, inputs, self._child_options(declared))
+        self._resource = _Resource(LazyComputeProvider(), name, inputs, self._child_options(declared))
         self.node = self._resource.node
         self.register_outputs({"name": name, "node": self.node})

@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 import pulumi
 
-from trainstack.components.adopted import Existing
-from trainstack.components.base import Component, LifecycleResource, portable_path
+from trainstack.components.adopted import Adopted
+from trainstack.components.base import BaseResource, Component, portable_path
 from trainstack.components.workspace import Workspace
-from trainstack.provider.lazy_providers import DatasetHandle, ExistingDatasetHandle
+from trainstack.provider.lazy_providers import LazyAdoptedDatasetProvider, LazyDatasetProvider
 
 
 @dataclass(kw_only=True)
@@ -51,7 +51,7 @@ class DatasetReference:
     mode: Literal["mount", "download"]
 
 
-class _Resource(LifecycleResource, module="trainstack", name="Dataset"):
+class _Resource(BaseResource, module="trainstack", name="Dataset"):
     outputs = ("version", "digest", "files", "file_count", "size", "contents")
     name: pulumi.Output[str]
     version: pulumi.Output[int]
@@ -82,15 +82,15 @@ class Dataset(Component):
 
     kind = "Dataset"
 
-    def __init__(self, name: str, args: DatasetArgs | Existing, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, args: DatasetArgs | Adopted, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts)
         self.workspace = args.workspace
         self.name = name
-        if isinstance(args, Existing):
-            handle, inputs = ExistingDatasetHandle(), args.inputs(name)
+        if isinstance(args, Adopted):
+            provider, inputs = LazyAdoptedDatasetProvider(), args.inputs(name)
         else:
-            handle, inputs = DatasetHandle(), _inputs(name, args)
-        self._resource = _Resource(handle, name, inputs, self._child_options())
+            provider, inputs = LazyDatasetProvider(), _inputs(name, args)
+        self._resource = _Resource(provider, name, inputs, self._child_options())
         self.version = self._resource.version
         self.digest = self._resource.digest
         self.files = self._resource.files
@@ -113,7 +113,7 @@ class Dataset(Component):
             version: Its version; the newest when left out.
             opts: Pulumi's options.
         """
-        return cls(name, Existing(workspace, version), opts)
+        return cls(name, Adopted(workspace, version), opts)
 
     def as_mount(self) -> DatasetReference:
         """Stand for the folder in which a run finds the files, read-only."""

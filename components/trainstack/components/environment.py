@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pulumi
 
-from trainstack.components.base import Component, LifecycleResource, program_errors
+from trainstack.components.base import BaseResource, Component, program_errors
 from trainstack.components.compute import Compute
 from trainstack.core.workspace.project import pin_file, portable, project_root
 from trainstack.errors import InvalidInputError
-from trainstack.provider.lazy_providers import EnvironmentHandle
+from trainstack.provider.lazy_providers import LazyEnvironmentProvider
 
 if TYPE_CHECKING:
     from trainstack.core.environments.environment import EnvironmentSpec
@@ -167,7 +167,7 @@ class EnvironmentArgs:
         return None if path is None else portable(Path.cwd() / path, project_root())
 
 
-class _Resource(LifecycleResource, module="trainstack", name="Environment"):
+class _Resource(BaseResource, module="trainstack", name="Environment"):
     outputs = ("digest", "packages", "image")
     digest: pulumi.Output[str]
     packages: pulumi.Output[dict[str, str]]
@@ -204,7 +204,7 @@ class Environment(Component):
         inputs: dict[str, Any] = {"spec": self.spec}
         if args.compute is not None:
             inputs |= {"compute": args.compute.spec, **args.compute.workspace.images}
-        self._resource = _Resource(EnvironmentHandle(), name, inputs, self._child_options([args.compute]))
+        self._resource = _Resource(LazyEnvironmentProvider(), name, inputs, self._child_options([args.compute]))
         self.digest = self._resource.digest
         self.packages = self._resource.packages
         self.image = self._resource.image

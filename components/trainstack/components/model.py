@@ -9,13 +9,13 @@ from typing import Any
 
 import pulumi
 
-from trainstack.components.adopted import Existing, Promoted
-from trainstack.components.base import Component, LifecycleResource, absolute_path, portable_path, program_errors
+from trainstack.components.adopted import Adopted, Promoted
+from trainstack.components.base import BaseResource, Component, absolute_path, portable_path, program_errors
 from trainstack.components.sweep import Sweep
 from trainstack.components.training_run import TrainingRun
 from trainstack.components.workspace import Workspace
 from trainstack.errors import InvalidInputError
-from trainstack.provider.lazy_providers import ExistingModelHandle, ModelHandle, PromotedModelHandle
+from trainstack.provider.lazy_providers import LazyAdoptedModelProvider, LazyModelProvider, LazyPromotedModelProvider
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ class ModelArgs:
     require: Mapping[str, pulumi.Input[str]] = field(default_factory=dict[str, pulumi.Input[str]])
 
 
-class _Resource(LifecycleResource, module="trainstack", name="Model"):
+class _Resource(BaseResource, module="trainstack", name="Model"):
     outputs = ("version", "digest", "files", "directory", "aliases")
     version: pulumi.Output[int]
     digest: pulumi.Output[str]
@@ -93,7 +93,7 @@ class Model(Component):
     kind = "Model"
 
     def __init__(
-        self, name: str, args: ModelArgs | Existing | Promoted, opts: pulumi.ResourceOptions | None = None
+        self, name: str, args: ModelArgs | Adopted | Promoted, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         run = args.run if isinstance(args, ModelArgs) else None
         workspace = run.workspace if run else args.workspace
@@ -103,13 +103,13 @@ class Model(Component):
         super().__init__(name, opts)
         self.workspace = workspace
         self.name = name
-        if isinstance(args, Existing):
-            handle, inputs = ExistingModelHandle(), args.inputs(name)
+        if isinstance(args, Adopted):
+            provider, inputs = LazyAdoptedModelProvider(), args.inputs(name)
         elif isinstance(args, Promoted):
-            handle, inputs = PromotedModelHandle(), args.inputs(name)
+            provider, inputs = LazyPromotedModelProvider(), args.inputs(name)
         else:
-            handle, inputs = ModelHandle(), _inputs(name, args, workspace)
-        self._resource = _Resource(handle, name, inputs, self._child_options())
+            provider, inputs = LazyModelProvider(), _inputs(name, args, workspace)
+        self._resource = _Resource(provider, name, inputs, self._child_options())
         self.version = self._resource.version
         self.digest = self._resource.digest
         self.files = self._resource.files
@@ -133,7 +133,7 @@ class Model(Component):
             version: Its version; the newest when left out.
             opts: Pulumi's options.
         """
-        return cls(name, Existing(workspace, version), opts)
+        return cls(name, Adopted(workspace, version), opts)
 
     @classmethod
     def promote(

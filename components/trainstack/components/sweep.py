@@ -8,10 +8,10 @@ from typing import Any
 
 import pulumi
 
-from trainstack.components.base import Component, LifecycleResource, absolute_path, program_errors
+from trainstack.components.base import BaseResource, Component, absolute_path, program_errors
 from trainstack.components.training_run import TrainingRunArgs, run_inputs
 from trainstack.errors import InvalidInputError
-from trainstack.provider.lazy_providers import SweepHandle
+from trainstack.provider.lazy_providers import LazySweepProvider
 
 Value = str | int | float | bool
 
@@ -91,7 +91,7 @@ class SweepArgs:
     max_concurrent: pulumi.Input[int] | None = None
 
 
-class _Resource(LifecycleResource, module="trainstack", name="Sweep"):
+class _Resource(BaseResource, module="trainstack", name="Sweep"):
     outputs = (
         "sweep_id",
         "run_id",
@@ -170,7 +170,7 @@ class Sweep(Component):
             "max_concurrent": args.max_concurrent,
         }
         after = [args.run.environment, args.run.compute]
-        self._resource = _Resource(SweepHandle(), name, inputs, self._child_options(after))
+        self._resource = _Resource(LazySweepProvider(), name, inputs, self._child_options(after))
         self.sweep_id = self._resource.sweep_id
         self.run_id = self._resource.run_id
         self.best_value = self._resource.best_value

@@ -9,14 +9,14 @@ from typing import Any
 
 import pulumi
 
-from trainstack.components.adopted import Existing
-from trainstack.components.base import Component, LifecycleResource, absolute_path, portable_path
+from trainstack.components.adopted import Adopted
+from trainstack.components.base import BaseResource, Component, absolute_path, portable_path
 from trainstack.components.compute import Compute
 from trainstack.components.dataset import DatasetReference
 from trainstack.components.distribution import Horovod, TensorFlow
 from trainstack.components.environment import Environment
 from trainstack.components.workspace import Workspace
-from trainstack.provider.lazy_providers import ExistingRunHandle, TrainingRunHandle
+from trainstack.provider.lazy_providers import LazyAdoptedRunProvider, LazyTrainingRunProvider
 
 Argument = pulumi.Input[str | int | float | bool | None] | DatasetReference
 Value = Argument | Sequence[Argument]
@@ -67,7 +67,7 @@ class TrainingRunArgs:
     source_limit_bytes: pulumi.Input[int] | None = None
 
 
-class _Resource(LifecycleResource, module="trainstack", name="TrainingRun"):
+class _Resource(BaseResource, module="trainstack", name="TrainingRun"):
     outputs = (
         "run_id",
         "fingerprint",
@@ -120,16 +120,20 @@ class TrainingRun(Component):
 
     kind = "TrainingRun"
 
-    def __init__(self, name: str, args: TrainingRunArgs | Existing, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, args: TrainingRunArgs | Adopted, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts)
         self.name = name
-        if isinstance(args, Existing):
+        if isinstance(args, Adopted):
             self.workspace = args.workspace
-            handle, inputs, after = ExistingRunHandle(), args.inputs(name), []
+            provider, inputs, after = LazyAdoptedRunProvider(), args.inputs(name), []
         else:
             self.workspace = args.compute.workspace
-            handle, inputs, after = TrainingRunHandle(), run_inputs(name, args), [args.environment, args.compute]
-        self._resource = _Resource(handle, name, inputs, self._child_options(after))
+            provider, inputs, after = (
+                LazyTrainingRunProvider(),
+                run_inputs(name, args),
+                [args.environment, args.compute],
+            )
+        self._resource = _Resource(provider, name, inputs, self._child_options(after))
         self.run_id = self._resource.run_id
         self.fingerprint = self._resource.fingerprint
         self.status = self._resource.status
@@ -157,7 +161,7 @@ class TrainingRun(Component):
             run: Its id or the start of one; the newest completed run of the name when left out.
             opts: Pulumi's options.
         """
-        return cls(name, Existing(workspace, run), opts)
+        return cls(name, Adopted(workspace, run), opts)
 
     def download_files(self, prefix: str = "", output_directory: str = ".") -> pulumi.Output[list[str]]:
         """Copy the run's files below `prefix` (`outputs/model`, `logs`, …) into a folder, once it has completed.

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 
 import pulumi
 
-from trainstack.components.base import Component, LifecycleResource, portable_path
+from trainstack.components.base import BaseResource, Component, portable_path
 from trainstack.components.compute import Compute
 from trainstack.components.model import Model
-from trainstack.provider.lazy_providers import WebServiceHandle
+from trainstack.provider.lazy_providers import LazyWebServiceProvider
 
 
 @dataclass(kw_only=True)
@@ -86,7 +86,7 @@ class WebServiceArgs:
     workers: pulumi.Input[int] | None = None
 
 
-class _Resource(LifecycleResource, module="trainstack", name="WebService"):
+class _Resource(BaseResource, module="trainstack", name="WebService"):
     outputs = ("scoring_uri", "served_port", "served_runtime", "runtime_reason", "key")
     scoring_uri: pulumi.Output[str]
     served_runtime: pulumi.Output[str]
@@ -153,7 +153,7 @@ class WebService(Component):
         elif args.kubernetes is not None:
             props["serving"] = asdict(args.kubernetes)
         self._resource = _Resource(
-            WebServiceHandle(), name, props, pulumi.ResourceOptions.merge(self._child_options(before), secret)
+            LazyWebServiceProvider(), name, props, pulumi.ResourceOptions.merge(self._child_options(before), secret)
         )
         self.scoring_uri = self._resource.scoring_uri
         self.key = made.key if made else self._resource.key

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pulumi
 
-from trainstack.components.base import Component, LifecycleResource, absolute_path, portable_path, program_errors
+from trainstack.components.base import BaseResource, Component, absolute_path, portable_path, program_errors
 from trainstack.core.workspace.project import FOLDER, project_root
-from trainstack.provider.lazy_providers import WorkspaceHandle
+from trainstack.provider.lazy_providers import LazyWorkspaceProvider
 
 if TYPE_CHECKING:
     from trainstack.components.kubernetes.tracking_args import ClusterTracking
@@ -60,7 +60,7 @@ class WorkspaceArgs:
     tracking: ClusterTracking | None = None
 
 
-class _Resource(LifecycleResource, module="trainstack", name="Workspace"):
+class _Resource(BaseResource, module="trainstack", name="Workspace"):
     outputs = ("tracking_address",)
     root: pulumi.Output[str]
     tracking_address: pulumi.Output[str]
@@ -107,7 +107,7 @@ class Workspace(Component):
 
             server = DeclaredTracking(name, args.tracking, args, self.images, self.registry_login, self)
             inputs["tracking"] = server.place
-        self._resource = _Resource(WorkspaceHandle(), name, inputs, self._child_options())
+        self._resource = _Resource(LazyWorkspaceProvider(), name, inputs, self._child_options())
         self.name = name
         # The resource's, not the argument's: what uses the root then waits for the folder.
         self.root = self._resource.root

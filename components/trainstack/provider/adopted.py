@@ -15,10 +15,10 @@ from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import InvalidInputError, NotFoundError
 from trainstack.provider import dataset as datasets
 from trainstack.provider import model as models
-from trainstack.provider.base import LifecycleProvider, Properties, gone_or, integral, known, own, row, workspace_of
+from trainstack.provider.base import BaseProvider, Properties, gone_or, integral, known, log_of, own, workspace_of
 
 
-class ExistingProvider(LifecycleProvider):
+class AdoptedProvider(BaseProvider):
     """Something that is there. Subclasses say how to find it, and what is known of it."""
 
     content: ClassVar[tuple[str, ...]] = ("version", "digest")
@@ -52,7 +52,7 @@ class ExistingProvider(LifecycleProvider):
         """Adopt it."""
         inputs = own(props)
         state = self.state(workspace_of(inputs), inputs)
-        row(inputs).info("adopted from the workspace")
+        log_of(inputs).info("adopted from the workspace")
         return CreateResult(str(state.get("run_id", inputs["name"])), state)
 
     def update(self, _id: str, _olds: Properties, _news: Properties) -> UpdateResult:
@@ -72,12 +72,12 @@ class ExistingProvider(LifecycleProvider):
         return gone_or(lambda: self.state(workspace_of(inputs), inputs), id_)
 
 
-class ExistingDatasetProvider(ExistingProvider):
+class AdoptedDatasetProvider(AdoptedProvider):
     """A registered version of a dataset."""
 
     def found(self, workspace: Workspace, inputs: Properties) -> Properties:
         """The version that is wanted, or the newest."""
-        record = dataset_record.find(workspace, inputs["name"], integral(inputs.get("wanted")))
+        record = dataset_record.find(workspace, inputs["name"], integral(inputs.get("version_or_id")))
         return {"version": record.version, "digest": record.digest}
 
     def state(self, workspace: Workspace, inputs: Properties) -> Properties:
@@ -87,12 +87,12 @@ class ExistingDatasetProvider(ExistingProvider):
         return {**datasets.outputs(inputs, record), "drift": lost}
 
 
-class ExistingModelProvider(ExistingProvider):
+class AdoptedModelProvider(AdoptedProvider):
     """A registered version of a model."""
 
     def found(self, workspace: Workspace, inputs: Properties) -> Properties:
         """The version that is wanted, or the newest."""
-        record = model.find(workspace, inputs["name"], integral(inputs.get("wanted")))
+        record = model.find(workspace, inputs["name"], integral(inputs.get("version_or_id")))
         return {"version": record.version, "digest": record.digest}
 
     def state(self, workspace: Workspace, inputs: Properties) -> Properties:

@@ -8,12 +8,12 @@ from trainstack.core.runs.directory import RunDirectory, Status
 from trainstack.core.runs.execution.submission import Outcome
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import NotFoundError
-from trainstack.provider.adopted import ExistingProvider
-from trainstack.provider.base import Properties, row
+from trainstack.provider.adopted import AdoptedProvider
+from trainstack.provider.base import Properties, log_of
 from trainstack.provider.run_submission import outputs
 
 
-class ExistingRunProvider(ExistingProvider):
+class AdoptedRunProvider(AdoptedProvider):
     """A completed run."""
 
     identity = ("workspace", "run_id")
@@ -21,7 +21,7 @@ class ExistingRunProvider(ExistingProvider):
 
     def found(self, workspace: Workspace, inputs: Properties) -> Properties:
         """The run that is wanted, by id, start of an id or name; else the newest completed one of the name."""
-        wanted = inputs.get("wanted")
+        wanted = inputs.get("version_or_id")
         if wanted is None:
             named = [record for record in runs.history(workspace) if record.name == inputs["name"]]
             completed = [record.id for record in named if record.status is Status.COMPLETED]
@@ -46,4 +46,4 @@ class ExistingRunProvider(ExistingProvider):
         """Put back outputs that are gone."""
         directory = RunDirectory(workspace.run(inputs["run_id"]))
         if lost := artifacts.restore(directory, directory.read(), workspace.blobs):
-            row(inputs).warn(f"{', '.join(lost)} cannot be put back: no copy is left in the workspace")
+            log_of(inputs).warn(f"{', '.join(lost)} cannot be put back: no copy is left in the workspace")

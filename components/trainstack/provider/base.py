@@ -16,7 +16,7 @@ from trainstack.core.workspace.project import project_root
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import InvalidInputError, NotFoundError
 from trainstack.provider.engine_watch import end_with_engine
-from trainstack.provider.resource_log import Row, one_line_errors
+from trainstack.provider.resource_log import ResourceLog, one_line_errors
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -28,7 +28,7 @@ Properties = dict[str, Any]
 Model = TypeVar("Model", bound="BaseModel")
 
 
-class LifecycleProvider(ResourceProvider):
+class BaseProvider(ResourceProvider):
     """Pulumi's verbs over the lifecycle.
 
     Subclasses give `accept`, which validates and completes the inputs, and the verbs.
@@ -61,7 +61,7 @@ class LifecycleProvider(ResourceProvider):
     def compare(self, olds: Properties, news: Properties) -> DiffResult:
         """Say what a change from the old outputs to the new inputs would do; does no I/O."""
         if drift := olds.get("drift"):
-            row(news).info(f"drifted: {'; '.join(drift)}")
+            log_of(news).info(f"drifted: {'; '.join(drift)}")
             return DiffResult(changes=True)
         replaces = changed(self.identity, olds, news)
         return DiffResult(changes=bool(replaces or changed(self.content, olds, news)), replaces=replaces)
@@ -147,9 +147,9 @@ def absolute(path: str) -> Path:
     return project_root() / Path(path).expanduser()
 
 
-def row(properties: Mapping[str, Any]) -> Row:
+def log_of(properties: Mapping[str, Any]) -> ResourceLog:
     """The resource's row in Pulumi's display."""
-    return Row(str(properties.get("urn", "")))
+    return ResourceLog(str(properties.get("urn", "")))
 
 
 def changed(names: tuple[str, ...], olds: Properties, news: Properties) -> list[str]:

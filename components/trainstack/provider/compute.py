@@ -8,11 +8,11 @@ from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 
 from trainstack.core.compute import cluster_checks, compute
 from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
-from trainstack.provider.base import LifecycleProvider, Properties, changed, own, row, validated, workspace_of
+from trainstack.provider.base import BaseProvider, Properties, changed, log_of, own, validated, workspace_of
 from trainstack.storage.atomic import read_json
 
 
-class ComputeProvider(LifecycleProvider):
+class ComputeProvider(BaseProvider):
     """A named compute."""
 
     content = tuple(name for name in compute.ComputeSpec.model_fields if name != "name")
@@ -28,7 +28,7 @@ class ComputeProvider(LifecycleProvider):
             except InvalidInputError:
                 raise
             except TrainstackError as exc:
-                row(news).warn(f"its size is not checked: {exc}")
+                log_of(news).warn(f"its size is not checked: {exc}")
             else:
                 compute.node_capacity(spec, holds)
                 cluster_checks.check_compute(spec)
@@ -59,7 +59,7 @@ class ComputeProvider(LifecycleProvider):
         spec = validated(compute.ComputeSpec, _props, "compute")
         if spec is not None:
             with contextlib.suppress(NotFoundError):
-                orphans.leave(workspace_of(_props), spec, row(_props).warn)
+                orphans.leave(workspace_of(_props), spec, log_of(_props).warn)
 
     def _ensure(self, props: Properties) -> Properties:
         spec = validated(compute.ComputeSpec, props, "compute")
@@ -67,5 +67,5 @@ class ComputeProvider(LifecycleProvider):
             raise InvalidInputError("compute: an input is not known")
         found = compute.ensure(workspace_of(props), spec)
         capacity = compute.node_capacity(spec)
-        row(props).info(f"{'found' if found else 'created'}: up to {spec.max_nodes} nodes of {capacity.cpus} CPUs")
+        log_of(props).info(f"{'found' if found else 'created'}: up to {spec.max_nodes} nodes of {capacity.cpus} CPUs")
         return {**own(props), "node": capacity.model_dump(), "drift": []}

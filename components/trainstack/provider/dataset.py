@@ -8,13 +8,13 @@ from trainstack.core.datasets.record import DatasetRecord
 from trainstack.core.datasets.spec import DatasetSpec, local_digest, validate
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import InvalidInputError, NotFoundError
-from trainstack.provider.base import LifecycleProvider, Properties, absolute, own, row, validated, workspace_of
+from trainstack.provider.base import BaseProvider, Properties, absolute, log_of, own, validated, workspace_of
 
 # State lists each file up to this many; a larger dataset is named by its digest alone.
 LISTED = 200
 
 
-class DatasetProvider(LifecycleProvider):
+class DatasetProvider(BaseProvider):
     """A registered dataset."""
 
     content = ("urls", "paths", "contents", "sha256", "description", "tags")
@@ -47,10 +47,10 @@ class DatasetProvider(LifecycleProvider):
             record = dataset.find(workspace, props["name"], int(props["version"]))
         except NotFoundError:
             return ReadResult("", {})
-        shown = row(props)
+        log = log_of(props)
         found = dataset.drift(workspace, record, self._spec(own(props)))
         for warning in found.warnings:
-            shown.warn(warning)
+            log.warn(warning)
         return ReadResult(id_, {**own(props), "drift": list(found.differences)})
 
     def _spec(self, props: Properties) -> DatasetSpec | None:
@@ -68,9 +68,9 @@ class DatasetProvider(LifecycleProvider):
         if spec is None:
             raise InvalidInputError(f"dataset {inputs['name']}: an input is not known")
         workspace: Workspace = workspace_of(inputs)
-        shown = row(inputs)
-        record = dataset.register(workspace, spec, shown.progress, check_remote=check_remote)
-        shown.info(f"version {record.version}: {len(record.files)} files, {record.size:,} bytes")
+        log = log_of(inputs)
+        record = dataset.register(workspace, spec, log.progress, check_remote=check_remote)
+        log.info(f"version {record.version}: {len(record.files)} files, {record.size:,} bytes")
         return outputs(inputs, record)
 
 

@@ -13,7 +13,7 @@ from trainstack.core.images.identity import UNREACHABLE, lock_environment
 from trainstack.core.workspace.project import project_root
 from trainstack.errors import TrainstackError
 from trainstack.provider import images
-from trainstack.provider.base import LifecycleProvider, Properties, changed, integral, known, own, row
+from trainstack.provider.base import BaseProvider, Properties, changed, integral, known, log_of, own
 
 
 def _unpinned(properties: Properties) -> Properties:
@@ -29,7 +29,7 @@ def declared(described: Mapping[str, Any]) -> environment.EnvironmentSpec:
     return environment.declared(integral(described), project_root())
 
 
-class EnvironmentProvider(LifecycleProvider):
+class EnvironmentProvider(BaseProvider):
     """A locked environment, made ready where it is used; a changed lock is another one under the same name."""
 
     identity = ()
@@ -45,7 +45,7 @@ class EnvironmentProvider(LifecycleProvider):
         try:
             lock = self._locked(inputs, spec, retries=0)
         except UNREACHABLE as exc:
-            row(inputs).warn(str(exc))
+            log_of(inputs).warn(str(exc))
             inputs |= {"digest": UNKNOWN, "packages": UNKNOWN}
         else:
             inputs |= {"digest": lock.digest, "packages": lock.packages, "files": lock.files}
@@ -79,21 +79,21 @@ class EnvironmentProvider(LifecycleProvider):
                 return images.missing(inputs)
             except TrainstackError as exc:
                 # An engine that is off tells nothing of its images.
-                row(inputs).warn(str(exc))
+                log_of(inputs).warn(str(exc))
                 return None
         if spec.only_image:
             return None
         return environment.broken(environment.location(environment.lock(spec)))
 
     def _locked(self, inputs: Properties, spec: environment.EnvironmentSpec, retries: int | None) -> environment.Lock:
-        shown = row(inputs)
+        log = log_of(inputs)
         if not inputs.get("compute") and spec.only_image:
             # Where it is going to be used is for its runs to say.
-            return lock_environment(spec, shown.progress, retries=retries, target="docker")
+            return lock_environment(spec, log.progress, retries=retries, target="docker")
         place = images.place(inputs)
         return lock_environment(
             spec,
-            shown.progress,
+            log.progress,
             retries=retries,
             target=str(place.get("target") or "local"),
             docker_host=place.get("docker_host"),
@@ -101,7 +101,7 @@ class EnvironmentProvider(LifecycleProvider):
         )
 
     def _build(self, inputs: Properties) -> Properties:
-        shown = row(inputs)
+        log = log_of(inputs)
         spec = declared(inputs["spec"])
         lock = self._locked(inputs, spec, retries=None)
         found: Properties = {
@@ -112,10 +112,10 @@ class EnvironmentProvider(LifecycleProvider):
             "drift": [],
         }
         if images.needed(inputs):
-            made = images.ensure(inputs, spec, lock, shown.progress)
-            shown.info(f"image {made.reference}")
+            made = images.ensure(inputs, spec, lock, log.progress)
+            log.info(f"image {made.reference}")
             return {**inputs, **found, "image": made.reference}
         if not spec.only_image:
-            built = environment.build(spec, lock, shown.progress)
-            shown.info(f"{len(lock.packages)} packages, {built.digest[:12]}")
+            built = environment.build(spec, lock, log.progress)
+            log.info(f"{len(lock.packages)} packages, {built.digest[:12]}")
         return {**inputs, **found}

@@ -9,12 +9,12 @@ from typing import Any
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, UpdateResult
 
 from trainstack.errors import TrainstackError
-from trainstack.provider.base import LifecycleProvider, Properties, integral, known, own
+from trainstack.provider.base import BaseProvider, Properties, integral, known, own
 
 _SECONDS = 120
 
 
-class KubectlProvider(LifecycleProvider):
+class KubectlProvider(BaseProvider):
     """What `kubectl apply` makes of an object."""
 
     def compare(self, olds: Properties, news: Properties) -> DiffResult:

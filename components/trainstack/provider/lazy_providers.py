@@ -18,18 +18,18 @@ from pulumi.dynamic import CheckResult, CreateResult, DiffResult, ReadResult, Re
 
 
 @functools.cache
-def _loaded(provider: str) -> ResourceProvider:
-    module, name = provider.split(":")
-    # Looking for plugins of pydantic means to read the metadata of every installed package; our specs want none.
+def _load(provider: str) -> ResourceProvider:
+    module_name, name = provider.split(":")
+    # Looking for plugins of pydantic means to read the metadata of every installed package; our specs use none.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    with _uncollected():
-        found = importlib.import_module(f"trainstack.provider.{module}")
-    return getattr(found, name)()
+    with _gc_paused():
+        module = importlib.import_module(f"trainstack.provider.{module_name}")
+    return getattr(module, name)()
 
 
 @contextlib.contextmanager
-def _uncollected() -> Generator[None]:
-    """Let the garbage collector rest: what is loaded stays, and it would walk through all of it again and again."""
+def _gc_paused() -> Generator[None]:
+    """Pause the garbage collector: imported modules stay, and it would walk through all of them on each pass."""
     gc.disable()
     try:
         yield
@@ -38,8 +38,8 @@ def _uncollected() -> Generator[None]:
         gc.enable()
 
 
-class Handle(ResourceProvider):
-    """Passes every verb on to the provider that it names.
+class LazyProvider(ResourceProvider):
+    """Loads the provider that it names at the first verb, and passes every verb on to it.
 
     Attributes:
         provider: Its module in this package, and its class.
@@ -51,126 +51,126 @@ class Handle(ResourceProvider):
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Validate and complete the inputs."""
-        return _loaded(self.provider).check(_olds, news)
+        return _load(self.provider).check(_olds, news)
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-        """Say what a change would do."""
-        return _loaded(self.provider).diff(_id, _olds, _news)
+        """Compare the state with new inputs."""
+        return _load(self.provider).diff(_id, _olds, _news)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
-        """Make the resource be."""
-        return _loaded(self.provider).create(props)
+        """Create the resource."""
+        return _load(self.provider).create(props)
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        """Find out what has become of it."""
-        return _loaded(self.provider).read(id_, props)
+        """Read the resource as it is now."""
+        return _load(self.provider).read(id_, props)
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
-        """Change it in place."""
-        return _loaded(self.provider).update(_id, _olds, _news)
+        """Update the resource in place."""
+        return _load(self.provider).update(_id, _olds, _news)
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
-        """Let it go."""
-        _loaded(self.provider).delete(_id, _props)
+        """Delete the resource."""
+        _load(self.provider).delete(_id, _props)
 
 
-class WorkspaceHandle(Handle):
+class LazyWorkspaceProvider(LazyProvider):
     """Names `WorkspaceProvider`."""
 
     provider = "workspace:WorkspaceProvider"
 
 
-class ComputeHandle(Handle):
+class LazyComputeProvider(LazyProvider):
     """Names `ComputeProvider`."""
 
     provider = "compute:ComputeProvider"
 
 
-class DatasetHandle(Handle):
+class LazyDatasetProvider(LazyProvider):
     """Names `DatasetProvider`."""
 
     provider = "dataset:DatasetProvider"
 
 
-class EnvironmentHandle(Handle):
+class LazyEnvironmentProvider(LazyProvider):
     """Names `EnvironmentProvider`."""
 
     provider = "environment:EnvironmentProvider"
 
 
-class TrainingRunHandle(Handle):
+class LazyTrainingRunProvider(LazyProvider):
     """Names `TrainingRunProvider`."""
 
     provider = "training_run:TrainingRunProvider"
 
 
-class ModelHandle(Handle):
+class LazyModelProvider(LazyProvider):
     """Names `ModelProvider`."""
 
     provider = "model:ModelProvider"
 
 
-class SweepHandle(Handle):
+class LazySweepProvider(LazyProvider):
     """Names `SweepProvider`."""
 
     provider = "sweep:SweepProvider"
 
 
-class WebServiceHandle(Handle):
+class LazyWebServiceProvider(LazyProvider):
     """Names `WebServiceProvider`."""
 
     provider = "web_service:WebServiceProvider"
 
 
-class ServiceImageHandle(Handle):
+class LazyServiceImageProvider(LazyProvider):
     """Names `ServiceImageProvider`."""
 
     provider = "kubernetes.service_image:ServiceImageProvider"
 
 
-class KubectlHandle(Handle):
+class LazyKubectlProvider(LazyProvider):
     """Names `KubectlProvider`."""
 
     provider = "kubectl:KubectlProvider"
 
 
-class ExistingDatasetHandle(Handle):
-    """Names `ExistingDatasetProvider`."""
+class LazyAdoptedDatasetProvider(LazyProvider):
+    """Names `AdoptedDatasetProvider`."""
 
-    provider = "adopted:ExistingDatasetProvider"
-
-
-class ExistingModelHandle(Handle):
-    """Names `ExistingModelProvider`."""
-
-    provider = "adopted:ExistingModelProvider"
+    provider = "adopted:AdoptedDatasetProvider"
 
 
-class ExistingRunHandle(Handle):
-    """Names `ExistingRunProvider`."""
+class LazyAdoptedModelProvider(LazyProvider):
+    """Names `AdoptedModelProvider`."""
 
-    provider = "adopted_run:ExistingRunProvider"
+    provider = "adopted:AdoptedModelProvider"
 
 
-class PromotedModelHandle(Handle):
+class LazyAdoptedRunProvider(LazyProvider):
+    """Names `AdoptedRunProvider`."""
+
+    provider = "adopted_run:AdoptedRunProvider"
+
+
+class LazyPromotedModelProvider(LazyProvider):
     """Names `PromotedModelProvider`."""
 
     provider = "promotion:PromotedModelProvider"
 
 
-class NamespaceHoldHandle(Handle):
+class LazyNamespaceHoldProvider(LazyProvider):
     """Names `NamespaceHoldProvider`."""
 
     provider = "kubernetes.namespace_hold:NamespaceHoldProvider"
 
 
-class TrackingImageHandle(Handle):
+class LazyTrackingImageProvider(LazyProvider):
     """Names `TrackingImageProvider`."""
 
     provider = "kubernetes.tracking_image:TrackingImageProvider"
 
 
-class TrackingServerHandle(Handle):
+class LazyTrackingServerProvider(LazyProvider):
     """Names `TrackingServerProvider`."""
 
     provider = "kubernetes.tracking_server:TrackingServerProvider"

@@ -11,10 +11,10 @@ from trainstack.core.models import aliases, model
 from trainstack.core.workspace.project import portable, project_root
 from trainstack.core.workspace.workspace import Workspace, checked_name
 from trainstack.errors import InvalidInputError, NotFoundError
-from trainstack.provider.base import LifecycleProvider, Properties, absolute, known, own, row, validated, workspace_of
+from trainstack.provider.base import BaseProvider, Properties, absolute, known, log_of, own, validated, workspace_of
 
 
-class ModelProvider(LifecycleProvider):
+class ModelProvider(BaseProvider):
     """A registered model; the resource is the name, its version grows."""
 
     content = (
@@ -70,7 +70,7 @@ class ModelProvider(LifecycleProvider):
         spec = _spec(inputs)
         if spec is None:
             raise InvalidInputError(f"model {inputs['name']}: an input is not known")
-        shown = row(inputs)
+        log = log_of(inputs)
         run_id = inputs.get("run_id")
         source = Path(inputs["path"]) if run_id else absolute(inputs["path"])
         workspace = workspace_of(inputs)
@@ -78,8 +78,8 @@ class ModelProvider(LifecycleProvider):
             from trainstack.core.models import gate
 
             gate.check(workspace, spec.name, run_id, gate.parsed(require))
-        record = model.register(workspace, spec, source, run_id, shown.progress)
-        shown.info(f"version {record.version}, {record.digest[:12]}")
+        record = model.register(workspace, spec, source, run_id, log.progress)
+        log.info(f"version {record.version}, {record.digest[:12]}")
         wanted = alias_versions(inputs, record.version)
         aliases.move(workspace, spec.name, wanted, had)
         return {**outputs(inputs, record), "aliases": wanted}

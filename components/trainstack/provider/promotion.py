@@ -7,11 +7,11 @@ from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 from trainstack.core.models import aliases, model, promotion
 from trainstack.core.workspace.workspace import Workspace, checked_name
 from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
-from trainstack.provider.base import LifecycleProvider, Properties, finite, known, own, row, validated, workspace_of
+from trainstack.provider.base import BaseProvider, Properties, finite, known, log_of, own, validated, workspace_of
 from trainstack.provider.model import alias_versions, moved_aliases, outputs
 
 
-class PromotedModelProvider(LifecycleProvider):
+class PromotedModelProvider(BaseProvider):
     """A model that another stack made."""
 
     content = ("digest", "alias")
@@ -69,12 +69,12 @@ class PromotedModelProvider(LifecycleProvider):
         wanted = validated(promotion.Promotion, inputs["promoted"], "promoted model")
         if wanted is None:
             raise InvalidInputError(f"model {inputs['name']}: the other stack's model is not known")
-        shown = row(inputs)
+        log = log_of(inputs)
         workspace = workspace_of(inputs)
-        record = promotion.promote(workspace, inputs["name"], wanted, shown.progress)
+        record = promotion.promote(workspace, inputs["name"], wanted, log.progress)
         moved = alias_versions(inputs, record.version)
         aliases.move(workspace, record.name, moved, had)
-        shown.info(
+        log.info(
             f"version {record.version}, {record.digest[:12]}, promoted from {wanted.name} version {wanted.version}"
         )
         return {**outputs(inputs, record), "metrics": finite(promotion.metrics(wanted)), "aliases": moved}

@@ -17,7 +17,7 @@ from trainstack.errors import TrainstackError
 PROGRESS_SECONDS = 2.0
 
 
-class Row:
+class ResourceLog:
     """A resource's row in Pulumi's display."""
 
     def __init__(self, urn: str) -> None:

@@ -16,14 +16,14 @@ from trainstack.core.workspace.project import portable, project_root
 from trainstack.errors import InvalidInputError, NotFoundError
 from trainstack.provider import run_inputs
 from trainstack.provider.base import (
-    LifecycleProvider,
+    BaseProvider,
     Properties,
     absolute,
     finite,
     integral,
     known,
+    log_of,
     own,
-    row,
     validated,
     workspace_of,
 )
@@ -31,7 +31,7 @@ from trainstack.provider.base import (
 _SEARCH = tuple(Search.model_fields)
 
 
-class SweepProvider(LifecycleProvider):
+class SweepProvider(BaseProvider):
     """A sweep, named by what its trials are, whatever their arguments."""
 
     def accept(self, news: Properties) -> Properties:
@@ -48,15 +48,15 @@ class SweepProvider(LifecycleProvider):
         replaces = [*found, *(name for name in ("metric", "goal", "name", "workspace") if _differs(name, olds, news))]
         if replaces:
             lines = found or {name: [f"{name} {olds.get(name)} → {news.get(name)}"] for name in replaces}
-            row(news).info(diff.sentence(lines, None).replace("will retrain", "will search anew"))
+            log_of(news).info(diff.sentence(lines, None).replace("will retrain", "will search anew"))
             return DiffResult(changes=None, replaces=replaces)
         if drift := olds.get("drift"):
-            row(news).info(f"drifted: {'; '.join(drift)}")
+            log_of(news).info(f"drifted: {'; '.join(drift)}")
             return DiffResult(changes=True)
         search = [name for name in _SEARCH if _differs(name, olds, news)]
         if fixed or search:
             why = "; ".join(fixed or []) or ", ".join(search)
-            row(news).info(f"will search on: {why} changed; trials that still fit are kept")
+            log_of(news).info(f"will search on: {why} changed; trials that still fit are kept")
         moved = [
             name for name in ("compute", "timeout", "grace", *Persistence.model_fields) if _differs(name, olds, news)
         ]
@@ -90,9 +90,9 @@ class SweepProvider(LifecycleProvider):
         source = absolute(inputs["source_directory"])
         wanted = SweepRequest(name=inputs["name"], search=search, run=request(inputs, source), source=str(source))
         directory = sweep.submit(workspace_of(inputs), wanted, secrets_of(inputs))
-        shown = row(inputs)
-        record = sweep.follow(directory, shown.progress)
-        shown.info(f"sweep {record.id}: {sweep.progress_line(record)}")
+        log = log_of(inputs)
+        record = sweep.follow(directory, log.progress)
+        log.info(f"sweep {record.id}: {sweep.progress_line(record)}")
         return _outputs(inputs, directory, record)
 
 

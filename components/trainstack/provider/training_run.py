@@ -11,10 +11,10 @@ from trainstack.core.runs import diff
 from trainstack.core.runs.record import Persistence
 from trainstack.errors import NotFoundError
 from trainstack.provider import run_inputs
-from trainstack.provider.base import LifecycleProvider, Properties, absolute, integral, own, row, workspace_of
+from trainstack.provider.base import BaseProvider, Properties, absolute, integral, log_of, own, workspace_of
 
 
-class TrainingRunProvider(LifecycleProvider):
+class TrainingRunProvider(BaseProvider):
     """A training run, named by what it is."""
 
     def accept(self, news: Properties) -> Properties:
@@ -25,10 +25,10 @@ class TrainingRunProvider(LifecycleProvider):
         """Replace when what the run computes changes, and say why in one line; anything else changes in place."""
         found = diff.changes(diff.parts(olds, UNKNOWN), diff.parts(news, UNKNOWN))
         if found:
-            row(news).info(diff.sentence(found, olds.get("duration")))
+            log_of(news).info(diff.sentence(found, olds.get("duration")))
             return DiffResult(changes=None, replaces=list(found))
         if drift := olds.get("drift"):
-            row(news).info(f"drifted: {'; '.join(drift)}")
+            log_of(news).info(f"drifted: {'; '.join(drift)}")
             return DiffResult(changes=True)
         # Where it runs may differ: paths, compute, limits. The engine shows what does; nothing trains.
         settings = ("name", "compute", "timeout", "grace", *Persistence.model_fields)
@@ -43,20 +43,20 @@ class TrainingRunProvider(LifecycleProvider):
         inputs = own(props)
         workspace = workspace_of(inputs)
         source = absolute(inputs["source_directory"])
-        shown = row(inputs)
+        log = log_of(inputs)
         submitted = submission.submit(workspace, request(inputs, source), source, secrets_of(inputs))
         run = submitted.directory
         if submitted.note:
-            shown.warn(submitted.note)
+            log.warn(submitted.note)
         if submitted.outcome is not submission.Outcome.ADOPTED:
-            shown.progress(f"{submitted.outcome.value} run {run.id}: code {inputs['snapshot']}")
-        record = submission.follow(run, shown.progress)
+            log.progress(f"{submitted.outcome.value} run {run.id}: code {inputs['snapshot']}")
+        record = submission.follow(run, log.progress)
         if submitted.outcome is submission.Outcome.ADOPTED:
-            shown.info(f"adopted finished run {run.id}: nothing trains")
+            log.info(f"adopted finished run {run.id}: nothing trains")
         else:
             again = f" in attempt {record.attempt}, resumed {record.resumed}" if record.resumed else ""
             took = diff.seconds(record.duration or 0)
-            shown.info(f"run {run.id} completed in {took}{again}; code: {inputs['snapshot']}")
+            log.info(f"run {run.id} completed in {took}{again}; code: {inputs['snapshot']}")
         return CreateResult(run.id, outputs(inputs, run, record, submitted.outcome))
 
     def update(self, _id: str, _olds: Properties, _news: Properties) -> UpdateResult:
@@ -71,7 +71,7 @@ class TrainingRunProvider(LifecycleProvider):
         run = RunDirectory(workspace.run(_id))
         record = run.read()
         if lost := artifacts.restore(run, record, workspace.blobs):
-            row(inputs).warn(f"{', '.join(lost)} cannot be put back: change `trigger` to train the run again")
+            log_of(inputs).warn(f"{', '.join(lost)} cannot be put back: change `trigger` to train the run again")
         return UpdateResult(outputs(inputs, run, record, submission.Outcome.ADOPTED))
 
     def read(self, id_: str, props: Properties) -> ReadResult:

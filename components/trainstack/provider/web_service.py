@@ -13,13 +13,13 @@ from trainstack.core.services.certificate import check_certificate
 from trainstack.errors import InvalidInputError, NotFoundError
 from trainstack.provider import images
 from trainstack.provider.base import (
-    LifecycleProvider,
+    BaseProvider,
     Properties,
     absolute,
     changed,
     known,
+    log_of,
     own,
-    row,
     validated,
     workspace_of,
 )
@@ -29,7 +29,7 @@ from trainstack.server.http.auth import key_digest
 _TLS = ("tls_certificate", "tls_key")
 
 
-class WebServiceProvider(LifecycleProvider):
+class WebServiceProvider(BaseProvider):
     """A served model."""
 
     content = (
@@ -52,7 +52,7 @@ class WebServiceProvider(LifecycleProvider):
                 field="key_rotation",
             )
         check_certificate(spec, absolute)
-        check_cluster(spec, row(news))
+        check_cluster(spec, log_of(news))
         if known(news["workspace"]):
             try:
                 record = service.find(workspace_of(news), spec.name)
@@ -100,7 +100,7 @@ class WebServiceProvider(LifecycleProvider):
         key = new_key(inputs, before)
         files = {field: str(absolute(path)) for field in _TLS if (path := getattr(spec, field)) is not None}
         spec = spec.model_copy(update={**files, "key_digests": (key_digest(key),) if key else ()})
-        shown = row(inputs)
+        log = log_of(inputs)
         workspace = workspace_of(inputs)
         served = model.find(workspace, inputs["model_name"], int(inputs["model_version"]))
         if spec.target == "docker":
@@ -109,13 +109,13 @@ class WebServiceProvider(LifecycleProvider):
             from trainstack.core.services import cluster as cluster_service
 
             self._leave_container(inputs, spec)
-            record = cluster_service.start(workspace, spec, served, inputs["image"], shown.progress)
+            record = cluster_service.start(workspace, spec, served, inputs["image"], log.progress)
         else:
             self._leave_container(inputs, spec)
             runtime = environment.get_curated(service.environment_of(service.served_models(workspace, spec, served)))
-            built = environment.build(runtime, environment.lock(runtime), shown.progress)
-            record = service.start(workspace, spec, served, built.python, shown.progress)
-        shown.info(f"{served.name} version {served.version} at {record.scoring_uri}")
+            built = environment.build(runtime, environment.lock(runtime), log.progress)
+            record = service.start(workspace, spec, served, built.python, log.progress)
+        log.info(f"{served.name} version {served.version} at {record.scoring_uri}")
         return {
             **inputs,
             "scoring_uri": record.scoring_uri,
@@ -134,7 +134,7 @@ class WebServiceProvider(LifecycleProvider):
         from trainstack.core.services import container as container_service
         from trainstack.targets.docker import engine_api
 
-        workspace, shown = workspace_of(inputs), row(inputs)
+        workspace, log = workspace_of(inputs), log_of(inputs)
         models = service.served_models(workspace, spec, served)
         for one in models:
             service.check_servable(workspace, one)
@@ -142,12 +142,12 @@ class WebServiceProvider(LifecycleProvider):
         with engine_api.connected(spec.docker_host) as client:
             if spec.server == "tensorflow-serving":
                 named = spec.server_image or service.tensorflow_serving_image(served.framework_version)
-                found = image.pulled(client, named, images.registry_of(inputs), shown.progress)
+                found = image.pulled(client, named, images.registry_of(inputs), log.progress)
             else:
                 runtime = images.on_base(inputs, environment.get_curated(service.environment_of(models)))
-                lock = environment.lock(runtime, progress=shown.progress, here=False)
-                found = image.ensure(runtime, lock, client, images.registry_of(inputs), shown.progress)
-            return container_service.start(workspace, spec, served, found, client, shown.progress)
+                lock = environment.lock(runtime, progress=log.progress, here=False)
+                found = image.ensure(runtime, lock, client, images.registry_of(inputs), log.progress)
+            return container_service.start(workspace, spec, served, found, client, log.progress)
 
     def _leave_container(self, inputs: Properties, spec: service.ServiceSpec) -> None:
         """End what an engine still serves that is not the one to serve from now."""
@@ -157,7 +157,7 @@ class WebServiceProvider(LifecycleProvider):
         except NotFoundError:
             return
         if before.target == "docker" and (spec.target, spec.docker_host) != ("docker", before.docker_host):
-            row(inputs).progress("ending it where it was")
+            log_of(inputs).progress("ending it where it was")
             service.stop(workspace, spec.name)
 
 

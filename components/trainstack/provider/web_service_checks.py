@@ -7,7 +7,7 @@ from trainstack.core.services.service import ServiceSpec
 from trainstack.errors import InvalidInputError, TrainstackError
 from trainstack.provider import images
 from trainstack.provider.base import Properties
-from trainstack.provider.resource_log import Row
+from trainstack.provider.resource_log import ResourceLog
 
 
 def placed(inputs: Properties) -> Properties:
@@ -57,12 +57,12 @@ def check_place(spec: ServiceSpec, inputs: Properties) -> None:
                 )
 
 
-def check_cluster(spec: ServiceSpec, row: Row) -> None:
+def check_cluster(spec: ServiceSpec, log: ResourceLog) -> None:
     """Refuse what the service's cluster does not serve, or somebody has there.
 
     Args:
         spec: How the service is asked for.
-        row: Is warned when the cluster does not answer.
+        log: Is warned when the cluster does not answer.
 
     Raises:
         InvalidInputError: Says what, and what to do.
@@ -85,7 +85,7 @@ def check_cluster(spec: ServiceSpec, row: Row) -> None:
     except InvalidInputError as exc:
         raise _refused(spec, exc.field, str(exc)) from exc
     except TrainstackError as exc:
-        row.warn(f"what it needs of its cluster is not checked: {exc}")
+        log.warn(f"what it needs of its cluster is not checked: {exc}")
 
 
 # Which service of the program has a port or a host of a cluster: the process is that of one preview or update.

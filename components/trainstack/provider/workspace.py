@@ -11,10 +11,10 @@ from trainstack.core.workspace.project import project_root
 from trainstack.core.workspace.workspace import Workspace, checked_name
 from trainstack.errors import InvalidInputError, NotFoundError
 from trainstack.mlflow.rest_client import checked_address
-from trainstack.provider.base import LifecycleProvider, Properties, absolute, gone_or, known, own, workspace_of
+from trainstack.provider.base import BaseProvider, Properties, absolute, gone_or, known, own, workspace_of
 
 
-class WorkspaceProvider(LifecycleProvider):
+class WorkspaceProvider(BaseProvider):
     """A workspace's folder."""
 
     identity = ("name", "root")

@@ -7,10 +7,10 @@ from typing import Any
 
 import pulumi
 
-from trainstack.components.base import LifecycleResource
+from trainstack.components.base import BaseResource
 from trainstack.components.kubernetes import objects
 from trainstack.core.compute.compute import PATIENCE_SECONDS
-from trainstack.provider.lazy_providers import NamespaceHoldHandle
+from trainstack.provider.lazy_providers import LazyNamespaceHoldProvider
 from trainstack.targets.kubernetes.api.client import Access
 from trainstack.targets.kubernetes.config import Cluster
 from trainstack.targets.kubernetes.objects import namespace
@@ -19,7 +19,7 @@ _Places = dict[tuple[str | None, str], pulumi.Resource]
 _declared: weakref.WeakKeyDictionary[Any, _Places] = weakref.WeakKeyDictionary()
 
 
-class _Hold(LifecycleResource, module="trainstack", name="NamespaceHold"):
+class _Hold(BaseResource, module="trainstack", name="NamespaceHold"):
     """What keeps it from going while something is in it."""
 
 
@@ -67,5 +67,5 @@ def declare(
     )
     props = {"namespace": cluster.namespace, "context": cluster.context or ""}
     held = pulumi.ResourceOptions(parent=parent, depends_on=[made], retain_on_delete=keep)
-    places[place] = hold = _Hold(NamespaceHoldHandle(), name, props, held)
+    places[place] = hold = _Hold(LazyNamespaceHoldProvider(), name, props, held)
     return hold

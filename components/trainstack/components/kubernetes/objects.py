@@ -14,14 +14,14 @@ from typing import Any
 
 import pulumi
 
-from trainstack.components.base import LifecycleResource
-from trainstack.provider.lazy_providers import KubectlHandle
+from trainstack.components.base import BaseResource
+from trainstack.provider.lazy_providers import LazyKubectlProvider
 
 SWITCH = "TRAINSTACK_KUBERNETES_OBJECTS"
 _CUSTOM = ("serving.kserve.io",)
 
 
-class _Applied(LifecycleResource, module="trainstack", name="KubectlObject"):
+class _Applied(BaseResource, module="trainstack", name="KubectlObject"):
     """An object that kubectl applies."""
 
 
@@ -62,7 +62,7 @@ def declare(
     if connection is None:
         props = {"name": name, "object": thing, "context": context or "", "kept": opts.ignore_changes or []}
         opts.ignore_changes = None
-        return _Applied(KubectlHandle(), f"{name}-{thing['kind'].lower()}", props, opts)
+        return _Applied(LazyKubectlProvider(), f"{name}-{thing['kind'].lower()}", props, opts)
     group, _, version = thing["apiVersion"].rpartition("/")
     given = {_snake(field): value for field, value in thing.items() if field not in ("apiVersion", "kind")}
     opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(provider=connection))

@@ -7,17 +7,17 @@ from typing import Any
 
 import pulumi
 
-from trainstack.components.base import LifecycleResource, program_errors
+from trainstack.components.base import BaseResource, program_errors
 from trainstack.components.compute import Compute
 from trainstack.components.kubernetes import objects
-from trainstack.provider.lazy_providers import ServiceImageHandle
+from trainstack.provider.lazy_providers import LazyServiceImageProvider
 from trainstack.targets.kubernetes import labels
 from trainstack.targets.kubernetes.config import Cluster
 from trainstack.targets.kubernetes.objects import service_objects
 from trainstack.targets.kubernetes.objects.serving_spec import checked
 
 
-class _Image(LifecycleResource, module="trainstack", name="ServiceImage"):
+class _Image(BaseResource, module="trainstack", name="ServiceImage"):
     outputs = ("container", "key")
     container: pulumi.Output[dict[str, Any]]
     key: pulumi.Output[str]
@@ -52,7 +52,7 @@ class ClusterService:
             cluster = Cluster.model_validate(compute.spec["kubernetes"] or {})
             title = labels.declared("web service", name, pulumi.get_project(), pulumi.get_stack())
         hidden = pulumi.ResourceOptions(parent=parent, depends_on=[compute], additional_secret_outputs=["key"])
-        image = _Image(ServiceImageHandle(), name, props, hidden)
+        image = _Image(LazyServiceImageProvider(), name, props, hidden)
         connection = compute.cluster.connection if compute.cluster else None
         rendered = service_objects.objects(title, name, pulumi.get_stack(), cluster, spec, image.container)
         self.objects: list[pulumi.Resource] = []

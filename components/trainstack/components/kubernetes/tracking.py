@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pulumi
 
-from trainstack.components.base import LifecycleResource, program_errors
+from trainstack.components.base import BaseResource, program_errors
 from trainstack.components.kubernetes import namespace, objects
 from trainstack.components.kubernetes.args import KubernetesArgs
 from trainstack.components.kubernetes.build_config import check_plain, check_variables, encoded, place
 from trainstack.errors import InvalidInputError
 from trainstack.mlflow.server_settings import DATABASE
-from trainstack.provider.lazy_providers import TrackingImageHandle, TrackingServerHandle
+from trainstack.provider.lazy_providers import LazyTrackingImageProvider, LazyTrackingServerProvider
 from trainstack.targets.kubernetes import labels
 from trainstack.targets.kubernetes.objects import compute_resources, tracking_objects
 from trainstack.targets.kubernetes.objects.compute_resources import Wanted
@@ -28,12 +28,12 @@ _OUTPUTS = ("database", "settings", "secret_settings")
 _OF_RUNS = ("quota", "claims", "store", "engine", "queue")
 
 
-class _Image(LifecycleResource, module="trainstack", name="TrackingImage"):
+class _Image(BaseResource, module="trainstack", name="TrackingImage"):
     outputs = ("container",)
     container: pulumi.Output[dict[str, Any]]
 
 
-class _Server(LifecycleResource, module="trainstack", name="TrackingServer"):
+class _Server(BaseResource, module="trainstack", name="TrackingServer"):
     outputs = ("address",)
     address: pulumi.Output[str]
 
@@ -82,7 +82,7 @@ class DeclaredTracking:
             given = {**secrets, DATABASE: asked.database}
             secrets = {**secrets, DATABASE: pulumi.Output.secret(asked.database).apply(tracking_objects.with_driver)}
         image = self._image = _Image(
-            TrackingImageHandle(),
+            LazyTrackingImageProvider(),
             name,
             {
                 "name": name,
@@ -138,7 +138,7 @@ class DeclaredTracking:
             "container": self._image.container,
         }
         opts = pulumi.ResourceOptions(parent=self._parent, depends_on=self._objects)
-        return _Server(TrackingServerHandle(), self._name, props, opts).address
+        return _Server(LazyTrackingServerProvider(), self._name, props, opts).address
 
 
 def _checked(args: WorkspaceArgs, asked: ClusterTracking) -> TrackingSpec:

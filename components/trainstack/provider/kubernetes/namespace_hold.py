@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pulumi.dynamic import CreateResult, DiffResult
 
-from trainstack.provider.base import LifecycleProvider, Properties, changed, own
+from trainstack.provider.base import BaseProvider, Properties, changed, own
 from trainstack.targets.kubernetes.api.client import Access
 from trainstack.targets.kubernetes.config import Cluster
 from trainstack.targets.kubernetes.objects import namespace
 
 
-class NamespaceHoldProvider(LifecycleProvider):
+class NamespaceHoldProvider(BaseProvider):
     """Keeps a namespace from being removed with what others have in it."""
 
     def compare(self, olds: Properties, news: Properties) -> DiffResult:

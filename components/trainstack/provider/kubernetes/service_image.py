@@ -9,12 +9,12 @@ from trainstack.core.models import model
 from trainstack.core.services import service
 from trainstack.errors import InvalidInputError
 from trainstack.provider import images
-from trainstack.provider.base import LifecycleProvider, Properties, own, row, validated, workspace_of
+from trainstack.provider.base import BaseProvider, Properties, log_of, own, validated, workspace_of
 from trainstack.provider.web_service import new_key
 from trainstack.server.http.auth import key_digest
 
 
-class ServiceImageProvider(LifecycleProvider):
+class ServiceImageProvider(BaseProvider):
     """A served model as an image."""
 
     content = (
@@ -50,13 +50,13 @@ class ServiceImageProvider(LifecycleProvider):
             raise InvalidInputError(f"web service {inputs['name']}: an input is not known")
         key = new_key(inputs, before)
         spec = spec.model_copy(update={"key_digests": (key_digest(key),) if key else ()})
-        workspace, shown = workspace_of(inputs), row(inputs)
+        workspace, log = workspace_of(inputs), log_of(inputs)
         served = model.find(workspace, inputs["model_name"], int(inputs["model_version"]))
         service.check_servable(workspace, served)
         runtime = images.on_base(inputs, environment.get_curated(service.serving_environment(served.framework_version)))
         with engine_api.connected(spec.docker_host) as client:
-            lock = environment.lock(runtime, progress=shown.progress, here=False)
-            found = image.ensure(runtime, lock, client, registry, shown.progress)
-            made = serving_image.ensure(workspace, spec, served, found, client, registry, shown.progress)
-        shown.info(f"image of {served.name} version {served.version}")
+            lock = environment.lock(runtime, progress=log.progress, here=False)
+            found = image.ensure(runtime, lock, client, registry, log.progress)
+            made = serving_image.ensure(workspace, spec, served, found, client, registry, log.progress)
+        log.info(f"image of {served.name} version {served.version}")
         return {**inputs, "container": made.model_dump(mode="json"), "key": key, "drift": []}

@@ -14,11 +14,11 @@ from trainstack.core.environments import environment
 from trainstack.core.tracking.mlflow_process import ENVIRONMENT
 from trainstack.mlflow.server_settings import DATABASE
 from trainstack.provider import images
-from trainstack.provider.base import LifecycleProvider, Properties, known, own, row
+from trainstack.provider.base import BaseProvider, Properties, known, log_of, own
 from trainstack.targets.kubernetes.objects import tracking_objects
 
 
-class TrackingImageProvider(LifecycleProvider):
+class TrackingImageProvider(BaseProvider):
     """MLflow as an image."""
 
     identity = ("name",)
@@ -46,11 +46,11 @@ class TrackingImageProvider(LifecycleProvider):
         return ReadResult(id_, own(props))
 
     def _ensure(self, inputs: Properties, before: Properties) -> Properties:
-        shown = row(inputs)
+        log = log_of(inputs)
         spec = images.on_base(inputs, environment.get_curated(ENVIRONMENT))
-        lock = environment.lock(spec, progress=shown.progress, here=False)
-        made = images.ensure(inputs, spec, lock, shown.progress)
-        shown.info(f"image {made.reference}")
+        lock = environment.lock(spec, progress=log.progress, here=False)
+        made = images.ensure(inputs, spec, lock, log.progress)
+        log.info(f"image {made.reference}")
         kept = before["container"]["revision"] if before.get("secrets") == inputs["secrets"] else None
         container = {"image": made.reference, "python": made.python, "revision": kept or secrets.token_hex(4)}
         return {**inputs, "container": container, "drift": []}

@@ -11,13 +11,13 @@ from trainstack.core.compute import cluster_checks
 from trainstack.core.tracking import cluster_server
 from trainstack.core.tracking import tracking_server as history
 from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
-from trainstack.provider.base import LifecycleProvider, Properties, known, own, row, workspace_of
+from trainstack.provider.base import BaseProvider, Properties, known, log_of, own, workspace_of
 from trainstack.provider.base import integral as whole
 from trainstack.storage.object_store import ENDPOINTS, check_endpoint
 from trainstack.targets.kubernetes.config import Cluster
 
 
-class TrackingServerProvider(LifecycleProvider):
+class TrackingServerProvider(BaseProvider):
     """An MLflow server that answers."""
 
     content = ("cluster", "server", "settings", "container")
@@ -33,7 +33,7 @@ class TrackingServerProvider(LifecycleProvider):
         except InvalidInputError:
             raise
         except TrainstackError as exc:
-            row(news).warn(f"its namespace is not checked: {exc}")
+            log_of(news).warn(f"its namespace is not checked: {exc}")
         return news
 
     def create(self, props: Properties) -> CreateResult:
@@ -50,7 +50,7 @@ class TrackingServerProvider(LifecycleProvider):
         try:
             reason = cluster_server.drift(_cluster(inputs), inputs["name"], inputs["container"]["revision"])
         except TrainstackError as exc:
-            row(inputs).warn(str(exc))
+            log_of(inputs).warn(str(exc))
             return ReadResult(id_, inputs)
         with contextlib.suppress(NotFoundError):
             inputs["address"] = history.settings(workspace_of(inputs)).address
@@ -65,10 +65,8 @@ class TrackingServerProvider(LifecycleProvider):
                 history.stop(workspace)
 
     def _await(self, inputs: Properties) -> Properties:
-        shown = row(inputs)
-        cluster_server.await_answering(
-            _cluster(inputs), inputs["name"], inputs["container"]["revision"], shown.progress
-        )
+        log = log_of(inputs)
+        cluster_server.await_answering(_cluster(inputs), inputs["name"], inputs["container"]["revision"], log.progress)
         workspace = workspace_of(inputs)
         settings = history.settings(workspace)
         if settings.cluster is None or os.environ.get(history.SWITCH) == "off":
@@ -76,8 +74,8 @@ class TrackingServerProvider(LifecycleProvider):
             history.want(workspace)
             address = settings.address
         else:
-            address = history.ensure(workspace, shown.progress)
-        shown.info(f"at {address}")
+            address = history.ensure(workspace, log.progress)
+        log.info(f"at {address}")
         return {**inputs, "address": address, "drift": []}
 
 

@@ -12,8 +12,8 @@ from trainstack.core.models import model
 from trainstack.core.models.model import ModelSpec
 from trainstack.core.runs.directory import RunDirectory, RunRecord, Status
 from trainstack.core.workspace.workspace import Workspace
-from trainstack.provider.adopted import ExistingDatasetProvider, ExistingModelProvider
-from trainstack.provider.adopted_run import ExistingRunProvider
+from trainstack.provider.adopted import AdoptedDatasetProvider, AdoptedModelProvider
+from trainstack.provider.adopted_run import AdoptedRunProvider
 from trainstack.storage.atomic import write_json
 from trainstack.storage.digest import of_bytes
 
@@ -103,16 +103,16 @@ def test_a_dataset_is_adopted_in_its_newest_version_or_the_one_that_is_wanted(a_
     first, second = a_dataset("1"), a_dataset("2")
     shutil.rmtree(tmp_path / "data")
     inputs = {"workspace": "ws", "name": "data"}
-    _, newest = adopted(ExistingDatasetProvider(), inputs)
+    _, newest = adopted(AdoptedDatasetProvider(), inputs)
     assert (newest["version"], newest["digest"], newest["size"]) == (2, second.digest, 1)
-    _, wanted = adopted(ExistingDatasetProvider(), {**inputs, "wanted": 1.0})
+    _, wanted = adopted(AdoptedDatasetProvider(), {**inputs, "version_or_id": 1.0})
     assert (wanted["version"], wanted["digest"]) == (1, first.digest)
     assert wanted["files"] == {"a.csv": of_bytes(b"1")}
 
 
 def test_a_newer_version_shows_in_preview_and_is_adopted_in_place(a_dataset):
     a_dataset("1")
-    provider, inputs = ExistingDatasetProvider(), {"workspace": "ws", "name": "data"}
+    provider, inputs = AdoptedDatasetProvider(), {"workspace": "ws", "name": "data"}
     id_, state = adopted(provider, inputs)
     a_dataset("2")
     news = checked(provider, state, inputs)
@@ -121,7 +121,7 @@ def test_a_newer_version_shows_in_preview_and_is_adopted_in_place(a_dataset):
     assert updated(provider, id_, state, news)["version"] == 2
 
 
-@pytest.mark.parametrize("provider", [ExistingDatasetProvider(), ExistingModelProvider(), ExistingRunProvider()])
+@pytest.mark.parametrize("provider", [AdoptedDatasetProvider(), AdoptedModelProvider(), AdoptedRunProvider()])
 def test_what_is_not_there_fails_in_check(workspace, a_dataset, provider):
     a_dataset("1")
     assert "'none'" in refused(provider, {"workspace": "ws", "name": "none"})
@@ -134,16 +134,16 @@ def test_a_version_that_is_not_there_names_those_that_are(a_dataset, a_model):
     a_dataset("1")
     a_model("1")
     assert "has no version 7: it has 1" in refused(
-        ExistingDatasetProvider(), {"workspace": "ws", "name": "data", "wanted": 7.0}
+        AdoptedDatasetProvider(), {"workspace": "ws", "name": "data", "version_or_id": 7.0}
     )
     assert "has no version 7: there is 1" in refused(
-        ExistingModelProvider(), {"workspace": "ws", "name": "net", "wanted": 7.0}
+        AdoptedModelProvider(), {"workspace": "ws", "name": "net", "version_or_id": 7.0}
     )
 
 
 def test_a_dataset_that_lost_a_file_has_drifted(workspace, a_dataset):
     record = a_dataset("1")
-    provider = ExistingDatasetProvider()
+    provider = AdoptedDatasetProvider()
     id_, state = adopted(provider, {"workspace": "ws", "name": "data"})
     workspace.blobs.path(record.files[0].sha256).unlink()
     assert refreshed(provider, id_, state)["drift"] == ["a.csv is gone or damaged"]
@@ -152,7 +152,7 @@ def test_a_dataset_that_lost_a_file_has_drifted(workspace, a_dataset):
 def test_a_model_is_adopted_repaired_and_gone(workspace, a_model, tmp_path):
     record = a_model("1")
     shutil.rmtree(tmp_path / "net")
-    provider, inputs = ExistingModelProvider(), {"workspace": "ws", "name": "net"}
+    provider, inputs = AdoptedModelProvider(), {"workspace": "ws", "name": "net"}
     id_, state = adopted(provider, inputs)
     assert (state["version"], state["digest"], state["directory"]) == (1, record.digest, "ws/models/net/1/files")
     (workspace.model("net") / "1" / "files" / "weights").unlink()
@@ -170,17 +170,17 @@ def test_the_newest_completed_run_of_a_name_is_adopted(a_run):
     a_run("bb22", created=2.0)
     a_run("cc33", created=3.0, status=Status.FAILED)
     inputs = {"workspace": "ws", "name": "fit"}
-    id_, state = adopted(ExistingRunProvider(), inputs)
+    id_, state = adopted(AdoptedRunProvider(), inputs)
     assert (id_, state["run_id"], state["status"], state["outcome"]) == ("bb22", "bb22", "completed", "adopted")
     assert (state["metrics"], state["directory"]) == ({"accuracy": 0.5}, "ws/runs/bb22")
-    id_, _ = adopted(ExistingRunProvider(), {**inputs, "name": "other", "wanted": "aa"})
+    id_, _ = adopted(AdoptedRunProvider(), {**inputs, "name": "other", "version_or_id": "aa"})
     assert id_ == "aa11"
-    assert "cc33 is failed, not completed" in refused(ExistingRunProvider(), {**inputs, "wanted": "cc33"})
+    assert "cc33 is failed, not completed" in refused(AdoptedRunProvider(), {**inputs, "version_or_id": "cc33"})
 
 
 def test_another_run_replaces_and_a_lost_output_is_drift(a_run):
     directory = a_run("aa11")
-    provider, inputs = ExistingRunProvider(), {"workspace": "ws", "name": "fit"}
+    provider, inputs = AdoptedRunProvider(), {"workspace": "ws", "name": "fit"}
     id_, state = adopted(provider, inputs)
     (directory.outputs / "weights").unlink()
     assert refreshed(provider, id_, state)["drift"] == ["outputs/weights is gone"]

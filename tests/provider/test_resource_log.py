@@ -1,4 +1,4 @@
-"""The row in Pulumi's display, and errors of one line."""
+"""A resource's messages in Pulumi's display, and errors of one line."""
 
 import types
 
@@ -43,7 +43,7 @@ def test_another_program_is_left_alone():
 def test_progress_is_not_repeated_within_two_seconds_unless_the_stage_changes(monkeypatch):
     said = []
     monkeypatch.setattr(resource_log, "_log", lambda urn, text, **_: said.append(text))
-    row = resource_log.Row("urn")
+    log = resource_log.ResourceLog("urn")
     for text in ("running 1 s", "running 2 s", "finalizing 0 s"):
-        row.progress(text)
+        log.progress(text)
     assert said == ["running 1 s", "finalizing 0 s"]
