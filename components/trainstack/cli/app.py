@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from trainstack.cli import init, ui
-from trainstack.cli.common.command_group import RootGroup, command_group, help_when_bare
+from trainstack.cli import init, lock, ui
+from trainstack.cli.command_group import RootGroup, command_group, help_when_bare
 from trainstack.cli.doctor import doctor
-from trainstack.cli.plan import lock, plan
-from trainstack.cli.registered import computes, datasets, environments, models, services, sweeps
+from trainstack.cli.maintenance import fsck, gc, purge
+from trainstack.cli.preview import plan
+from trainstack.cli.resources import computes, datasets, environments, models, services, sweeps
 from trainstack.cli.runs import preemption, run_logs, run_metrics, runs
-from trainstack.cli.upkeep import fsck, gc, purge
 
 app = command_group("Look at what Trainstack keeps, follow and stop training runs, check the machine.", cls=RootGroup)
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from trainstack.cli.common import output
+from trainstack.cli import output
 from trainstack.errors import InvalidInputError
 
 TEMPLATES = Path(__file__).parents[1] / "templates"

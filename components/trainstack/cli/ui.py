@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from trainstack.cli.common import output
-from trainstack.cli.common.options import JsonOption, WorkspaceOption, open_workspace
+from trainstack.cli import output
+from trainstack.cli.options import JsonOption, WorkspaceOption, open_workspace
 
 
 def ui(

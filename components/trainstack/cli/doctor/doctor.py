@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from trainstack.cli.common import output
-from trainstack.cli.common.options import JsonOption, WorkspaceOption
+from trainstack.cli import output
+from trainstack.cli.options import JsonOption, WorkspaceOption
 
 if TYPE_CHECKING:
     from trainstack.cli.doctor.check import Check

@@ -83,7 +83,7 @@ def cache() -> Iterator[Check]:
 
 def environments() -> Iterator[Check]:
     """Built environments that are not whole."""
-    from trainstack.cli.registered.built_environments import built_here, state
+    from trainstack.cli.resources.built_environments import built_here, state
 
     states = [(one.built.digest, *state(one.built)) for one in built_here()]
     bad = [(digest, reason) for digest, name, reason in states if name == "broken"]
@@ -133,7 +133,7 @@ def room(name: str, folder: Path) -> Check:
         name: The finding's name.
         folder: The folder.
     """
-    from trainstack.cli.common.format import size
+    from trainstack.cli.format import size
 
     there = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(there).free

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from trainstack.cli.common.options import open_at
 from trainstack.cli.doctor.check import Check, broken, ok, warning
 from trainstack.cli.doctor.machine_checks import room
+from trainstack.cli.options import open_at
 from trainstack.core.workspace import config
 from trainstack.core.workspace.workspace import LAYOUT, Workspace
 from trainstack.errors import NotFoundError, TrainstackError

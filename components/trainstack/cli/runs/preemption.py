@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from trainstack.cli.common import output
-from trainstack.cli.common.options import JsonOption, RunArgument, WorkspaceOption, find_run
+from trainstack.cli import output
+from trainstack.cli.options import JsonOption, RunArgument, WorkspaceOption, find_run
 
 
 def simulate_preemption(

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trainstack.cli.common import output
-from trainstack.cli.common.options import RunArgument, WorkspaceOption, find_run
+from trainstack.cli import output
+from trainstack.cli.options import RunArgument, WorkspaceOption, find_run
 from trainstack.cli.runs.log_stream import follow
 from trainstack.errors import InvalidInputError
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from trainstack.cli.common import format, output
-from trainstack.cli.common.options import JsonOption, RunArgument, WorkspaceOption, open_workspace
+from trainstack.cli import format, output
+from trainstack.cli.options import JsonOption, RunArgument, WorkspaceOption, open_workspace
 
 if TYPE_CHECKING:
     from trainstack.core.runs.directory import RunDirectory

@@ -6,7 +6,7 @@ import contextlib
 import time
 from typing import Any
 
-from trainstack.cli.common.format import iso
+from trainstack.cli.format import iso
 from trainstack.core.runs import artifacts
 from trainstack.core.runs.directory import RunDirectory, RunRecord, RunRequest, Status
 from trainstack.errors import TrainstackError

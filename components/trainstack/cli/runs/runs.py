@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from trainstack.cli.common import format, output
-from trainstack.cli.common.command_group import command_group
-from trainstack.cli.common.options import JsonOption, RunArgument, WorkspaceOption, find_run, open_workspace
+from trainstack.cli import format, output
+from trainstack.cli.command_group import command_group
+from trainstack.cli.options import JsonOption, RunArgument, WorkspaceOption, find_run, open_workspace
 
 app = command_group("Training runs: list, show, logs, compare, plot, stop, download.")
 _SHOWN = 30

@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from trainstack.cli.common import output
-from trainstack.cli.common.options import JsonOption
+from trainstack.cli import output
+from trainstack.cli.options import JsonOption
 from trainstack.core.workspace.project import pulumi_program
 from trainstack.errors import TrainstackError
 
@@ -33,7 +33,7 @@ def plan(
 
     Without FILE, `pulumi preview --json` is run here. Ends with 1 when the preview failed; says why all the same.
     """
-    from trainstack.cli.plan import plan_format
+    from trainstack.cli.preview import plan_format
     from trainstack.core.preview import document, explanation
     from trainstack.core.workspace.project import project_root
 
@@ -55,7 +55,7 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Compare the metrics of what serves now with those of what served before."""
-    from trainstack.cli.plan import compare_format
+    from trainstack.cli.preview import compare_format
     from trainstack.core.preview import comparison, document
 
     states = [document.read_state(_read(path)) for path in (before, after)]

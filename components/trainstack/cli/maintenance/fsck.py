@@ -8,9 +8,9 @@ from collections.abc import Callable, Generator
 
 import typer
 
-from trainstack.cli.common import format, output
-from trainstack.cli.common.command_group import FAILED
-from trainstack.cli.common.options import JsonOption, WorkspaceOption, open_workspace
+from trainstack.cli import format, output
+from trainstack.cli.command_group import FAILED
+from trainstack.cli.options import JsonOption, WorkspaceOption, open_workspace
 
 
 def fsck(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from trainstack.cli.common import output
-from trainstack.cli.common.command_group import command_group
-from trainstack.cli.common.options import JsonOption, WorkspaceOption, open_workspace
+from trainstack.cli import output
+from trainstack.cli.command_group import command_group
+from trainstack.cli.options import JsonOption, WorkspaceOption, open_workspace
 from trainstack.errors import TrainstackError
 from trainstack.storage.lock import held
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trainstack.cli.common import output
-from trainstack.cli.common.command_group import command_group
-from trainstack.cli.common.options import JsonOption
+from trainstack.cli import output
+from trainstack.cli.command_group import command_group
+from trainstack.cli.options import JsonOption
 from trainstack.errors import InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _find(reference: str) -> dict[str, Any]:
 
 def _all() -> list[dict[str, Any]]:
     """Every environment that has a name or a folder here: curated ones first."""
-    from trainstack.cli.registered.built_environments import built_here
+    from trainstack.cli.resources.built_environments import built_here
     from trainstack.core.environments.environment import curated_names, get_curated, location, lock
 
     curated: list[dict[str, Any]] = []
@@ -81,7 +81,7 @@ def _all() -> list[dict[str, Any]]:
 
 
 def _described(built: Built, python: str, locked: dict[str, str], spec: EnvironmentSpec | None) -> dict[str, Any]:
-    from trainstack.cli.registered.built_environments import state
+    from trainstack.cli.resources.built_environments import state
 
     how, reason = state(built)
     return {

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trainstack.cli.common import format, output
-from trainstack.cli.common.command_group import command_group
-from trainstack.cli.common.options import JsonOption, WorkspaceOption, open_workspace
+from trainstack.cli import format, output
+from trainstack.cli.command_group import command_group
+from trainstack.cli.options import JsonOption, WorkspaceOption, open_workspace
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from trainstack.cli.common import output
-from trainstack.cli.plan.plan import preview_text
+from trainstack.cli import output
+from trainstack.cli.preview.plan import preview_text
 from trainstack.errors import TrainstackError
 
 

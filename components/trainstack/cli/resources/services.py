@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from trainstack.cli.common import format, output
-from trainstack.cli.common.command_group import command_group
-from trainstack.cli.common.options import JsonOption, WorkspaceOption, open_workspace
+from trainstack.cli import format, output
+from trainstack.cli.command_group import command_group
+from trainstack.cli.options import JsonOption, WorkspaceOption, open_workspace
 from trainstack.errors import InvalidInputError
 
 app = command_group("Web services: list, forward.")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trainstack.cli.common import format, output
-from trainstack.cli.common.options import JsonOption, WorkspaceOption, open_workspace
+from trainstack.cli import format, output
+from trainstack.cli.options import JsonOption, WorkspaceOption, open_workspace
 
 if TYPE_CHECKING:
     from trainstack.core.maintenance.gc import Garbage

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from trainstack.cli.common import markdown as md
-from trainstack.cli.common import output
-from trainstack.cli.common.format import number
+from trainstack.cli import markdown as md
+from trainstack.cli import output
+from trainstack.cli.format import number
 from trainstack.core.preview.comparison import MetricDelta, ModelDelta
 
 

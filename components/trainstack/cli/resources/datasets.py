@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from trainstack.cli.common import format, output
-from trainstack.cli.common.command_group import command_group
-from trainstack.cli.common.options import JsonOption, WorkspaceOption, open_workspace
+from trainstack.cli import format, output
+from trainstack.cli.command_group import command_group
+from trainstack.cli.options import JsonOption, WorkspaceOption, open_workspace
 
 app = command_group("Registered datasets: list.")
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from trainstack.cli.common import markdown as md
-from trainstack.cli.common.format import took
-from trainstack.cli.common.output import shown
+from trainstack.cli import markdown as md
+from trainstack.cli.format import took
+from trainstack.cli.output import shown
 from trainstack.core.preview.explanation import Explanation, Follower, RunChange
 
 _NOUNS = {

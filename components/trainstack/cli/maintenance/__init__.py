@@ -1,0 +1,1 @@
+"""`trainstack gc`, `fsck` and `purge`: what keeps a workspace small and whole."""

@@ -1,1 +1,0 @@
-"""`trainstack gc`, `fsck` and `purge`."""
