@@ -26,8 +26,8 @@ from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
 from trainstack.mlflow import metric_files as tracking
 from trainstack.mlflow.rest_client import TrackingServer
+from trainstack.storage import locks
 from trainstack.storage.atomic import read_json
-from trainstack.storage.lock import held
 
 KILLS = max(4, int(os.environ.get("CHAOS_N", "20")) // 5)
 SEED = int(os.environ.get("CHAOS_SEED", random.randrange(1_000_000)))
@@ -95,7 +95,7 @@ def test_no_finished_epoch_is_lost_and_no_trial_is_trained_twice(tmp_path, capsy
             if killed.total() < KILLS and (victims := pids_of(kind, workspace, directory)):
                 os.kill(victims[0], signal.SIGKILL)
                 killed[kind] += 1
-            if not held(directory.lock) and directory.read().status != "completed":
+            if not locks.is_locked(directory.lock) and directory.read().status != "completed":
                 # As the next `pulumi up` does.
                 directory = sweep.submit(workspace, asked, {})
         record = sweep.follow(directory)

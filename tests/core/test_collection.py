@@ -19,8 +19,8 @@ from trainstack.core.runs import snapshot
 from trainstack.core.runs.directory import RunDirectory, RunRecord, Status
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
+from trainstack.storage import locks
 from trainstack.storage.atomic import write_json
-from trainstack.storage.shared_lock import alone, together
 
 EIGHT_DAYS = 8 * 24 * 3600
 
@@ -151,7 +151,7 @@ def test_a_record_that_cannot_be_read_keeps_everything(workspace, tmp_path):
 def test_a_registration_under_way_is_waited_for_and_loses_nothing(workspace, tmp_path):
     """The blob is there, its record is not: the moment in which a careless collection would take it."""
     told = []
-    with together(workspace.records_lock):
+    with locks.shared(workspace.records_lock):
         orphan = stored(workspace, tmp_path, b"not yet recorded")
         collecting = threading.Thread(target=gc.collect, args=(workspace, told.append))
         collecting.start()
@@ -166,7 +166,7 @@ def test_a_registration_under_way_is_waited_for_and_loses_nothing(workspace, tmp
 
 def test_a_registration_waits_for_a_collection(workspace, tmp_path):
     told = []
-    with alone(workspace.records_lock, lambda: None):
+    with locks.exclusive(workspace.records_lock):
         (tmp_path / "data").mkdir()
         (tmp_path / "data" / "a").write_text("a")
         spec = DatasetSpec(name="data", paths=(str(tmp_path / "data"),))
@@ -253,7 +253,7 @@ def test_an_environment_that_a_process_runs_on_stays(workspace, cache):
 def test_an_environment_that_is_asked_for_or_built_at_that_moment_stays(cache):
     old = an_environment(cache, "a" * 64, 40)
     assert venv.discard(old, time.time() - 41 * 24 * 3600) is False
-    with alone(old.with_name(f"{old.name}.lock"), lambda: None):
+    with locks.exclusive(old.with_name(f"{old.name}.lock")):
         assert venv.discard(old, time.time()) is False
     assert (old / "complete").exists()
 

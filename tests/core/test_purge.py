@@ -17,8 +17,8 @@ from trainstack.core.runs.directory import RunDirectory, RunRecord, Status, reso
 from trainstack.core.services.record import ServiceRecord, write_record
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import NotFoundError
+from trainstack.storage import locks
 from trainstack.storage.atomic import write_json
-from trainstack.storage.shared_lock import alone, together
 
 
 @pytest.fixture
@@ -153,7 +153,7 @@ def test_what_there_is_not_is_one_line(workspace, a_model):
 def test_a_purge_waits_for_registrations_under_way(workspace, a_model):
     a_model(b"one")
     told = []
-    with together(workspace.records_lock):
+    with locks.shared(workspace.records_lock):
         victims = purge.models(workspace, "net")
         purging = threading.Thread(target=purge.purge, args=(workspace, victims, told.append))
         purging.start()
@@ -176,5 +176,5 @@ def test_a_purge_that_is_killed_leaves_all_or_nothing_and_the_rest_is_collected(
     assert not directory.root.exists()
     assert [one.kind for one in gc.collect(workspace)] == ["trash"]
     assert list(workspace.trash.iterdir()) == []
-    with alone(workspace.records_lock, lambda: pytest.fail("it is still held")):
+    with locks.exclusive(workspace.records_lock, lambda: pytest.fail("it is still held")):
         pass

@@ -29,6 +29,7 @@ from trainstack.core.datasets.progress import Progress, amount
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import DigestMismatchError, InvalidInputError, NotFoundError, TrainstackError
 from trainstack.storage import digest as digests
+from trainstack.storage import locks
 
 IMAGES, LABELS = os.urandom(400_000), os.urandom(50_000)
 
@@ -464,7 +465,7 @@ def test_registrations_at_the_same_time_get_versions_of_their_own(workspace, tmp
 
 def test_waiting_for_another_registration_is_told(workspace, spec):
     lines = []
-    with dataset.alone(workspace.dataset("mnist") / ".lock", lambda: None):
+    with locks.exclusive(workspace.dataset("mnist") / ".lock"):
         thread = threading.Thread(target=lambda: register(workspace, spec, lines.append))
         thread.start()
         while not lines:

@@ -12,7 +12,7 @@ from trainstack.core.runs.execution import submission
 from trainstack.core.sweeps import sweep
 from trainstack.core.sweeps.driver import PRUNED
 from trainstack.errors import RunFailedError, TrainstackError
-from trainstack.storage.lock import held
+from trainstack.storage import locks
 
 UNIFORM = {"--rate": {"kind": "uniform", "low": 0.0, "high": 1.0}}
 
@@ -100,7 +100,7 @@ def test_a_killed_driver_goes_on_and_no_trial_is_lost_or_trained_twice(workspace
     until(lambda: directory.read().ended >= 1)
     [pid] = subprocess.run(["pgrep", "-f", str(directory.root)], capture_output=True, text=True).stdout.split()[:1]
     os.kill(int(pid), signal.SIGKILL)
-    until(lambda: not held(directory.lock))
+    until(lambda: not locks.is_locked(directory.lock))
     with pytest.raises(RunFailedError, match="driver was killed; run `pulumi up` again"):
         sweep.follow(directory)
     record = searched(workspace, request)

@@ -12,7 +12,7 @@ import pytest
 from tests.waiting import until
 
 from trainstack.errors import TrainstackError
-from trainstack.storage.lock import hold
+from trainstack.storage import locks
 from trainstack.targets.base import Capacity, GangSpec, Home, Runtime
 from trainstack.targets.kubernetes.api.client import Access
 from trainstack.targets.kubernetes.api.exec import script
@@ -108,7 +108,7 @@ def test_another_run_with_the_same_code_sends_nothing_and_one_that_waits_for_it_
     [content] = (claim / "content" / "sha256").iterdir()
     aside = content.rename(claim / "aside")
     # Somebody else is bringing it just now.
-    with hold(home.root.parent.parent / "locks" / f"shared-{content.name}", lambda: True):
+    with locks.exclusive_while(home.root.parent.parent / "locks" / f"shared-{content.name}", lambda: True):
         thread = threading.Thread(target=made.hand_over, args=[pod])
         thread.start()
         until(lambda: pod.ran.count("missing") >= 2)

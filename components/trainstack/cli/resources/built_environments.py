@@ -8,8 +8,8 @@ from trainstack.core.environments import environment
 from trainstack.core.environments.environment import Built
 from trainstack.core.environments.requirements import read_lock
 from trainstack.errors import TrainstackError
+from trainstack.storage import locks
 from trainstack.storage.cache import cache_folder
-from trainstack.storage.lock import held
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def state(built: Built) -> tuple[str, str]:
     reason = environment.broken(built)
     if reason is None:
         return "ready", ""
-    if held(built.folder.with_name(f"{built.folder.name}.lock")):
+    if locks.is_locked(built.folder.with_name(f"{built.folder.name}.lock")):
         return "building", ""
     return ("broken", reason) if built.folder.exists() else ("not built", "")
 

@@ -8,7 +8,7 @@ from trainstack.cli import output
 from trainstack.cli.command_group import command_group
 from trainstack.cli.options import JsonOption, WorkspaceOption, open_workspace
 from trainstack.errors import TrainstackError
-from trainstack.storage.lock import held
+from trainstack.storage import locks
 
 app = command_group("Computes: list.")
 
@@ -26,7 +26,7 @@ def list_computes(workspace: WorkspaceOption = None, as_json: JsonOption = False
             spec = ComputeSpec.model_validate(read_json(record))
         except ValueError as exc:
             raise TrainstackError(f"{record} is damaged: move it away and run `pulumi up`") from exc
-        busy = sum(held(record.parent / "slots" / str(number)) for number in range(spec.max_nodes))
+        busy = sum(locks.is_locked(record.parent / "slots" / str(number)) for number in range(spec.max_nodes))
         found.append({**spec.model_dump(mode="json"), "busy_nodes": busy})
     if as_json:
         output.emit_json(found)

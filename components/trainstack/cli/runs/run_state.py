@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trainstack.core.runs.directory import RunDirectory, RunRecord
-from trainstack.storage.lock import held
+from trainstack.storage import locks
 
 
 def settled(directory: RunDirectory, record: RunRecord) -> bool:
@@ -18,7 +18,7 @@ def settled(directory: RunDirectory, record: RunRecord) -> bool:
     """
     if not record.status.ended and record.attempt > 0:
         return False
-    return not held(directory.root / "submit.lock") and not directory.driven()
+    return not locks.is_locked(directory.root / "submit.lock") and not directory.driven()
 
 
 def never_started(directory: RunDirectory, record: RunRecord) -> bool:

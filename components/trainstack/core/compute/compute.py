@@ -6,12 +6,11 @@ A slot is a file that a supervisor holds a lock on: a killed supervisor gives it
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from trainstack.core.compute import node_sizes
 from trainstack.core.workspace.workspace import Workspace, checked_name
 from trainstack.errors import InvalidInputError, TrainstackError
+from trainstack.storage import locks
 from trainstack.storage.atomic import read_json, write_json
 from trainstack.storage.object_store import checked_url
 from trainstack.targets.base import Capacity, Target
@@ -252,51 +252,41 @@ def slots(
         )
     folder = workspace.compute(spec.name) / "slots"
     folder.mkdir(parents=True, exist_ok=True)
-    held: dict[int, int] = {}
-    told = ""
-    # All nodes or none, one taker at a time, so that two runs never wait for each other's half.
-    turn = os.open(folder / "turn", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    reason = ""
+    slots: dict[int, contextlib.ExitStack] = {}
     try:
         while not stopped():
-            if _try(turn):
-                _take(folder, spec.max_nodes, held)
-                if len(held) >= count or not patient:
-                    for number in sorted(held)[count:]:
-                        os.close(held.pop(number))
-                    fcntl.flock(turn, fcntl.LOCK_UN)
-                    break
-                reason = f"waiting for {count} of {spec.max_nodes} nodes of {spec.name}: {len(held)} free"
-                _release(held)
-                fcntl.flock(turn, fcntl.LOCK_UN)
-            else:
-                reason = f"waiting in line for {spec.name}"
-            if reason != told:
-                waiting(told := reason)
+            # All nodes or none, one taker at a time, so that two runs never wait for each other's half.
+            with locks.try_exclusive(folder / "turn") as my_turn:
+                if my_turn:
+                    slots = _take_free(folder, spec.max_nodes)
+                    if len(slots) >= count or not patient:
+                        _release(slots, sorted(slots)[count:])
+                        break
+                    now = f"waiting for {count} of {spec.max_nodes} nodes of {spec.name}: {len(slots)} free"
+                    _release(slots, list(slots))
+                else:
+                    now = f"waiting in line for {spec.name}"
+            if now != reason:
+                waiting(reason := now)
             time.sleep(0.2)
-        yield sorted(held)
+        yield sorted(slots)
     finally:
-        os.close(turn)
-        _release(held)
+        _release(slots, list(slots))
 
 
-def _try(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _take(folder: os.PathLike[str], limit: int, held: dict[int, int]) -> None:
+def _take_free(folder: Path, limit: int) -> dict[int, contextlib.ExitStack]:
+    """Lock the slots that are free, and return them by their numbers."""
+    slots: dict[int, contextlib.ExitStack] = {}
     for number in range(limit):
-        descriptor = os.open(f"{os.fspath(folder)}/{number}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        if _try(descriptor):
-            held[number] = descriptor
+        slot = contextlib.ExitStack()
+        if slot.enter_context(locks.try_exclusive(folder / str(number))):
+            slots[number] = slot
         else:
-            os.close(descriptor)
+            slot.close()
+    return slots
 
 
-def _release(held: dict[int, int]) -> None:
-    for descriptor in held.values():
-        os.close(descriptor)
-    held.clear()
+def _release(slots: dict[int, contextlib.ExitStack], numbers: Iterable[int]) -> None:
+    for number in numbers:
+        slots.pop(number).close()

@@ -26,7 +26,7 @@ from trainstack.core.workspace.version_numbers import last_purged
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
 from trainstack.storage import digest as digests
-from trainstack.storage.shared_lock import alone, together
+from trainstack.storage import locks
 
 __all__ = [
     "DatasetFile",
@@ -75,8 +75,8 @@ def register(
     validate(spec)
     folder = workspace.dataset(spec.name)
     with (
-        together(workspace.records_lock, lambda: progress("waiting for a removal from the workspace")),
-        alone(folder / ".lock", lambda: progress(f"waiting for another registration of {spec.name}")),
+        locks.shared(workspace.records_lock, lambda: progress("waiting for a removal from the workspace")),
+        locks.exclusive(folder / ".lock", lambda: progress(f"waiting for another registration of {spec.name}")),
     ):
         workspace.blobs.sweep()
         known = [find(workspace, spec.name, version) for version in versions(workspace, spec.name)]

@@ -8,7 +8,6 @@ of the same address meanwhile gets a file of its own, which it does not leave be
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import secrets
@@ -18,6 +17,7 @@ from typing import BinaryIO
 
 from trainstack.errors import TrainstackError
 from trainstack.storage import digest as digests
+from trainstack.storage import locks
 from trainstack.storage.atomic import disk_errors, read_json, write_json
 from trainstack.storage.blobs import BlobStore
 
@@ -142,9 +142,7 @@ def _open_locked(path: Path) -> BinaryIO | None:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         # Unbuffered, so that a kill loses nothing and a full disk shows at the write that fills it.
         file = os.fdopen(descriptor, "r+b", buffering=0)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not locks.try_lock(descriptor):
             file.close()
             return None
         # Its last holder may have moved it into the store between our opening and our locking it.

@@ -28,9 +28,9 @@ from trainstack.core.environments.uv_command import (
 )
 from trainstack.errors import InvalidInputError, TrainstackError
 from trainstack.storage import digest as digests
+from trainstack.storage import locks
 from trainstack.storage.atomic import disk_errors, read_json, write_json
 from trainstack.storage.cache import cache_folder
-from trainstack.storage.shared_lock import alone
 
 _BUILD_LOCK = Path(__file__).parent / "curated" / "horovod-build.lock"
 _PERCENT = re.compile(r"\[\s*(\d+)%\]")
@@ -67,7 +67,7 @@ def horovod_wheel(lock: Lock, progress: Progress = quiet) -> Path:
     found = _kept(folder)
     if found is not None:
         return found
-    with alone(
+    with locks.exclusive(
         folder.with_name(f"{folder.name}.lock"), lambda: progress("waiting for another process that builds horovod")
     ) as held:
         found = _kept(folder)

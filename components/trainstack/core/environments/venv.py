@@ -25,9 +25,9 @@ from trainstack.core.environments.requirements import Pin, read_lock
 from trainstack.core.environments.spec import EnvironmentSpec
 from trainstack.core.environments.uv_command import CommandFailedError, Progress, explained, interpreter, quiet, run, uv
 from trainstack.errors import TrainstackError
+from trainstack.storage import locks
 from trainstack.storage.atomic import disk_errors, write_bytes, write_json
 from trainstack.storage.cache import cache_folder
-from trainstack.storage.shared_lock import alone, alone_at_once
 
 _MARKER = "complete"
 
@@ -76,7 +76,7 @@ def build(spec: EnvironmentSpec, lock: Lock, progress: Progress = quiet) -> Buil
         os.utime(built.folder / _MARKER)
     if broken(built) is None:
         return built
-    with alone(
+    with locks.exclusive(
         built.folder.with_name(f"{built.folder.name}.lock"),
         lambda: progress("waiting for another process that builds this environment"),
     ) as held:
@@ -132,7 +132,7 @@ def discard(folder: Path, unused_since: float) -> bool:
     Returns:
         Whether it is gone.
     """
-    with alone_at_once(folder.with_name(f"{folder.name}.lock")) as mine:
+    with locks.try_exclusive(folder.with_name(f"{folder.name}.lock")) as mine:
         if not mine:
             return False
         aside = folder.with_name(f".{folder.name}.tmp")

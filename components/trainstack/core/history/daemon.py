@@ -24,8 +24,8 @@ from trainstack.core.tracking.mlflow_process import MlflowProcess
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
 from trainstack.mlflow.rest_client import TrackingServer
+from trainstack.storage import locks
 from trainstack.storage.atomic import write_json
-from trainstack.storage.shared_lock import alone_soon
 
 TICK = 1.0
 _BACKOFF_SECONDS = 60.0
@@ -137,7 +137,7 @@ def main(root: str) -> None:
         root: The workspace's folder.
     """
     workspace = Workspace.open(Path(root))
-    with alone_soon(workspace.history / "lock") as mine:
+    with locks.try_exclusive(workspace.history / "lock", locks.LOOK_SECONDS) as mine:
         if not mine:
             return
         keeper = Keeper(workspace)

@@ -20,7 +20,7 @@ from trainstack.core.tracking.tracking_server import MODEL_NOTE, SWEEP_NOTE
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import NotFoundError, TrainstackError
 from trainstack.mlflow.rest_client import TrackingError, TrackingServer
-from trainstack.storage.lock import held
+from trainstack.storage import locks
 
 _KNOWN_TAG = "trainstack.workspace"
 
@@ -124,7 +124,7 @@ class Mirror:
             mlflow_sweep.tell(self._server, self._experiment, directory, self._artifacts)
         except NotFoundError:
             return True
-        return directory.read().status != "running" or not held(directory.lock)
+        return directory.read().status != "running" or not locks.is_locked(directory.lock)
 
     def _forget(self, name: str) -> None:
         """Remove a run that was purged."""

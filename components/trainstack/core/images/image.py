@@ -21,8 +21,8 @@ from trainstack.core.images.build_failure import explained
 from trainstack.core.images.build_plan import Plan, plan
 from trainstack.core.images.registry import Registry
 from trainstack.errors import TrainstackError
+from trainstack.storage import locks
 from trainstack.storage.atomic import disk_errors
-from trainstack.storage.shared_lock import alone
 from trainstack.targets.docker import engine_api
 from trainstack.targets.docker.engine_api import DockerClient, engine_errors
 
@@ -100,7 +100,7 @@ def made(wanted: Plan, client: DockerClient, registry: Registry | None, progress
     _touch(wanted)
     reference = _found(client, wanted, registry, progress)
     if reference is None:
-        with alone(
+        with locks.exclusive(
             wanted.folder.with_name(f"{wanted.content}.lock"),
             lambda: progress("waiting for another process that builds this image"),
         ):

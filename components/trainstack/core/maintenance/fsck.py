@@ -18,8 +18,7 @@ from trainstack.core.runs.record import RunRecord, RunRequest
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
 from trainstack.storage import digest as digests
-from trainstack.storage import disk_space
-from trainstack.storage.shared_lock import together
+from trainstack.storage import disk_space, locks
 
 Progress = Callable[[int, int], None]
 
@@ -68,7 +67,7 @@ def verify(workspace: Workspace, progress: Progress = lambda _done, _all: None) 
     Returns:
         What was found.
     """
-    with together(workspace.records_lock):
+    with locks.shared(workspace.records_lock):
         return _Look(workspace, progress).everything()
 
 

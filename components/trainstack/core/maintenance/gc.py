@@ -15,8 +15,7 @@ from pathlib import Path
 
 from trainstack.core.maintenance import references
 from trainstack.core.workspace.workspace import Workspace
-from trainstack.storage import disk_space
-from trainstack.storage.shared_lock import alone
+from trainstack.storage import disk_space, locks
 
 # A supervisor writes its record aside without the records lock; it takes no longer than this to rename it.
 _ASIDE_SECONDS = 3600
@@ -69,7 +68,7 @@ def collect(workspace: Workspace, progress: Callable[[str], None] = lambda _: No
     Raises:
         TrainstackError: A record is damaged; nothing was removed.
     """
-    with alone(workspace.records_lock, lambda: progress("waiting for registrations under way")):
+    with locks.exclusive(workspace.records_lock, lambda: progress("waiting for registrations under way")):
         found = find(workspace)
         for garbage in found:
             remove(garbage.path)

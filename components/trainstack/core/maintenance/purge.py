@@ -23,9 +23,8 @@ from trainstack.core.tracking import tracking_server as history
 from trainstack.core.workspace.version_numbers import note_purged
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import NotFoundError, TrainstackError
-from trainstack.storage import disk_space
+from trainstack.storage import disk_space, locks
 from trainstack.storage.atomic import disk_errors
-from trainstack.storage.shared_lock import alone
 
 Waiting = Callable[[str], None]
 
@@ -96,7 +95,7 @@ def purge(workspace: Workspace, victims: list[Victim], waiting: Waiting = lambda
         NeededError: Something needs one of them; names it.
         TrainstackError: A record that may need one cannot be read.
     """
-    with alone(workspace.records_lock, lambda: waiting("waiting for registrations under way")):
+    with locks.exclusive(workspace.records_lock, lambda: waiting("waiting for registrations under way")):
         check(workspace, victims)
         for victim in victims:
             if victim.kind == "run":
@@ -104,7 +103,7 @@ def purge(workspace: Workspace, victims: list[Victim], waiting: Waiting = lambda
                 history.note(workspace, victim.name)
                 continue
             # `restore` holds the name's lock alone and not the records lock.
-            with alone(victim.path.parent / ".lock", lambda: waiting("waiting for another change of it")):
+            with locks.exclusive(victim.path.parent / ".lock", lambda: waiting("waiting for another change of it")):
                 note_purged(victim.path.parent, victim.version)
                 _discard(workspace, victim)
             if victim.kind == "model":

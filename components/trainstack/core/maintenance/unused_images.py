@@ -20,9 +20,8 @@ from trainstack.core.maintenance.orphans import places
 from trainstack.core.services.record import list_services
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
-from trainstack.storage import disk_space
+from trainstack.storage import disk_space, locks
 from trainstack.storage.cache import cache_folder
-from trainstack.storage.shared_lock import alone
 from trainstack.targets.docker import engine_api
 from trainstack.targets.docker.engine_api import DockerClient, engine_errors
 
@@ -95,7 +94,7 @@ def _taken(client: DockerClient, image: dict[str, Any], content: str, oldest: fl
     from docker.errors import APIError, NotFound
 
     # Whoever builds or finds it holds this lock or has touched its folder.
-    with alone(_builds() / f"{content}.lock", lambda: None), engine_errors("removing an image"):
+    with locks.exclusive(_builds() / f"{content}.lock"), engine_errors("removing an image"):
         if _used(image, content) >= oldest:
             return False
         for name in [*(image.get("RepoTags") or ()), *(image.get("RepoDigests") or ()), image["Id"]]:

@@ -14,8 +14,8 @@ from trainstack.core.models import model
 from trainstack.core.tracking import tracking_server as history
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import InvalidInputError
+from trainstack.storage import locks
 from trainstack.storage.atomic import disk_errors, read_json, write_json
-from trainstack.storage.shared_lock import alone
 
 LATEST = "latest"
 """Stands for the version that is registered with the alias."""
@@ -73,7 +73,7 @@ def move(workspace: Workspace, name: str, wanted: Mapping[str, int], let_go: Map
     for version in wanted.values():
         model.find(workspace, name, version)
     folder = workspace.model(name)
-    with alone(folder / ".lock", lambda: None):
+    with locks.exclusive(folder / ".lock"):
         before = read(workspace, name)
         after = {alias: version for alias, version in before.items() if alias in wanted or alias not in (let_go or {})}
         after.update(wanted)

@@ -20,9 +20,8 @@ from trainstack.core.workspace.version_numbers import last_purged
 from trainstack.core.workspace.workspace import Workspace, checked_name
 from trainstack.errors import NotFoundError, TrainstackError
 from trainstack.storage import digest as digests
-from trainstack.storage import disk_space
+from trainstack.storage import disk_space, locks
 from trainstack.storage.atomic import disk_errors, read_json, write_json
-from trainstack.storage.shared_lock import alone, together
 
 __all__ = [
     "ModelRecord",
@@ -73,8 +72,8 @@ def register(
     named = file_digests(files)
     about = spec.model_dump(mode="json", exclude={"name"})
     with (
-        together(workspace.records_lock, lambda: progress("waiting for a removal from the workspace")),
-        alone(workspace.model(spec.name) / ".lock", lambda: progress(f"waiting for another {spec.name}")),
+        locks.shared(workspace.records_lock, lambda: progress("waiting for a removal from the workspace")),
+        locks.exclusive(workspace.model(spec.name) / ".lock", lambda: progress(f"waiting for another {spec.name}")),
     ):
         _sweep(workspace, spec.name)
         latest = max(_versions(workspace, spec.name), default=0)
@@ -159,7 +158,7 @@ def restore(workspace: Workspace, record: ModelRecord) -> None:
     Raises:
         TrainstackError: The workspace holds no whole copy of a file any more.
     """
-    with alone(workspace.model(record.name) / ".lock", lambda: None):
+    with locks.exclusive(workspace.model(record.name) / ".lock"):
         for entry in drift(workspace, record):
             relative, _, what = entry.rpartition(": ")
             target = Path(record.path) / relative

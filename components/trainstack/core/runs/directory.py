@@ -8,7 +8,6 @@ rests on a process id. `docs/runs.md` draws the state machine.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import time
@@ -22,12 +21,10 @@ from pydantic import ValidationError
 from trainstack.core.runs.record import Failure, RunRecord, RunRequest, Stage, Status
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
+from trainstack.storage import locks
 from trainstack.storage.atomic import disk_errors, read_json, write_json
 
 __all__ = ["Failure", "RunDirectory", "RunRecord", "RunRequest", "Stage", "Status", "history", "resolve"]
-
-
-LOOK_SECONDS = 2.0
 
 
 class RunDirectory:
@@ -128,38 +125,12 @@ class RunDirectory:
 
         The lock belongs to the process and to nothing that it starts, and ends with it.
         """
-        descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            yield _locked(descriptor)
-        finally:
-            os.close(descriptor)
+        with locks.try_exclusive(self.root / "lock", locks.LOOK_SECONDS, make_folder=False) as acquired:
+            yield acquired
 
     def driven(self) -> bool:
         """Whether a live supervisor holds the run."""
-        with contextlib.suppress(FileNotFoundError):
-            descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CLOEXEC)
-            try:
-                # A shared lock is refused only while somebody holds the exclusive one.
-                fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-            finally:
-                os.close(descriptor)
-        return False
-
-
-def _locked(descriptor: int) -> bool:
-    """Take a lock, and do not take somebody's momentary look at it (`driven`) for a holder."""
-    deadline = time.monotonic() + LOOK_SECONDS
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.001)
-        else:
-            return True
+        return locks.is_locked(self.root / "lock")
 
 
 def history(workspace: Workspace) -> list[RunRecord]:

@@ -17,7 +17,7 @@ from trainstack.core.services.port import free_port
 from trainstack.core.services.record import ServiceRecord, ServiceSpec, ServiceStatus, read_record, write_record
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
-from trainstack.storage.shared_lock import alone, together
+from trainstack.storage import locks
 from trainstack.targets.kubernetes import rollout
 from trainstack.targets.kubernetes.api.client import Access
 from trainstack.targets.kubernetes.config import Cluster
@@ -43,12 +43,12 @@ def start(
     cluster, serving = spec.cluster or Cluster(), spec.serving or ServingSpec()
     access = Access(cluster)
     with (
-        together(workspace.records_lock, lambda: progress("waiting for a removal from the workspace")),
-        alone(folder / "lock", lambda: progress("waiting for another change of this service")),
+        locks.shared(workspace.records_lock, lambda: progress("waiting for a removal from the workspace")),
+        locks.exclusive(folder / "lock", lambda: progress("waiting for another change of this service")),
         contextlib.ExitStack() as reserved,
     ):
         old = read_record(workspace, spec.name)
-        with alone(workspace.root / "services" / ".ports.lock", lambda: None):
+        with locks.exclusive(workspace.root / "services" / ".ports.lock"):
             port = spec.port or (old.port if old is not None else free_port(workspace, spec, reserved))
         name = spec.object_name
         try:

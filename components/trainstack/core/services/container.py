@@ -32,7 +32,7 @@ from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
 from trainstack.server.process.serving_plan import Plan
 from trainstack.storage import digest as digests
-from trainstack.storage.shared_lock import alone, together
+from trainstack.storage import locks
 from trainstack.targets.docker import engine_api
 from trainstack.targets.docker import service as containers
 from trainstack.targets.docker.engine_api import DockerClient
@@ -81,12 +81,12 @@ def start(
     """
     folder = workspace.service(spec.name)
     with (
-        together(workspace.records_lock, lambda: progress("waiting for a removal from the workspace")),
-        alone(folder / "lock", lambda: progress("waiting for another change of this service")),
+        locks.shared(workspace.records_lock, lambda: progress("waiting for a removal from the workspace")),
+        locks.exclusive(folder / "lock", lambda: progress("waiting for another change of this service")),
         contextlib.ExitStack() as reserved,
     ):
         old = read_record(workspace, spec.name)
-        with alone(workspace.root / "services" / ".ports.lock", lambda: None):
+        with locks.exclusive(workspace.root / "services" / ".ports.lock"):
             port = spec.port or (old.port if old is not None else free_port(workspace, spec, reserved))
             server = described(workspace, spec, model, image, port)
             place = {
@@ -152,7 +152,7 @@ def stop(workspace: Workspace, record: ServiceRecord, drain: int) -> None:
     Raises:
         TrainstackError: The engine does not answer.
     """
-    with engine_api.connected(record.docker_host) as client, alone(Path(record.folder) / "lock", lambda: None):
+    with engine_api.connected(record.docker_host) as client, locks.exclusive(Path(record.folder) / "lock"):
         there = containers.containers(client, workspace.id, record.name)
         containers.stop(there, drain)
         for container in there:

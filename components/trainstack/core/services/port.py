@@ -11,8 +11,8 @@ from trainstack.core.services.record import ServiceRecord, ServiceSpec, list_ser
 from trainstack.core.workspace.workspace import Workspace, checked_name
 from trainstack.errors import InvalidInputError, TrainstackError
 from trainstack.server.http.listening import PortTakenError, check_free
+from trainstack.storage import locks
 from trainstack.storage.cache import cache_folder
-from trainstack.storage.shared_lock import alone_at_once
 
 # From TensorFlow Serving's own REST port on, and below the ports that systems hand out to outgoing connections.
 _PORTS = range(8501, 9500)
@@ -88,7 +88,7 @@ def free_port(workspace: Workspace, spec: ServiceSpec, reserved: contextlib.Exit
     kept = {record.port for record in list_services(workspace) if record.name != spec.name}
     for port in _PORTS:
         # Whoever held the lock before may listen by now, so it comes first.
-        if port not in kept and reserved.enter_context(alone_at_once(cache_folder() / "ports" / f"{port}.lock")):
+        if port not in kept and reserved.enter_context(locks.try_exclusive(cache_folder() / "ports" / f"{port}.lock")):
             with contextlib.suppress(PortTakenError):
                 check_free(spec.host, port)
                 return port

@@ -26,8 +26,8 @@ from trainstack.core.services import server_code
 from trainstack.core.services.record import ServiceSpec
 from trainstack.errors import TrainstackError
 from trainstack.server.process.serving_plan import Plan
+from trainstack.storage import locks
 from trainstack.storage.atomic import disk_errors, read_json, write_json
-from trainstack.storage.lock import held
 
 _TAIL = 20
 # The server gets no secret and nothing that changes what it imports: only these variables go along.
@@ -58,7 +58,7 @@ class Instance:
     @property
     def alive(self) -> bool:
         """Whether the process, or a worker of it, still holds its lock."""
-        return held(self.lock)
+        return locks.is_locked(self.lock)
 
     @property
     def plan(self) -> Path:
@@ -96,7 +96,7 @@ def living(folder: Path) -> list[Instance]:
 def sweep(folder: Path) -> None:
     """Remove what dead servers left; only for whoever holds the service's own lock."""
     for lock in (folder / "instances").glob("*.lock"):
-        if not held(lock):
+        if not locks.is_locked(lock):
             for other in (lock.with_suffix(".plan.json"), lock.with_suffix(".sock"), lock):
                 other.unlink(missing_ok=True)
 
@@ -231,7 +231,7 @@ def tail(log: Path, start: int) -> list[str]:
 def _identify(lock: Path) -> Instance | None:
     """Who holds a lock; None when nobody does. A server says who it is a moment after it takes the lock."""
     for _ in _until(10):
-        if not held(lock):
+        if not locks.is_locked(lock):
             return None
         with contextlib.suppress(ValueError, KeyError):
             found = json.loads(lock.read_bytes())

@@ -31,8 +31,8 @@ from trainstack.core.services.record import (
 from trainstack.core.services.serving_plan import served_models, service_plan
 from trainstack.core.workspace.workspace import Workspace, checked_name
 from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
+from trainstack.storage import locks
 from trainstack.storage.atomic import write_bytes, write_json
-from trainstack.storage.shared_lock import alone, together
 
 __all__ = [
     "ServiceRecord",
@@ -140,15 +140,15 @@ def start(
     python = python.absolute()
     with (
         # Until its record names the model, so that `trainstack purge` never takes the model away in between.
-        together(workspace.records_lock, lambda: progress("waiting for a removal from the workspace")),
-        alone(folder / "lock", lambda: progress("waiting for another change of this service")) as held,
+        locks.shared(workspace.records_lock, lambda: progress("waiting for a removal from the workspace")),
+        locks.exclusive(folder / "lock", lambda: progress("waiting for another change of this service")) as held,
         contextlib.ExitStack() as reserved,
     ):
         process.sweep(folder)
         old = read_record(workspace, spec.name)
         servers = process.living(folder)
         # One service at a time chooses a port and notes it.
-        with alone(workspace.root / "services" / ".ports.lock", lambda: None):
+        with locks.exclusive(workspace.root / "services" / ".ports.lock"):
             port = chosen_port(workspace, spec, old, servers, progress, reserved)
             plan = service_plan(spec, model, models, folder)
             record = new_record(workspace, spec, model, str(python), port).model_copy(update={"shares": plan.shares})
@@ -244,7 +244,7 @@ def stop(workspace: Workspace, name: str) -> None:
 
         cluster_service.stop(record)
         return
-    with alone(folder / "lock", lambda: None):
+    with locks.exclusive(folder / "lock"):
         process.terminate(process.living(folder), drain=drain)
         process.sweep(folder)
         if record is not None:

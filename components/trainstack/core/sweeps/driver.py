@@ -29,8 +29,8 @@ from trainstack.core.sweeps.record import SweepDirectory, SweepRecord, SweepRequ
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import NotFoundError, TrainstackError
 from trainstack.mlflow import metric_files as tracking
+from trainstack.storage import locks
 from trainstack.storage.atomic import write_bytes
-from trainstack.storage.shared_lock import alone_soon
 
 if TYPE_CHECKING:
     import optuna
@@ -351,7 +351,7 @@ def main(root: str) -> None:
     """
     directory = SweepDirectory(Path(root))
     secrets: dict[str, str] = json.loads(sys.stdin.read() or "{}")
-    with alone_soon(directory.lock) as mine:
+    with locks.try_exclusive(directory.lock, locks.LOOK_SECONDS) as mine:
         if mine:
             with daemonize.kept_warm(submission.SUPERVISOR):
                 Driver(directory, Workspace.open(directory.root.parent.parent), secrets).run()

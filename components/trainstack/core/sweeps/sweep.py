@@ -15,9 +15,8 @@ from trainstack.core.sweeps.record import SweepDirectory, SweepRecord, SweepRequ
 from trainstack.core.tracking import tracking_server as history
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import RunFailedError, TrainstackError
+from trainstack.storage import locks
 from trainstack.storage.atomic import write_json
-from trainstack.storage.lock import held
-from trainstack.storage.shared_lock import alone, together
 
 TICK = 0.1
 _START_SECONDS = 60.0
@@ -38,8 +37,8 @@ def submit(workspace: Workspace, request: SweepRequest, secrets: Mapping[str, st
         TrainstackError: The code changed meanwhile, the disk is full, or the driver did not start.
     """
     directory = SweepDirectory(workspace.sweep(request.sweep_id))
-    with together(workspace.records_lock), alone(directory.root / "submit.lock", lambda: None):
-        if held(directory.lock):
+    with locks.shared(workspace.records_lock), locks.exclusive(directory.root / "submit.lock"):
+        if locks.is_locked(directory.lock):
             if directory.request() == request and not (directory.root / "stop").exists():
                 return directory
             (directory.root / "handover").touch()
@@ -79,7 +78,7 @@ def follow(directory: SweepDirectory, progress: Callable[[str], None] = lambda _
     """
     told = ""
     while True:
-        driven = held(directory.lock)
+        driven = locks.is_locked(directory.lock)
         record = directory.read()
         if record.status == "completed":
             return record
@@ -101,7 +100,7 @@ def stop(directory: SweepDirectory, reason: str) -> SweepRecord:
     Raises:
         TrainstackError: It is not under way, or does not end.
     """
-    if not held(directory.lock):
+    if not locks.is_locked(directory.lock):
         raise TrainstackError(f"sweep {directory.id} is {directory.read().status}: there is nothing to stop")
     _end(directory, reason)
     return directory.read()
@@ -130,7 +129,7 @@ def described(parameters: Mapping[str, object]) -> list[str]:
 def _end(directory: SweepDirectory, reason: str) -> None:
     (directory.root / "stop").write_text(reason, encoding="utf-8")
     deadline = time.monotonic() + _END_SECONDS
-    while held(directory.lock):
+    while locks.is_locked(directory.lock):
         if time.monotonic() > deadline:
             raise TrainstackError(f"sweep {directory.id} did not end within {_END_SECONDS:g} s; see {directory.log}")
         time.sleep(TICK)

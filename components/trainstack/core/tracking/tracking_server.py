@@ -21,9 +21,8 @@ from trainstack.core.daemons import daemonize
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
 from trainstack.mlflow.rest_client import TrackingServer, checked_address
+from trainstack.storage import locks
 from trainstack.storage.atomic import read_json, write_json
-from trainstack.storage.lock import held
-from trainstack.storage.shared_lock import alone, alone_at_once
 
 SWITCH = "TRAINSTACK_TRACKING"
 """Set to `off`, this variable keeps servers from being started by themselves; runs are kept all the same."""
@@ -89,7 +88,7 @@ def settings(workspace: Workspace) -> Settings:
     """Where the server is; a port is chosen when first asked for, and kept."""
     with contextlib.suppress(FileNotFoundError):
         return _settings(workspace)
-    with alone(workspace.history / "settings.lock", lambda: None):
+    with locks.exclusive(workspace.history / "settings.lock"):
         with contextlib.suppress(FileNotFoundError):
             return _settings(workspace)
         return _write(workspace, Settings("", free_port()))
@@ -118,7 +117,7 @@ def moved(workspace: Workspace, port: int) -> Settings:
 
 def running(workspace: Workspace) -> bool:
     """Whether a keeper lives."""
-    return held(workspace.history / "lock")
+    return locks.is_locked(workspace.history / "lock")
 
 
 def want(workspace: Workspace) -> None:
@@ -194,7 +193,7 @@ def forget(workspace: Workspace) -> None:
         raise TrainstackError(
             "the history is on a server that others may use too: delete the experiment there, and it comes anew"
         )
-    with alone_at_once(workspace.history / "lock") as mine:
+    with locks.try_exclusive(workspace.history / "lock") as mine:
         if not mine:
             raise TrainstackError("the tracking server is running: stop it with `trainstack ui --stop`")
         for path in workspace.history.glob("mlflow.db*"):

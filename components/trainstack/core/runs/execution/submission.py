@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
-import fcntl
 import json
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +20,8 @@ from trainstack.core.runs.execution.following import follow
 from trainstack.core.tracking import tracking_server as history
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
+from trainstack.storage import locks
 from trainstack.storage.atomic import disk_errors, write_json
-from trainstack.storage.shared_lock import together
 
 __all__ = ["Outcome", "Submitted", "follow", "stop", "submit"]
 
@@ -65,7 +63,7 @@ def submit(workspace: Workspace, request: RunRequest, source: Path, secrets: dic
     Raises:
         TrainstackError: The code changed meanwhile, or the disk is full.
     """
-    with together(workspace.records_lock):
+    with locks.shared(workspace.records_lock):
         return _submit(workspace, request, source, secrets)
 
 
@@ -74,9 +72,7 @@ def _submit(workspace: Workspace, request: RunRequest, source: Path, secrets: di
     with disk_errors(directory.root):
         directory.root.mkdir(parents=True, exist_ok=True)
     # Two submissions of one run take turns, so that one starts it and the other attaches.
-    turn = os.open(directory.root / "submit.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(turn, fcntl.LOCK_EX)
+    with locks.exclusive(directory.root / "submit.lock"):
         if _under_way(directory):
             return Submitted(directory, Outcome.ATTACHED)
         index.forget(workspace, directory.id)
@@ -115,8 +111,6 @@ def _submit(workspace: Workspace, request: RunRequest, source: Path, secrets: di
         _start_supervisor(directory, secrets, attempts)
         history.want(workspace)
         return Submitted(directory, Outcome.RESUMED if attempts else Outcome.STARTED, note)
-    finally:
-        os.close(turn)
 
 
 def stop(directory: RunDirectory, reason: str, *, wait: float | None = None) -> RunRecord:

@@ -17,8 +17,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from trainstack.errors import NotFoundError, TrainstackError
+from trainstack.storage import locks
 from trainstack.storage.atomic import read_json, write_json
-from trainstack.storage.lock import hold
 from trainstack.targets.base import GangSpec, Home, Runtime
 from trainstack.targets.kubernetes import labels
 from trainstack.targets.kubernetes.api.client import Access
@@ -139,7 +139,7 @@ class ClaimStore(Way):
                 return bool(self._missing(courier, folder, digests))
 
             for digest in sorted(digests):
-                if not held.enter_context(hold(self._locks / f"{self._claim}-{digest}", wanted)):
+                if not held.enter_context(locks.exclusive_while(self._locks / f"{self._claim}-{digest}", wanted)):
                     return
             missing = self._missing(courier, folder, digests)
             for piece in pieces:
