@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.machine import note, seconds
-from trainstack.core.environments.environment import broken, build, get_curated, lock
+from trainstack.core.environments.environment import build, find_damage, get_curated, lock
 from trainstack.core.environments.uv_command import uv
 
 LIMIT = 0.3
@@ -32,7 +32,7 @@ build(spec, lock(spec))
 def have(name: str) -> None:
     """Have a curated environment, as a provider does."""
     spec = get_curated(name)
-    reason = broken(build(spec, lock(spec)))
+    reason = find_damage(build(spec, lock(spec)))
     if reason is not None:
         raise SystemExit(f"the environment is not whole: {reason}")
 

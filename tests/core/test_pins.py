@@ -2,8 +2,8 @@
 
 import pytest
 
-from trainstack.core.environments.environment import EnvironmentSpec, declared, lock
-from trainstack.core.environments.pins import EnvironmentPin, Pins, moved, read_pins, write_pins
+from trainstack.core.environments.environment import EnvironmentSpec, lock, spec_from_inputs
+from trainstack.core.environments.pins import EnvironmentPin, Pins, differences, read_pins, write_pins
 from trainstack.core.workspace.project import pin_file
 from trainstack.errors import InvalidInputError
 
@@ -33,11 +33,11 @@ PINS = Pins(
     ],
 )
 def test_what_moved_is_told_by_name(changes, line):
-    assert moved(PINS, PINS.model_copy(update=changes)) == [line]
+    assert differences(PINS, PINS.model_copy(update=changes)) == [line]
 
 
 def test_nothing_moved_is_nothing_to_tell():
-    assert moved(PINS, PINS) == []
+    assert differences(PINS, PINS) == []
 
 
 def test_the_file_is_beside_the_stacks_configuration(tmp_path):
@@ -70,8 +70,8 @@ def test_a_pinned_environment_is_taken_as_it_was_locked_and_not_resolved_anew(tm
     pin = EnvironmentPin(asked=asked.digest, digest=older.digest, packages=older.packages, lock=older.text)
     write_pins(tmp_path / "dev.lock.json", Pins(environments={"tiny": pin}))
     described = {"name": "tiny", "packages": ["six"], "pins": "dev.lock.json"}
-    assert lock(declared(described, tmp_path)).packages == {"six": "1.16.0"}
+    assert lock(spec_from_inputs(described, tmp_path)).packages == {"six": "1.16.0"}
     # Something else is asked for: the pin is not its pin.
     described["packages"] = ["six>=1.17"]
-    assert lock(declared(described, tmp_path)).packages["six"] != "1.16.0"
-    assert lock(declared({"name": "other", "packages": ["six"], "pins": "gone.json"}, tmp_path)).packages
+    assert lock(spec_from_inputs(described, tmp_path)).packages["six"] != "1.16.0"
+    assert lock(spec_from_inputs({"name": "other", "packages": ["six"], "pins": "gone.json"}, tmp_path)).packages

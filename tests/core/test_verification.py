@@ -84,12 +84,12 @@ def test_a_whole_workspace_is_read_once_and_has_no_damage(workspace, spec, regis
 def test_a_rotten_blob_is_found_though_nothing_shows_it_and_registering_again_mends_it(workspace, spec):
     record = dataset.register(workspace, spec)
     rot(workspace.blobs.path(record.files[0].sha256))
-    assert dataset.drift(workspace, record).differences == ()
+    assert dataset.find_drift(workspace, record).differences == ()
     assert found(workspace) == [
         ("blob", record.files[0].sha256, "changed"),
         ("dataset", "data version 1: a.csv", "changed"),
     ]
-    assert len(dataset.drift(workspace, record).differences) == 1
+    assert len(dataset.find_drift(workspace, record).differences) == 1
     assert dataset.register(workspace, spec) == record
     assert found(workspace) == []
 

@@ -53,7 +53,7 @@ def lock(
     known = before.model_copy(
         update={"datasets": {it: digest for it, digest in before.datasets.items() if it in found.pins.datasets}}
     )
-    lines = pins.moved(known if found.unknown else before, found.pins)
+    lines = pins.differences(known if found.unknown else before, found.pins)
     for line in lines:
         output.say(line)
     if lines:

@@ -101,11 +101,11 @@ class EnvironmentArgs:
             folder: The folder; made when missing.
             name: What the environment is called there.
         """
-        from trainstack.core.environments.environment import declared
+        from trainstack.core.environments.environment import spec_from_inputs
         from trainstack.core.images.saved_environment import save_to_directory
 
         with program_errors(f"environment {name}"):
-            save_to_directory(declared(self.spec(name), project_root()), folder)
+            save_to_directory(spec_from_inputs(self.spec(name), project_root()), folder)
 
     @classmethod
     def _of(cls, spec: EnvironmentSpec) -> EnvironmentArgs:

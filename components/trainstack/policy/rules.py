@@ -14,7 +14,7 @@ from typing import Any, cast
 from pydantic import BaseModel, ConfigDict, Field
 
 from trainstack.core.compute import node_sizes as sizes
-from trainstack.core.environments.environment import declared
+from trainstack.core.environments.environment import spec_from_inputs
 from trainstack.core.preview.document import UNKNOWN
 from trainstack.core.runs.directory import RunDirectory
 from trainstack.core.workspace.workspace import Workspace
@@ -138,7 +138,7 @@ def pinned_environments(kind: str, inputs: Inputs, settings: Nothing, root: Path
     if kind != "Environment" or not isinstance(given, Mapping) or UNKNOWN in repr(given):  # pyright: ignore[reportUnknownArgumentType]
         return
     try:
-        spec = declared(cast("Mapping[str, Any]", given), root)
+        spec = spec_from_inputs(cast("Mapping[str, Any]", given), root)
     except TrainstackError:
         # The provider says what is wrong with it.
         return

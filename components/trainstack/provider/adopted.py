@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 
-from trainstack.core.datasets import record as dataset_record
+from trainstack.core.datasets import dataset_record
 from trainstack.core.models import model
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import InvalidInputError, NotFoundError
@@ -98,7 +98,7 @@ class AdoptedModelProvider(AdoptedProvider):
     def state(self, workspace: Workspace, inputs: Properties) -> Properties:
         """What the record says, and which files are not as it says."""
         record = model.find(workspace, inputs["name"], integral(inputs["version"]))
-        return {**models.outputs(inputs, record), "drift": model.drift(workspace, record)}
+        return {**models.outputs(inputs, record), "drift": model.find_drift(workspace, record)}
 
     def repair(self, workspace: Workspace, inputs: Properties) -> None:
         """Put its files back as they were registered."""

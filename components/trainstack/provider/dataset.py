@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 
-from trainstack.core.datasets.record import DatasetRecord
+from trainstack.core.datasets.dataset_record import DatasetRecord
 from trainstack.core.datasets.spec import DatasetSpec, local_digest, validate
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import InvalidInputError, NotFoundError
@@ -48,7 +48,7 @@ class DatasetProvider(BaseProvider):
         except NotFoundError:
             return ReadResult("", {})
         log = log_of(props)
-        found = dataset.drift(workspace, record, self._spec(own(props)))
+        found = dataset.find_drift(workspace, record, self._spec(own(props)))
         for warning in found.warnings:
             log.warn(warning)
         return ReadResult(id_, {**own(props), "drift": list(found.differences)})

@@ -9,7 +9,7 @@ from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 from pulumi.runtime.rpc import UNKNOWN
 
 from trainstack.core.environments import environment
-from trainstack.core.images.identity import UNREACHABLE, lock_environment
+from trainstack.core.images.environment_lock import UNREACHABLE, lock_environment
 from trainstack.core.workspace.project import project_root
 from trainstack.errors import TrainstackError
 from trainstack.provider import images
@@ -26,7 +26,7 @@ def _unpinned(properties: Properties) -> Properties:
 
 def declared(described: Mapping[str, Any]) -> environment.EnvironmentSpec:
     """The environment that a resource's inputs describe."""
-    return environment.declared(integral(described), project_root())
+    return environment.spec_from_inputs(integral(described), project_root())
 
 
 class EnvironmentProvider(BaseProvider):
@@ -83,7 +83,7 @@ class EnvironmentProvider(BaseProvider):
                 return None
         if spec.only_image:
             return None
-        return environment.broken(environment.location(environment.lock(spec)))
+        return environment.find_damage(environment.location(environment.lock(spec)))
 
     def _locked(self, inputs: Properties, spec: environment.EnvironmentSpec, retries: int | None) -> environment.Lock:
         log = log_of(inputs)

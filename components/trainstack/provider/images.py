@@ -100,5 +100,5 @@ def missing(inputs: Properties) -> str | None:
 
     reference = str(inputs.get("image") or "")
     with engine_api.connected(place(inputs).get("docker_host"), timeout=10) as client:
-        there = bool(reference) and image.present(client, reference, registry_of(inputs))
+        there = bool(reference) and image.exists(client, reference, registry_of(inputs))
     return None if there else "its image is gone"

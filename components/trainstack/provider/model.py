@@ -36,7 +36,7 @@ class ModelProvider(BaseProvider):
         if spec is not None:
             checked_name(spec.name, "model")
         if known(given := news.get("alias") or {}):
-            news = {**news, "alias": aliases.checked(given)}
+            news = {**news, "alias": aliases.validated(given)}
         _check_gate(news)
         path = news["path"]
         if known(path) and "run_id" not in news and not absolute(path).exists():
@@ -64,7 +64,7 @@ class ModelProvider(BaseProvider):
         except NotFoundError:
             return ReadResult("", {})
         moved = moved_aliases(workspace, props)
-        return ReadResult(id_, {**own(props), "drift": [*model.drift(workspace, record), *moved]})
+        return ReadResult(id_, {**own(props), "drift": [*model.find_drift(workspace, record), *moved]})
 
     def _register(self, inputs: Properties, had: Properties | None = None) -> Properties:
         spec = _spec(inputs)
@@ -77,7 +77,7 @@ class ModelProvider(BaseProvider):
         if run_id and (require := inputs.get("require")):
             from trainstack.core.models import gate
 
-            gate.check(workspace, spec.name, run_id, gate.parsed(require))
+            gate.check(workspace, spec.name, run_id, gate.parse(require))
         record = model.register(workspace, spec, source, run_id, log.progress)
         log.info(f"version {record.version}, {record.digest[:12]}")
         wanted = alias_versions(inputs, record.version)
@@ -87,7 +87,7 @@ class ModelProvider(BaseProvider):
 
 def alias_versions(inputs: Properties, version: int) -> dict[str, int]:
     """The aliases of a model's resource, each with the number of its version."""
-    given: dict[str, int | str] = aliases.checked(inputs.get("alias") or {})
+    given: dict[str, int | str] = aliases.validated(inputs.get("alias") or {})
     return {alias: version if wanted == aliases.LATEST else int(wanted) for alias, wanted in given.items()}
 
 
@@ -108,7 +108,7 @@ def _check_gate(news: Properties) -> None:
         return
     from trainstack.core.models import gate
 
-    conditions = gate.parsed(require)
+    conditions = gate.parse(require)
     if "run_id" not in news:
         raise InvalidInputError(f"model {news['name']}: require needs the metrics of a run: give `run`")
     if known(news["run_id"]) and known(news["workspace"]):

@@ -21,7 +21,7 @@ class PromotedModelProvider(BaseProvider):
         if known(news["name"]):
             checked_name(news["name"], "model")
         if known(alias := news.get("alias") or {}):
-            news = {**news, "alias": aliases.checked(alias)}
+            news = {**news, "alias": aliases.validated(alias)}
         given = news["promoted"]
         if not isinstance(given, dict) and known(given):
             raise InvalidInputError(f"model {news['name']}: give the other stack's model.summary, not {given!r}")
@@ -30,7 +30,7 @@ class PromotedModelProvider(BaseProvider):
             return news
         if not self._there(news, wanted.digest):
             try:
-                promotion.source(wanted)
+                promotion.read_source(wanted)
             except TrainstackError as exc:
                 raise InvalidInputError(str(exc)) from exc
         return {**news, "digest": wanted.digest}
@@ -54,7 +54,7 @@ class PromotedModelProvider(BaseProvider):
         except NotFoundError:
             return ReadResult("", {})
         moved = moved_aliases(workspace, props)
-        return ReadResult(id_, {**own(props), "drift": [*model.drift(workspace, record), *moved]})
+        return ReadResult(id_, {**own(props), "drift": [*model.find_drift(workspace, record), *moved]})
 
     def _there(self, inputs: Properties, digest: str) -> bool:
         if not known(inputs["workspace"]):
@@ -63,7 +63,7 @@ class PromotedModelProvider(BaseProvider):
             workspace: Workspace = workspace_of(inputs)
         except NotFoundError:
             return False
-        return promotion.promoted(workspace, inputs["name"], digest) is not None
+        return promotion.find_promoted(workspace, inputs["name"], digest) is not None
 
     def _promote(self, inputs: Properties, had: Properties | None = None) -> Properties:
         wanted = validated(promotion.Promotion, inputs["promoted"], "promoted model")

@@ -11,7 +11,7 @@ from pulumi.runtime.rpc import UNKNOWN
 
 from trainstack.core.compute import cluster_checks, compute
 from trainstack.core.environments import environment
-from trainstack.core.images.identity import UNREACHABLE, lock_environment
+from trainstack.core.images.environment_lock import UNREACHABLE, lock_environment
 from trainstack.core.properties import integral
 from trainstack.core.runs import arguments, distribution, snapshot
 from trainstack.core.runs.record import Persistence

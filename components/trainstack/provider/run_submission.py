@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from trainstack.core.images.identity import lock_environment
+from trainstack.core.images.environment_lock import lock_environment
 from trainstack.core.images.registry import PASSWORD
 from trainstack.core.runs.declared import spec_of
 from trainstack.core.runs.directory import RunDirectory, RunRecord, RunRequest

@@ -142,7 +142,7 @@ class WebServiceProvider(BaseProvider):
         with engine_api.connected(spec.docker_host) as client:
             if spec.server == "tensorflow-serving":
                 named = spec.server_image or service.tensorflow_serving_image(served.framework_version)
-                found = image.pulled(client, named, images.registry_of(inputs), log.progress)
+                found = image.pull(client, named, images.registry_of(inputs), log.progress)
             else:
                 runtime = images.on_base(inputs, environment.get_curated(service.environment_of(models)))
                 lock = environment.lock(runtime, progress=log.progress, here=False)

@@ -25,7 +25,7 @@ from trainstack.core.datasets.dataset import (
     register,
     to_path,
 )
-from trainstack.core.datasets.progress import Progress, amount
+from trainstack.core.datasets.progress import RegistrationProgress, format_bytes
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import DigestMismatchError, InvalidInputError, NotFoundError, TrainstackError
 from trainstack.storage import digest as digests
@@ -479,7 +479,7 @@ def test_waiting_for_another_registration_is_told(workspace, spec):
 
 def test_progress_names_the_file_and_counts_bytes_and_files():
     lines = []
-    progress = Progress(lines.append, 4)
+    progress = RegistrationProgress(lines.append, 4)
     progress.at("train.gz", 4_100_000, 9_912_422)
     progress.at("train.gz", 4_200_000, 9_912_422)
     assert lines == ["train.gz 4.1/9.9 MB · 0 of 4 files"]
@@ -499,7 +499,7 @@ def test_progress_names_the_file_and_counts_bytes_and_files():
     ],
 )
 def test_amounts_are_in_the_unit_that_suits(done, size, text):
-    assert amount(done, size) == text
+    assert format_bytes(done, size) == text
 
 
 def test_progress_is_told_at_most_four_times_a_second(workspace, server):

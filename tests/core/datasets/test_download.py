@@ -18,7 +18,7 @@ from tests.core.file_server import file_server
 from trainstack.core.datasets import download
 from trainstack.core.datasets.download import StoppedError, fetch
 from trainstack.core.datasets.partial_file import PartialFile
-from trainstack.core.datasets.remote_file import Remote, UnavailableError, changed, open_client
+from trainstack.core.datasets.remote_file import RemoteFile, UnavailableError, find_change, open_client
 from trainstack.errors import DigestMismatchError, TrainstackError
 from trainstack.storage.blobs import BlobStore
 
@@ -98,7 +98,7 @@ def bytes_kept(blobs):
 def test_a_file_comes_whole_with_its_digest_and_validators(server, blobs, client):
     url = server.add("a.bin", CONTENT)
     found = fetch(client, "a.bin", [url], blobs)
-    assert found == Remote(url, len(CONTENT), DIGEST, server.files["a.bin"].tag, "Tue, 14 Nov 2023 22:13:20 GMT")
+    assert found == RemoteFile(url, len(CONTENT), DIGEST, server.files["a.bin"].tag, "Tue, 14 Nov 2023 22:13:20 GMT")
     assert blobs.path(DIGEST).read_bytes() == CONTENT
     assert unfinished(blobs) == []
     assert len(server.requests) == 1
@@ -467,7 +467,7 @@ def test_an_unchanged_file_is_seen_without_downloading(server, blobs, client, ho
     known = fetch(client, "a.bin", [server.add("a.bin", CONTENT, **how)], blobs)
     server.forget()
     server.files["a.bin"].head = head
-    assert changed(client, known) is None
+    assert find_change(client, known) is None
     if head:
         assert server.sent == 0
 
@@ -478,25 +478,25 @@ def test_an_unchanged_file_is_seen_without_downloading(server, blobs, client, ho
 def test_a_changed_file_is_seen_and_what_changed_is_told(server, blobs, client, how, reason):
     known = fetch(client, "a.bin", [server.add("a.bin", CONTENT, **how)], blobs)
     server.add("a.bin", OTHER, modified=1_700_000_100, **how)
-    assert reason in (changed(client, known) or "")
+    assert reason in (find_change(client, known) or "")
 
 
 def test_without_validators_another_size_is_all_that_shows(server, blobs, client):
     how = {"etag": "", "dated": False}
     known = fetch(client, "a.bin", [server.add("a.bin", CONTENT, **how)], blobs)
     server.add("a.bin", OTHER, **how)
-    assert changed(client, known) is None
+    assert find_change(client, known) is None
     server.add("a.bin", OTHER + b"x", **how)
-    assert changed(client, known) == "its size was 1,000,000 bytes, is 1,000,001"
+    assert find_change(client, known) == "its size was 1,000,000 bytes, is 1,000,001"
 
 
 def test_a_source_that_does_not_answer_did_not_change(server, blobs, client, closed_port):
     known = fetch(client, "a.bin", [server.add("a.bin", CONTENT)], blobs)
     server.files.clear()
     with pytest.raises(UnavailableError, match="404 Not Found"):
-        changed(client, known)
+        find_change(client, known)
     with pytest.raises(UnavailableError, match="connection refused"):
-        changed(client, Remote(f"http://127.0.0.1:{closed_port}/a.bin", 1, DIGEST))
+        find_change(client, RemoteFile(f"http://127.0.0.1:{closed_port}/a.bin", 1, DIGEST))
 
 
 @pytest.fixture

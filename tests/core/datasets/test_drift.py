@@ -6,7 +6,7 @@ import os
 import pytest
 from tests.core.file_server import file_server
 
-from trainstack.core.datasets.dataset import DatasetSpec, Drift, drift, register
+from trainstack.core.datasets.dataset import DatasetSpec, Drift, find_drift, register
 from trainstack.core.workspace.workspace import Workspace
 
 IMAGES, LABELS = os.urandom(400_000), os.urandom(50_000)
@@ -55,7 +55,7 @@ def blob(workspace, content):
 def test_unchanged_sources_are_no_drift_and_send_nothing(workspace, spec, server):
     record = register(workspace, spec)
     server.forget()
-    assert drift(workspace, record) == Drift()
+    assert find_drift(workspace, record) == Drift()
     assert sorted((request.path, request.status) for request in server.requests) == [
         ("images.gz", 304),
         ("labels.gz", 304),
@@ -67,20 +67,20 @@ def test_a_changed_web_file_is_a_difference_until_it_is_registered(workspace, sp
     record = register(workspace, spec)
     before = server.files["labels.gz"].tag
     server.add("labels.gz", b"other", modified=1_700_000_100)
-    found = drift(workspace, record)
+    found = find_drift(workspace, record)
     after = server.files["labels.gz"].tag
     assert found == Drift((f"labels.gz changed at {server.url('labels.gz')}: its ETag was {before}, is {after}",), ())
     second = register(workspace, spec, check_remote=True)
-    assert drift(workspace, second) == Drift()
+    assert find_drift(workspace, second) == Drift()
 
 
 def test_a_token_in_an_address_is_not_shown(workspace, server):
     record = register(workspace, DatasetSpec(name="x", urls=(server.url("labels.gz") + "?token=secret",)))
     server.add("labels.gz", b"other", modified=1_700_000_100)
-    found = drift(workspace, record)
+    found = find_drift(workspace, record)
     assert len(found.differences) == 1
     server.files.clear()
-    found = Drift(found.differences, drift(workspace, record).warnings)
+    found = Drift(found.differences, find_drift(workspace, record).warnings)
     assert len(found.warnings) == 1
     assert "secret" not in str(found)
 
@@ -88,11 +88,11 @@ def test_a_token_in_an_address_is_not_shown(workspace, server):
 def test_a_source_that_cannot_be_reached_is_a_warning(workspace, spec, server):
     record = register(workspace, spec)
     server.files["images.gz"].failures = [404]
-    assert drift(workspace, record) == Drift(
+    assert find_drift(workspace, record) == Drift(
         (), (f"images.gz could not be checked at {server.url('images.gz')}: 404 Not Found",)
     )
     server.close()
-    found = drift(workspace, record)
+    found = find_drift(workspace, record)
     assert found.differences == ()
     assert [line.rpartition(": ")[2] for line in found.warnings] == ["connection refused"] * 2
 
@@ -106,18 +106,18 @@ def test_a_lost_copy_is_a_difference_and_registering_mends_it(workspace, spec, d
         path.unlink()
     else:
         path.write_bytes(LABELS[:-1] + b"x")
-    assert drift(workspace, record) == Drift((f"labels.gz: the workspace's copy is {damage}",), ())
-    assert drift(workspace, register(workspace, spec, check_remote=True)) == Drift()
+    assert find_drift(workspace, record) == Drift((f"labels.gz: the workspace's copy is {damage}",), ())
+    assert find_drift(workspace, register(workspace, spec, check_remote=True)) == Drift()
 
 
 def test_local_files_that_changed_came_or_went_are_differences(workspace, folder):
     spec = DatasetSpec(name="local", paths=(str(folder),))
     record = register(workspace, spec)
-    assert drift(workspace, record) == Drift()
+    assert find_drift(workspace, record) == Drift()
     (folder / "a.csv").write_text("changed")
     (folder / "deep" / "b.csv").unlink()
     (folder / "new.csv").write_text("new")
-    assert drift(workspace, record) == Drift(
+    assert find_drift(workspace, record) == Drift(
         (
             "deep/b.csv is gone from its folder",
             f"a.csv changed: {folder}/a.csv",
@@ -125,13 +125,13 @@ def test_local_files_that_changed_came_or_went_are_differences(workspace, folder
         ),
         (),
     )
-    assert drift(workspace, register(workspace, spec)) == Drift()
+    assert find_drift(workspace, register(workspace, spec)) == Drift()
 
 
 def test_a_local_folder_that_is_gone_is_a_warning(workspace, folder):
     record = register(workspace, DatasetSpec(name="local", paths=(str(folder),)))
     folder.rename(folder.with_name("elsewhere"))
-    found = drift(workspace, record)
+    found = find_drift(workspace, record)
     assert found.differences == ()
     assert found.warnings == (
         f"local files could not be checked: no file or folder '{folder}': name one, or a glob that matches some",
@@ -143,6 +143,6 @@ def test_another_checkout_looks_at_its_own_paths(workspace, folder):
     moved = folder.with_name("elsewhere")
     folder.rename(moved)
     here = DatasetSpec(name="local", paths=(str(moved),))
-    assert drift(workspace, record, here) == Drift()
+    assert find_drift(workspace, record, here) == Drift()
     (moved / "a.csv").write_text("changed")
-    assert drift(workspace, record, here).differences == (f"a.csv changed: {moved}/a.csv",)
+    assert find_drift(workspace, record, here).differences == (f"a.csv changed: {moved}/a.csv",)

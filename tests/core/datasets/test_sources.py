@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from trainstack.core.datasets.local_files import LocalFiles, local_files
-from trainstack.core.datasets.sources import check_together, named_urls, shown
+from trainstack.core.datasets.sources import check_unique_names, name_urls, redacted_url
 from trainstack.errors import InvalidInputError
 
 
@@ -35,17 +35,17 @@ def names(*paths):
     ],
 )
 def test_a_file_is_named_by_the_end_of_its_address(url, name):
-    assert named_urls([url]) == {name: (url,)}
+    assert name_urls([url]) == {name: (url,)}
 
 
 def test_a_file_is_named_by_its_first_mirror():
     mirrors = ("https://one/train.gz", "https://two/other")
-    assert named_urls([mirrors]) == {"train.gz": mirrors}
+    assert name_urls([mirrors]) == {"train.gz": mirrors}
 
 
 def test_a_mapping_names_the_files_itself():
     urls = {"train/x.gz": "https://host/download?id=1", "test/x.gz": ["https://one/x", "https://two/x"]}
-    assert named_urls(urls) == {
+    assert name_urls(urls) == {
         "train/x.gz": ("https://host/download?id=1",),
         "test/x.gz": ("https://one/x", "https://two/x"),
     }
@@ -53,7 +53,7 @@ def test_a_mapping_names_the_files_itself():
 
 def test_two_addresses_with_one_name_say_how_to_name_them():
     with pytest.raises(InvalidInputError, match=r"would both be the file 'x\.gz': name them, urls=\{") as caught:
-        named_urls(["https://one/x.gz", "https://two/x.gz"])
+        name_urls(["https://one/x.gz", "https://two/x.gz"])
     assert caught.value.field == "urls"
 
 
@@ -83,7 +83,7 @@ def test_two_addresses_with_one_name_say_how_to_name_them():
 )
 def test_an_unusable_address_is_one_line(url, reason):
     with pytest.raises(InvalidInputError, match=reason) as caught:
-        named_urls([url])
+        name_urls([url])
     assert "\n" not in str(caught.value)
     assert caught.value.field == "urls"
 
@@ -91,24 +91,24 @@ def test_an_unusable_address_is_one_line(url, reason):
 @pytest.mark.parametrize("url", ["https://ann:secret@host/a.gz", "https://:secret@host/a.gz"])
 def test_a_password_in_an_address_is_refused_and_not_repeated(url):
     with pytest.raises(InvalidInputError, match=r"put them into ~/\.netrc") as caught:
-        named_urls([url])
+        name_urls([url])
     assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["/a", "../a", "a/../b", "a//b", "./a", "a/", "", "a\0b"])
 def test_a_given_name_stays_inside_the_dataset(name):
     with pytest.raises(InvalidInputError, match="file name"):
-        named_urls({name: "https://host/a"})
+        name_urls({name: "https://host/a"})
 
 
 def test_an_entry_without_an_address_is_refused():
     with pytest.raises(InvalidInputError, match="has no address"):
-        named_urls([[]])
+        name_urls([[]])
 
 
 def test_a_token_in_an_address_is_not_shown():
-    assert shown("https://host/a.gz?token=secret") == "https://host/a.gz?…"
-    assert shown("https://host/a.gz") == "https://host/a.gz"
+    assert redacted_url("https://host/a.gz?token=secret") == "https://host/a.gz?…"
+    assert redacted_url("https://host/a.gz") == "https://host/a.gz"
 
 
 def test_a_file_keeps_its_name(folder):
@@ -244,15 +244,18 @@ def test_a_folder_that_may_not_be_read_is_one_line(folder):
 def test_a_name_that_is_not_text_is_refused(folder):
     (folder / os.fsdecode(b"caf\xe9.csv")).write_text("x")
     with pytest.raises(InvalidInputError, match="characters that a file name cannot hold"):
-        check_together({}, local_files([str(folder)]))
+        check_unique_names({}, local_files([str(folder)]))
 
 
 def test_all_names_together_are_sorted(folder):
-    assert check_together({"z.gz": ["https://host/z.gz"]}, local_files([str(folder / "*.csv")])) == ["a.csv", "z.gz"]
+    assert check_unique_names({"z.gz": ["https://host/z.gz"]}, local_files([str(folder / "*.csv")])) == [
+        "a.csv",
+        "z.gz",
+    ]
 
 
 def test_one_file_named_twice_is_one_file(folder):
-    assert check_together({}, local_files([str(folder / "*.csv"), str(folder / "a.csv")])) == ["a.csv"]
+    assert check_unique_names({}, local_files([str(folder / "*.csv"), str(folder / "a.csv")])) == ["a.csv"]
 
 
 def test_two_files_of_one_name_are_refused(folder, tmp_path):
@@ -260,11 +263,11 @@ def test_two_files_of_one_name_are_refused(folder, tmp_path):
     other.parent.mkdir()
     other.write_text("other")
     with pytest.raises(InvalidInputError, match=r"would both be the file 'a\.csv'"):
-        check_together({}, local_files([str(folder), str(other)]))
+        check_unique_names({}, local_files([str(folder), str(other)]))
     with pytest.raises(InvalidInputError, match=r"would both be the file 'a\.csv'"):
-        check_together({"a.csv": ["https://host/a.csv"]}, local_files([str(folder)]))
+        check_unique_names({"a.csv": ["https://host/a.csv"]}, local_files([str(folder)]))
 
 
 def test_a_file_cannot_also_be_a_folder():
     with pytest.raises(InvalidInputError, match="is the file https://host/1 and also the folder of https://host/2"):
-        check_together({"a": ["https://host/1"], "a/b": ["https://host/2"]}, [])
+        check_unique_names({"a": ["https://host/1"], "a/b": ["https://host/2"]}, [])

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from trainstack.core.environments.environment import EnvironmentSpec, broken, build, location, lock
+from trainstack.core.environments.environment import EnvironmentSpec, build, find_damage, location, lock
 from trainstack.errors import DigestMismatchError, TrainstackError
 
 SMALL = ("six==1.17.0", "itsdangerous==2.2.0")
@@ -78,7 +78,7 @@ def test_progress_says_what_is_done() -> None:
 def test_an_environment_without_packages_is_built() -> None:
     spec = EnvironmentSpec.from_packages("bare", [])
     built = build(spec, lock(spec))
-    assert broken(built) is None
+    assert find_damage(built) is None
     assert subprocess.run([built.python, "-c", ""]).returncode == 0
 
 
@@ -92,10 +92,10 @@ def test_a_build_killed_at_any_stage_is_made_whole_by_the_next(stage: str) -> No
     os.kill(victim.pid, signal.SIGKILL)
     victim.wait()
     locked = lock(small())
-    assert broken(location(locked)) == "it was not built to its end"
+    assert find_damage(location(locked)) == "it was not built to its end"
     told: list[str] = []
     built = build(small(), locked, told.append)
-    assert broken(built) is None
+    assert find_damage(built) is None
     assert "building again: it was not built to its end" in told
     assert subprocess.run([built.python, "-c", "import six, itsdangerous"]).returncode == 0
 
@@ -119,13 +119,13 @@ def test_harm_is_noticed_named_and_mended(harm: str, reason: str) -> None:
     locked = lock(small())
     built = build(small(), locked)
     (built.folder / harm).rename(built.folder / "taken-away")
-    assert broken(built) == reason
-    assert broken(build(small(), locked)) is None
+    assert find_damage(built) == reason
+    assert find_damage(build(small(), locked)) is None
     assert subprocess.run([built.python, "-c", "import six"]).returncode == 0
 
 
 def test_an_environment_that_was_never_built_is_not_there() -> None:
-    assert broken(location(lock(small()))) == "it is not there"
+    assert find_damage(location(lock(small()))) == "it is not there"
 
 
 def test_environments_share_their_files_on_disk() -> None:
@@ -140,7 +140,7 @@ def test_a_package_that_is_not_what_was_locked_is_refused() -> None:
     spec = EnvironmentSpec(name="mine", lock=f"six==1.17.0 --hash=sha256:{'0' * 64}\n")
     with pytest.raises(DigestMismatchError, match=r"six==1\.17\.0 on the package index is not the one that was locked"):
         build(spec, lock(spec))
-    assert broken(location(lock(spec))) == "it was not built to its end"
+    assert find_damage(location(lock(spec))) == "it was not built to its end"
 
 
 def test_a_python_that_cannot_be_had_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_a_shells_own_environment_does_not_leak_in(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("UV_PROJECT_ENVIRONMENT", str(tmp_path / "theirs"))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     built = build(small(), lock(small()))
-    assert broken(built) is None
+    assert find_damage(built) is None
     assert not (tmp_path / "theirs").exists()
 
 
@@ -192,7 +192,7 @@ def test_a_home_without_anything_in_it_is_enough(monkeypatch: pytest.MonkeyPatch
     for variable in ("TRAINSTACK_CACHE", "UV_CACHE_DIR", "XDG_CACHE_HOME"):
         monkeypatch.delenv(variable, raising=False)
     built = build(small(), lock(small()))
-    assert broken(built) is None
+    assert find_damage(built) is None
     assert built.folder.is_relative_to(tmp_path / "home")
 
 
@@ -202,5 +202,5 @@ def test_a_home_that_cannot_be_written_is_enough_with_a_cache_folder(
     monkeypatch.setenv("HOME", "/proc/no-home")
     monkeypatch.delenv("UV_CACHE_DIR", raising=False)
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    assert broken(build(small(), lock(small()))) is None
+    assert find_damage(build(small(), lock(small()))) is None
     assert (cache / "uv").is_dir()

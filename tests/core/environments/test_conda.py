@@ -10,7 +10,7 @@ import pytest
 
 from trainstack.core.environments import conda
 from trainstack.core.environments.conda_tool import create_command, specification_for_tool
-from trainstack.core.environments.environment import EnvironmentSpec, broken, build, lock
+from trainstack.core.environments.environment import EnvironmentSpec, build, find_damage, lock
 from trainstack.errors import InvalidInputError, TrainstackError
 
 PIP = {"pip": ["six==1.17.0"]}
@@ -101,7 +101,7 @@ def test_each_tool_gets_its_own_command() -> None:
 
 def test_the_tool_gets_the_specification_without_its_pip_list() -> None:
     spec = of("python=3.11", "cudatoolkit=11.8", PIP, channels=["nvidia"])
-    parts = conda.parts(spec.conda or {})
+    parts = conda.split_specification(spec.conda or {})
     assert specification_for_tool(spec.python, parts.native, parts.channels) == (
         "channels:\n- nvidia\ndependencies:\n- python=3.11\n- cudatoolkit=11.8\n"
     )
@@ -125,5 +125,5 @@ def test_the_pip_list_is_installed_by_uv_into_what_the_tool_made(
     prefix, specification = built.folder / "venv", built.folder / "conda.yaml"
     assert (tmp_path / "arguments").read_text() == f"create --yes --prefix {prefix} --file {specification}\n"
     assert list(prefix.glob("lib/python3*/site-packages/six.py"))
-    assert broken(built) is None
+    assert find_damage(built) is None
     assert locked.digest != lock(of("python=3.11", PIP)).digest

@@ -9,19 +9,19 @@ from pathlib import Path
 import pytest
 
 from trainstack.core.environments.environment import build, get_curated, lock
-from trainstack.core.environments.horovod_wheel import horovod_wheel, key
+from trainstack.core.environments.horovod_wheel import horovod_wheel, wheel_key
 from trainstack.errors import TrainstackError
 
 
 def test_the_wheel_is_named_by_horovod_tensorflow_python_and_architecture() -> None:
     locked = lock(get_curated("tensorflow-2.15-horovod"))
-    assert key(locked).startswith("horovod-0.28.1-tensorflow-cpu-2.15.1-cp311-")
+    assert wheel_key(locked).startswith("horovod-0.28.1-tensorflow-cpu-2.15.1-cp311-")
     others = [
         locked.model_copy(update={"packages": {**locked.packages, "tensorflow-cpu": "2.14.1"}}),
         locked.model_copy(update={"packages": {**locked.packages, "horovod": "0.28.0"}}),
         locked.model_copy(update={"python": "3.10"}),
     ]
-    assert len({key(locked), *map(key, others)}) == 4
+    assert len({wheel_key(locked), *map(wheel_key, others)}) == 4
 
 
 def test_without_a_compiler_nothing_is_downloaded_and_the_error_says_what_to_install(

@@ -9,7 +9,7 @@ from tests.core.engine_images import needs_engine, unique_variables
 
 from trainstack.core.environments.environment import EnvironmentSpec, clone, get_curated, lock
 from trainstack.core.images import builder as image_builder
-from trainstack.core.images.identity import lock_environment
+from trainstack.core.images.environment_lock import lock_environment
 from trainstack.core.images.saved_environment import load_from_directory, save_to_directory
 
 

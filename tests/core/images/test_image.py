@@ -9,7 +9,7 @@ from tests.core.engine_images import needs_engine, unique_variables
 
 from trainstack.core.environments.environment import EnvironmentSpec, lock
 from trainstack.core.images import builder as image_builder
-from trainstack.core.images.identity import lock_environment
+from trainstack.core.images.environment_lock import lock_environment
 from trainstack.core.images.image import CONTENT, Image, Registry, ensure
 from trainstack.errors import InvalidInputError, TrainstackError
 from trainstack.targets.docker import engine_api

@@ -25,7 +25,7 @@ import sys
 from trainstack.core.images import image
 from trainstack.core.images import builder as image_builder
 from trainstack.core.environments.environment import EnvironmentSpec
-from trainstack.core.images.identity import lock_environment
+from trainstack.core.images.environment_lock import lock_environment
 from trainstack.targets.docker import engine_api
 
 if sys.argv[2] == "sdk":

@@ -3,22 +3,22 @@
 import pytest
 
 from trainstack.core.environments.environment import get_curated, lock
-from trainstack.core.images.build_plan import plan
+from trainstack.core.images.build_plan import build_plan
 from trainstack.errors import TrainstackError
 
 
 def test_the_name_does_not_change_the_content_and_the_system_does():
     spec = get_curated("tensorflow-2.15")
     locked = lock(spec)
-    content = plan(spec, locked, "linux/amd64").content
+    content = build_plan(spec, locked, "linux/amd64").content
     other = spec.model_copy(update={"name": "other"})
-    assert plan(other, locked, "linux/amd64").content == content
-    assert plan(spec, locked, "linux/arm64").content != content
+    assert build_plan(other, locked, "linux/amd64").content == content
+    assert build_plan(spec, locked, "linux/arm64").content != content
 
 
 def test_horovod_is_refused_for_a_builder_without_buildkit_before_anything_is_built():
     spec = get_curated("tensorflow-2.15-horovod")
-    wanted = plan(spec, lock(spec), "linux/amd64")
+    wanted = build_plan(spec, lock(spec), "linux/amd64")
     assert wanted.plain is not None
     with pytest.raises(TrainstackError, match=r"Horovod needs Docker with BuildKit, .* install its buildx plugin"):
         wanted.plain()

@@ -78,7 +78,7 @@ def test_an_indexs_password_reaches_the_build_and_no_layer_history_label_or_log(
         # The installer's own stage is built from the usual index, which the one with the password does not replace.
         # What a build's network is counts for Docker's cache.
         with monkeypatch.context() as patched:
-            patched.setattr(build_settings, "loopback", lambda: True)
+            patched.setattr(build_settings, "uses_loopback", lambda: True)
             plain = EnvironmentSpec.from_packages("plain", ["six==1.17.0"], variables=unique_variables())
             client.images.remove(ensure(plain, lock(plain), client).reference, force=True)
         asked = request.getfixturevalue("index")
@@ -143,4 +143,4 @@ def test_an_index_on_this_machine_is_noticed(monkeypatch, address, here):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("UV_DEFAULT_INDEX", address)
     monkeypatch.delenv("PIP_INDEX_URL", raising=False)
-    assert build_settings.loopback() is here
+    assert build_settings.uses_loopback() is here

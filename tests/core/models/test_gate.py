@@ -32,13 +32,13 @@ def two(workspace):
 
 def refused(workspace, run_id, **require):
     with pytest.raises(gate.GateError) as caught:
-        gate.check(workspace, "net", run_id, gate.parsed(require))
+        gate.check(workspace, "net", run_id, gate.parse(require))
     return str(caught.value)
 
 
 def test_a_metric_below_its_bound_is_told_with_the_numbers(workspace):
     run = finished(workspace, "c" * 16, accuracy=0.9421)
-    gate.check(workspace, "net", run, gate.parsed({"accuracy": ">= 0.94"}))
+    gate.check(workspace, "net", run, gate.parse({"accuracy": ">= 0.94"}))
     said = refused(workspace, run, accuracy=">= 0.97")
     assert said == f"model net is held back: run {run} has accuracy 0.9421, which is not >= 0.97"
 
@@ -54,25 +54,25 @@ def test_a_version_is_compared_with_the_one_in_production(two):
     worse = finished(two, "c" * 16, accuracy=0.975, loss=0.001)
     said = refused(two, worse, accuracy_vs="production", loss="< 0.5")
     assert "accuracy 0.975, which is not >= 0.98 of production (version 2)" in said
-    gate.check(two, "net", worse, gate.parsed({"loss_vs": "< production"}))
-    gate.check(two, "net", "b" * 16, gate.parsed({"accuracy_vs": "> production"}))
+    gate.check(two, "net", worse, gate.parse({"loss_vs": "< production"}))
+    gate.check(two, "net", "b" * 16, gate.parse({"accuracy_vs": "> production"}))
 
 
 def test_a_first_version_has_no_rival(two):
-    gate.check(two, "net", "a" * 16, gate.parsed({"accuracy_vs": "production"}))
+    gate.check(two, "net", "a" * 16, gate.parse({"accuracy_vs": "production"}))
 
 
 @pytest.mark.parametrize(("key", "text"), [("accuracy", "0.97"), ("accuracy", "=> 0.97"), ("accuracy", "production")])
 def test_a_condition_that_cannot_be_read_is_named(key, text):
     with pytest.raises(InvalidInputError, match=key):
-        gate.parsed({key: text})
+        gate.parse({key: text})
 
 
 def test_aliases_move_with_a_history(two):
     aliases.move(two, "net", {"production": 1, "candidate": 2})
     aliases.move(two, "net", {"production": 2}, let_go={"production": 1, "candidate": 2})
     assert aliases.read(two, "net") == {"production": 2}
-    assert [(it["alias"], it["from"], it["to"]) for it in aliases.moves(two, "net")] == [
+    assert [(it["alias"], it["from"], it["to"]) for it in aliases.read_history(two, "net")] == [
         ("candidate", None, 2),
         ("production", None, 1),
         ("candidate", 2, None),
@@ -96,4 +96,4 @@ def test_a_version_with_an_alias_is_not_purged(two):
 @pytest.mark.parametrize("wanted", [{"latest": 1}, {"v2": 1}, {"a b": 1}, {"production": 0}, {"production": "newest"}])
 def test_an_alias_that_cannot_be_is_refused(wanted):
     with pytest.raises(InvalidInputError):
-        aliases.checked(wanted)
+        aliases.validated(wanted)

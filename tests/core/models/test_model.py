@@ -97,7 +97,7 @@ def test_a_version_never_changes_when_later_ones_come(workspace: Workspace, sour
     (source / "variables" / "data").write_bytes(b"more weights")
     model.register(workspace, SPEC.model_copy(update={"description": "later"}), source)
     assert model.find(workspace, "mnist", 1) == first
-    assert model.drift(workspace, first) == []
+    assert model.find_drift(workspace, first) == []
 
 
 def test_files_of_an_older_version_make_a_new_one(workspace: Workspace, source: Path):
@@ -191,13 +191,13 @@ def test_drift_names_each_file_and_restore_puts_them_back(workspace: Workspace, 
     data.unlink()
     data.write_bytes(b"forged")
     (data.parent / "extra").write_bytes(b"")
-    assert model.drift(workspace, record) == [
+    assert model.find_drift(workspace, record) == [
         "saved_model.pb: gone",
         "variables/data: changed",
         "variables/extra: added",
     ]
     model.restore(workspace, record)
-    assert model.drift(workspace, record) == []
+    assert model.find_drift(workspace, record) == []
     assert data.read_bytes() == b"weights"
 
 
@@ -206,12 +206,12 @@ def test_a_blob_written_over_in_place_is_told_and_healed_by_registering_again(wo
     graph = Path(record.path) / "saved_model.pb"
     graph.chmod(0o644)
     graph.write_bytes(b"forged")
-    assert model.drift(workspace, record) == ["saved_model.pb: changed"]
+    assert model.find_drift(workspace, record) == ["saved_model.pb: changed"]
     with pytest.raises(TrainstackError, match="is damaged too: register the model again"):
         model.restore(workspace, record)
     (source / "new").write_bytes(b"")
     later = model.register(workspace, SPEC, source)
-    assert model.drift(workspace, later) == []
+    assert model.find_drift(workspace, later) == []
     model.restore(workspace, record)
     assert graph.read_bytes() == b"graph"
 
@@ -225,7 +225,7 @@ def test_versions_are_counted_by_one_registration_at_a_time(workspace: Workspace
         records = pool.starmap(model.register, [(workspace, SPEC, folder) for folder in folders])
     assert sorted(record.version for record in records) == [1, 2, 3, 4, 5, 6]
     for record in records:
-        assert model.drift(workspace, record) == []
+        assert model.find_drift(workspace, record) == []
 
 
 _KILLED = """
@@ -266,7 +266,7 @@ def test_a_registration_killed_anywhere_leaves_nothing_half_made(workspace: Work
         (source / "variables" / "data").write_bytes(b"weights %d" % version)
         assert attempt(moment).returncode == -signal.SIGKILL
         for record in model.list_models(workspace):
-            assert model.drift(workspace, record) == []
+            assert model.find_drift(workspace, record) == []
         record = model.register(workspace, SPEC, source)
         assert record.version == version
         assert record.digest == model.source_digest(source)

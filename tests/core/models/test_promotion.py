@@ -5,8 +5,8 @@ import shutil
 import pytest
 
 from trainstack.core.models import model
+from trainstack.core.models.model_record import ModelSpec
 from trainstack.core.models.promotion import TAG, Promotion, metrics, promote
-from trainstack.core.models.record import ModelSpec
 from trainstack.core.runs.directory import RunDirectory
 from trainstack.core.runs.record import RunRecord, Status
 from trainstack.core.workspace.workspace import Workspace

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trainstack.core.environments import environment
-from trainstack.core.environments.environment import Built
+from trainstack.core.environments.environment import BuiltEnvironment
 from trainstack.core.environments.requirements import read_lock
 from trainstack.errors import TrainstackError
 from trainstack.storage import locks
@@ -22,7 +22,7 @@ class BuiltHere:
         packages: Names and versions that its lock pins; empty when there is no lock.
     """
 
-    built: Built
+    built: BuiltEnvironment
     python: str
     packages: dict[str, str]
 
@@ -33,15 +33,15 @@ def built_here() -> list[BuiltHere]:
     found: list[BuiltHere] = []
     for folder in sorted(root.iterdir()) if root.is_dir() else []:
         if folder.is_dir():
-            built = Built(digest=folder.name, folder=folder, python=folder / "venv" / "bin" / "python")
+            built = BuiltEnvironment(digest=folder.name, folder=folder, python=folder / "venv" / "bin" / "python")
             python = _python(built)
             found.append(BuiltHere(built, python, _packages(built, python)))
     return found
 
 
-def state(built: Built) -> tuple[str, str]:
+def state(built: BuiltEnvironment) -> tuple[str, str]:
     """How an environment is: `ready`, `building`, `broken` or `not built`; and why it is broken."""
-    reason = environment.broken(built)
+    reason = environment.find_damage(built)
     if reason is None:
         return "ready", ""
     if locks.is_locked(built.folder.with_name(f"{built.folder.name}.lock")):
@@ -49,7 +49,7 @@ def state(built: Built) -> tuple[str, str]:
     return ("broken", reason) if built.folder.exists() else ("not built", "")
 
 
-def _python(built: Built) -> str:
+def _python(built: BuiltEnvironment) -> str:
     try:
         lines = (built.folder / "venv" / "pyvenv.cfg").read_text("utf-8").splitlines()
     except OSError:
@@ -57,7 +57,7 @@ def _python(built: Built) -> str:
     return next((line.partition("=")[2].strip() for line in lines if line.startswith("version_info")), "")
 
 
-def _packages(built: Built, python: str) -> dict[str, str]:
+def _packages(built: BuiltEnvironment, python: str) -> dict[str, str]:
     try:
         pins = read_lock((built.folder / "requirements.lock").read_text("utf-8"))
     except (OSError, TrainstackError):

@@ -12,7 +12,7 @@ from trainstack.cli.options import JsonOption
 from trainstack.errors import InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
-    from trainstack.core.environments.environment import Built, EnvironmentSpec
+    from trainstack.core.environments.environment import BuiltEnvironment, EnvironmentSpec
 
 app = command_group("Training environments: list, show.")
 
@@ -80,7 +80,9 @@ def _all() -> list[dict[str, Any]]:
     return curated + others
 
 
-def _described(built: Built, python: str, locked: dict[str, str], spec: EnvironmentSpec | None) -> dict[str, Any]:
+def _described(
+    built: BuiltEnvironment, python: str, locked: dict[str, str], spec: EnvironmentSpec | None
+) -> dict[str, Any]:
     from trainstack.cli.resources.built_environments import state
 
     how, reason = state(built)

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from trainstack.core.datasets import download
+from trainstack.core.datasets.dataset_record import DatasetFile, DatasetRecord, list_datasets
 from trainstack.core.datasets.local_files import local_files
-from trainstack.core.datasets.progress import Progress
-from trainstack.core.datasets.record import DatasetFile, DatasetRecord, list_datasets
-from trainstack.core.datasets.remote_file import Remote, open_client
+from trainstack.core.datasets.progress import RegistrationProgress
+from trainstack.core.datasets.remote_file import RemoteFile, open_client
 from trainstack.core.datasets.spec import DatasetSpec, local_digests
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import DigestMismatchError, TrainstackError
@@ -23,7 +23,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def latest(known: Sequence[DatasetRecord], spec: DatasetSpec) -> DatasetRecord | None:
+def latest_of_sources(known: Sequence[DatasetRecord], spec: DatasetSpec) -> DatasetRecord | None:
     """The version that a registration from the same web sources found last."""
     same = [record for record in known if record.sources == spec.sources]
     return max(same, key=lambda record: record.updated, default=None)
@@ -50,7 +50,7 @@ def remote_contents(
         DigestMismatchError: A file is not what was promised.
         TrainstackError: A file cannot be had, or the disk is full.
     """
-    trusted = None if check_remote else latest(known, spec)
+    trusted = None if check_remote else latest_of_sources(known, spec)
     before = {file.path: file for file in trusted.files} if trusted else {}
     files: list[DatasetFile] = []
     wanted: list[str] = []
@@ -87,7 +87,7 @@ def local_contents(workspace: Workspace, spec: DatasetSpec, progress: Callable[[
     missing = {digest: (name, path) for name, (path, digest) in contents.items() if not blobs.has(digest)}
     size = disk_space.size_of(Path(path) for _, path in missing.values())
     blobs.require(size, f"dataset {spec.name}")
-    shown = Progress(progress, len(missing))
+    shown = RegistrationProgress(progress, len(missing))
 
     def keep(digest: str) -> None:
         name, path = missing[digest]
@@ -110,10 +110,10 @@ def _fetch(
     workspace: Workspace, spec: DatasetSpec, names: list[str], progress: Callable[[str], None], *, check_remote: bool
 ) -> list[DatasetFile]:
     """Fetch files; of those that the workspace has already, only what changed."""
-    remote, blobs, shown = spec.remote, workspace.blobs, Progress(progress, len(names))
+    remote, blobs, shown = spec.remote, workspace.blobs, RegistrationProgress(progress, len(names))
     # Any dataset of the workspace may have had a file from the same address.
     by_address = {
-        file.source: Remote(file.source, file.size, file.sha256, file.etag, file.last_modified)
+        file.source: RemoteFile(file.source, file.size, file.sha256, file.etag, file.last_modified)
         for record in sorted(list_datasets(workspace), key=lambda record: record.updated)
         for file in record.files
     }
@@ -125,7 +125,7 @@ def _fetch(
         known = next((file for file in earlier if blobs.has(file.sha256)), None)
         if promised is not None and not check_remote and blobs.has(promised):
             # Content that is promised and here needs no server to say so.
-            found = Remote(remote[name][0], blobs.path(promised).stat().st_size, promised)
+            found = RemoteFile(remote[name][0], blobs.path(promised).stat().st_size, promised)
             if known is not None and known.sha256 == promised:
                 found = known
         else:

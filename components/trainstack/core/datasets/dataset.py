@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from trainstack.core.datasets.contents import latest, local_contents, remote_contents
-from trainstack.core.datasets.drift import Drift, drift
-from trainstack.core.datasets.record import (
+from trainstack.core.datasets.contents import latest_of_sources, local_contents, remote_contents
+from trainstack.core.datasets.dataset_record import (
     DatasetFile,
     DatasetRecord,
     find,
@@ -21,6 +20,7 @@ from trainstack.core.datasets.record import (
     to_path,
     versions,
 )
+from trainstack.core.datasets.drift import Drift, find_drift
 from trainstack.core.datasets.spec import DatasetSpec, local_digest, validate
 from trainstack.core.workspace.version_numbers import last_purged
 from trainstack.core.workspace.workspace import Workspace
@@ -33,8 +33,8 @@ __all__ = [
     "DatasetRecord",
     "DatasetSpec",
     "Drift",
-    "drift",
     "find",
+    "find_drift",
     "link_into",
     "list_datasets",
     "local_digest",
@@ -82,10 +82,10 @@ def register(
         known = [find(workspace, spec.name, version) for version in versions(workspace, spec.name)]
         files = remote_contents(workspace, spec, known, progress, check_remote=check_remote)
         files += local_contents(workspace, spec, progress)
-        return _record(workspace, spec, known, tuple(sorted(files, key=lambda file: file.path)))
+        return _save_version(workspace, spec, known, tuple(sorted(files, key=lambda file: file.path)))
 
 
-def _record(
+def _save_version(
     workspace: Workspace, spec: DatasetSpec, known: list[DatasetRecord], files: tuple[DatasetFile, ...]
 ) -> DatasetRecord:
     """Find the version that has these files, and bring what describes it up to date, or make the next."""
@@ -109,7 +109,7 @@ def _record(
         sources=spec.sources,
     )
     if same is not None:
-        if fresh == same and same is latest(known, spec):
+        if fresh == same and same is latest_of_sources(known, spec):
             return same
         fresh = fresh.model_copy(update={"updated": now})
     save(workspace, fresh)

@@ -8,8 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainstack.core.datasets.partial_file import PartialFile
-from trainstack.core.datasets.remote_file import Remote, UnavailableError, conditions, reason, root_cause, stamp
-from trainstack.core.datasets.sources import file_url_path, shown
+from trainstack.core.datasets.remote_file import (
+    RemoteFile,
+    UnavailableError,
+    conditional_headers,
+    failure_reason,
+    file_validator,
+    root_cause,
+)
+from trainstack.core.datasets.sources import file_url_path, redacted_url
 from trainstack.errors import DigestMismatchError, TrainstackError
 from trainstack.storage.blobs import BlobStore
 
@@ -44,11 +51,11 @@ def fetch(
     urls: Sequence[str],
     blobs: BlobStore,
     *,
-    known: Remote | None = None,
+    known: RemoteFile | None = None,
     promised: str | None = None,
     report: Callable[[int, int | None], None] = lambda _done, _size: None,
     stopped: threading.Event | None = None,
-) -> Remote:
+) -> RemoteFile:
     """Bring a file into the blob store from the first mirror that has it.
 
     Args:
@@ -81,7 +88,7 @@ def fetch(
                 return _copy(path, url, blobs, here, promised)
             return _download(client, url, blobs, here, promised, report, stopped)
         except UnavailableError as exc:
-            failures.append((shown(url), exc))
+            failures.append((redacted_url(url), exc))
     reasons = "; ".join(f"{url}: {failure}" for url, failure in failures)
     if all(isinstance(failure, _MismatchError) for _, failure in failures):
         raise DigestMismatchError(
@@ -96,11 +103,11 @@ def _download(
     client: httpx.Client,
     url: str,
     blobs: BlobStore,
-    known: Remote | None,
+    known: RemoteFile | None,
     promised: str | None,
     report: Callable[[int, int | None], None],
     stopped: threading.Event,
-) -> Remote:
+) -> RemoteFile:
     import httpx
     from tenacity import Retrying, retry_if_exception_type, sleep_using_event, stop_after_attempt
 
@@ -117,18 +124,18 @@ def _download(
         except _AgainError as exc:
             raise UnavailableError(str(exc)) from exc
         except (httpx.HTTPError, httpx.InvalidURL) as exc:
-            raise UnavailableError(reason(exc)) from exc
+            raise UnavailableError(failure_reason(exc)) from exc
 
 
 def _attempt(
     client: httpx.Client,
     url: str,
     partial: PartialFile,
-    known: Remote | None,
+    known: RemoteFile | None,
     promised: str | None,
     report: Callable[[int, int | None], None],
     stopped: threading.Event,
-) -> Remote:
+) -> RemoteFile:
     import ssl
 
     import httpx
@@ -139,13 +146,13 @@ def _attempt(
     if start:
         headers = {"Range": f"bytes={start}-", "If-Range": partial.validator or ""}
     else:
-        headers = conditions(known) if known else {}
+        headers = conditional_headers(known) if known else {}
     try:
         with client.stream("GET", url, headers=headers) as response:
             if response.status_code == 304 and known is not None and not start:
                 return known
             total = _begin(response, partial, start)
-            partial.expect(total, f"the download of {shown(url)}")
+            partial.expect(total, f"the download of {redacted_url(url)}")
             resumed = response.status_code == 206
             for chunk in response.iter_raw():
                 if stopped.is_set():
@@ -159,7 +166,7 @@ def _attempt(
             raise StoppedError from exc
         if isinstance(root_cause(exc), ssl.SSLCertVerificationError):
             raise
-        raise _AgainError(reason(exc)) from exc
+        raise _AgainError(failure_reason(exc)) from exc
     if total is not None and partial.size != total:
         raise _AgainError(f"the connection broke after {partial.size:,} of {total:,} bytes")
     digest = partial.sha256
@@ -168,7 +175,7 @@ def _attempt(
         if resumed:
             raise _AgainError("the resumed download does not add up")
         raise _MismatchError(f"has SHA-256 {digest}, not {promised}")
-    found = Remote(url, partial.size, digest, partial.etag, partial.last_modified)
+    found = RemoteFile(url, partial.size, digest, partial.etag, partial.last_modified)
     partial.adopt()
     return found
 
@@ -198,10 +205,10 @@ def _begin(response: httpx.Response, partial: PartialFile, start: int) -> int | 
     raise UnavailableError(answer)
 
 
-def _copy(path: Path, url: str, blobs: BlobStore, known: Remote | None, promised: str | None) -> Remote:
+def _copy(path: Path, url: str, blobs: BlobStore, known: RemoteFile | None, promised: str | None) -> RemoteFile:
     """A `file:` address; its size and time do what an ETag does."""
     try:
-        mark = stamp(path)
+        mark = file_validator(path)
         if known is not None and known.etag == mark:
             return known
         blobs.require(path.stat().st_size, f"a copy of {path}")
@@ -210,7 +217,7 @@ def _copy(path: Path, url: str, blobs: BlobStore, known: Remote | None, promised
         raise _MismatchError(str(exc)) from exc
     except OSError as exc:
         raise UnavailableError(exc.strerror or str(exc)) from exc
-    return Remote(url, blobs.path(digest).stat().st_size, digest, mark)
+    return RemoteFile(url, blobs.path(digest).stat().st_size, digest, mark)
 
 
 def _wait(state: RetryCallState) -> float:

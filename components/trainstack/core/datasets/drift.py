@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from trainstack.core.datasets.dataset_record import DatasetFile, DatasetRecord
 from trainstack.core.datasets.local_files import local_files
-from trainstack.core.datasets.record import DatasetFile, DatasetRecord
-from trainstack.core.datasets.remote_file import Remote, UnavailableError, changed, open_client
-from trainstack.core.datasets.sources import shown
+from trainstack.core.datasets.remote_file import RemoteFile, UnavailableError, find_change, open_client
+from trainstack.core.datasets.sources import redacted_url
 from trainstack.core.datasets.spec import DatasetSpec, local_digests
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import InvalidInputError
@@ -37,7 +37,7 @@ class Drift:
     warnings: tuple[str, ...] = ()
 
 
-def drift(workspace: Workspace, record: DatasetRecord, spec: DatasetSpec | None = None) -> Drift:
+def find_drift(workspace: Workspace, record: DatasetRecord, spec: DatasetSpec | None = None) -> Drift:
     """Compare a registered version with its sources and with the workspace's copies.
 
     Nothing is downloaded: web sources are asked with the validators (ETag, Last-Modified) that they gave; where they
@@ -60,22 +60,22 @@ def drift(workspace: Workspace, record: DatasetRecord, spec: DatasetSpec | None 
             open_client(connect=_CONNECT_SECONDS, stall=_ANSWER_SECONDS) as client,
             ThreadPoolExecutor(_WORKERS) as pool,
         ):
-            answers = list(pool.map(partial(_ask, client), remote))
+            answers = list(pool.map(partial(_check_remote, client), remote))
         for file, (difference, warning) in zip(remote, answers, strict=True):
             if difference:
-                differences.append(f"{file.path} changed at {shown(file.source)}: {difference}")
+                differences.append(f"{file.path} changed at {redacted_url(file.source)}: {difference}")
             if warning:
-                warnings.append(f"{file.path} could not be checked at {shown(file.source)}: {warning}")
+                warnings.append(f"{file.path} could not be checked at {redacted_url(file.source)}: {warning}")
     paths = spec.paths if spec is not None else record.paths
     if paths:
         try:
-            differences += _local(paths, [file for file in record.files if file.path not in record.urls])
+            differences += _check_local(paths, [file for file in record.files if file.path not in record.urls])
         except InvalidInputError as exc:
             warnings.append(f"local files could not be checked: {exc}")
     return Drift(tuple(differences), tuple(warnings))
 
 
-def _local(paths: tuple[str, ...], registered: list[DatasetFile]) -> list[str]:
+def _check_local(paths: tuple[str, ...], registered: list[DatasetFile]) -> list[str]:
     before = {file.path: file.sha256 for file in registered}
     now = local_digests(local_files(paths))
     lines = [f"{name} is gone from its folder" for name in before if name not in now]
@@ -87,8 +87,8 @@ def _local(paths: tuple[str, ...], registered: list[DatasetFile]) -> list[str]:
     return lines
 
 
-def _ask(client: httpx.Client, file: DatasetFile) -> tuple[str | None, str | None]:
+def _check_remote(client: httpx.Client, file: DatasetFile) -> tuple[str | None, str | None]:
     try:
-        return changed(client, Remote(file.source, file.size, file.sha256, file.etag, file.last_modified)), None
+        return find_change(client, RemoteFile(file.source, file.size, file.sha256, file.etag, file.last_modified)), None
     except UnavailableError as exc:
         return None, str(exc)

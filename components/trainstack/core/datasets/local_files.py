@@ -52,11 +52,11 @@ def _expand(path: str) -> LocalFiles:
         raise InvalidInputError("an entry of paths is empty: name a file, a folder or a glob", field="paths")
     given = Path(path)
     if given.is_dir():
-        base, names, missing = path, _below(path), f"{path!r} is a folder without files: name another"
+        base, names, missing = path, _folder_files(path), f"{path!r} is a folder without files: name another"
     elif given.is_file():
         return LocalFiles(str(given.parent), (given.name,))
     elif glob.has_magic(path) and not os.path.lexists(path):
-        base, names = _matching(path)
+        base, names = _glob_files(path)
         missing = f"no file matches {path!r}: mind that '*' stays in one folder, '**' goes below it"
     else:
         raise InvalidInputError(f"no file or folder {path!r}: name one, or a glob that matches some", field="paths")
@@ -65,7 +65,7 @@ def _expand(path: str) -> LocalFiles:
     return LocalFiles(base, tuple(sorted(names)))
 
 
-def _below(base: str) -> list[str]:
+def _folder_files(base: str) -> list[str]:
     """All files below a folder. Links inside it are followed; sockets, pipes and devices hold no data."""
     root = os.path.realpath(base)
     names: list[str] = []
@@ -81,12 +81,12 @@ def _below(base: str) -> list[str]:
                     names.append(name)
                 elif entry.is_dir():
                     if link is not None and link in passed:
-                        raise _circle(base, name)
+                        raise _circular_link(base, name)
                     pending.append((f"{name}/", (*passed, link) if link else passed))
     return names
 
 
-def _matching(pattern: str) -> tuple[str, set[str]]:
+def _glob_files(pattern: str) -> tuple[str, set[str]]:
     """The last folder that a glob writes out, and the files that match, relative to it."""
     parts = pattern.split("/")
     fixed = next(index for index, part in enumerate(parts) if glob.has_magic(part))
@@ -114,11 +114,11 @@ def _check_folder(root: str, base: str, folder: str, passed: dict[str, tuple[str
     _check_folder(root, base, above, passed)
     real = _checked_link(root, base, folder)
     if real in passed[above]:
-        raise _circle(base, folder)
+        raise _circular_link(base, folder)
     passed[folder] = (*passed[above], real)
 
 
-def _circle(base: str, name: str) -> InvalidInputError:
+def _circular_link(base: str, name: str) -> InvalidInputError:
     return InvalidInputError(f"the link {name} in {base!r} leads back into itself: remove it", field="paths")
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 INTERVAL_SECONDS = 0.25
 
 
-class Progress:
+class RegistrationProgress:
     """Tells the progress of many files that are worked on at once.
 
     A line names the file that has been under way longest: `train.gz 4.1/9.9 MB · 3 of 4 files`.
@@ -32,7 +32,7 @@ class Progress:
                 return
             self._next = now + INTERVAL_SECONDS
             oldest, (done, size) = next(iter(self._active.items()))
-            line = f"{oldest} {amount(done, size)} · {self._finished} of {self._files} files"
+            line = f"{oldest} {format_bytes(done, size)} · {self._finished} of {self._files} files"
         self._tell(line)
 
     def finish(self, name: str) -> None:
@@ -45,7 +45,7 @@ class Progress:
         self._tell(f"{self._files} of {self._files} files")
 
 
-def amount(done: int, size: int | None) -> str:
+def format_bytes(done: int, size: int | None) -> str:
     """Bytes done, of bytes in all where that is known, in the unit that suits."""
     largest = max(done, size or 0)
     for factor, unit in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):

@@ -17,7 +17,7 @@ STALL_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class Remote:
+class RemoteFile:
     """A file as one address gave it.
 
     Attributes:
@@ -64,7 +64,7 @@ def open_client(*, connect: float = CONNECT_SECONDS, stall: float = STALL_SECOND
     )
 
 
-def changed(client: httpx.Client, file: Remote) -> str | None:
+def find_change(client: httpx.Client, file: RemoteFile) -> str | None:
     """Ask an address, without downloading, whether its file is still the one that it gave.
 
     Returns:
@@ -77,15 +77,15 @@ def changed(client: httpx.Client, file: Remote) -> str | None:
 
     path = file_url_path(file.url)
     if path is not None:
-        return None if stamp(path) == file.etag else "its time or size changed"
+        return None if file_validator(path) == file.etag else "its time or size changed"
     try:
-        response = client.head(file.url, headers=conditions(file))
+        response = client.head(file.url, headers=conditional_headers(file))
         if response.status_code in (400, 403, 405, 501):
             # Some servers, and addresses signed for GET, refuse HEAD.
-            with client.stream("GET", file.url, headers=conditions(file)) as response:
+            with client.stream("GET", file.url, headers=conditional_headers(file)) as response:
                 pass
     except (httpx.HTTPError, httpx.InvalidURL) as exc:
-        raise UnavailableError(reason(exc)) from exc
+        raise UnavailableError(failure_reason(exc)) from exc
     if response.status_code == 304:
         return None
     if response.status_code != 200:
@@ -99,7 +99,7 @@ def changed(client: httpx.Client, file: Remote) -> str | None:
     return None if size in (None, str(file.size)) else f"its size was {file.size:,} bytes, is {int(size):,}"
 
 
-def reason(error: Exception) -> str:
+def failure_reason(error: Exception) -> str:
     """Why a request failed, in a few words."""
     import socket
     import ssl
@@ -139,7 +139,7 @@ def root_cause(error: BaseException) -> BaseException:
     return error
 
 
-def conditions(file: Remote) -> dict[str, str]:
+def conditional_headers(file: RemoteFile) -> dict[str, str]:
     """Headers that ask for the file only if it is another one now."""
     found: dict[str, str] = {}
     if file.etag:
@@ -149,7 +149,7 @@ def conditions(file: Remote) -> dict[str, str]:
     return found
 
 
-def stamp(path: Path) -> str:
+def file_validator(path: Path) -> str:
     """What stands for a local file's ETag.
 
     Raises:

@@ -16,7 +16,7 @@ from trainstack.errors import InvalidInputError
 SCHEMES = ("http", "https", "file")
 
 
-def named_urls(urls: Sequence[str | Sequence[str]] | Mapping[str, str | Sequence[str]]) -> dict[str, tuple[str, ...]]:
+def name_urls(urls: Sequence[str | Sequence[str]] | Mapping[str, str | Sequence[str]]) -> dict[str, tuple[str, ...]]:
     """Name each file that comes from the web, and check its addresses.
 
     Args:
@@ -57,7 +57,7 @@ def named_urls(urls: Sequence[str | Sequence[str]] | Mapping[str, str | Sequence
     return named
 
 
-def check_together(remote: Mapping[str, Sequence[str]], local: Iterable[LocalFiles]) -> list[str]:
+def check_unique_names(remote: Mapping[str, Sequence[str]], local: Iterable[LocalFiles]) -> list[str]:
     """Check that all files have a place of their own in the dataset, and return their names.
 
     Raises:
@@ -110,7 +110,7 @@ def file_url_path(url: str) -> Path | None:
     return Path(unquote(split.path)) if split.scheme.lower() == "file" else None
 
 
-def shown(url: str) -> str:
+def redacted_url(url: str) -> str:
     """An address as messages show it: without its query, which may hold a token."""
     address, query, _ = url.partition("?")
     return f"{address}?…" if query else address

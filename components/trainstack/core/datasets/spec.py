@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from trainstack.core.datasets.local_files import LocalFiles, local_files
-from trainstack.core.datasets.sources import check_together, named_urls
+from trainstack.core.datasets.sources import check_unique_names, name_urls
 from trainstack.core.workspace.workspace import checked_name
 from trainstack.errors import InvalidInputError
 from trainstack.storage import digest as digests
@@ -68,7 +68,7 @@ class DatasetSpec(BaseModel):
         Raises:
             InvalidInputError: One is not usable.
         """
-        return named_urls(self.urls)
+        return name_urls(self.urls)
 
     @property
     def sources(self) -> str:
@@ -91,7 +91,7 @@ def validate(spec: DatasetSpec) -> None:
     checked_name(spec.name, "dataset")
     if not spec.urls and not spec.paths:
         raise InvalidInputError(f"dataset {spec.name!r} has no source: give urls or paths", field="urls")
-    names = check_together(spec.remote, local_files(spec.paths))
+    names = check_unique_names(spec.remote, local_files(spec.paths))
     for name, digest in spec.sha256.items():
         if not _SHA256.fullmatch(digest):
             raise InvalidInputError(

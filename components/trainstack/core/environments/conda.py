@@ -117,7 +117,7 @@ def read_file(path: Path) -> dict[str, Any]:
     return cast("dict[str, Any]", found)
 
 
-def parts(specification: Mapping[str, Any]) -> CondaParts:
+def split_specification(specification: Mapping[str, Any]) -> CondaParts:
     """Split a conda specification.
 
     Raises:
@@ -155,7 +155,7 @@ def parts(specification: Mapping[str, Any]) -> CondaParts:
     return CondaParts(python, tuple(sorted(set(taken))), tuple(sorted(written)) if native else (), channels)
 
 
-def variables(specification: Mapping[str, Any]) -> dict[str, str]:
+def specification_variables(specification: Mapping[str, Any]) -> dict[str, str]:
     """Return the environment variables that a conda specification sets.
 
     Raises:

@@ -12,33 +12,33 @@ from typing import Any
 
 from trainstack.core.environments.curated import curated_names, get_curated
 from trainstack.core.environments.lock import Lock, cached_lock, lock
-from trainstack.core.environments.pinned import pinned
+from trainstack.core.environments.pins import apply_pins
 from trainstack.core.environments.spec import CURATED_PREFIX, DEFAULT_PYTHON, EnvironmentSpec
 from trainstack.core.environments.uv_command import IndexUnreachableError, Progress
-from trainstack.core.environments.venv import Built, broken, build, location
+from trainstack.core.environments.venv import BuiltEnvironment, build, find_damage, location
 from trainstack.errors import InvalidInputError
 
 __all__ = [
     "CURATED_PREFIX",
     "DEFAULT_PYTHON",
-    "Built",
+    "BuiltEnvironment",
     "EnvironmentSpec",
     "IndexUnreachableError",
     "Lock",
     "Progress",
-    "broken",
     "build",
     "cached_lock",
     "clone",
     "curated_names",
-    "declared",
+    "find_damage",
     "get_curated",
     "location",
     "lock",
+    "spec_from_inputs",
 ]
 
 
-def declared(described: Mapping[str, Any], root: Path) -> EnvironmentSpec:
+def spec_from_inputs(described: Mapping[str, Any], root: Path) -> EnvironmentSpec:
     """The environment that a program describes.
 
     Args:
@@ -53,13 +53,13 @@ def declared(described: Mapping[str, Any], root: Path) -> EnvironmentSpec:
     """
     given = dict(described)
     base, pins = given.pop("base_image", None), given.pop("pins", None)
-    spec = _declared(given, root)
+    spec = _spec_from_inputs(given, root)
     if pins is not None:
-        spec = pinned(spec, root / str(pins))
+        spec = apply_pins(spec, root / str(pins))
     return spec if base is None else EnvironmentSpec.model_validate({**spec.model_dump(), "base_image": base})
 
 
-def _declared(given: dict[str, Any], root: Path) -> EnvironmentSpec:
+def _spec_from_inputs(given: dict[str, Any], root: Path) -> EnvironmentSpec:
     if "curated" in given:
         return get_curated(str(given["curated"]))
     name, variables, lock = str(given["name"]), given.get("variables"), given.get("lock")

@@ -20,11 +20,11 @@ from trainstack.core.environments.uv_command import (
     CommandFailedError,
     Progress,
     compiler_errors,
-    explained,
     interpreter,
-    quiet,
+    no_progress,
     run,
     uv,
+    uv_error,
 )
 from trainstack.errors import InvalidInputError, TrainstackError
 from trainstack.storage import digest as digests
@@ -48,7 +48,7 @@ FLAGS = {
 }
 
 
-def horovod_wheel(lock: Lock, progress: Progress = quiet) -> Path:
+def horovod_wheel(lock: Lock, progress: Progress = no_progress) -> Path:
     """Return Horovod's wheel for a lock's TensorFlow; it is compiled when this machine has none.
 
     Args:
@@ -63,14 +63,14 @@ def horovod_wheel(lock: Lock, progress: Progress = quiet) -> Path:
         TrainstackError: There is no compiler, or it failed; the message ends with its own last error lines.
     """
     pins = [pin for pin in read_lock(lock.text) if pin.applies(lock.python)]
-    folder = cache_folder() / "wheels" / key(lock)
-    found = _kept(folder)
+    folder = cache_folder() / "wheels" / wheel_key(lock)
+    found = _cached_wheel(folder)
     if found is not None:
         return found
     with locks.exclusive(
         folder.with_name(f"{folder.name}.lock"), lambda: progress("waiting for another process that builds horovod")
     ) as held:
-        found = _kept(folder)
+        found = _cached_wheel(folder)
         if found is not None:
             return found
         _need_compiler()
@@ -86,7 +86,7 @@ def horovod_wheel(lock: Lock, progress: Progress = quiet) -> Path:
             try:
                 wheel = _compile(lock, pins, scratch, progress, log, held)
             except CommandFailedError as exc:
-                raise _failure(exc, lock, log_path) from exc
+                raise _build_error(exc, lock, log_path) from exc
         kept = folder / wheel.name
         with disk_errors(kept):
             shutil.copyfile(wheel, kept)
@@ -96,7 +96,7 @@ def horovod_wheel(lock: Lock, progress: Progress = quiet) -> Path:
         return kept
 
 
-def key(lock: Lock) -> str:
+def wheel_key(lock: Lock) -> str:
     """Return what names a wheel: Horovod, TensorFlow, Python and architecture.
 
     Raises:
@@ -109,7 +109,7 @@ def key(lock: Lock) -> str:
     return f"horovod-{lock.packages['horovod']}-{'-'.join(tensorflow)}-cp{minor}-{platform.machine()}"
 
 
-def _kept(folder: Path) -> Path | None:
+def _cached_wheel(folder: Path) -> Path | None:
     try:
         record = read_json(folder / "complete")
         wheel = folder / record["wheel"]
@@ -174,9 +174,9 @@ def _need_compiler() -> None:
         raise TrainstackError("horovod is compiled here and there is no make: install make")
 
 
-def _failure(exc: CommandFailedError, lock: Lock, log: Path) -> TrainstackError:
+def _build_error(exc: CommandFailedError, lock: Lock, log: Path) -> TrainstackError:
     errors = compiler_errors(exc.lines)
     if not errors:
-        return explained(exc, f"horovod {lock.packages['horovod']}", log)
+        return uv_error(exc, f"horovod {lock.packages['horovod']}", log)
     shown = "\n".join(errors)
     return TrainstackError(f"horovod {lock.packages['horovod']} does not compile (see {log}):\n{shown}")

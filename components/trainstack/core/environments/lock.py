@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from trainstack.core.environments import conda, conda_tool
 from trainstack.core.environments.requirements import Pin, check_lock_covers, read_lock
 from trainstack.core.environments.spec import EnvironmentSpec
-from trainstack.core.environments.uv_command import CommandFailedError, Progress, explained, quiet, run, uv
+from trainstack.core.environments.uv_command import CommandFailedError, Progress, no_progress, run, uv, uv_error
 from trainstack.errors import InvalidInputError, TrainstackError
 from trainstack.storage import digest as digests
 from trainstack.storage.atomic import disk_errors, write_json
@@ -52,7 +52,7 @@ class Lock(BaseModel):
 def lock(
     spec: EnvironmentSpec,
     cache: Path | None = None,
-    progress: Progress = quiet,
+    progress: Progress = no_progress,
     *,
     retries: int | None = None,
     here: bool = True,
@@ -74,16 +74,16 @@ def lock(
         IndexUnreachableError: It had to be resolved and the package index did not answer.
         TrainstackError: Conda packages are asked for and there is no tool for them.
     """
-    known = _read(spec, cache)
+    known = _read_cached(spec, cache)
     if known is None and spec.lock is not None:
         known = _lock_of_text(spec, spec.lock)
         # Only to be quicker the next time: a cache that cannot be written takes nothing away.
         with contextlib.suppress(TrainstackError):
-            write_json(_remembered(spec, cache), known.model_dump(mode="json"))
+            write_json(_cache_path(spec, cache), known.model_dump(mode="json"))
     if known is None:
         progress(f"resolving {len(spec.requirements)} packages for Python {spec.python}")
         known = _lock_of_text(spec, resolve(spec, retries=retries))
-        write_json(_remembered(spec, cache), known.model_dump(mode="json"))
+        write_json(_cache_path(spec, cache), known.model_dump(mode="json"))
     if known.conda and here:
         conda_tool.need_tool(known.conda)
     return known
@@ -95,15 +95,15 @@ def cached_lock(spec: EnvironmentSpec, cache: Path | None = None) -> Lock | None
     Raises:
         InvalidInputError: The lock that the spec brings along does not hold what it asks for.
     """
-    known = _read(spec, cache)
+    known = _read_cached(spec, cache)
     if known is None and spec.lock is not None:
         return _lock_of_text(spec, spec.lock)
     return known
 
 
-def _read(spec: EnvironmentSpec, cache: Path | None) -> Lock | None:
+def _read_cached(spec: EnvironmentSpec, cache: Path | None) -> Lock | None:
     try:
-        return Lock.model_validate_json(_remembered(spec, cache).read_bytes())
+        return Lock.model_validate_json(_cache_path(spec, cache).read_bytes())
     except (OSError, ValidationError):
         # Not there, or cut short by a full disk: locking again mends both.
         return None
@@ -147,8 +147,8 @@ def resolve(spec: EnvironmentSpec, *, retries: int | None = None) -> str:
         try:
             run(command, folder=folder, variables={} if retries is None else {"UV_HTTP_RETRIES": str(retries)})
         except CommandFailedError as exc:
-            raise explained(exc, f"environment {spec.name}") from exc
-        return _tidied((folder / "requirements.lock").read_text("utf-8"), minor, systems)
+            raise uv_error(exc, f"environment {spec.name}") from exc
+        return _simplify_markers((folder / "requirements.lock").read_text("utf-8"), minor, systems)
 
 
 def tensorflow_of(packages: dict[str, str]) -> tuple[str, str] | None:
@@ -166,7 +166,7 @@ def _takes_cpu_build(requirements: tuple[str, ...]) -> bool:
     return "tensorflow-cpu" in names and "tensorflow" not in names
 
 
-def _remembered(spec: EnvironmentSpec, cache: Path | None) -> Path:
+def _cache_path(spec: EnvironmentSpec, cache: Path | None) -> Path:
     return (cache or cache_folder()) / "locks" / f"{sys.platform}-{spec.digest}.json"
 
 
@@ -176,7 +176,7 @@ def _lock_of_text(spec: EnvironmentSpec, text: str) -> Lock:
     packages = {pin.name: pin.version for pin in pins if pin.applies(spec.python)}
     _check_horovod(spec.name, packages)
     native = spec.conda_packages
-    channels = conda.parts(spec.conda).channels if native and spec.conda is not None else ()
+    channels = conda.split_specification(spec.conda).channels if native and spec.conda is not None else ()
     return Lock(
         python=spec.python,
         packages=packages,
@@ -211,7 +211,7 @@ def _check_horovod(name: str, packages: dict[str, str]) -> None:
         )
 
 
-def _tidied(text: str, minor: str, systems: list[str]) -> str:
+def _simplify_markers(text: str, minor: str, systems: list[str]) -> str:
     """Drop from each marker what is true wherever the lock is used, so that only real conditions stay."""
     following = f"{minor.rpartition('.')[0]}.{int(minor.rpartition('.')[2]) + 1}"
     always = {

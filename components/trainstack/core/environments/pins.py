@@ -12,6 +12,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from trainstack.core.environments.spec import EnvironmentSpec
 from trainstack.errors import InvalidInputError
 from trainstack.storage.atomic import write_bytes
 
@@ -77,7 +78,25 @@ def write_pins(path: Path, pins: Pins) -> None:
     write_bytes(path, (json.dumps(pins.model_dump(), indent=2, sort_keys=True) + "\n").encode())
 
 
-def moved(pinned: Pins, found: Pins) -> list[str]:
+def apply_pins(spec: EnvironmentSpec, file: Path) -> EnvironmentSpec:
+    """The environment with its pinned lock, where the pins hold one for what is asked for.
+
+    Args:
+        spec: The environment.
+        file: The stack's pins.
+
+    Raises:
+        InvalidInputError: The file is damaged.
+    """
+    if spec.lock is not None or spec.curated is not None or spec.only_image or not file.is_file():
+        return spec
+    pin = read_pins(file).environments.get(spec.name)
+    if pin is None or not pin.lock or pin.asked != spec.digest:
+        return spec
+    return EnvironmentSpec.model_validate({**spec.model_dump(), "lock": pin.lock})
+
+
+def differences(pinned: Pins, found: Pins) -> list[str]:
     """Say what is not as it was pinned, a sentence a pin.
 
     Args:

@@ -124,7 +124,7 @@ class EnvironmentSpec(BaseModel):
         found = str(name or specification.get("name") or "")
         if not found:
             raise InvalidInputError("the conda specification has no name: give one", field="name")
-        merged = {**condas.variables(specification), **(variables or {})}
+        merged = {**condas.specification_variables(specification), **(variables or {})}
         return cls(name=found, conda=dict(specification), variables=merged)
 
     @model_validator(mode="wrap")
@@ -147,12 +147,12 @@ class EnvironmentSpec(BaseModel):
     @property
     def requirements(self) -> tuple[str, ...]:
         """The PEP 508 lines that uv resolves: the packages, or those of the conda specification."""
-        return self.packages if self.conda is None else condas.parts(self.conda).requirements
+        return self.packages if self.conda is None else condas.split_specification(self.conda).requirements
 
     @property
     def conda_packages(self) -> tuple[str, ...]:
         """Conda packages that only micromamba or conda can install; empty for nearly all environments."""
-        return () if self.conda is None else condas.parts(self.conda).native
+        return () if self.conda is None else condas.split_specification(self.conda).native
 
     @property
     def only_image(self) -> bool:
@@ -162,7 +162,9 @@ class EnvironmentSpec(BaseModel):
     @property
     def digest(self) -> str:
         """Hex SHA-256 over what decides the lock; not the name, nor the variables."""
-        channels = condas.parts(self.conda).channels if self.conda is not None and self.conda_packages else ()
+        channels = (
+            condas.split_specification(self.conda).channels if self.conda is not None and self.conda_packages else ()
+        )
         return digests.of_json(
             [self.python, sorted(self.requirements), sorted(self.conda_packages), channels, self.lock or ""]
         )
@@ -184,7 +186,7 @@ def _canonical(data: dict[str, Any]) -> dict[str, Any]:
                 "specification's pip list",
                 field="packages",
             )
-        python = condas.parts(specification).python  # pyright: ignore[reportUnknownArgumentType]
+        python = condas.split_specification(specification).python  # pyright: ignore[reportUnknownArgumentType]
         asked = data.get("python", DEFAULT_PYTHON)
         if python is not None and asked not in (python, DEFAULT_PYTHON):
             raise InvalidInputError(

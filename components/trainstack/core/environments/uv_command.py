@@ -55,7 +55,7 @@ class CommandFailedError(TrainstackError):
         self.lines = list(lines)
 
 
-def quiet(_: str) -> None:
+def no_progress(_: str) -> None:
     """Take progress and say nothing."""
 
 
@@ -76,7 +76,7 @@ def run(
     command: Sequence[str],
     *,
     folder: Path,
-    on_line: Progress = quiet,
+    on_line: Progress = no_progress,
     log: IO[str] | None = None,
     variables: Mapping[str, str] | None = None,
     keep_open: int | None = None,
@@ -129,7 +129,7 @@ def run(
     return lines
 
 
-def explained(failure: CommandFailedError, what: str, log: Path | None = None) -> TrainstackError:
+def uv_error(failure: CommandFailedError, what: str, log: Path | None = None) -> TrainstackError:
     """Return one line for uv's refusal.
 
     Args:

@@ -23,7 +23,15 @@ from trainstack.core.environments.horovod_wheel import horovod_wheel
 from trainstack.core.environments.lock import Lock
 from trainstack.core.environments.requirements import Pin, read_lock
 from trainstack.core.environments.spec import EnvironmentSpec
-from trainstack.core.environments.uv_command import CommandFailedError, Progress, explained, interpreter, quiet, run, uv
+from trainstack.core.environments.uv_command import (
+    CommandFailedError,
+    Progress,
+    interpreter,
+    no_progress,
+    run,
+    uv,
+    uv_error,
+)
 from trainstack.errors import TrainstackError
 from trainstack.storage import locks
 from trainstack.storage.atomic import disk_errors, write_bytes, write_json
@@ -32,7 +40,7 @@ from trainstack.storage.cache import cache_folder
 _MARKER = "complete"
 
 
-class Built(BaseModel):
+class BuiltEnvironment(BaseModel):
     """An environment that is ready on this machine.
 
     Attributes:
@@ -48,13 +56,13 @@ class Built(BaseModel):
     python: Path
 
 
-def location(lock: Lock) -> Built:
+def location(lock: Lock) -> BuiltEnvironment:
     """Return where an environment of this lock is, or would be, on this machine."""
     folder = cache_folder() / "environments" / lock.digest
-    return Built(digest=lock.digest, folder=folder, python=folder / "venv" / "bin" / "python")
+    return BuiltEnvironment(digest=lock.digest, folder=folder, python=folder / "venv" / "bin" / "python")
 
 
-def build(spec: EnvironmentSpec, lock: Lock, progress: Progress = quiet) -> Built:
+def build(spec: EnvironmentSpec, lock: Lock, progress: Progress = no_progress) -> BuiltEnvironment:
     """Return the built environment of a lock; a whole one is only looked at, anything else is built anew.
 
     Args:
@@ -74,13 +82,13 @@ def build(spec: EnvironmentSpec, lock: Lock, progress: Progress = quiet) -> Buil
     # Before the look: `discard` sees either this or that the environment is gone when we look.
     with contextlib.suppress(OSError):
         os.utime(built.folder / _MARKER)
-    if broken(built) is None:
+    if find_damage(built) is None:
         return built
     with locks.exclusive(
         built.folder.with_name(f"{built.folder.name}.lock"),
         lambda: progress("waiting for another process that builds this environment"),
     ) as held:
-        reason = broken(built)
+        reason = find_damage(built)
         if reason is None:
             return built
         if built.folder.exists():
@@ -91,7 +99,7 @@ def build(spec: EnvironmentSpec, lock: Lock, progress: Progress = quiet) -> Buil
     return built
 
 
-def broken(built: Built) -> str | None:
+def find_damage(built: BuiltEnvironment) -> str | None:
     """Look whether a built environment is whole, without starting anything.
 
     Returns:
@@ -148,7 +156,7 @@ def discard(folder: Path, unused_since: float) -> bool:
         return True
 
 
-def _build(spec: EnvironmentSpec, lock: Lock, built: Built, progress: Progress, held: int) -> None:
+def _build(spec: EnvironmentSpec, lock: Lock, built: BuiltEnvironment, progress: Progress, held: int) -> None:
     folder = built.folder
     with disk_errors(folder):
         (folder / _MARKER).unlink(missing_ok=True)
@@ -164,7 +172,7 @@ def _build(spec: EnvironmentSpec, lock: Lock, built: Built, progress: Progress, 
                 _create_conda(lock, folder, progress, log, held)
             else:
                 progress(f"creating a Python {lock.python} environment")
-                _run([uv(), "venv", "--python", interpreter(lock.python), "venv"], folder, quiet, log, held)
+                _run([uv(), "venv", "--python", interpreter(lock.python), "venv"], folder, no_progress, log, held)
             _install(lock, built, progress, log, held)
         except CommandFailedError as exc:
             raise _failure(exc, spec, log_path) from exc
@@ -177,20 +185,20 @@ def _build(spec: EnvironmentSpec, lock: Lock, built: Built, progress: Progress, 
     )
 
 
-def _install(lock: Lock, built: Built, progress: Progress, log: IO[str], held: int) -> None:
+def _install(lock: Lock, built: BuiltEnvironment, progress: Progress, log: IO[str], held: int) -> None:
     pins = [pin for pin in read_lock(lock.text) if pin.applies(lock.python)]
     plain = [pin for pin in pins if pin.name != "horovod"]
     # First, because it is what can fail (no compiler) and what takes longest.
     wheel = horovod_wheel(lock, progress) if len(plain) < len(pins) else None
     if plain:
         progress(f"installing {len(plain)} packages")
-        _run(install_command(lock, plain, built), built.folder, _spoken(progress), log, held)
+        _run(install_command(lock, plain, built), built.folder, _uv_progress(progress), log, held)
     if wheel is not None:
         command = [uv(), "pip", "install", "--no-deps", "--no-index", "--compile-bytecode", "--python"]
-        _run([*command, str(built.python), str(wheel)], built.folder, quiet, log, held)
+        _run([*command, str(built.python), str(wheel)], built.folder, no_progress, log, held)
 
 
-def install_command(lock: Lock, pins: list[Pin], built: Built) -> list[str]:
+def install_command(lock: Lock, pins: list[Pin], built: BuiltEnvironment) -> list[str]:
     """Write the pins aside and return the command that installs exactly them, verified by hash."""
     requirements = built.folder / "install.txt"
     write_bytes(requirements, "".join(pin.text for pin in pins).encode())
@@ -205,14 +213,14 @@ def _create_conda(lock: Lock, folder: Path, progress: Progress, log: IO[str], he
     progress(f"creating a conda environment with {tool.name}: {', '.join(lock.conda)}")
     specification = folder / "conda.yaml"
     write_bytes(specification, conda_tool.specification_for_tool(lock.python, lock.conda, lock.channels).encode())
-    _run(conda_tool.create_command(tool, folder / "venv", specification), folder, quiet, log, held)
+    _run(conda_tool.create_command(tool, folder / "venv", specification), folder, no_progress, log, held)
 
 
 def _run(command: list[str], folder: Path, on_line: Progress, log: IO[str], held: int) -> None:
     run(command, folder=folder, on_line=on_line, log=log, keep_open=held)
 
 
-def _spoken(progress: Progress) -> Callable[[str], None]:
+def _uv_progress(progress: Progress) -> Callable[[str], None]:
     """Pass on those of uv's lines that say something to a person who waits."""
 
     def speak(line: str) -> None:
@@ -230,4 +238,4 @@ def _failure(exc: CommandFailedError, spec: EnvironmentSpec, log: Path) -> Train
             f"{what}: Python {spec.python} is not installed and uv could not download it: install it, or ask for "
             f"Python {'.'.join(platform.python_version_tuple()[:2])} (see {log})"
         )
-    return explained(exc, what, log)
+    return uv_error(exc, what, log)

@@ -15,7 +15,7 @@ from typing import Any
 
 from trainstack.core.history.mlflow_run import RUN_TAG
 from trainstack.core.models import aliases, model
-from trainstack.core.models.record import ModelRecord
+from trainstack.core.models.model_record import ModelRecord
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.mlflow.rest_client import TrackingError, TrackingServer
 from trainstack.server.model.declared import signatures

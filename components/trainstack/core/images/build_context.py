@@ -80,7 +80,7 @@ class BuildContext:
         tar.addfile(member, io.BytesIO(content))
 
 
-def take(dockerfile: Path, folder: Path, *, limit_bytes: int = LIMIT_BYTES) -> BuildContext:
+def read_context(dockerfile: Path, folder: Path, *, limit_bytes: int = LIMIT_BYTES) -> BuildContext:
     """Digest a Dockerfile and its context, less what `.dockerignore` names.
 
     `NAME.dockerignore` beside the Dockerfile goes before `.dockerignore` in the context, as with BuildKit.

@@ -22,7 +22,7 @@ _NOISE = re.compile(
 _ENDED = re.compile(r"exit code: (\d+)|returned a non-zero code: (\d+)")
 
 
-def explained(
+def build_error(
     failure: CommandFailedError, name: str, dockerfile: str, log: Path, *, own: bool = True
 ) -> TrainstackError:
     """Return one line for a failed build.
@@ -56,7 +56,7 @@ def explained(
         if any(line.startswith(" > [installer") for line in failure.lines):
             reason = _last_words(failure.lines)
             return TrainstackError(f"{what}: uv cannot be installed into the base image with pip: {reason} (see {log})")
-        return uv_command.explained(CommandFailedError(str(failure), lines), what, log)
+        return uv_command.uv_error(CommandFailedError(str(failure), lines), what, log)
     parse = _PARSE.search(text)
     if parse:
         return TrainstackError(f"{what}: line {parse[1]} of its Dockerfile: {parse[2][:200]} (see {log})")

@@ -20,7 +20,7 @@ Sources: TypeAlias = tuple[bytes, IO[bytes]]
 
 
 @dataclass(frozen=True)
-class Plan:
+class BuildPlan:
     """An image to be built.
 
     Attributes:
@@ -45,7 +45,7 @@ class Plan:
         return cache_folder() / "images" / self.content
 
 
-def plan(spec: EnvironmentSpec, lock: Lock, system: str, *, gpu: bool = False) -> Plan:
+def build_plan(spec: EnvironmentSpec, lock: Lock, system: str, *, gpu: bool = False) -> BuildPlan:
     """Say what an environment's image is built from; nobody is asked, and no context is read yet.
 
     Args:
@@ -57,7 +57,7 @@ def plan(spec: EnvironmentSpec, lock: Lock, system: str, *, gpu: bool = False) -
     return _of_dockerfile(spec, lock, system) if spec.dockerfile is not None else _of_packages(spec, lock, system, gpu)
 
 
-def _of_packages(spec: EnvironmentSpec, lock: Lock, system: str, gpu: bool) -> Plan:
+def _of_packages(spec: EnvironmentSpec, lock: Lock, system: str, gpu: bool) -> BuildPlan:
     base = base_image(spec.python, spec.base_image, gpu=gpu)
     files = dockerfile.render(spec.name, lock, base, variables=spec.variables)
     text = files.pop("Dockerfile")
@@ -75,16 +75,16 @@ def _of_packages(spec: EnvironmentSpec, lock: Lock, system: str, gpu: bool) -> P
         simple = dockerfile.render_plain(spec.name, lock, base, variables=spec.variables)
         return simple.pop("Dockerfile"), image_builder.archive(simple)
 
-    return Plan(spec.name, lock.digest, content, lambda: (text, image_builder.archive(files)), base, plain)
+    return BuildPlan(spec.name, lock.digest, content, lambda: (text, image_builder.archive(files)), base, plain)
 
 
-def _of_dockerfile(spec: EnvironmentSpec, lock: Lock, system: str) -> Plan:
+def _of_dockerfile(spec: EnvironmentSpec, lock: Lock, system: str) -> BuildPlan:
     def sources() -> Sources:
-        taken = build_context.take(Path(spec.dockerfile or ""), Path(spec.context or ""))
+        taken = build_context.read_context(Path(spec.dockerfile or ""), Path(spec.context or ""))
         if taken.digest != lock.digest:
             raise TrainstackError(
                 f"environment {spec.name}: its Dockerfile or context changed meanwhile: run `pulumi up` again"
             )
         return taken.dockerfile, taken.archive()
 
-    return Plan(spec.name, lock.digest, digests.of_json([system, "dockerfile", lock.digest]), sources)
+    return BuildPlan(spec.name, lock.digest, digests.of_json([system, "dockerfile", lock.digest]), sources)

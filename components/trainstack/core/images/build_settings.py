@@ -62,7 +62,7 @@ def script() -> bytes:
     return text
 
 
-def loopback() -> bool:
+def uses_loopback() -> bool:
     """Whether the index or a proxy is on this very machine, which a build's own network does not reach."""
     return any(_is_loopback(value) for name, value in variables().items() if "URL" in name or "INDEX" in name) or any(
         _is_loopback(value) for name, value in variables().items() if name.upper() in _PROXIES[:3]
@@ -72,16 +72,16 @@ def loopback() -> bool:
 def _files() -> Iterator[tuple[str, Path, tuple[str, ...]]]:
     """Files whose content the build needs: their name there, where they are, and the variables that name them."""
     for variable in _CERTIFICATES:
-        if (path := _existing(os.environ.get(variable))) is not None:
+        if (path := _readable_file(os.environ.get(variable))) is not None:
             yield "certificates", path, _CERTIFICATES
             break
-    if (path := _existing(os.environ.get("NETRC")) or _existing(str(Path.home() / ".netrc"))) is not None:
+    if (path := _readable_file(os.environ.get("NETRC")) or _readable_file(str(Path.home() / ".netrc"))) is not None:
         yield "netrc", path, ("NETRC",)
     if (path := uv_settings_file()) is not None:
         yield "uv.toml", path, ("UV_CONFIG_FILE",)
 
 
-def _existing(name: str | None) -> Path | None:
+def _readable_file(name: str | None) -> Path | None:
     return Path(name) if name and os.access(name, os.R_OK) and Path(name).is_file() else None
 
 

@@ -41,7 +41,7 @@ _STILL_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Build:
+class BuildRequest:
     """What to build.
 
     Attributes:
@@ -71,10 +71,10 @@ def docker_program() -> list[str] | None:
         program = shutil.which("docker", path=folder)
         if program is None:
             continue
-        version = re.search(r"version (\d+)\.", _said([program, "--version"]))
+        version = re.search(r"version (\d+)\.", _command_output([program, "--version"]))
         if version and int(version[1]) < _BUILT_IN:
             return [program, "build"]
-        if _said([program, "buildx", "version"]):
+        if _command_output([program, "buildx", "version"]):
             return [program, "buildx", "build", "--load"]
     return None
 
@@ -91,7 +91,9 @@ def archive(files: Mapping[str, bytes]) -> IO[bytes]:
     return packed
 
 
-def build(client: DockerClient, what: Build, command: list[str] | None, progress: Progress, log: IO[str]) -> None:
+def build(
+    client: DockerClient, what: BuildRequest, command: list[str] | None, progress: Progress, log: IO[str]
+) -> None:
     """Build an image and tag it; an interrupted or killed build leaves no tag.
 
     Args:
@@ -105,14 +107,14 @@ def build(client: DockerClient, what: Build, command: list[str] | None, progress
         CommandFailedError: The build failed; carries its lines.
         TrainstackError: The engine has gone.
     """
-    seen = _Seen(progress, log)
+    seen = _BuildOutput(progress, log)
     if command is None:
         _build_with_sdk(client, what, seen)
     else:
         _build_with_program(client, what, command, seen)
 
 
-class _Seen:
+class _BuildOutput:
     """The lines of a build: kept, written to the log, and the telling ones passed on."""
 
     def __init__(self, progress: Progress, log: IO[str]) -> None:
@@ -136,16 +138,16 @@ class _Seen:
         self._log.flush()
         said = _STAMP.sub("", line)
         if step := _STEP.match(line):
-            self._tell(f"building image, step {step[1]}: {_shown(step[2])}")
+            self._tell(f"building image, step {step[1]}: {_step_summary(step[2])}")
         elif said.startswith(_LOUD):
             self._tell(f"building image: {said[0].lower()}{said[1:]}")
         elif (done := _PERCENT.search(said)) and int(done[1]) % 5 == 0:
             self._tell(f"building image: compiling, {done[1]} %")
         elif found := _CLASSIC_STEP.match(said):
-            self._tell(f"building image, step {found[1]}: {_shown(found[2])}")
+            self._tell(f"building image, step {found[1]}: {_step_summary(found[2])}")
 
 
-def _shown(instruction: str, length: int = 80) -> str:
+def _step_summary(instruction: str, length: int = 80) -> str:
     """An instruction for people: what it does, not what it mounts."""
     return " ".join(_MOUNT.sub("", instruction).replace(f"{_SETTINGS} &&", "").split())[:length]
 
@@ -171,7 +173,7 @@ def _lines(output: IO[str] | None, still: Callable[[], None]) -> Iterator[str]:
         yield line
 
 
-def _build_with_program(client: DockerClient, what: Build, command: list[str], seen: _Seen) -> None:
+def _build_with_program(client: DockerClient, what: BuildRequest, command: list[str], seen: _BuildOutput) -> None:
     address = engine_api.address(client)
     with tempfile.TemporaryFile() as context, _secret(what.settings) as secret:
         _write_context(what, context)
@@ -182,7 +184,7 @@ def _build_with_program(client: DockerClient, what: Build, command: list[str], s
             words += ["--build-arg", f"{name}={value}"]
         if secret:
             words += ["--secret", f"id=settings,src={secret}"]
-        if _own_network(address):
+        if _needs_host_network(address):
             words += ["--network", "host"]
         # The tether ends it with this process, however that ends; the engine ends a build whose client has gone.
         tethered = [sys.executable, "-I", "-S", pdeathsig_exec.__file__, str(os.getpid()), *words, "-"]
@@ -208,13 +210,13 @@ def _build_with_program(client: DockerClient, what: Build, command: list[str], s
         raise CommandFailedError(f"docker build ended with code {code}", seen.lines)
 
 
-def _build_with_sdk(client: DockerClient, what: Build, seen: _Seen) -> None:
+def _build_with_sdk(client: DockerClient, what: BuildRequest, seen: _BuildOutput) -> None:
     with tempfile.TemporaryFile() as context, engine_api.engine_errors("building an image"):
         _write_context(what, context)
         lines: Iterator[dict[str, Any]] = client.api.build(
             fileobj=context, custom_context=True, dockerfile=DOCKERFILE, tag=what.tag, labels=dict(what.labels),
             buildargs={**_proxies(), **what.arguments}, rm=True, forcerm=True, decode=True,
-            network_mode="host" if _own_network(engine_api.address(client)) else None,
+            network_mode="host" if _needs_host_network(engine_api.address(client)) else None,
         )  # fmt: skip
         for said in lines:
             for line in str(said.get("stream", "")).splitlines():
@@ -230,12 +232,12 @@ def _proxies() -> dict[str, str]:
     return {name: value for name, value in build_settings.variables().items() if name.upper().endswith("_PROXY")}
 
 
-def _own_network(address: str | None) -> bool:
+def _needs_host_network(address: str | None) -> bool:
     """Whether the build takes part in the machine's network: an index on this machine is reached in no other way."""
-    return build_settings.loopback() and (address is None or address.startswith("unix://"))
+    return build_settings.uses_loopback() and (address is None or address.startswith("unix://"))
 
 
-def _write_context(what: Build, into: IO[bytes]) -> None:
+def _write_context(what: BuildRequest, into: IO[bytes]) -> None:
     shutil.copyfileobj(what.context, into)
     into.seek(0)
     with tarfile.open(fileobj=into, mode="a") as tar:
@@ -267,7 +269,7 @@ def _secret(content: bytes) -> Generator[str]:
         yield str(path)
 
 
-def _said(command: list[str]) -> str:
+def _command_output(command: list[str]) -> str:
     try:
         told = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired):

@@ -12,13 +12,13 @@ from pydantic import BaseModel, ConfigDict
 
 from trainstack.core.environments.lock import Lock
 from trainstack.core.environments.spec import EnvironmentSpec
-from trainstack.core.environments.uv_command import CommandFailedError, Progress, quiet
+from trainstack.core.environments.uv_command import CommandFailedError, Progress, no_progress
 from trainstack.core.images import build_settings, dockerfile
 from trainstack.core.images import builder as image_builder
-from trainstack.core.images import python as image_python
+from trainstack.core.images import interpreter as image_python
 from trainstack.core.images import registry as registries
-from trainstack.core.images.build_failure import explained
-from trainstack.core.images.build_plan import Plan, plan
+from trainstack.core.images.build_failure import build_error
+from trainstack.core.images.build_plan import BuildPlan, build_plan
 from trainstack.core.images.registry import Registry
 from trainstack.errors import TrainstackError
 from trainstack.storage import locks
@@ -26,7 +26,7 @@ from trainstack.storage.atomic import disk_errors
 from trainstack.targets.docker import engine_api
 from trainstack.targets.docker.engine_api import DockerClient, engine_errors
 
-__all__ = ["Image", "Registry", "ensure", "present", "pulled"]
+__all__ = ["Image", "Registry", "ensure", "exists", "pull"]
 
 REPOSITORY = "trainstack-environment"
 CONTENT = "trainstack.content"
@@ -55,7 +55,7 @@ def ensure(
     lock: Lock | None,
     client: DockerClient,
     registry: Registry | None = None,
-    progress: Progress = quiet,
+    progress: Progress = no_progress,
     *,
     gpu: bool = False,
 ) -> Image:
@@ -63,7 +63,7 @@ def ensure(
 
     Args:
         spec: The environment.
-        lock: What `trainstack.core.images.identity.lock_environment` says of it.
+        lock: What `trainstack.core.images.environment_lock.lock_environment` says of it.
         client: The engine, of `trainstack.targets.docker.engine_api.connect`.
         registry: Where images are kept for other machines; none keeps them on the engine alone.
         progress: Is told in one line what is going on.
@@ -80,60 +80,64 @@ def ensure(
     if lock is None:
         raise TrainstackError(f"environment {spec.name} is not locked: it cannot become an image")
     if lock.image:
-        if _get(client, lock.image) is None:
+        if _get_image(client, lock.image) is None:
             registries.pull(client, lock.image, registry, progress)
         return Image(
-            reference=lock.image, python=image_python.interpreter(client, lock.image, spec.image or lock.image)
+            reference=lock.image, python=image_python.find_interpreter(client, lock.image, spec.image or lock.image)
         )
-    reference = made(plan(spec, lock, engine_api.engine_info(client).system, gpu=gpu), client, registry, progress)
+    reference = ensure_built(
+        build_plan(spec, lock, engine_api.engine_info(client).system, gpu=gpu), client, registry, progress
+    )
     if spec.only_image:
-        return Image(reference=reference, python=image_python.interpreter(client, reference, f"of {spec.name}"))
+        return Image(reference=reference, python=image_python.find_interpreter(client, reference, f"of {spec.name}"))
     return Image(reference=reference)
 
 
-def made(wanted: Plan, client: DockerClient, registry: Registry | None, progress: Progress = quiet) -> str:
+def ensure_built(
+    wanted: BuildPlan, client: DockerClient, registry: Registry | None, progress: Progress = no_progress
+) -> str:
     """Have a planned image on an engine, and in the registry where there is one; gives its reference by digest.
 
     Raises:
         TrainstackError: The engine or the registry does not answer, or the build failed.
     """
-    _touch(wanted)
-    reference = _found(client, wanted, registry, progress)
+    _mark_used(wanted)
+    reference = _find(client, wanted, registry, progress)
     if reference is None:
         with locks.exclusive(
             wanted.folder.with_name(f"{wanted.content}.lock"),
             lambda: progress("waiting for another process that builds this image"),
         ):
-            found = _found(client, wanted, registry, progress)
-            reference = found or _built(client, wanted, registry, progress)
+            found = _find(client, wanted, registry, progress)
+            reference = found or _build(client, wanted, registry, progress)
     return reference
 
 
-def pulled(client: DockerClient, name: str, registry: Registry | None, progress: Progress = quiet) -> Image:
+def pull(client: DockerClient, name: str, registry: Registry | None, progress: Progress = no_progress) -> Image:
     """Have an image of somebody else's on an engine, by digest, whatever programs are in it.
 
     Raises:
         InvalidInputError: There is no such image.
         TrainstackError: The engine or the registry does not answer.
     """
-    reference = name if "@" in name else registries.resolved(client, name, registry)
-    if _get(client, reference) is None:
+    reference = name if "@" in name else registries.resolve(client, name, registry)
+    if _get_image(client, reference) is None:
         registries.pull(client, reference, registry, progress)
     return Image(reference=reference, python="")
 
 
-def present(client: DockerClient, reference: str, registry: Registry | None = None) -> bool:
+def exists(client: DockerClient, reference: str, registry: Registry | None = None) -> bool:
     """Whether the engine has an image, or its registry would give it.
 
     Raises:
         TrainstackError: One of them does not answer.
     """
-    if _get(client, reference) is not None:
+    if _get_image(client, reference) is not None:
         return True
     return "@" in reference and registries.digest_of(client, reference, registry) is not None
 
 
-def _touch(wanted: Plan) -> None:
+def _mark_used(wanted: BuildPlan) -> None:
     """Note that the image was asked for now: `trainstack gc --environments` goes by it."""
     with disk_errors(wanted.folder):
         wanted.folder.mkdir(parents=True, exist_ok=True)
@@ -145,63 +149,63 @@ def _repository(registry: Registry | None) -> str:
     return f"{registry.address}/{REPOSITORY}" if registry else REPOSITORY
 
 
-def _found(client: DockerClient, wanted: Plan, registry: Registry | None, progress: Progress) -> str | None:
+def _find(client: DockerClient, wanted: BuildPlan, registry: Registry | None, progress: Progress) -> str | None:
     """The image by content, on the engine, else in the registry; None where neither has it."""
     repository = _repository(registry)
-    local = _local(client, f"{repository}:{wanted.content}", wanted.content)
+    local = _find_local(client, f"{repository}:{wanted.content}", wanted.content)
     if registry is None:
         return str(local.id) if local else None
     if local is None:
         # What was built without the registry, or for another, needs no building: only its name and a push.
-        local = next(iter(_labelled(client, wanted.content)), None)
+        local = next(iter(_list_by_content(client, wanted.content)), None)
     kept = registries.digest_of(client, f"{repository}:{wanted.content}", registry)
     if kept is not None:
         reference = f"{repository}@{kept}"
         if local is None or reference not in (local.attrs.get("RepoDigests") or ()):
             registries.pull(client, reference, registry, progress)
         return reference
-    return _pushed(client, local, wanted, registry, progress) if local else None
+    return _push(client, local, wanted, registry, progress) if local else None
 
 
-def _pushed(client: DockerClient, local: DockerClient, wanted: Plan, registry: Registry, progress: Progress) -> str:
+def _push(client: DockerClient, local: DockerClient, wanted: BuildPlan, registry: Registry, progress: Progress) -> str:
     repository = _repository(registry)
     with engine_errors(f"naming image {repository}"):
         local.tag(repository, wanted.content)
     return f"{repository}@{registries.push(client, repository, wanted.content, registry, progress)}"
 
 
-def _built(client: DockerClient, wanted: Plan, registry: Registry | None, progress: Progress) -> str:
+def _build(client: DockerClient, wanted: BuildPlan, registry: Registry | None, progress: Progress) -> str:
     began = time.monotonic()
     labels = {CONTENT: wanted.content, ENVIRONMENT: wanted.environment}
     arguments = dict[str, str]()
     if wanted.base:
-        base, named = _base(client, wanted, registry, progress)
+        base, named = _ensure_base(client, wanted, registry, progress)
         labels |= named
         arguments["BASE_IMAGE"] = base
     command = image_builder.docker_program()
     sources = wanted.sources
     if command is None and wanted.plain is not None:
         sources = wanted.plain
-        arguments |= _open_settings()
+        arguments |= _build_arguments()
     text, context = sources()
     log_path = wanted.folder / "build.log"
     progress(f"building image of {wanted.name}")
     tag = f"{REPOSITORY}:{wanted.content}"
     with disk_errors(log_path), context, log_path.open("w", encoding="utf-8") as log:
         # A user's Dockerfile may mount the settings too; it needs not.
-        what = image_builder.Build(text, context, tag, labels, arguments, build_settings.script())
+        what = image_builder.BuildRequest(text, context, tag, labels, arguments, build_settings.script())
         try:
             image_builder.build(client, what, command, progress, log)
         except CommandFailedError as exc:
-            raise explained(exc, wanted.name, text.decode(errors="replace"), log_path, own=bool(wanted.base)) from exc
+            raise build_error(exc, wanted.name, text.decode(errors="replace"), log_path, own=bool(wanted.base)) from exc
     progress(f"built image in {time.monotonic() - began:.1f} s")
-    local = _local(client, tag, wanted.content)
+    local = _find_local(client, tag, wanted.content)
     if local is None:
         raise TrainstackError(f"environment {wanted.name}: the image was built and has gone: run again")
-    return _pushed(client, local, wanted, registry, progress) if registry else str(local.id)
+    return _push(client, local, wanted, registry, progress) if registry else str(local.id)
 
 
-def _open_settings() -> dict[str, str]:
+def _build_arguments() -> dict[str, str]:
     """The package index as build arguments, for a builder without secrets; whoever has the image can read them."""
     found = {name: value for name, value in build_settings.variables().items() if name in _INDEX}
     for value in found.values():
@@ -213,14 +217,14 @@ def _open_settings() -> dict[str, str]:
     return found
 
 
-def _base(
-    client: DockerClient, wanted: Plan, registry: Registry | None, progress: Progress
+def _ensure_base(
+    client: DockerClient, wanted: BuildPlan, registry: Registry | None, progress: Progress
 ) -> tuple[str, dict[str, str]]:
     """Have the base image on the engine; gives its reference, by digest where it has one, and labels that say so."""
-    local = _get(client, wanted.base)
+    local = _get_image(client, wanted.base)
     if local is None:
         registries.pull(client, wanted.base, registry, progress)
-        local = _get(client, wanted.base)
+        local = _get_image(client, wanted.base)
     known = [str(found) for found in (local.attrs.get("RepoDigests") or ())] if local else []
     labels = {_BASE_NAME: wanted.base}
     if known:
@@ -228,19 +232,19 @@ def _base(
     return (known[0] if known else wanted.base), labels
 
 
-def _local(client: DockerClient, tag: str, content: str) -> DockerClient | None:
+def _find_local(client: DockerClient, tag: str, content: str) -> DockerClient | None:
     """The engine's image of that tag, if it is what the tag promises."""
-    found = _get(client, tag)
+    found = _get_image(client, tag)
     labels: dict[str, str] = (found.labels or {}) if found is not None else {}
     return found if labels.get(CONTENT) == content else None
 
 
-def _labelled(client: DockerClient, content: str) -> list[DockerClient]:
+def _list_by_content(client: DockerClient, content: str) -> list[DockerClient]:
     with engine_errors("listing images"):
         return list(client.images.list(filters={"label": f"{CONTENT}={content}"}))
 
 
-def _get(client: DockerClient, reference: str) -> DockerClient | None:
+def _get_image(client: DockerClient, reference: str) -> DockerClient | None:
     from docker.errors import ImageNotFound
 
     with engine_errors(f"looking for image {reference}"):

@@ -98,7 +98,7 @@ def digest_of(client: DockerClient, reference: str, registry: Registry | None) -
             said = (exc.explanation or str(exc)).lower()
             if any(word in said for word in ("manifest unknown", "not found", "name unknown")):
                 return None
-            raise _refused(reference, exc.explanation or str(exc)) from exc
+            raise _refusal(reference, exc.explanation or str(exc)) from exc
 
 
 def pull(client: DockerClient, reference: str, registry: Registry | None, progress: Progress) -> None:
@@ -109,7 +109,7 @@ def pull(client: DockerClient, reference: str, registry: Registry | None, progre
     """
     login = registry.login_for(reference) if registry else None
     with engine_errors(f"pulling image {reference}"):
-        _follow(
+        _follow_transfer(
             client.api.pull(*_split(reference), stream=True, decode=True, auth_config=login),
             f"pulling {reference}",
             progress,
@@ -128,20 +128,20 @@ def push(client: DockerClient, repository: str, tag: str, registry: Registry, pr
     reference = f"{repository}:{tag}"
     with engine_errors(f"pushing image {reference}"):
         lines = client.api.push(repository, tag=tag, stream=True, decode=True, auth_config=registry.auth)
-        pushed = _follow(lines, f"pushing to {registry.address}", progress)
+        pushed = _follow_transfer(lines, f"pushing to {registry.address}", progress)
     if not pushed:
         raise TrainstackError(f"registry {registry.address} took the image but named no digest: push it again")
     return pushed
 
 
-def _follow(lines: Iterable[dict[str, Any]], doing: str, progress: Progress) -> str:
+def _follow_transfer(lines: Iterable[dict[str, Any]], doing: str, progress: Progress) -> str:
     """Show how far a transfer is; gives the digest that the engine names at the end of a push."""
     layers: dict[str, tuple[int, int]] = {}
     digest = ""
     told = 0.0
     for line in lines:
         if "error" in line:
-            raise _refused(doing, str(line["error"]))
+            raise _refusal(doing, str(line["error"]))
         aux: dict[str, Any] = line.get("aux") or {}
         digest = str(aux.get("Digest") or digest)
         detail: dict[str, Any] = line.get("progressDetail") or {}
@@ -155,7 +155,7 @@ def _follow(lines: Iterable[dict[str, Any]], doing: str, progress: Progress) -> 
     return digest
 
 
-def _refused(doing: str, said: str) -> TrainstackError:
+def _refusal(doing: str, said: str) -> TrainstackError:
     line = " ".join(said.split())
     low = line.lower()
     advice = "look at the registry's own log"
@@ -179,7 +179,7 @@ def _split(reference: str) -> tuple[str, str | None]:
     return (repository, tag) if repository and "/" not in tag else (reference, "latest")
 
 
-def resolved(client: DockerClient, name: str, registry: Registry | None) -> str:
+def resolve(client: DockerClient, name: str, registry: Registry | None) -> str:
     """Find out which image a name means now.
 
     Args:

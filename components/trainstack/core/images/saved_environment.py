@@ -11,7 +11,7 @@ from trainstack.core.environments.conda import specification_text
 from trainstack.core.environments.lock import lock
 from trainstack.core.environments.spec import EnvironmentSpec
 from trainstack.core.images import build_context, dockerfile
-from trainstack.core.images.identity import identified
+from trainstack.core.images.environment_lock import image_lock
 from trainstack.errors import InvalidInputError
 from trainstack.storage.atomic import disk_errors, read_json, write_bytes, write_json
 
@@ -40,10 +40,10 @@ def save_to_directory(spec: EnvironmentSpec, folder: Path | str) -> None:
         mode="json", exclude={"lock", "dockerfile", "context"}, exclude_none=True
     )
     if spec.image is not None:
-        described["image"] = identified(spec).image
+        described["image"] = image_lock(spec).image
         write_bytes(folder / "Dockerfile", f"FROM {described['image']}\n".encode())
     elif spec.dockerfile is not None:
-        _save_context(build_context.take(Path(spec.dockerfile), Path(spec.context or "")), folder)
+        _save_context(build_context.read_context(Path(spec.dockerfile), Path(spec.context or "")), folder)
         described |= {"dockerfile": "Dockerfile", "context": _CONTEXT}
     else:
         _save_packages(spec, folder)

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainstack.core.datasets.record import DatasetRecord
+from trainstack.core.datasets.dataset_record import DatasetRecord
 from trainstack.core.maintenance import references
-from trainstack.core.models.record import ModelRecord
+from trainstack.core.models.model_record import ModelRecord
 from trainstack.core.runs.record import RunRecord, RunRequest
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainstack.core.datasets import record as dataset_record
+from trainstack.core.datasets import dataset_record
 from trainstack.core.maintenance import references
 from trainstack.core.maintenance.gc import remove
 from trainstack.core.models import aliases, model

@@ -12,10 +12,10 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from trainstack.core.datasets import record as dataset_record
-from trainstack.core.datasets.record import DatasetRecord
+from trainstack.core.datasets import dataset_record
+from trainstack.core.datasets.dataset_record import DatasetRecord
 from trainstack.core.models import model
-from trainstack.core.models.record import ModelRecord
+from trainstack.core.models.model_record import ModelRecord
 from trainstack.core.runs.record import RunRecord, RunRequest, Status
 from trainstack.core.sweeps.record import SweepRequest
 from trainstack.core.workspace.workspace import Workspace

@@ -25,7 +25,7 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 _RESERVED = re.compile(r"v\d+|latest", re.IGNORECASE)
 
 
-def checked(wanted: Mapping[str, Any]) -> dict[str, int | str]:
+def validated(wanted: Mapping[str, Any]) -> dict[str, int | str]:
     """Return aliases as they are kept when all can be.
 
     Args:
@@ -79,13 +79,13 @@ def move(workspace: Workspace, name: str, wanted: Mapping[str, int], let_go: Map
         after.update(wanted)
         if after == before:
             return
-        _remember(folder / _HISTORY, before, after)
+        _append_history(folder / _HISTORY, before, after)
         write_json(folder / _FILE, after)
     history.note(workspace, f"{history.MODEL_NOTE}{name}")
     history.want(workspace)
 
 
-def moves(workspace: Workspace, name: str) -> list[dict[str, Any]]:
+def read_history(workspace: Workspace, name: str) -> list[dict[str, Any]]:
     """Every move of an alias, oldest first: `time`, `alias`, `from`, `to`."""
     found: list[dict[str, Any]] = []
     with contextlib.suppress(FileNotFoundError):
@@ -95,7 +95,7 @@ def moves(workspace: Workspace, name: str) -> list[dict[str, Any]]:
     return found
 
 
-def _remember(path: Path, before: Mapping[str, int], after: Mapping[str, int]) -> None:
+def _append_history(path: Path, before: Mapping[str, int], after: Mapping[str, int]) -> None:
     time = datetime.now(UTC).isoformat(timespec="seconds")
     lines = [
         json.dumps({"time": time, "alias": alias, "from": before.get(alias), "to": after.get(alias)})

@@ -43,7 +43,7 @@ class Condition:
         return bool(_OPERATORS[self.sign](value, bound))
 
 
-def parsed(require: Mapping[str, str]) -> list[Condition]:
+def parse(require: Mapping[str, str]) -> list[Condition]:
     """Read conditions.
 
     Args:

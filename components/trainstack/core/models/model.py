@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from trainstack.core.models.record import ModelRecord, ModelSpec, ResourceConfiguration
+from trainstack.core.models.model_record import ModelRecord, ModelSpec, ResourceConfiguration
 from trainstack.core.models.source import file_digests, resolve_source, source_digest, source_files
 from trainstack.core.runs.directory import RunDirectory
 from trainstack.core.tracking import tracking_server as history
@@ -27,8 +27,8 @@ __all__ = [
     "ModelRecord",
     "ModelSpec",
     "ResourceConfiguration",
-    "drift",
     "find",
+    "find_drift",
     "list_models",
     "register",
     "resolve_source",
@@ -42,12 +42,12 @@ _RECORD = "model.json"
 _FILES = "files"
 
 
-def _silent(_: str) -> None:
+def _no_progress(_: str) -> None:
     return
 
 
 def register(
-    workspace: Workspace, spec: ModelSpec, source: Path, run_id: str | None = None, progress: Progress = _silent
+    workspace: Workspace, spec: ModelSpec, source: Path, run_id: str | None = None, progress: Progress = _no_progress
 ) -> ModelRecord:
     """Register a model's files as a version.
 
@@ -75,14 +75,14 @@ def register(
         locks.shared(workspace.records_lock, lambda: progress("waiting for a removal from the workspace")),
         locks.exclusive(workspace.model(spec.name) / ".lock", lambda: progress(f"waiting for another {spec.name}")),
     ):
-        _sweep(workspace, spec.name)
+        _remove_leftovers(workspace, spec.name)
         latest = max(_versions(workspace, spec.name), default=0)
         if latest:
-            record = _read(workspace, spec.name, latest)
+            record = _read_version(workspace, spec.name, latest)
             if record.digest == digests.of_tree(named):
                 progress(f"version {latest} holds these files already")
                 history.note(workspace, f"{history.MODEL_NOTE}{spec.name}")
-                return _described(record, about)
+                return _update_description(record, about)
         version = max(latest, last_purged(workspace.model(spec.name))) + 1
         content = {
             "name": spec.name,
@@ -97,11 +97,11 @@ def register(
         if missing:
             workspace.blobs.require(disk_space.size_of(missing.values()), f"model {spec.name}")
         for relative, path in files.items():
-            _store(workspace, path, named[relative])
-        _place(workspace, {**content, **about})
+            _store_blob(workspace, path, named[relative])
+        _write_version(workspace, {**content, **about})
         history.note(workspace, f"{history.MODEL_NOTE}{spec.name}")
         history.want(workspace)
-        return _read(workspace, spec.name, version)
+        return _read_version(workspace, spec.name, version)
 
 
 def find(workspace: Workspace, name: str, version: int | None = None) -> ModelRecord:
@@ -123,17 +123,17 @@ def find(workspace: Workspace, name: str, version: int | None = None) -> ModelRe
         raise NotFoundError(
             f"model {name!r} has no version {version}: there is {', '.join(str(number) for number in versions)}"
         )
-    return _read(workspace, name, version or versions[-1])
+    return _read_version(workspace, name, version or versions[-1])
 
 
 def list_models(workspace: Workspace) -> list[ModelRecord]:
     """All versions of all models, by name and version."""
     root = workspace.root / "models"
     names = sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
-    return [_read(workspace, name, version) for name in names for version in sorted(_versions(workspace, name))]
+    return [_read_version(workspace, name, version) for name in names for version in sorted(_versions(workspace, name))]
 
 
-def drift(workspace: Workspace, record: ModelRecord) -> list[str]:
+def find_drift(workspace: Workspace, record: ModelRecord) -> list[str]:
     """What has become of a version's files since it was registered.
 
     Returns:
@@ -159,14 +159,14 @@ def restore(workspace: Workspace, record: ModelRecord) -> None:
         TrainstackError: The workspace holds no whole copy of a file any more.
     """
     with locks.exclusive(workspace.model(record.name) / ".lock"):
-        for entry in drift(workspace, record):
+        for entry in find_drift(workspace, record):
             relative, _, what = entry.rpartition(": ")
             target = Path(record.path) / relative
             if what == "added":
                 target.unlink()
                 continue
             digest = record.files[relative]
-            if not workspace.blobs.verify(digest) and not _remade(workspace, record, digest):
+            if not workspace.blobs.verify(digest) and not _restore_blob(workspace, record, digest):
                 raise TrainstackError(
                     f"{relative} of model {record.name} version {record.version} is {what}, and its blob {digest} "
                     "is damaged too: register the model again from its run"
@@ -174,7 +174,7 @@ def restore(workspace: Workspace, record: ModelRecord) -> None:
             workspace.blobs.link(digest, target)
 
 
-def _remade(workspace: Workspace, record: ModelRecord, digest: str) -> bool:
+def _restore_blob(workspace: Workspace, record: ModelRecord, digest: str) -> bool:
     """Make a blob anew from the run that made the model, if that still has the file."""
     if record.run_id is None:
         return False
@@ -195,7 +195,7 @@ def _versions(workspace: Workspace, name: str) -> list[int]:
     return []
 
 
-def _read(workspace: Workspace, name: str, version: int) -> ModelRecord:
+def _read_version(workspace: Workspace, name: str, version: int) -> ModelRecord:
     folder = workspace.model(name) / str(version)
     try:
         return ModelRecord(**read_json(folder / _RECORD), path=str(folder / _FILES))
@@ -203,7 +203,7 @@ def _read(workspace: Workspace, name: str, version: int) -> ModelRecord:
         raise TrainstackError(f"{folder / _RECORD} is damaged: move {folder} away and run again") from exc
 
 
-def _described(record: ModelRecord, about: dict[str, Any]) -> ModelRecord:
+def _update_description(record: ModelRecord, about: dict[str, Any]) -> ModelRecord:
     """The record under a new description; written only when it differs."""
     changed = ModelRecord(**{**record.model_dump(mode="json"), **about}, path=record.path)
     if changed != record:
@@ -211,7 +211,7 @@ def _described(record: ModelRecord, about: dict[str, Any]) -> ModelRecord:
     return changed
 
 
-def _store(workspace: Workspace, path: Path, digest: str) -> None:
+def _store_blob(workspace: Workspace, path: Path, digest: str) -> None:
     """Bring a file into the blobs; a blob that somebody has written over is made anew."""
     blobs = workspace.blobs
     if blobs.has(digest) and not blobs.verify(digest):
@@ -220,7 +220,7 @@ def _store(workspace: Workspace, path: Path, digest: str) -> None:
         blobs.add(path, expected=digest)
 
 
-def _place(workspace: Workspace, content: dict[str, Any]) -> None:
+def _write_version(workspace: Workspace, content: dict[str, Any]) -> None:
     """Make a version's folder aside and rename it, so that it is there whole or not at all."""
     final = workspace.model(content["name"]) / str(content["version"])
     aside = final.with_name(f".{final.name}.tmp")
@@ -236,7 +236,7 @@ def _place(workspace: Workspace, content: dict[str, Any]) -> None:
             os.close(descriptor)
 
 
-def _sweep(workspace: Workspace, name: str) -> None:
+def _remove_leftovers(workspace: Workspace, name: str) -> None:
     """Remove what a killed registration left aside."""
     for left in workspace.model(name).glob(".*.tmp"):
         shutil.rmtree(left, ignore_errors=True)

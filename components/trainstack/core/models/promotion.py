@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from trainstack.core.models.model import list_models, register
-from trainstack.core.models.record import ModelRecord, ModelSpec
+from trainstack.core.models.model_record import ModelRecord, ModelSpec
 from trainstack.core.models.source import source_digest
 from trainstack.core.runs.directory import RunDirectory
 from trainstack.core.workspace.workspace import Workspace
@@ -36,13 +36,13 @@ class Promotion(BaseModel):
     path: str
 
 
-def promoted(workspace: Workspace, name: str, digest: str) -> ModelRecord | None:
+def find_promoted(workspace: Workspace, name: str, digest: str) -> ModelRecord | None:
     """The newest version of a model in a workspace that has these very files; none where none has."""
     found = [record for record in list_models(workspace) if record.name == name and record.digest == digest]
     return found[-1] if found else None
 
 
-def source(promotion: Promotion) -> ModelRecord:
+def read_source(promotion: Promotion) -> ModelRecord:
     """What the workspace that made the model says of it.
 
     Raises:
@@ -78,10 +78,10 @@ def promote(workspace: Workspace, name: str, promotion: Promotion, progress: Cal
         NotFoundError: The model is not to be seen from here.
         DigestMismatchError: Its bytes are not those that were promised; nothing is registered.
     """
-    if (there := promoted(workspace, name, promotion.digest)) is not None:
+    if (there := find_promoted(workspace, name, promotion.digest)) is not None:
         progress(f"version {there.version} holds these files already")
         return there
-    made = source(promotion)
+    made = read_source(promotion)
     progress(f"checking {len(made.files)} files")
     if (found := source_digest(Path(promotion.path))) != promotion.digest:
         raise DigestMismatchError(
@@ -96,7 +96,7 @@ def promote(workspace: Workspace, name: str, promotion: Promotion, progress: Cal
 def metrics(promotion: Promotion) -> dict[str, float]:
     """The metrics of the run that made the model, where its workspace can be seen; empty elsewhere."""
     try:
-        run_id = source(promotion).run_id
+        run_id = read_source(promotion).run_id
         root = Path(promotion.path).parents[3]
         return RunDirectory(Workspace.open(root).run(run_id)).read().metrics if run_id else {}
     except (TrainstackError, IndexError):

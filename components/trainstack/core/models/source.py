@@ -48,7 +48,7 @@ def resolve_source(workspace: Workspace, source: Path, run_id: str | None = None
     if found == directory:
         raise InvalidInputError("the model's path is the whole run: name a part, such as outputs/model", field="path")
     if not found.exists():
-        raise NotFoundError(f"run {run_id} left nothing at {str(source)!r}: {_left(directory)}")
+        raise NotFoundError(f"run {run_id} left nothing at {str(source)!r}: {_list_outputs(directory)}")
     return found
 
 
@@ -108,7 +108,7 @@ def source_digest(path: Path) -> str:
     return digests.of_tree(file_digests(source_files(path)))
 
 
-def _left(directory: Path) -> str:
+def _list_outputs(directory: Path) -> str:
     names = listing(directory, "outputs")
     if not names:
         return "its outputs are empty"

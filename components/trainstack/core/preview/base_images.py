@@ -90,7 +90,7 @@ def _environments(one: Resource, root: Path) -> Iterator[EnvironmentSpec]:
     """What of a resource becomes an image."""
     described: Any = one.inputs.get("environment_spec" if one.kind in ("TrainingRun", "Sweep") else "spec")
     if isinstance(described, Mapping) and UNKNOWN not in repr(cast("Mapping[str, Any]", described)):
-        yield environment.declared(cast("Mapping[str, Any]", described), root)
+        yield environment.spec_from_inputs(cast("Mapping[str, Any]", described), root)
     elif one.kind in ("WebService", "ServiceImage") and one.inputs.get("server", "trainstack") == "trainstack":
         # Which TensorFlow saved the model is not known before it has trained; all serve on the same Python.
         yield environment.get_curated(serving_environment(None))
@@ -103,5 +103,5 @@ def _digest(name: str, docker_host: str | None) -> str:
     if "@" in name:
         return name.partition("@")[2]
     with engine_api.connected(docker_host, timeout=10) as client:
-        resolved = registry.resolved(client, name, None)
+        resolved = registry.resolve(client, name, None)
     return resolved.partition("@")[2] or resolved

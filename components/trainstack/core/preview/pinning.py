@@ -75,14 +75,14 @@ def find_pins(preview: Preview, root: Path) -> Found:
 
 def _environment(inputs: Mapping[str, Any], root: Path) -> EnvironmentPin:
     described = {name: value for name, value in inputs["spec"].items() if name != "pins"}
-    asked = environment.declared(described, root)
+    asked = environment.spec_from_inputs(described, root)
     digest = str(inputs.get("digest") or UNKNOWN)
     if digest == UNKNOWN:
         raise TrainstackError(f"environment {asked.name} could not be locked in the preview: see what it says")
     packages = cast("dict[str, str]", inputs.get("packages") or {})
     text = ""
     if asked.curated is None and not asked.only_image and asked.lock is None:
-        text = environment.lock(environment.declared(inputs["spec"], root), here=False).text
+        text = environment.lock(environment.spec_from_inputs(inputs["spec"], root), here=False).text
     return EnvironmentPin(asked=asked.digest, digest=digest, packages=packages, lock=text)
 
 

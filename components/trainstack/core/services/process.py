@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainstack.core.models.record import ModelRecord
+from trainstack.core.models.model_record import ModelRecord
 from trainstack.core.services import server_code
 from trainstack.core.services.record import ServiceSpec
 from trainstack.errors import TrainstackError

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from trainstack.core.models.model import ModelRecord, drift
+from trainstack.core.models.model import ModelRecord, find_drift
 from trainstack.core.services import process
 from trainstack.core.services.certificate import check_certificate
 from trainstack.core.services.port import chosen_port, validate_port
@@ -310,7 +310,7 @@ def check_servable(workspace: Workspace, model: ModelRecord) -> None:
             f"top of its files, which are {there}; register the folder that tf.saved_model.save wrote",
             field="model",
         )
-    changed = ", ".join(drift(workspace, model)[:5])
+    changed = ", ".join(find_drift(workspace, model)[:5])
     if changed:
         raise TrainstackError(
             f"the files of model {model.name} version {model.version} are not as registered ({changed}): "

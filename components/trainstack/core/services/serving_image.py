@@ -9,7 +9,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 
 from trainstack.core.images import image as images
-from trainstack.core.images.build_plan import Plan, Sources
+from trainstack.core.images.build_plan import BuildPlan, Sources
 from trainstack.core.images.image import Image
 from trainstack.core.images.registry import Registry
 from trainstack.core.models.model import ModelRecord
@@ -60,7 +60,7 @@ def ensure(
     environment: Image,
     client: DockerClient,
     registry: Registry,
-    progress: images.Progress = images.quiet,
+    progress: images.Progress = images.no_progress,
 ) -> ServingContainer:
     """Have a model's image in the registry.
 
@@ -84,9 +84,9 @@ def ensure(
     def sources() -> Sources:
         return _DOCKERFILE, server.content()
 
-    plan = Plan(f"service {spec.name}", model.digest, content, sources, environment.reference)
+    plan = BuildPlan(f"service {spec.name}", model.digest, content, sources, environment.reference)
     return ServingContainer(
-        image=images.made(plan, client, registry, progress),
+        image=images.ensure_built(plan, client, registry, progress),
         command=server.command,
         health=server.health,
         digest=model.digest,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trainstack.core.models.model import find
-from trainstack.core.models.record import ModelRecord
+from trainstack.core.models.model_record import ModelRecord
 from trainstack.core.services.record import LATEST, ServiceSpec
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import InvalidInputError

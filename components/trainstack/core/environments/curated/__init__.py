@@ -41,19 +41,19 @@ def get_curated(name: str) -> EnvironmentSpec:
             f"{' or '.join(CURATED_PREFIX + found for found in close)}?",
             field="name",
         )
-    return _shipped(short)
+    return _read_curated(short)
 
 
 @functools.cache
-def _shipped(short: str) -> EnvironmentSpec:
+def _read_curated(short: str) -> EnvironmentSpec:
     """Read one without checking it: what is shipped was checked when it was locked, and every preview reads it."""
-    values = asked(short)
+    values = read_specification(short)
     packages = tuple(sorted(map(str, cast("list[str]", values.pop("packages")))))
     text = (FOLDER / short / "requirements.lock").read_text("utf-8")
     return EnvironmentSpec.model_construct(None, **{**values, "packages": packages, "lock": text})
 
 
-def asked(short: str) -> dict[str, Any]:
+def read_specification(short: str) -> dict[str, Any]:
     """Return what a curated environment asks for, as `EnvironmentSpec` takes it, without its lock."""
     named = CURATED_PREFIX + short
     found = json.loads((FOLDER / short / "environment.json").read_bytes())

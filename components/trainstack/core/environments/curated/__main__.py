@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from trainstack.core.environments.curated import FOLDER, asked, curated_names
+from trainstack.core.environments.curated import FOLDER, curated_names, read_specification
 from trainstack.core.environments.lock import resolve
 from trainstack.core.environments.requirements import read_lock
 from trainstack.core.environments.spec import CURATED_PREFIX, EnvironmentSpec
@@ -29,7 +29,7 @@ def main(names: list[str]) -> None:
             spec = EnvironmentSpec.from_packages(short, _TOOLS[short])
             target = FOLDER / f"{short}.lock"
         else:
-            spec = EnvironmentSpec.model_validate(asked(short))
+            spec = EnvironmentSpec.model_validate(read_specification(short))
             target = FOLDER / short / "requirements.lock"
         text = resolve(spec)
         write_bytes(target, text.encode())

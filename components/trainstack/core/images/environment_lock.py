@@ -6,7 +6,7 @@ from pathlib import Path
 
 from trainstack.core.environments.lock import Lock, lock
 from trainstack.core.environments.spec import EnvironmentSpec
-from trainstack.core.environments.uv_command import IndexUnreachableError, Progress, quiet
+from trainstack.core.environments.uv_command import IndexUnreachableError, Progress, no_progress
 from trainstack.core.images import build_context, registry
 from trainstack.core.images.registry import Registry
 from trainstack.errors import InvalidInputError, TrainstackError
@@ -24,7 +24,7 @@ UNREACHABLE = (IndexUnreachableError, ImageUnknownError)
 
 def lock_environment(
     spec: EnvironmentSpec,
-    progress: Progress = quiet,
+    progress: Progress = no_progress,
     *,
     retries: int | None = None,
     target: str = "local",
@@ -56,10 +56,10 @@ def lock_environment(
             "compute with target 'docker'",
             field="environment",
         )
-    return identified(spec, docker_host, registry)
+    return image_lock(spec, docker_host, registry)
 
 
-def identified(spec: EnvironmentSpec, docker_host: str | None = None, credentials: Registry | None = None) -> Lock:
+def image_lock(spec: EnvironmentSpec, docker_host: str | None = None, credentials: Registry | None = None) -> Lock:
     """Return what stands for a lock where an environment has no packages.
 
     An image that is written with its digest, and a Dockerfile, are known without asking anyone. For a tag the engine
@@ -75,10 +75,10 @@ def identified(spec: EnvironmentSpec, docker_host: str | None = None, credential
         ImageUnknownError: The engine does not answer.
     """
     if spec.image is None:
-        taken = build_context.take(Path(spec.dockerfile or ""), Path(spec.context or ""))
+        taken = build_context.read_context(Path(spec.dockerfile or ""), Path(spec.context or ""))
         files = {"Dockerfile": digests.of_bytes(taken.dockerfile), **taken.files}
         return Lock(python="", packages={}, text="", digest=taken.digest, files=files)
-    reference = spec.image if "@" in spec.image else _asked(spec.image, docker_host, credentials)
+    reference = spec.image if "@" in spec.image else _resolve_tag(spec.image, docker_host, credentials)
     # A digest is the same whatever the registry that it was pulled from is called.
     return Lock(
         python="", packages={}, text="", digest=digests.of_json({"image": reference.partition("@")[2] or reference}),
@@ -86,12 +86,12 @@ def identified(spec: EnvironmentSpec, docker_host: str | None = None, credential
     )  # fmt: skip
 
 
-def _asked(name: str, docker_host: str | None, credentials: Registry | None) -> str:
+def _resolve_tag(name: str, docker_host: str | None, credentials: Registry | None) -> str:
     try:
         client = engine_api.connect(docker_host, timeout=10)
     except TrainstackError as exc:
         raise ImageUnknownError(f"image {name}: {exc}") from exc
     try:
-        return registry.resolved(client, name, credentials)
+        return registry.resolve(client, name, credentials)
     finally:
         client.close()

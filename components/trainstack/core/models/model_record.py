@@ -21,7 +21,7 @@ class ResourceConfiguration(BaseModel):
     memory_in_gb: float = Field(default=1.0, gt=0)
 
 
-class _About(BaseModel):
+class _ModelDescription(BaseModel):
     """What describes a model. It may change while its files and so its version stay."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), defer_build=True)
@@ -34,7 +34,7 @@ class _About(BaseModel):
     resource_configuration: ResourceConfiguration | None = None
 
 
-class ModelSpec(_About):
+class ModelSpec(_ModelDescription):
     """What a model is registered as.
 
     Attributes:
@@ -51,7 +51,7 @@ class ModelSpec(_About):
     name: str
 
 
-class ModelRecord(_About):
+class ModelRecord(_ModelDescription):
     """One registered version.
 
     Attributes:

@@ -10,7 +10,7 @@ from trainstack.targets.docker.engine_api import DockerClient, engine_errors
 _ASK = "command -v python3 || command -v python"
 
 
-def interpreter(client: DockerClient, reference: str, name: str) -> str:
+def find_interpreter(client: DockerClient, reference: str, name: str) -> str:
     """Find the Python on an image's PATH.
 
     Args:
