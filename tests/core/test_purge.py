@@ -10,13 +10,12 @@ import pytest
 from trainstack.core.datasets import dataset
 from trainstack.core.datasets.dataset import DatasetSpec
 from trainstack.core.maintenance import gc, purge
-from trainstack.core.maintenance.purge import NeededError
 from trainstack.core.models import model
 from trainstack.core.models.model import ModelSpec
 from trainstack.core.runs.directory import RunDirectory, RunRecord, Status, resolve
 from trainstack.core.services.record import ServiceRecord, write_record
 from trainstack.core.workspace.workspace import Workspace
-from trainstack.errors import NotFoundError
+from trainstack.errors import InUseError, NotFoundError
 from trainstack.storage import locks
 from trainstack.storage.atomic import write_json
 
@@ -80,7 +79,7 @@ def test_a_run_that_is_driven_is_refused(workspace, a_run):
     directory = a_run()
     with directory.lock() as mine:
         assert mine
-        with pytest.raises(NeededError, match=r"run r1 is needed: it is running, `trainstack runs stop r1` ends it"):
+        with pytest.raises(InUseError, match=r"run r1 is needed: it is running, `trainstack runs stop r1` ends it"):
             purge.purge(workspace, purge.run(workspace, directory))
     assert directory.exists()
 
@@ -88,7 +87,7 @@ def test_a_run_that_is_driven_is_refused(workspace, a_run):
 def test_a_run_that_made_a_model_is_refused_until_the_model_is_gone(workspace, a_run):
     directory = a_run()
     model.register(workspace, ModelSpec(name="net"), Path("outputs/model"), "r1")
-    with pytest.raises(NeededError, match="model net version 1 was made by it"):
+    with pytest.raises(InUseError, match="model net version 1 was made by it"):
         purge.purge(workspace, purge.run(workspace, directory))
     purge.purge(workspace, purge.models(workspace, "net"))
     purge.purge(workspace, purge.run(workspace, directory))
@@ -115,7 +114,7 @@ def test_a_model_that_a_service_is_to_serve_is_refused(workspace, a_model, statu
     folder = workspace.service("svc")
     folder.mkdir(parents=True)
     write_record(ServiceRecord(name="svc", folder=str(folder), **service, **served))
-    expected = pytest.raises(NeededError, match="service svc serves it") if refused else contextlib.nullcontext()
+    expected = pytest.raises(InUseError, match="service svc serves it") if refused else contextlib.nullcontext()
     with expected:
         purge.purge(workspace, purge.models(workspace, "net"))
     assert Path(record.path).exists() is refused
@@ -133,7 +132,7 @@ def test_a_dataset_that_a_run_trains_on_is_refused_and_then_nothing_of_it_goes(w
     a_dataset(b"one")
     a_dataset(b"two")
     directory = a_run(datasets={"numbers": {"name": "data", "version": 2, "mode": "mount"}})
-    with pytest.raises(NeededError, match=r"dataset data version 2 is needed: run r1 \(fit\) trains on it"):
+    with pytest.raises(InUseError, match=r"dataset data version 2 is needed: run r1 \(fit\) trains on it"):
         purge.purge(workspace, purge.datasets(workspace, "data"))
     assert [record.version for record in dataset.list_datasets(workspace)] == [1, 2]
     purge.purge(workspace, purge.datasets(workspace, "data", 1))

@@ -55,7 +55,7 @@ def public():
 
 def test_every_public_name_has_its_place_on_a_components_page():
     pages = "\n".join(path.read_text() for path in sorted((DOCS / "components").glob("*.md")))
-    told = set(re.findall(r"^::: (trainstack\.(?:components|notebook)\.\w+\.\w+)$", pages, re.MULTILINE))
+    told = set(re.findall(r"^::: (trainstack\.(?:components|notebook)(?:\.\w+)+)$", pages, re.MULTILINE))
     handles = {f"trainstack.notebook.history.{name}" for name in ("Run", "Runs", "Sweep")}
     assert {f"{thing.__module__}.{thing.__name__}" for thing in public().values()} | handles == told
 

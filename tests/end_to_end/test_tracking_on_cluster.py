@@ -14,7 +14,8 @@ import pytest
 from tests.core.kubernetes_runs import access, needs_cluster, reachable_endpoint
 from tests.waiting import until
 
-from trainstack.mlflow.rest_client import TrackingError, TrackingServer
+from trainstack.errors import TrackingError
+from trainstack.mlflow.rest_client import TrackingServer
 
 pytestmark = [
     pytest.mark.end_to_end,

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from trainstack.errors import InvalidInputError, TrainstackError
+from trainstack.errors import InvalidInputError, TrackingError
 from trainstack.mlflow.metric_files import Point
 
 if TYPE_CHECKING:
@@ -22,14 +22,6 @@ if TYPE_CHECKING:
 _METRICS, _PARAMS, _TAGS = 1000, 100, 100
 _PARAM_LENGTH, _TAG_LENGTH = 6000, 5000
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
-
-
-class TrackingError(TrainstackError):
-    """The server did not answer, or refused."""
-
-    def __init__(self, message: str, code: str = "") -> None:
-        super().__init__(message)
-        self.code = code
 
 
 def checked_address(uri: str) -> str:

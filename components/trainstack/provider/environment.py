@@ -9,9 +9,9 @@ from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 from pulumi.runtime.rpc import UNKNOWN
 
 from trainstack.core.environments import environment
-from trainstack.core.images.environment_lock import UNREACHABLE, lock_environment
+from trainstack.core.images.environment_lock import lock_environment
 from trainstack.core.workspace.project import project_root
-from trainstack.errors import TrainstackError
+from trainstack.errors import TrainstackError, UnreachableError
 from trainstack.provider import images
 from trainstack.provider.base import BaseProvider, Properties, changed, integral, known, log_of, own
 
@@ -44,7 +44,7 @@ class EnvironmentProvider(BaseProvider):
         spec = declared(inputs["spec"])
         try:
             lock = self._locked(inputs, spec, retries=0)
-        except UNREACHABLE as exc:
+        except UnreachableError as exc:
             log_of(inputs).warn(str(exc))
             inputs |= {"digest": UNKNOWN, "packages": UNKNOWN}
         else:

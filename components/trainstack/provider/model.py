@@ -10,7 +10,7 @@ from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 from trainstack.core.models import aliases, model
 from trainstack.core.workspace.project import portable, project_root
 from trainstack.core.workspace.workspace import Workspace, checked_name
-from trainstack.errors import InvalidInputError, NotFoundError
+from trainstack.errors import GateError, InvalidInputError, NotFoundError
 from trainstack.provider.base import BaseProvider, Properties, absolute, known, log_of, own, validated, workspace_of
 
 
@@ -116,7 +116,7 @@ def _check_gate(news: Properties) -> None:
             gate.check(workspace_of(news), str(news["name"]), str(news["run_id"]), conditions)
         except NotFoundError:
             return
-        except gate.GateError as exc:
+        except GateError as exc:
             raise InvalidInputError(str(exc)) from exc
 
 

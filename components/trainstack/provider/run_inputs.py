@@ -11,11 +11,11 @@ from pulumi.runtime.rpc import UNKNOWN
 
 from trainstack.core.compute import cluster_checks, compute
 from trainstack.core.environments import environment
-from trainstack.core.images.environment_lock import UNREACHABLE, lock_environment
+from trainstack.core.images.environment_lock import lock_environment
 from trainstack.core.properties import integral
 from trainstack.core.runs import arguments, distribution, snapshot
 from trainstack.core.runs.record import Persistence
-from trainstack.errors import InvalidInputError
+from trainstack.errors import InvalidInputError, UnreachableError
 from trainstack.provider import images
 from trainstack.provider.base import Properties, absolute, known, validated
 from trainstack.provider.environment import declared
@@ -106,7 +106,7 @@ def _environment(spec: environment.EnvironmentSpec, inputs: Properties) -> Prope
             docker_host=place.get("docker_host"),
             registry=images.registry_of(inputs),
         )
-    except UNREACHABLE:
+    except UnreachableError:
         python = "" if spec.only_image else spec.python
         return {"digest": UNKNOWN, "python": python, "packages": UNKNOWN, "variables": spec.variables}
     return {

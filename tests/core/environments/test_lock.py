@@ -8,15 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from trainstack.core.environments.environment import (
-    EnvironmentSpec,
-    IndexUnreachableError,
-    cached_lock,
-    get_curated,
-    lock,
-)
+from trainstack.core.environments.environment import EnvironmentSpec, cached_lock, get_curated, lock
 from trainstack.core.images.saved_environment import load_from_directory, save_to_directory
-from trainstack.errors import InvalidInputError
+from trainstack.errors import IndexUnreachableError, InvalidInputError
 
 
 @pytest.fixture(autouse=True)

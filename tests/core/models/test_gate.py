@@ -10,7 +10,7 @@ from trainstack.core.models.model import ModelSpec
 from trainstack.core.runs.directory import RunDirectory
 from trainstack.core.runs.record import RunRecord, Status
 from trainstack.core.workspace.workspace import Workspace
-from trainstack.errors import InvalidInputError, NotFoundError
+from trainstack.errors import GateError, InUseError, InvalidInputError, NotFoundError
 
 
 def finished(workspace: Workspace, run_id: str, **metrics: float) -> str:
@@ -31,7 +31,7 @@ def two(workspace):
 
 
 def refused(workspace, run_id, **require):
-    with pytest.raises(gate.GateError) as caught:
+    with pytest.raises(GateError) as caught:
         gate.check(workspace, "net", run_id, gate.parse(require))
     return str(caught.value)
 
@@ -89,7 +89,7 @@ def test_an_alias_of_a_version_that_is_not_there_moves_nothing(two):
 
 def test_a_version_with_an_alias_is_not_purged(two):
     aliases.move(two, "net", {"production": 1})
-    with pytest.raises(purge.NeededError, match="it is its production"):
+    with pytest.raises(InUseError, match="it is its production"):
         purge.check(two, purge.models(two, "net", 1))
 
 

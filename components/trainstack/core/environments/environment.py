@@ -14,7 +14,7 @@ from trainstack.core.environments.curated import curated_names, get_curated
 from trainstack.core.environments.lock import Lock, cached_lock, lock
 from trainstack.core.environments.pins import apply_pins
 from trainstack.core.environments.spec import CURATED_PREFIX, DEFAULT_PYTHON, EnvironmentSpec
-from trainstack.core.environments.uv_command import IndexUnreachableError, Progress
+from trainstack.core.environments.uv_command import Progress
 from trainstack.core.environments.venv import BuiltEnvironment, build, find_damage, location
 from trainstack.errors import InvalidInputError
 
@@ -23,7 +23,6 @@ __all__ = [
     "DEFAULT_PYTHON",
     "BuiltEnvironment",
     "EnvironmentSpec",
-    "IndexUnreachableError",
     "Lock",
     "Progress",
     "build",

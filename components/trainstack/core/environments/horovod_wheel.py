@@ -17,7 +17,6 @@ from typing import IO
 from trainstack.core.environments.lock import Lock, tensorflow_of
 from trainstack.core.environments.requirements import Pin, read_lock
 from trainstack.core.environments.uv_command import (
-    CommandFailedError,
     Progress,
     compiler_errors,
     interpreter,
@@ -26,7 +25,7 @@ from trainstack.core.environments.uv_command import (
     uv,
     uv_error,
 )
-from trainstack.errors import InvalidInputError, TrainstackError
+from trainstack.errors import CommandFailedError, InvalidInputError, TrainstackError
 from trainstack.storage import digest as digests
 from trainstack.storage import locks
 from trainstack.storage.atomic import disk_errors, read_json, write_json

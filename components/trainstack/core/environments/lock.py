@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from trainstack.core.environments import conda, conda_tool
 from trainstack.core.environments.requirements import Pin, check_lock_covers, read_lock
 from trainstack.core.environments.spec import EnvironmentSpec
-from trainstack.core.environments.uv_command import CommandFailedError, Progress, no_progress, run, uv, uv_error
-from trainstack.errors import InvalidInputError, TrainstackError
+from trainstack.core.environments.uv_command import Progress, no_progress, run, uv, uv_error
+from trainstack.errors import CommandFailedError, InvalidInputError, TrainstackError
 from trainstack.storage import digest as digests
 from trainstack.storage.atomic import disk_errors, write_json
 from trainstack.storage.cache import cache_folder

@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import IO
 
 from trainstack.core.environments.package_index import index_variables
-from trainstack.errors import DigestMismatchError, InvalidInputError, TrainstackError
+from trainstack.errors import (
+    CommandFailedError,
+    DigestMismatchError,
+    IndexUnreachableError,
+    InvalidInputError,
+    TrainstackError,
+)
 from trainstack.storage.cache import cache_folder
 
 Progress = Callable[[str], None]
@@ -37,22 +43,6 @@ _COMPILER = re.compile(
     r"\berror:|\bfatal error\b|CMake Error|undefined reference|collect2:|\bld: |No such file or directory|\*\*\* "
 )
 _SHOWN = 8
-
-
-class IndexUnreachableError(TrainstackError):
-    """The package index did not answer: whether the packages exist is not known."""
-
-
-class CommandFailedError(TrainstackError):
-    """A command ended without success; its output says why.
-
-    Attributes:
-        lines: All that it printed.
-    """
-
-    def __init__(self, message: str, lines: Sequence[str]) -> None:
-        super().__init__(message)
-        self.lines = list(lines)
 
 
 def no_progress(_: str) -> None:

@@ -23,16 +23,8 @@ from trainstack.core.environments.horovod_wheel import horovod_wheel
 from trainstack.core.environments.lock import Lock
 from trainstack.core.environments.requirements import Pin, read_lock
 from trainstack.core.environments.spec import EnvironmentSpec
-from trainstack.core.environments.uv_command import (
-    CommandFailedError,
-    Progress,
-    interpreter,
-    no_progress,
-    run,
-    uv,
-    uv_error,
-)
-from trainstack.errors import TrainstackError
+from trainstack.core.environments.uv_command import Progress, interpreter, no_progress, run, uv, uv_error
+from trainstack.errors import CommandFailedError, TrainstackError
 from trainstack.storage import locks
 from trainstack.storage.atomic import disk_errors, write_bytes, write_json
 from trainstack.storage.cache import cache_folder

@@ -18,8 +18,8 @@ from trainstack.core.runs.directory import RunDirectory
 from trainstack.core.sweeps.record import SweepDirectory, list_sweeps
 from trainstack.core.tracking.tracking_server import MODEL_NOTE, SWEEP_NOTE
 from trainstack.core.workspace.workspace import Workspace
-from trainstack.errors import NotFoundError, TrainstackError
-from trainstack.mlflow.rest_client import TrackingError, TrackingServer
+from trainstack.errors import NotFoundError, TrackingError, TrainstackError
+from trainstack.mlflow.rest_client import TrackingServer
 from trainstack.storage import locks
 
 _KNOWN_TAG = "trainstack.workspace"

@@ -17,7 +17,8 @@ from trainstack.core.history.mlflow_run import RUN_TAG
 from trainstack.core.models import aliases, model
 from trainstack.core.models.model_record import ModelRecord
 from trainstack.core.workspace.workspace import Workspace
-from trainstack.mlflow.rest_client import TrackingError, TrackingServer
+from trainstack.errors import TrackingError
+from trainstack.mlflow.rest_client import TrackingServer
 from trainstack.server.model.declared import signatures
 from trainstack.server.model.signature import DEFAULT, Signature, TensorSpec
 from trainstack.storage.atomic import write_json

@@ -6,8 +6,7 @@ import re
 from pathlib import Path
 
 from trainstack.core.environments import uv_command
-from trainstack.core.environments.uv_command import CommandFailedError
-from trainstack.errors import TrainstackError
+from trainstack.errors import CommandFailedError, TrainstackError
 
 _STAMP = re.compile(r"^#\d+ (?:\d+\.\d+ )?")
 _FAILED_STEP = re.compile(r"^ > \[(?:(?P<stage>\S+) )?\d+/\d+\] (?P<what>.*?):?$")

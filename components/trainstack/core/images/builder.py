@@ -22,9 +22,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from trainstack.agent.ranks import pdeathsig_exec
-from trainstack.core.environments.uv_command import CommandFailedError, Progress
+from trainstack.core.environments.uv_command import Progress
 from trainstack.core.images import build_settings
 from trainstack.core.images.dockerfile import SETTINGS as _SETTINGS
+from trainstack.errors import CommandFailedError
 from trainstack.targets.docker import engine_api
 from trainstack.targets.docker.engine_api import DockerClient
 

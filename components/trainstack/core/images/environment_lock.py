@@ -6,20 +6,12 @@ from pathlib import Path
 
 from trainstack.core.environments.lock import Lock, lock
 from trainstack.core.environments.spec import EnvironmentSpec
-from trainstack.core.environments.uv_command import IndexUnreachableError, Progress, no_progress
+from trainstack.core.environments.uv_command import Progress, no_progress
 from trainstack.core.images import build_context, registry
 from trainstack.core.images.registry import Registry
-from trainstack.errors import InvalidInputError, TrainstackError
+from trainstack.errors import EngineUnreachableError, InvalidInputError, TrainstackError
 from trainstack.storage import digest as digests
 from trainstack.targets.docker import engine_api
-
-
-class ImageUnknownError(TrainstackError):
-    """Which image a name means could not be asked."""
-
-
-UNREACHABLE = (IndexUnreachableError, ImageUnknownError)
-"""What `lock_environment` raises when a service does not answer: a preview then does not know the environment yet."""
 
 
 def lock_environment(
@@ -45,7 +37,7 @@ def lock_environment(
         InvalidInputError: Packages do not exist or do not go together, there is no such image, or an environment that
             is an image is to be used on this machine.
         IndexUnreachableError: The package index did not answer.
-        ImageUnknownError: The engine did not answer.
+        EngineUnreachableError: The engine did not answer.
     """
     if not spec.only_image:
         return lock(spec, progress=progress, retries=retries, here=target == "local")
@@ -72,7 +64,7 @@ def image_lock(spec: EnvironmentSpec, docker_host: str | None = None, credential
 
     Raises:
         InvalidInputError: The Dockerfile or its context is not usable, or there is no such image.
-        ImageUnknownError: The engine does not answer.
+        EngineUnreachableError: The engine does not answer.
     """
     if spec.image is None:
         taken = build_context.read_context(Path(spec.dockerfile or ""), Path(spec.context or ""))
@@ -90,7 +82,7 @@ def _resolve_tag(name: str, docker_host: str | None, credentials: Registry | Non
     try:
         client = engine_api.connect(docker_host, timeout=10)
     except TrainstackError as exc:
-        raise ImageUnknownError(f"image {name}: {exc}") from exc
+        raise EngineUnreachableError(f"image {name}: {exc}") from exc
     try:
         return registry.resolve(client, name, credentials)
     finally:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from trainstack.core.environments.lock import Lock
 from trainstack.core.environments.spec import EnvironmentSpec
-from trainstack.core.environments.uv_command import CommandFailedError, Progress, no_progress
+from trainstack.core.environments.uv_command import Progress, no_progress
 from trainstack.core.images import build_settings, dockerfile
 from trainstack.core.images import builder as image_builder
 from trainstack.core.images import interpreter as image_python
@@ -20,7 +20,7 @@ from trainstack.core.images import registry as registries
 from trainstack.core.images.build_failure import build_error
 from trainstack.core.images.build_plan import BuildPlan, build_plan
 from trainstack.core.images.registry import Registry
-from trainstack.errors import TrainstackError
+from trainstack.errors import CommandFailedError, TrainstackError
 from trainstack.storage import locks
 from trainstack.storage.atomic import disk_errors
 from trainstack.targets.docker import engine_api

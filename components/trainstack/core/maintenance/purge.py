@@ -22,15 +22,11 @@ from trainstack.core.services.record import list_services
 from trainstack.core.tracking import tracking_server as history
 from trainstack.core.workspace.version_numbers import note_purged
 from trainstack.core.workspace.workspace import Workspace
-from trainstack.errors import NotFoundError, TrainstackError
+from trainstack.errors import InUseError, NotFoundError, TrainstackError
 from trainstack.storage import disk_space, locks
 from trainstack.storage.atomic import disk_errors
 
 Waiting = Callable[[str], None]
-
-
-class NeededError(TrainstackError):
-    """Something still needs what was to be purged."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +88,7 @@ def purge(workspace: Workspace, victims: list[Victim], waiting: Waiting = lambda
         waiting: Told what it waits for.
 
     Raises:
-        NeededError: Something needs one of them; names it.
+        InUseError: Something needs one of them; names it.
         TrainstackError: A record that may need one cannot be read.
     """
     with locks.exclusive(workspace.records_lock, lambda: waiting("waiting for registrations under way")):
@@ -114,7 +110,7 @@ def check(workspace: Workspace, victims: list[Victim]) -> None:
     """Make sure that nothing needs what is to be purged.
 
     Raises:
-        NeededError: Something does; names all that do.
+        InUseError: Something does; names all that do.
         TrainstackError: A record that may need one cannot be read.
     """
     needed = {"run": _run_needed_by, "model": _model_needed_by, "dataset": _dataset_needed_by}
@@ -122,7 +118,7 @@ def check(workspace: Workspace, victims: list[Victim]) -> None:
         reasons = list(needed[victim.kind](workspace, victim))
         if reasons:
             some = "; ".join(reasons[:4]) + (f"; and {len(reasons) - 4} more" if len(reasons) > 4 else "")
-            raise NeededError(f"{described(victim)} is needed: {some}")
+            raise InUseError(f"{described(victim)} is needed: {some}")
 
 
 def described(victim: Victim) -> str:
@@ -166,7 +162,7 @@ def _discard_run(workspace: Workspace, victim: Victim) -> None:
     try:
         with RunDirectory(victim.path).lock() as mine:
             if not mine:
-                raise NeededError(f"{described(victim)} is needed: it is running")
+                raise InUseError(f"{described(victim)} is needed: it is running")
             _discard(workspace, victim)
     except FileNotFoundError as exc:
         raise NotFoundError(f"{described(victim)} is gone already") from exc

@@ -10,16 +10,12 @@ from dataclasses import dataclass
 from trainstack.core.models import aliases, model
 from trainstack.core.runs.directory import RunDirectory
 from trainstack.core.workspace.workspace import Workspace
-from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
+from trainstack.errors import GateError, InvalidInputError, NotFoundError
 
 _OPERATORS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 _BOUND = re.compile(r"\s*(>=|<=|>|<)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*")
 _RIVAL = re.compile(r"\s*(>=|<=|>|<)?\s*([A-Za-z][A-Za-z0-9_-]*)\s*")
 _VERSUS = "_vs"
-
-
-class GateError(TrainstackError):
-    """The metrics do not suffice."""
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ class Attempt:
 
         Raises:
             Stopped: Somebody asked for the end.
-            TrainingFailed: The script ended badly.
+            TrainingFailedError: The script ended badly.
             TrainstackError: Anything else that a person can act on.
         """
         record = self._record

@@ -22,7 +22,7 @@ from trainstack.core.runs import distribution, location, saved_progress
 from trainstack.core.runs.directory import Failure, RunDirectory, RunRecord, RunRequest, Status
 from trainstack.core.runs.execution import retry
 from trainstack.core.runs.execution.attempt import Attempt
-from trainstack.core.runs.execution.training import TrainingFailed
+from trainstack.core.runs.execution.training import TrainingFailedError
 from trainstack.core.runs.execution.watch import Stopped, Watch
 from trainstack.errors import TrainstackError
 from trainstack.mlflow import metric_files as tracking
@@ -51,7 +51,7 @@ class Supervisor:
             shutil.rmtree(self._directory.checkpoints, ignore_errors=True)
         except Stopped as stop:
             self._end(Status.CANCELED, str(stop))
-        except TrainingFailed as exc:
+        except TrainingFailedError as exc:
             self._record.failure = exc.failure
             self._end(Status.FAILED, str(exc))
         except TrainstackError as exc:
@@ -77,7 +77,7 @@ class Supervisor:
                     attempt.run()
                 else:
                     attempt.go_on(gang)
-            except TrainingFailed as exc:
+            except TrainingFailedError as exc:
                 if record.attempt >= last or not retry.curable(exc.failure, self._request):
                     raise
                 gang = None

@@ -13,7 +13,7 @@ from trainstack.core.images.registry import PASSWORD
 from trainstack.core.runs import arguments, distribution
 from trainstack.core.runs.directory import Failure, RunDirectory, RunRequest
 from trainstack.core.runs.execution.first_failure import first_failure
-from trainstack.errors import TrainstackError
+from trainstack.errors import RunFailedError, TrainstackError
 from trainstack.mlflow import metric_files as tracking
 from trainstack.targets.base import Gang, GangSpec, Home, Runtime, Target
 
@@ -21,8 +21,12 @@ TICK = 0.02
 REPORT_SECONDS = 2.0
 
 
-class TrainingFailed(TrainstackError):
-    """The script ended badly."""
+class TrainingFailedError(RunFailedError):
+    """The training script failed.
+
+    Attributes:
+        failure: Which rank failed first, and how.
+    """
 
     def __init__(self, message: str, failure: Failure) -> None:
         super().__init__(message)
@@ -106,7 +110,7 @@ class Training:
             elapsed: Seconds that the nodes have been running already.
 
         Raises:
-            TrainingFailed: A node ended badly.
+            TrainingFailedError: A node ended badly.
             TrainstackError: The run's time is over.
         """
         timeout = self._request.timeout
@@ -125,7 +129,7 @@ class Training:
         if failed:
             failure = first_failure(self._directory, gang, self._request)
             who = f"{self._request.spec.script}: " if failure.rank is not None else ""
-            raise TrainingFailed(f"{who}{failure.reason}; its log is {failure.log}", failure)
+            raise TrainingFailedError(f"{who}{failure.reason}; its log is {failure.log}", failure)
 
     def end(self, heartbeat: Callable[[], None]) -> None:
         """End all nodes that still run: ask, wait for the grace period and their reports, then kill; all comes home."""
