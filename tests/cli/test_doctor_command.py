@@ -150,7 +150,7 @@ def test_docker_is_asked_where_it_is_said_to_be(workspace, checks, monkeypatch, 
         }
     found, healthy = checks()
     assert (found["docker"]["state"], healthy) == ("warning", True)
-    assert "nobody answers" in found["docker"]["found"]
+    assert "nothing answers" in found["docker"]["found"]
     for address in (f"unix://{tmp_path}/docker.sock", "tcp://127.0.0.1:port", "docker", "tcp://"):
         monkeypatch.setenv("DOCKER_HOST", address)
         assert checks()[0]["docker"]["state"] == "warning", address

@@ -18,7 +18,7 @@ def asked(tmp_path):
             rules.gate_metric: rules.Gate,
             rules.service_key: rules.ServiceKey,
         }
-        chosen = types.get(rule, rules.Nothing).model_validate(settings)
+        chosen = types.get(rule, rules.NoSettings).model_validate(settings)
         return [*rule(kind, inputs, chosen, tmp_path)]
 
     return ask

@@ -1,4 +1,4 @@
-"""Put the commands together. What each needs is imported when it runs, so that the command itself starts at once."""
+"""Register the commands. Each imports what it needs when it runs, so that the command line starts at once."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from trainstack.cli.preview import plan
 from trainstack.cli.resources import computes, datasets, environments, models, services, sweeps
 from trainstack.cli.runs import preemption, run_logs, run_metrics, runs
 
-app = command_group("Look at what Trainstack keeps, follow and stop training runs, check the machine.", cls=RootGroup)
+app = command_group(
+    "List, follow and stop training runs, list what they use and make, check the machine.", cls=RootGroup
+)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(requested: bool) -> None:
+    if requested:
         from importlib import metadata
 
         try:

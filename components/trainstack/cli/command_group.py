@@ -1,4 +1,4 @@
-"""Groups of commands, and the one place where what goes wrong becomes one line and an exit code."""
+"""Groups of commands, and the one place where an error becomes one line and an exit code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FAILED, WRONG_USE, INTERRUPTED = 1, 2, 130
 
 
 class RootGroup(TyperGroup):
-    """The command itself: ends with one line on standard error for whatever a person can act on."""
+    """The root command: an error that a person can act on ends it with one line on standard error."""
 
     def main(
         self,
@@ -34,7 +34,7 @@ class RootGroup(TyperGroup):
             args: What follows the program's name; those of the process when left out.
             prog_name: The program's name in messages.
             complete_var: The variable by which a shell asks for completion; named after the program when left out.
-            standalone_mode: Of no effect: errors are always told here.
+            standalone_mode: Of no effect: errors are always handled here.
             windows_expand_args: As typer has it.
             **extra: As typer has it.
 
@@ -53,7 +53,7 @@ class RootGroup(TyperGroup):
         except (KeyboardInterrupt, typer.Abort):
             sys.exit(INTERRUPTED)
         except BrokenPipeError:
-            # Whoever read us has enough, as `head` does. Nothing may be flushed into the closed pipe at exit.
+            # The reader has closed the pipe, as `head` does. Nothing may be flushed into it at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             sys.exit(FAILED)
         except OSError as exc:
@@ -61,22 +61,22 @@ class RootGroup(TyperGroup):
         sys.exit(code if isinstance(code, int) else 0)
 
 
-def command_group(about: str, cls: type[TyperGroup] | None = None) -> typer.Typer:
+def command_group(help_text: str, cls: type[TyperGroup] | None = None) -> typer.Typer:
     """Make an empty group of commands.
 
     Args:
-        about: Its line in the help.
+        help_text: Its line in the help.
         cls: Its class, where it is not the usual one.
     """
-    # Plain help: the formatted one imports a Markdown reader, which takes longer than all the rest of it.
-    group = typer.Typer(cls=cls, help=about, rich_markup_mode=None, pretty_exceptions_enable=False)
+    # Plain help: the formatted one imports a Markdown parser, which takes longer than everything else.
+    group = typer.Typer(cls=cls, help=help_text, rich_markup_mode=None, pretty_exceptions_enable=False)
     if cls is None:
         group.callback(invoke_without_command=True)(help_when_bare)
     return group
 
 
 def help_when_bare(context: typer.Context) -> None:
-    """Print the group's help when no command of it was given."""
+    """Print the group's help when it is called without a command."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 

@@ -1,4 +1,4 @@
-"""`trainstack init`: a project that runs as it is, from the same template that `pulumi new` takes."""
+"""`trainstack init`: create a project that runs, from the template that `pulumi new` uses."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from trainstack.cli import output
 from trainstack.errors import InvalidInputError
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
-# What Pulumi takes for a project's name, and a workspace for its own.
+# What Pulumi and a workspace accept as a name.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,49}")
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The project's folder; made when missing.")],
-    name: Annotated[str | None, typer.Option("--name", help="The project's name; the folder's when left out.")] = None,
-    description: Annotated[str, typer.Option("--description", help="What it is.")] = "TensorFlow training",
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The project's folder; created when missing.")],
+    name: Annotated[str | None, typer.Option("--name", help="The project's name; by default the folder's.")] = None,
+    description: Annotated[str, typer.Option("--description", help="Its description.")] = "TensorFlow training",
 ) -> None:
-    """Make a project: a program, a training script, some data, a policy pack.
+    """Create a project: a program, a training script, some data, a policy pack.
 
-    Files that are there already are an error, and nothing is written.
+    It is an error if one of the files exists already; then nothing is written.
     """
     from trainstack.storage.atomic import write_bytes
 
@@ -33,8 +33,8 @@ def init(
             f"project name {project!r} is not usable: take up to 50 letters, digits, '.', '_' or '-', give --name"
         )
     files = rendered(TEMPLATES / "tensorflow", project, description)
-    if there := sorted(path for path in files if (folder / path).exists()):
-        raise InvalidInputError(f"{folder / there[0]} is there already: choose an empty folder")
+    if existing := sorted(path for path in files if (folder / path).exists()):
+        raise InvalidInputError(f"{folder / existing[0]} already exists: choose an empty folder")
     for path, content in files.items():
         write_bytes(folder / path, content)
     output.say(
@@ -51,13 +51,13 @@ def rendered(template: Path, project: str, description: str) -> dict[str, bytes]
         project: The project's name.
         description: What it is, in one line.
     """
-    named = {b"${PROJECT}": project, b"${DESCRIPTION}": " ".join(description.split())}
+    values = {b"${PROJECT}": project, b"${DESCRIPTION}": " ".join(description.split())}
     files: dict[str, bytes] = {}
     for path in sorted(template.rglob("*")):
         if not path.is_file() or "__pycache__" in path.parts:
             continue
         content = path.read_bytes()
-        for placeholder, value in named.items():
+        for placeholder, value in values.items():
             content = content.replace(placeholder, value.encode())
         if path.name == "Pulumi.yaml":
             # What only `pulumi new` needs.

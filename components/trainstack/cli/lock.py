@@ -1,4 +1,4 @@
-"""`trainstack lock`: pin what a stack's environments, data and tools come to, or refuse what has moved."""
+"""`trainstack lock`: pin a stack's environments, data and tools, or check that none has changed."""
 
 from __future__ import annotations
 
@@ -22,38 +22,38 @@ def lock(
         typer.Option("--preview", metavar="FILE", help="What `pulumi preview --json --show-sames` printed."),
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; end with 1 when something is not as it was pinned.")
+        bool, typer.Option("--check", help="Write nothing; exit with 1 when something differs from the pins.")
     ] = False,
 ) -> None:
     """Pin environments, base images, datasets and tools of a stack in a file to commit.
 
-    The file is STACK.lock.json beside the stack's configuration. Environments that it pins are not resolved anew.
+    The file is STACK.lock.json beside the stack's configuration. Environments that it pins are not resolved again.
     """
     from trainstack.core.environments import pins
     from trainstack.core.preview import document, pinning
     from trainstack.core.workspace.project import pin_file, project_root
 
     root = project_root()
-    shown = document.read_preview(preview_text(preview, stack, "--show-sames"))
-    name = stack or shown.stack
+    preview_document = document.read_preview(preview_text(preview, stack, "--show-sames"))
+    name = stack or preview_document.stack
     if not name:
         raise TrainstackError("the preview names no stack: give --stack")
     file = pin_file(root, name)
     before = pins.read_pins(file) if check else None
-    found = pinning.find_pins(shown, root)
-    for line in found.unknown:
+    result = pinning.find_pins(preview_document, root)
+    for line in result.unknown:
         output.note(line)
     if before is None:
-        if found.unknown:
+        if result.unknown:
             raise TrainstackError(f"{file} is not written: not everything is known yet")
-        pins.write_pins(file, found.pins)
-        pinned = f"{_count(found.pins.environments, 'environment')} and {_count(found.pins.datasets, 'dataset')}"
+        pins.write_pins(file, result.pins)
+        pinned = f"{_count(result.pins.environments, 'environment')} and {_count(result.pins.datasets, 'dataset')}"
         output.say(f"{file}: {pinned} pinned")
         return
-    known = before.model_copy(
-        update={"datasets": {it: digest for it, digest in before.datasets.items() if it in found.pins.datasets}}
-    )
-    lines = pins.differences(known if found.unknown else before, found.pins)
+    if result.unknown:
+        datasets = {name: digest for name, digest in before.datasets.items() if name in result.pins.datasets}
+        before = before.model_copy(update={"datasets": datasets})
+    lines = pins.differences(before, result.pins)
     for line in lines:
         output.say(line)
     if lines:
@@ -61,5 +61,5 @@ def lock(
     output.say(f"all as {file} pins")
 
 
-def _count(things: Sized, name: str) -> str:
-    return f"{len(things)} {name}{'' if len(things) == 1 else 's'}"
+def _count(items: Sized, name: str) -> str:
+    return f"{len(items)} {name}{'' if len(items) == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""Text for a comment that others' names and values are part of: nothing in it becomes a link, a mention or a row."""
+"""Markdown with foreign names and values in it, escaped: none becomes a link, a mention or a table row."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LIMIT = 60_000
 
 
 def code(value: object) -> str:
-    """A value as a code span: what is in it means nothing to a renderer, in a table neither."""
+    """Format a value as a code span, safe in a table too."""
     text = " ".join(str(value).split()) or " "
     text = text if len(text) <= 300 else f"{text[:299]}…"
     fence = "`" * (max((len(run) for run in re.findall(r"`+", text)), default=0) + 1)
@@ -20,7 +20,7 @@ def code(value: object) -> str:
 
 
 def words(value: str) -> str:
-    """Prose with names of others' choosing in it."""
+    """Escape prose that contains foreign names."""
     text = re.sub(r"([\\`*_\[\]()|#!~])", r"\\\1", " ".join(value.split()))
     # A joiner of no width keeps an at sign from calling somebody, an address from becoming a link.
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("@", "@\u2060")
@@ -35,11 +35,11 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 def limited(lines: Sequence[str]) -> str:
     """The lines as one text, cut where a comment would be refused."""
-    kept: list[str] = []
+    included: list[str] = []
     size = 0
     for number, line in enumerate(lines):
         size += len(line) + 1
         if size > LIMIT:
-            return "\n".join([*kept, "", f"… and {len(lines) - number} lines more: see `trainstack plan`"])
-        kept.append(line)
-    return "\n".join(kept)
+            return "\n".join([*included, "", f"… and {len(lines) - number} lines more: see `trainstack plan`"])
+        included.append(line)
+    return "\n".join(included)

@@ -1,4 +1,4 @@
-"""The options that many commands share, and the workspace they lead to."""
+"""Options that many commands share, and the workspace that they name."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, the
 
 
 def open_workspace(folder: Path | None) -> Workspace:
-    """Open the workspace that is meant.
+    """Open a workspace.
 
     Args:
         folder: Its folder; looked for from the working folder upwards when none is given.
@@ -60,7 +60,7 @@ def open_at(folder: Path) -> Workspace:
 
 
 def find_run(folder: Path | None, reference: str) -> RunDirectory:
-    """Find a run of the workspace that is meant.
+    """Find a run of a workspace.
 
     Raises:
         NotFoundError: There is no such run or workspace.

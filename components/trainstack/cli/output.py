@@ -1,4 +1,4 @@
-"""Print: tables and lines for people, JSON for programs.
+"""Print tables and lines for people, JSON for programs.
 
 Into a pipe nothing is coloured, cut or folded, and lines end where their text does; on a terminal wide cells fold.
 """
@@ -40,16 +40,16 @@ def emit_json_line(value: Any) -> None:
 
 def say(text: str) -> None:
     """Print a line for people."""
-    typer.echo(shown(text))
+    typer.echo(printable(text))
 
 
 def note(text: str) -> None:
     """Print a line for people beside what the command prints: on standard error."""
-    typer.echo(shown(text), err=True)
+    typer.echo(printable(text), err=True)
 
 
-def shown(value: object) -> str:
-    """A value as text for a terminal: its line ends as spaces, no control characters; a dash for nothing."""
+def printable(value: object) -> str:
+    """Turn a value into text for a terminal: line ends become spaces, control characters go; a dash for nothing."""
     text = "" if value is None else str(value)
     return plain(" ".join(text.split("\n")), len(text)) or "-"
 
@@ -59,7 +59,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, header: b
 
     Args:
         columns: The headings; the first names the row and is the last to be folded.
-        rows: A cell a column; words that say a state get their colour.
+        rows: A cell a column; names of states are coloured.
         header: Whether to print the headings.
         indent: Spaces before each row.
     """
@@ -71,7 +71,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, header: b
     for number, name in enumerate(columns):
         grid.add_column(Text(name), overflow="fold", no_wrap=number == 0)
     for row in rows:
-        grid.add_row(*(Text(text, style=_STYLES.get(text, "")) for text in map(shown, row)))
+        grid.add_row(*(Text(text, style=_STYLES.get(text, "")) for text in map(printable, row)))
     _print(Padding(grid, (0, 0, 0, indent), expand=False))
 
 
@@ -91,10 +91,10 @@ def _console() -> Console:
     return Console(file=sys.stdout, highlight=False, markup=False, emoji=False, width=width)
 
 
-def _print(what: Any) -> None:
+def _print(renderable: Any) -> None:
     console = _console()
     with console.capture() as captured:
-        console.print(what)
+        console.print(renderable)
     typer.echo("\n".join(line.rstrip() for line in captured.get().splitlines()), color=True)
 
 

@@ -1,4 +1,4 @@
-"""`trainstack ui`: the page of the run history."""
+"""`trainstack ui`: open the run history in the browser."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from trainstack.cli.options import JsonOption, WorkspaceOption, open_workspace
 
 
 def ui(
-    stop: Annotated[bool, typer.Option("--stop", help="End the server; what it shows stays.")] = False,
-    rebuild: Annotated[bool, typer.Option("--rebuild", help="Forget the database, and build it anew.")] = False,
-    no_browser: Annotated[bool, typer.Option("--no-browser", help="Print the address alone.")] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="Stop the server; the history stays.")] = False,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Delete the database and build it again.")] = False,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address.")] = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Open the run history in the browser.
 
-    Starts the workspace's MLflow server where it does not run, and prints its address.
+    Starts the workspace's MLflow server if it is not running, and prints its address.
     """
     from trainstack.core.tracking import tracking_server
 
@@ -31,11 +31,11 @@ def ui(
         return
     if rebuild:
         tracking_server.forget(opened)
-    said: list[str] = []
+    lines: list[str] = []
 
     def progress(line: str) -> None:
-        if said[-1:] != [line]:
-            said.append(line)
+        if lines[-1:] != [line]:
+            lines.append(line)
             output.note(line)
 
     address = tracking_server.ensure(opened, progress)

@@ -1,4 +1,4 @@
-"""What all training of one update may cost: the runs' estimates are added up as the engine asks for each."""
+"""The budget of one update: estimates of its runs are added up as the engine validates each."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class BudgetSettings(Settings):
 
 
 class Budget:
-    """The rule `budget`; one a process of the pack, as it remembers what it has seen of the update.
+    """The rule `budget`; one for each process of the pack, as it keeps the estimates of the update so far.
 
     Args:
         config: The stack's configuration, which may hold own prices.
@@ -58,18 +58,18 @@ class Budget:
             return
         last = last_measured(inputs, root) or inputs.get("timeout")
         prices = Prices.from_config(self._config)
-        found = estimate(inputs, float(last) if isinstance(last, int | float) else None, prices, trials)
-        own = found.cost is None and found.size in ("local", "docker")
-        if found.seconds is None or (found.cost is None and not own):
+        training = estimate(inputs, float(last) if isinstance(last, int | float) else None, prices, trials)
+        own = training.cost is None and training.size in ("local", "docker")
+        if training.seconds is None or (training.cost is None and not own):
             if settings.unmeasured == "refuse":
                 yield (
                     "cannot be estimated: no run of its name was measured and it has no timeout: set timeout"
-                    if found.seconds is None
-                    else f"cannot be estimated: there is no price for {found.size}: set trainstack:prices"
+                    if training.seconds is None
+                    else f"cannot be estimated: there is no price for {training.size}: set trainstack:prices"
                 )
             return
-        self._costs[urn] = found.cost or 0.0
-        self._hours[urn] = found.node_hours or 0.0
+        self._costs[urn] = training.cost or 0.0
+        self._hours[urn] = training.node_hours or 0.0
         cost, hours = sum(self._costs.values()), sum(self._hours.values())
         of = "" if len(self._costs) == 1 else f" with the {len(self._costs) - 1} before it"
         if settings.maximum is not None and cost > settings.maximum:

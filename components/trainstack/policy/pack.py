@@ -1,4 +1,4 @@
-"""The pack that Pulumi's engine asks about every resource."""
+"""The policy pack: Pulumi's engine validates every resource with it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from trainstack.policy.budget import Budget, BudgetSettings
 
 _PREFIX = "pulumi-python:dynamic/trainstack:"
 _ADVISE, _BLOCK = EnforcementLevel.ADVISORY, EnforcementLevel.MANDATORY
-Ask = Callable[[str, str, rules.Inputs, Any, Path], Iterator[str]]
+Check = Callable[[str, str, rules.Inputs, Any, Path], Iterator[str]]
 
 
 @dataclass(frozen=True)
@@ -38,38 +38,55 @@ class Rule:
 
     Attributes:
         name: Its name in the pack's configuration.
-        about: What it holds.
+        about: Its description for people, in one sentence.
         settings: The class of its settings.
-        ask: Yields violations for URN, kind, inputs, settings and project folder.
-        level: What a violation does, where the configuration does not say.
+        check: Yields violations for URN, kind, inputs, settings and project folder.
+        level: What a violation does, unless the configuration says otherwise.
     """
 
     name: str
     about: str
     settings: type[rules.Settings]
-    ask: Ask
+    check: Check
     level: EnforcementLevel = _ADVISE
 
 
-def every_rule() -> list[Rule]:
-    """The pack's rules, the budget at nothing spent."""
+def all_rules() -> list[Rule]:
+    """Make the pack's rules, with a budget of which nothing is spent."""
     budget = Budget(json.loads(os.environ.get("PULUMI_CONFIG") or "{}"))
 
     def spend(urn: str, kind: str, inputs: rules.Inputs, settings: Any, root: Path) -> Iterator[str]:
         if kind in ("TrainingRun", "Sweep"):
             yield from budget(urn, inputs, settings, root)
 
-    def alone(rule: Callable[[str, rules.Inputs, Any, Path], Iterator[str]]) -> Ask:
+    def per_resource(rule: Callable[[str, rules.Inputs, Any, Path], Iterator[str]]) -> Check:
         return lambda _urn, kind, inputs, settings, root: rule(kind, inputs, settings, root)
 
     return [
         Rule("budget", "What all training of an update may cost.", BudgetSettings, spend, _BLOCK),
-        Rule("node-limits", "Nodes, GPUs and sizes of computes.", rules.NodeLimits, alone(rules.node_limits), _BLOCK),
-        Rule("low-priority", "Rented nodes are of low priority.", rules.Nothing, alone(rules.low_priority)),
-        Rule("registered-datasets", "Runs read datasets alone.", rules.Datasets, alone(rules.registered_datasets)),
-        Rule("pinned-environments", "Packages are pinned.", rules.Nothing, alone(rules.pinned_environments)),
-        Rule("gate-metric", "A model's run reached what is asked.", rules.Gate, alone(rules.gate_metric), _BLOCK),
-        Rule("service-key", "Public services have a key.", rules.ServiceKey, alone(rules.service_key), _BLOCK),
+        Rule(
+            "node-limits",
+            "Nodes, GPUs and sizes of computes.",
+            rules.NodeLimits,
+            per_resource(rules.node_limits),
+            _BLOCK,
+        ),
+        Rule("low-priority", "Rented nodes are of low priority.", rules.NoSettings, per_resource(rules.low_priority)),
+        Rule(
+            "registered-datasets",
+            "Runs read datasets only.",
+            rules.Datasets,
+            per_resource(rules.registered_datasets),
+        ),
+        Rule("pinned-environments", "Packages are pinned.", rules.NoSettings, per_resource(rules.pinned_environments)),
+        Rule(
+            "gate-metric",
+            "A model's metric is within limits.",
+            rules.Gate,
+            per_resource(rules.gate_metric),
+            _BLOCK,
+        ),
+        Rule("service-key", "Public services have a key.", rules.ServiceKey, per_resource(rules.service_key), _BLOCK),
     ]
 
 
@@ -83,12 +100,12 @@ def policies() -> list[ResourceValidationPolicy]:
             enforcement_level=rule.level,
             config_schema=_schema(rule.settings),
         )
-        for rule in every_rule()
+        for rule in all_rules()
     ]
 
 
 def serve() -> None:
-    """Answer the engine until it ends."""
+    """Serve the pack to the engine until the engine ends."""
     PolicyPack("trainstack", [*policies()], _ADVISE)
 
 
@@ -96,11 +113,11 @@ def _validation(rule: Rule) -> Callable[[ResourceValidationArgs, ReportViolation
     def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
         if not args.resource_type.startswith(_PREFIX):
             return
-        given = {name: value for name, value in args.get_config().items() if name != "enforcementLevel"}
+        configured = {name: value for name, value in args.get_config().items() if name != "enforcementLevel"}
         kind = args.resource_type.removeprefix(_PREFIX)
         try:
-            settings = rule.settings.model_validate(plain(given))
-            for violation in rule.ask(args.urn, kind, plain(args.props), settings, project_root()):
+            settings = rule.settings.model_validate(plain(configured))
+            for violation in rule.check(args.urn, kind, plain(args.props), settings, project_root()):
                 report(f"{args.name}: {violation}", None)
         except ValidationError as exc:
             problem = exc.errors()[0]
@@ -112,16 +129,16 @@ def _validation(rule: Rule) -> Callable[[ResourceValidationArgs, ReportViolation
 
 
 def plain(value: Any) -> Any:
-    """A value of the policy SDK as plain data: unknown ones marked, whole numbers as integers."""
+    """Turn a value of the policy SDK into plain data: unknown values are marked, whole numbers are integers."""
     if isinstance(value, Mapping):
         names = cast("Mapping[str, Any]", value)
-        return {name: _got(names, name) for name in names}
+        return {name: _item(names, name) for name in names}
     if isinstance(value, str) or not hasattr(value, "__getitem__"):
         return integral(value)
-    return [_got(value, index) for index in range(len(value))]
+    return [_item(value, index) for index in range(len(value))]
 
 
-def _got(container: Any, key: Any) -> Any:
+def _item(container: Any, key: Any) -> Any:
     try:
         return plain(container[key])
     except UnknownValueError:
@@ -129,12 +146,12 @@ def _got(container: Any, key: Any) -> Any:
 
 
 def _schema(settings: type[rules.Settings]) -> PolicyConfigSchema | None:
-    described: dict[str, Any] = settings.model_json_schema(by_alias=True)
-    properties = {name: _shape(each) for name, each in described.get("properties", {}).items()}
+    document: dict[str, Any] = settings.model_json_schema(by_alias=True)
+    properties = {name: _shape(schema) for name, schema in document.get("properties", {}).items()}
     return PolicyConfigSchema(properties=properties) if properties else None
 
 
-def _shape(described: dict[str, Any]) -> dict[str, Any]:
-    """A property's schema for the engine, which knows JSON schema's basic words."""
-    options = [one for one in described.get("anyOf", [described]) if one.get("type") != "null"]
+def _shape(schema: dict[str, Any]) -> dict[str, Any]:
+    """Reduce a property's schema to the keywords of JSON schema that the engine knows."""
+    options = [option for option in schema.get("anyOf", [schema]) if option.get("type") != "null"]
     return {name: value for name, value in options[0].items() if name in ("type", "items", "minimum", "enum")}

@@ -1,6 +1,6 @@
 """The rules: each looks at one resource's inputs and yields a sentence a violation. Free of Pulumi.
 
-What preview does not know yet violates nothing: the update asks again, before it does anything.
+A value that preview does not know yet violates nothing: the update checks it again before it acts.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _FROM = re.compile(r"^\s*FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?", re.IGNORE
 
 
 class Settings(BaseModel):
-    """What a rule can be told; `enforcementLevel` is Pulumi's own."""
+    """The settings of a rule; `enforcementLevel` is Pulumi's own."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -64,9 +64,9 @@ class Gate(Settings):
     """Settings of `gate-metric`.
 
     Attributes:
-        metric: The metric that the run of each model must have logged; none asks for none.
-        minimum: What it must come to at least.
-        maximum: What it may come to at most.
+        metric: The metric that the run of each model must have logged; without it the rule is off.
+        minimum: Its least value.
+        maximum: Its greatest value.
     """
 
     metric: str | None = None
@@ -84,16 +84,16 @@ class ServiceKey(Settings):
     tls: bool = False
 
 
-class Nothing(Settings):
+class NoSettings(Settings):
     """Settings of a rule that has none."""
 
 
 def node_limits(kind: str, inputs: Inputs, settings: NodeLimits, root: Path) -> Iterator[str]:
     """Too many nodes or GPUs, or a size that is not to be used."""
     if kind in _TRAINING:
-        wanted = _mapping(inputs.get("distribution")).get("node_count")
-        if settings.max_nodes is not None and _over(wanted, settings.max_nodes):
-            yield f"takes {wanted:g} nodes, over the limit of {settings.max_nodes}"
+        node_count = _mapping(inputs.get("distribution")).get("node_count")
+        if settings.max_nodes is not None and _over(node_count, settings.max_nodes):
+            yield f"takes {node_count:g} nodes, over the limit of {settings.max_nodes}"
     if kind != "Compute":
         return
     nodes, size = inputs.get("max_nodes", 1), inputs.get("vm_size")
@@ -107,7 +107,7 @@ def node_limits(kind: str, inputs: Inputs, settings: NodeLimits, root: Path) -> 
             yield f"{nodes:g} nodes of {size} have {gpus} GPUs, over the limit of {settings.max_gpus}"
 
 
-def low_priority(kind: str, inputs: Inputs, settings: Nothing, root: Path) -> Iterator[str]:
+def low_priority(kind: str, inputs: Inputs, settings: NoSettings, root: Path) -> Iterator[str]:
     """A compute whose nodes are rented at the full price; this machine's own nodes are rented from nobody."""
     if kind == "Compute" and inputs.get("target", "local") != "local":
         priority = inputs.get("priority", "dedicated")
@@ -122,9 +122,9 @@ def registered_datasets(kind: str, inputs: Inputs, settings: Datasets, root: Pat
     values = [*_values(inputs.get("arguments")), *_values(inputs.get("environment_variables"))]
     for name, value in values:
         # One word may hold its option too, as --data=/mnt/data does.
-        found = value.partition("=")[2] if value.startswith("-") else value
-        if _ELSEWHERE.match(found) and found != UNKNOWN and not found.startswith(settings.elsewhere or ("\0",)):
-            yield f"{name} is {found}: register it as a dataset and give dataset.as_mount()"
+        source = value.partition("=")[2] if value.startswith("-") else value
+        if _ELSEWHERE.match(source) and source != UNKNOWN and not source.startswith(settings.elsewhere or ("\0",)):
+            yield f"{name} is {source}: register it as a dataset and give dataset.as_mount()"
     if settings.names is not None:
         for name, reference in _mapping(inputs.get("datasets")).items():
             registered = _mapping(reference).get("name", name)
@@ -132,13 +132,13 @@ def registered_datasets(kind: str, inputs: Inputs, settings: Datasets, root: Pat
                 yield f"dataset {registered} is none of {', '.join(settings.names)}"
 
 
-def pinned_environments(kind: str, inputs: Inputs, settings: Nothing, root: Path) -> Iterator[str]:
+def pinned_environments(kind: str, inputs: Inputs, settings: NoSettings, root: Path) -> Iterator[str]:
     """An environment that another day or machine may resolve to something else."""
-    given = inputs.get("spec")
-    if kind != "Environment" or not isinstance(given, Mapping) or UNKNOWN in repr(given):  # pyright: ignore[reportUnknownArgumentType]
+    spec_inputs = inputs.get("spec")
+    if kind != "Environment" or not isinstance(spec_inputs, Mapping) or UNKNOWN in repr(spec_inputs):  # pyright: ignore[reportUnknownArgumentType]
         return
     try:
-        spec = spec_from_inputs(cast("Mapping[str, Any]", given), root)
+        spec = spec_from_inputs(cast("Mapping[str, Any]", spec_inputs), root)
     except TrainstackError:
         # The provider says what is wrong with it.
         return
@@ -149,9 +149,9 @@ def pinned_environments(kind: str, inputs: Inputs, settings: Nothing, root: Path
         for package in spec.conda_packages:
             if "=" not in package:
                 yield f"conda package {package} is not pinned: write NAME=VERSION=BUILD"
-    for what, name in (("image", spec.image), ("base_image", spec.base_image), *_bases(spec.dockerfile)):
+    for origin, name in (("image", spec.image), ("base_image", spec.base_image), *_bases(spec.dockerfile)):
         if name is not None and "@sha256:" not in name:
-            yield f"{what} {name} is not pinned: write NAME@sha256:DIGEST"
+            yield f"{origin} {name} is not pinned: write NAME@sha256:DIGEST"
 
 
 def gate_metric(kind: str, inputs: Inputs, settings: Gate, root: Path) -> Iterator[str]:
@@ -193,19 +193,19 @@ def _bases(dockerfile: str | None) -> list[tuple[str, str]]:
     """The images that a Dockerfile starts from; its own stages are none."""
     if dockerfile is None:
         return []
-    found = _FROM.findall(Path(dockerfile).read_text("utf-8", errors="replace"))
-    stages = {stage.lower() for _, stage in found} | {"scratch"}
-    return [("FROM", image) for image, _ in found if image.lower() not in stages]
+    images = _FROM.findall(Path(dockerfile).read_text("utf-8", errors="replace"))
+    stages = {stage.lower() for _, stage in images} | {"scratch"}
+    return [("FROM", image) for image, _ in images if image.lower() not in stages]
 
 
-def _values(given: object) -> Iterator[tuple[str, str]]:
-    if isinstance(given, Mapping):
-        for name, value in cast("Mapping[str, Any]", given).items():
+def _values(values: object) -> Iterator[tuple[str, str]]:
+    if isinstance(values, Mapping):
+        for name, value in cast("Mapping[str, Any]", values).items():
             for item in cast("list[Any]", value) if isinstance(value, list) else [value]:
                 if isinstance(item, str):
                     yield name, item
-    elif isinstance(given, list):
-        for item in cast("list[Any]", given):
+    elif isinstance(values, list):
+        for item in cast("list[Any]", values):
             if isinstance(item, str):
                 yield "an argument", item
 

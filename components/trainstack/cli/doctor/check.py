@@ -1,4 +1,4 @@
-"""What one look of the doctor finds."""
+"""The result of one of the doctor's checks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 class State(enum.StrEnum):
-    """How it is: `broken` means that something which is needed does not work."""
+    """The state that a check reports; `broken` means that something which is needed does not work."""
 
     OK = "ok"
     WARNING = "warning"
@@ -16,31 +16,31 @@ class State(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Check:
-    """One finding.
+    """The result of a check.
 
     Attributes:
-        name: What was looked at.
-        state: How it is.
-        found: What was found, in one line.
+        name: What was checked.
+        state: The state that it is in.
+        detail: What the check saw, in one line.
         advice: What to do about it; empty when all is well.
     """
 
     name: str
     state: State
-    found: str
+    detail: str
     advice: str = ""
 
 
-def ok(name: str, found: str) -> Check:
-    """All is well."""
-    return Check(name, State.OK, found)
+def ok(name: str, detail: str) -> Check:
+    """Make a check that passed."""
+    return Check(name, State.OK, detail)
 
 
-def warning(name: str, found: str, advice: str) -> Check:
-    """Something will be missed sooner or later."""
-    return Check(name, State.WARNING, found, advice)
+def warning(name: str, detail: str, advice: str) -> Check:
+    """Make a check of something that will be missed sooner or later."""
+    return Check(name, State.WARNING, detail, advice)
 
 
-def broken(name: str, found: str, advice: str = "") -> Check:
-    """Something that is needed does not work."""
-    return Check(name, State.BROKEN, found, advice)
+def broken(name: str, detail: str, advice: str = "") -> Check:
+    """Make a check of something that is needed and does not work."""
+    return Check(name, State.BROKEN, detail, advice)

@@ -1,4 +1,4 @@
-"""Whether somebody listens at a `DOCKER_HOST`."""
+"""Check that a Docker engine listens at a `DOCKER_HOST`."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ def reach(address: str) -> str:
     """Connect to a Docker address, for a second at most.
 
     Args:
-        address: As DOCKER_HOST has it: `unix:///var/run/docker.sock`, `tcp://HOST:PORT`, `ssh://HOST`.
+        address: In the form of DOCKER_HOST: `unix:///var/run/docker.sock`, `tcp://HOST:PORT`, `ssh://HOST`.
 
     Returns:
-        What is wrong, in a few words; empty when somebody answers, and for addresses that are not looked at (`ssh`).
+        The problem in a few words; empty when the engine answers, and for addresses that are not checked (`ssh`).
     """
     try:
         parts = urlsplit(address)
@@ -25,13 +25,13 @@ def reach(address: str) -> str:
         return f"{address!r} is not an address"
     try:
         if parts.scheme == "unix":
-            with socket.socket(socket.AF_UNIX) as link:
-                link.settimeout(_SECONDS)
-                link.connect(parts.path)
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(_SECONDS)
+                connection.connect(parts.path)
         elif parts.scheme in _PORTS and parts.hostname:
             socket.create_connection((parts.hostname, port or _PORTS[parts.scheme]), timeout=_SECONDS).close()
         elif parts.scheme not in ("ssh", "npipe"):
-            return f"{address!r} is not an address of Docker's"
+            return f"{address!r} is not a Docker address"
     except OSError as exc:
-        return f"but nobody answers at {address} ({exc.strerror or exc})"
+        return f"but nothing answers at {address} ({exc.strerror or exc})"
     return ""

@@ -1,9 +1,8 @@
-"""`trainstack doctor`: is what Trainstack needs there and whole, and what to do where it is not."""
+"""`trainstack doctor`: check that everything Trainstack needs is present and works, and say what to do where not."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,10 +25,10 @@ def doctor(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> No
     checks = list(_checks(workspace))
     healthy = all(check.state is not State.BROKEN for check in checks)
     if as_json:
-        output.emit_json({"healthy": healthy, "checks": [asdict(check) for check in checks]})
+        output.emit_json({"healthy": healthy, "checks": [_to_json(check) for check in checks]})
     else:
         rows = [
-            (check.state.value, check.name, f"{check.found}: {check.advice}" if check.advice else check.found)
+            (check.state.value, check.name, f"{check.detail}: {check.advice}" if check.advice else check.detail)
             for check in checks
         ]
         output.table(("", "", ""), rows, header=False)
@@ -37,25 +36,29 @@ def doctor(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> No
         raise typer.Exit(1)
 
 
+def _to_json(check: Check) -> dict[str, str]:
+    return {"name": check.name, "state": check.state.value, "found": check.detail, "advice": check.advice}
+
+
 def _checks(folder: Path | None) -> Iterator[Check]:
     from trainstack.cli.doctor import machine_checks, workspace_checks
 
-    for name, look in machine_checks.LOOKS.items():
-        yield from _guarded(name, look())
-    workspace, found = workspace_checks.find(folder)
-    yield found
+    for name, check_machine in machine_checks.CHECKS.items():
+        yield from _guarded(name, check_machine())
+    workspace, finding = workspace_checks.find(folder)
+    yield finding
     if workspace is not None:
-        for name, look_into in workspace_checks.LOOKS.items():
-            yield from _guarded(name, look_into(workspace))
+        for name, check_workspace in workspace_checks.CHECKS.items():
+            yield from _guarded(name, check_workspace(workspace))
 
 
-def _guarded(name: str, looking: Iterable[Check]) -> Iterator[Check]:
-    """The findings of one look; what a look trips over is a finding too."""
+def _guarded(name: str, checks: Iterable[Check]) -> Iterator[Check]:
+    """Yield the results of a check; an error in it is a result too."""
     from trainstack.cli.doctor.check import broken
     from trainstack.errors import TrainstackError
 
     try:
-        yield from looking
+        yield from checks
     except TrainstackError as exc:
         yield broken(name, str(exc))
     except Exception as exc:  # noqa: BLE001 (one damaged thing must not hide how all the others are)

@@ -1,4 +1,4 @@
-"""What the doctor looks at on this machine, whatever the workspace."""
+"""The doctor's checks of this machine, whatever the workspace."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _ROOM = 2_000_000_000
 
 
 def python() -> Iterator[Check]:
-    """The interpreter that this runs in."""
-    found = f"{platform.python_version()} at {sys.executable}"
+    """The version of the interpreter that this runs in."""
+    version = f"{platform.python_version()} at {sys.executable}"
     if sys.version_info >= _PYTHON:
-        yield ok("python", found)
+        yield ok("python", version)
     else:
-        yield broken("python", found, "install Python 3.11 or newer")
+        yield broken("python", version, "install Python 3.11 or newer")
 
 
 def engine() -> Iterator[Check]:
@@ -36,13 +36,13 @@ def engine() -> Iterator[Check]:
     if program is None:
         yield broken("pulumi", "not on PATH", "run `make setup`, or install https://www.pulumi.com/docs/install/")
         return
-    said = _say([program, "version"], PULUMI_SKIP_UPDATE_CHECK="true")
-    numbers = re.search(r"(\d+)\.(\d+)\.(\d+)", said or "")
+    version_text = _run([program, "version"], PULUMI_SKIP_UPDATE_CHECK="true")
+    numbers = re.search(r"(\d+)\.(\d+)\.(\d+)", version_text or "")
     if numbers is None:
-        yield broken("pulumi", f"{program} does not say its version", "install it anew, or run `make setup`")
+        yield broken("pulumi", f"{program} does not print its version", "install it again, or run `make setup`")
     elif tuple(int(part) for part in numbers.groups()) < _ENGINE:
-        wanted = ".".join(map(str, _ENGINE))
-        yield broken("pulumi", f"{numbers[0]} at {program}", f"install {wanted} or newer, or run `make setup`")
+        oldest = ".".join(map(str, _ENGINE))
+        yield broken("pulumi", f"{numbers[0]} at {program}", f"install {oldest} or newer, or run `make setup`")
     elif shutil.which("pulumi") is None:
         yield warning("pulumi", f"{numbers[0]} at {program}, not on PATH", f"put {beside} first on PATH")
     else:
@@ -57,21 +57,21 @@ def uv() -> Iterator[Check]:
         program = uv_command.uv()
     except (FileNotFoundError, ImportError):
         program = None
-    said = _say([program, "--version"]) if program else None
-    if said is None:
-        yield broken("uv", "not to be found beside this Python", f"run `{sys.executable} -m pip install uv`")
+    version_text = _run([program, "--version"]) if program else None
+    if version_text is None:
+        yield broken("uv", "not installed with this Python", f"run `{sys.executable} -m pip install uv`")
     else:
-        yield ok("uv", f"{said.split()[1]} at {program}")
+        yield ok("uv", f"{version_text.split()[1]} at {program}")
 
 
 def git() -> Iterator[Check]:
-    """Git, which tells from which commit a run was submitted."""
+    """Git, which records the commit that a run was submitted from."""
     program = shutil.which("git")
-    said = _say([program, "--version"]) if program else None
-    if said is None:
+    version_text = _run([program, "--version"]) if program else None
+    if version_text is None:
         yield warning("git", "not on PATH", "install it, so that runs can say which commit they are of")
     else:
-        yield ok("git", f"{said.split()[-1]} at {program}")
+        yield ok("git", f"{version_text.split()[-1]} at {program}")
 
 
 def cache() -> Iterator[Check]:
@@ -83,9 +83,9 @@ def cache() -> Iterator[Check]:
 
 def environments() -> Iterator[Check]:
     """Built environments that are not whole."""
-    from trainstack.cli.resources.built_environments import built_here, state
+    from trainstack.cli.resources.built_environments import cached_environments, state
 
-    states = [(one.built.digest, *state(one.built)) for one in built_here()]
+    states = [(cached.built.digest, *state(cached.built)) for cached in cached_environments()]
     bad = [(digest, reason) for digest, name, reason in states if name == "broken"]
     for digest, reason in bad:
         yield warning("environment", f"{digest[:12]}: {reason}", "the next run in it builds it again")
@@ -94,7 +94,7 @@ def environments() -> Iterator[Check]:
 
 
 def docker() -> Iterator[Check]:
-    """Where Docker's own tools would look, when that is said."""
+    """Whether Docker answers at DOCKER_HOST, where that is set."""
     address = os.environ.get("DOCKER_HOST")
     if not address:
         yield ok("docker", "DOCKER_HOST is not set")
@@ -109,20 +109,20 @@ def docker() -> Iterator[Check]:
 
 
 def kubernetes() -> Iterator[Check]:
-    """Whether a cluster is named; it is not asked."""
-    named = os.environ.get("KUBECONFIG")
-    if not named:
+    """Whether KUBECONFIG names files that exist; no cluster is reached."""
+    kubeconfig = os.environ.get("KUBECONFIG")
+    if not kubeconfig:
         yield ok("kubernetes", "KUBECONFIG is not set")
         return
-    missing = [path for path in named.split(os.pathsep) if path and not Path(path).is_file()]
+    missing = [path for path in kubeconfig.split(os.pathsep) if path and not Path(path).is_file()]
     if missing:
-        yield warning("kubernetes", f"KUBECONFIG names {missing[0]}, which is not there", "mend or unset KUBECONFIG")
+        yield warning("kubernetes", f"KUBECONFIG names {missing[0]}, which does not exist", "fix or unset KUBECONFIG")
     else:
-        yield ok("kubernetes", f"KUBECONFIG is set to {named}")
+        yield ok("kubernetes", f"KUBECONFIG is set to {kubeconfig}")
 
 
-LOOKS: dict[str, Callable[[], Iterator[Check]]] = {
-    look.__name__: look for look in (python, engine, uv, git, cache, environments, docker, kubernetes)
+CHECKS: dict[str, Callable[[], Iterator[Check]]] = {
+    check.__name__: check for check in (python, engine, uv, git, cache, environments, docker, kubernetes)
 }
 
 
@@ -135,20 +135,20 @@ def room(name: str, folder: Path) -> Check:
     """
     from trainstack.cli.format import size
 
-    there = next(path for path in (folder, *folder.parents) if path.exists())
-    free = shutil.disk_usage(there).free
-    found = f"{size(free)} free at {folder}"
-    if not os.access(there, os.W_OK | os.X_OK):
-        return broken(name, f"{folder} cannot be written", f"check owner and mode of {there}")
+    existing_folder = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(existing_folder).free
+    space = f"{size(free)} free at {folder}"
+    if not os.access(existing_folder, os.W_OK | os.X_OK):
+        return broken(name, f"{folder} cannot be written", f"check owner and mode of {existing_folder}")
     if free < _ROOM:
-        return warning(name, found, f"free some space: less than {size(_ROOM)} may not hold one more environment")
-    return ok(name, found)
+        return warning(name, space, f"free some space: less than {size(_ROOM)} may not hold one more environment")
+    return ok(name, space)
 
 
-def _say(command: list[str], **variables: str) -> str | None:
-    """What a program prints on standard output; none when it cannot be run or fails."""
+def _run(command: list[str], **variables: str) -> str | None:
+    """Run a program and return what it prints; none when it cannot be run or fails."""
     try:
-        told = subprocess.run(command, capture_output=True, text=True, env=os.environ | variables, timeout=30)
+        completed = subprocess.run(command, capture_output=True, text=True, env=os.environ | variables, timeout=30)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return told.stdout.strip() or None if told.returncode == 0 else None
+    return completed.stdout.strip() or None if completed.returncode == 0 else None

@@ -1,4 +1,4 @@
-"""What the doctor looks at in a workspace."""
+"""The doctor's checks of a workspace."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from trainstack.errors import NotFoundError, TrainstackError
 
 
 def find(folder: Path | None) -> tuple[Workspace | None, Check]:
-    """Find and open the workspace that is meant.
+    """Find and open the workspace.
 
     Args:
-        folder: Its folder, where one was named.
+        folder: Its folder; looked for from the working folder upwards when none is given.
     """
     if folder is None:
         try:
@@ -64,24 +64,24 @@ def runs(workspace: Workspace) -> Iterator[Check]:
 
 
 def services(workspace: Workspace) -> Iterator[Check]:
-    """Services that are to run and do not."""
+    """Services that should run and do not."""
     from trainstack.core.services.service import list_services, status
 
     running = 0
     whole = True
     for record in list_services(workspace):
-        asked = status(workspace, record.name)
-        if asked.state == "healthy":
+        health = status(workspace, record.name)
+        if health.state == "healthy":
             running += 1
         elif record.status != "stopped":
             whole = False
             advice = "run `pulumi refresh`, then `pulumi up`"
-            if asked.state == "starting":
-                yield warning("service", asked.detail, "wait a moment and look again")
+            if health.state == "starting":
+                yield warning("service", health.detail, "wait a moment and look again")
             else:
-                yield broken("service", asked.detail, advice)
+                yield broken("service", health.detail, advice)
     if whole:
         yield ok("services", f"{running} healthy")
 
 
-LOOKS: dict[str, Callable[[Workspace], Iterator[Check]]] = {look.__name__: look for look in (disk, runs, services)}
+CHECKS: dict[str, Callable[[Workspace], Iterator[Check]]] = {check.__name__: check for check in (disk, runs, services)}

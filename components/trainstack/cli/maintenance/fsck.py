@@ -1,4 +1,4 @@
-"""`trainstack fsck`: is everything that the workspace keeps what it was."""
+"""`trainstack fsck`: check that nothing in the workspace is damaged."""
 
 from __future__ import annotations
 
@@ -16,35 +16,41 @@ from trainstack.cli.options import JsonOption, WorkspaceOption, open_workspace
 def fsck(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
     """Read all blobs, datasets, models and runs, and compare them with their digests.
 
-    Ends with 1 when something is damaged, and says what to do about each.
+    Exits with 1 when something is damaged, and says what to do about each.
     """
     from trainstack.core.maintenance.fsck import verify
 
     opened = open_workspace(workspace)
-    with _progress(shown=not as_json and sys.stderr.isatty()) as progress:
-        found = verify(opened, progress)
+    with _progress(visible=not as_json and sys.stderr.isatty()) as progress:
+        report = verify(opened, progress)
     if as_json:
         damages = [
-            {"kind": it.kind, "name": it.name, "path": str(it.path), "problem": it.problem, "advice": it.advice}
-            for it in found.damages
+            {
+                "kind": damage.kind,
+                "name": damage.name,
+                "path": str(damage.path),
+                "problem": damage.problem,
+                "advice": damage.advice,
+            }
+            for damage in report.damages
         ]
         output.emit_json(
-            {"whole": not damages, "files": found.files, "bytes": found.size, "damages": damages},
+            {"whole": not damages, "files": report.files, "bytes": report.size, "damages": damages},
         )
     else:
-        if found.damages:
-            rows = [(it.kind, it.name, it.problem, it.advice) for it in found.damages]
+        if report.damages:
+            rows = [(damage.kind, damage.name, damage.problem, damage.advice) for damage in report.damages]
             output.table(("kind", "name", "problem", "what to do"), rows)
-        many = len(found.damages)
+        many = len(report.damages)
         state = f"{many} damaged" if many else "all whole"
-        output.say(f"{found.files:,} files, {format.size(found.size)} read: {state}")
-    if found.damages:
+        output.say(f"{report.files:,} files, {format.size(report.size)} read: {state}")
+    if report.damages:
         raise typer.Exit(FAILED)
 
 
 @contextlib.contextmanager
-def _progress(*, shown: bool) -> Generator[Callable[[int, int], None]]:
-    if not shown:
+def _progress(*, visible: bool) -> Generator[Callable[[int, int], None]]:
+    if not visible:
         yield lambda _done, _all: None
         return
     from rich.console import Console

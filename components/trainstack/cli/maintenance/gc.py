@@ -1,4 +1,4 @@
-"""`trainstack gc`: reclaim what nothing points to."""
+"""`trainstack gc`: remove files that nothing refers to."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from trainstack.core.maintenance.gc import Garbage
 
 _MEANING = {
-    "blob": "no dataset, model or run points to it",
-    "partial": "download or copy given up a week ago",
+    "blob": "no dataset, model or run refers to it",
+    "partial": "download or copy abandoned a week ago",
     "aside": "half-written record",
-    "trash": "rest of a killed removal",
+    "trash": "rest of an interrupted removal",
     "stray": "container, network or volume of a run that is over",
     "environment": "unused training environment of this machine",
     "image": "unused environment's image on a Docker engine",
@@ -26,7 +26,7 @@ _MEANING = {
 
 
 def gc(
-    delete: Annotated[bool, typer.Option("--delete", help="Remove it; without this it is only listed.")] = False,
+    delete: Annotated[bool, typer.Option("--delete", help="Remove it; without this option it is only listed.")] = False,
     environments: Annotated[
         float | None,
         typer.Option(
@@ -36,9 +36,9 @@ def gc(
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what could be reclaimed, or reclaim it.
+    """List the disk space that could be reclaimed, or reclaim it.
 
-    Registrations and submissions under way are waited for, and wait meanwhile.
+    Waits for registrations and submissions in progress; new ones wait until it has finished.
     """
     from trainstack.core.maintenance import gc as collection
     from trainstack.core.maintenance import orphans
@@ -46,30 +46,32 @@ def gc(
     from trainstack.core.maintenance import unused_images as image_collection
 
     opened = open_workspace(workspace)
-    found = collection.collect(opened, output.note) if delete else collection.find(opened)
-    found += (orphans.collect if delete else orphans.find)(opened, output.note)
+    garbage = collection.collect(opened, output.note) if delete else collection.find(opened)
+    garbage += (orphans.collect if delete else orphans.find)(opened, output.note)
     if environments is not None:
         act = environment_collection.collect if delete else environment_collection.find
-        found += act(opened, environments)
+        garbage += act(opened, environments)
         take = image_collection.collect if delete else image_collection.find
-        found += take(opened, environments, output.note)
-    size = sum(one.size for one in found)
+        garbage += take(opened, environments, output.note)
+    size = sum(item.size for item in garbage)
     if as_json:
-        items = [{"kind": one.kind, "path": str(one.path), "bytes": one.size} for one in found]
+        items = [{"kind": item.kind, "path": str(item.path), "bytes": item.size} for item in garbage]
         output.emit_json({"deleted": delete, "bytes": size, "items": items})
         return
-    if found:
-        output.table(("kind", "count", "bytes", "what"), _rows(found))
+    if garbage:
+        output.table(("kind", "count", "bytes", "what"), _rows(garbage))
     if delete:
         output.say(f"reclaimed {format.size(size)} ({size:,} bytes)")
-    elif found:
+    elif garbage:
         output.say(f"would reclaim {format.size(size)} ({size:,} bytes): run it again with --delete")
     else:
         output.say(f"nothing to reclaim in workspace {opened.name}")
 
 
-def _rows(found: list[Garbage]) -> list[tuple[str, int, str, str]]:
+def _rows(garbage: list[Garbage]) -> list[tuple[str, int, str, str]]:
     kinds: dict[str, list[Garbage]] = defaultdict(list)
-    for one in found:
-        kinds[one.kind].append(one)
-    return [(kind, len(items), f"{sum(one.size for one in items):,}", _MEANING[kind]) for kind, items in kinds.items()]
+    for item in garbage:
+        kinds[item.kind].append(item)
+    return [
+        (kind, len(items), f"{sum(item.size for item in items):,}", _MEANING[kind]) for kind, items in kinds.items()
+    ]

@@ -1,4 +1,4 @@
-"""`trainstack purge`: delete history for good; the one command that does."""
+"""`trainstack purge`: the one command that deletes history permanently."""
 
 from __future__ import annotations
 
@@ -13,26 +13,28 @@ if TYPE_CHECKING:
     from trainstack.core.maintenance.purge import Victim
     from trainstack.core.workspace.workspace import Workspace
 
-_NAMED = "NAME[:VERSION]"
+_REFERENCE = "NAME[:VERSION]"
 
 
 def purge(
     run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="A run's id, the start of one, or a name.")] = None,
-    model: Annotated[str | None, typer.Option("--model", metavar=_NAMED, help="A model, or one version.")] = None,
-    dataset: Annotated[str | None, typer.Option("--dataset", metavar=_NAMED, help="A dataset, or one version.")] = None,
+    model: Annotated[str | None, typer.Option("--model", metavar=_REFERENCE, help="A model, or one version.")] = None,
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", metavar=_REFERENCE, help="A dataset, or one version.")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Delete a run, model or dataset for good.
+    """Delete a run, model or dataset permanently.
 
     Asks first. Refuses what a running run, a service or another record still needs. Files that datasets and models
     share stay until `trainstack gc --delete`.
     """
-    if sum(one is not None for one in (run, model, dataset)) != 1:
-        raise typer.BadParameter(f"name one of RUN, --model {_NAMED}, --dataset {_NAMED}")
+    if sum(choice is not None for choice in (run, model, dataset)) != 1:
+        raise typer.BadParameter(f"name one of RUN, --model {_REFERENCE}, --dataset {_REFERENCE}")
     if as_json and not yes:
-        raise typer.BadParameter("with --json nobody can be asked: add --yes")
+        raise typer.BadParameter("--json cannot ask for confirmation: add --yes")
     from trainstack.core.maintenance import purge as purging
 
     opened = open_workspace(workspace)
@@ -47,13 +49,13 @@ def purge(
         output.emit_json(
             [
                 {
-                    "kind": it.kind,
-                    "name": it.name,
-                    "version": it.version or None,
-                    "bytes": it.size,
-                    "path": str(it.path),
+                    "kind": victim.kind,
+                    "name": victim.name,
+                    "version": victim.version or None,
+                    "bytes": victim.size,
+                    "path": str(victim.path),
                 }
-                for it in victims
+                for victim in victims
             ]
         )
         return
@@ -76,5 +78,5 @@ def _victims(workspace: Workspace, run: str | None, model: str | None, dataset: 
 def _parsed(text: str) -> tuple[str, int | None]:
     name, colon, version = text.partition(":")
     if not name or (colon and not (version.isdecimal() and int(version) > 0)):
-        raise typer.BadParameter(f"{text!r} is not {_NAMED}: write it like tf-dnn-mnist:2")
+        raise typer.BadParameter(f"{text!r} is not {_REFERENCE}: write it like tf-dnn-mnist:2")
     return name, int(version) if colon else None

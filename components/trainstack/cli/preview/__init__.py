@@ -1,1 +1,1 @@
-"""`trainstack plan`, `compare` and `lock`: what an update would do, what it did, and what it is pinned to."""
+"""`trainstack plan` and `compare`: what an update would do, and what it did."""

@@ -1,4 +1,4 @@
-"""Metrics before and after an update, as tables for a terminal and as a comment."""
+"""Format metrics before and after an update, as tables for a terminal and as a comment."""
 
 from __future__ import annotations
 
@@ -10,41 +10,41 @@ from trainstack.cli.format import number
 from trainstack.core.preview.comparison import MetricDelta, ModelDelta
 
 
-def markdown(found: Sequence[ModelDelta]) -> str:
+def markdown(deltas: Sequence[ModelDelta]) -> str:
     """The comparison as a comment."""
     lines = ["<!-- trainstack compare -->", "### Trainstack: what the update came to", ""]
-    if not found:
+    if not deltas:
         lines.append("The stack has no models.")
-    for one in found:
-        lines += [f"**{md.code(one.model)}**: {md.words(_became(one))}{_served(one)}", ""]
-        if one.metrics:
+    for delta in deltas:
+        lines += [f"**{md.code(delta.model)}**: {md.words(_outcome(delta))}{_served(delta)}", ""]
+        if delta.metrics:
             columns = ("metric", "before", "after", "delta")
-            cells = ([md.code(metric.name), *_values(metric)] for metric in one.metrics)
+            cells = ([md.code(metric.name), *_values(metric)] for metric in delta.metrics)
             lines += [*md.table(columns, cells), ""]
     return md.limited(lines).rstrip()
 
 
-def print_tables(found: Sequence[ModelDelta]) -> None:
+def print_tables(deltas: Sequence[ModelDelta]) -> None:
     """Print the comparison for people."""
-    if not found:
+    if not deltas:
         output.say("the stack has no models")
-    for one in found:
-        output.say(f"{one.model}: {_became(one)}")
-        if one.metrics:
-            rows = [(metric.name, *_values(metric)) for metric in one.metrics]
+    for delta in deltas:
+        output.say(f"{delta.model}: {_outcome(delta)}")
+        if delta.metrics:
+            rows = [(metric.name, *_values(metric)) for metric in delta.metrics]
             output.table(("metric", "before", "after", "delta"), rows, indent=2)
 
 
-def _became(one: ModelDelta) -> str:
-    if one.before is None:
-        return f"version {one.after}, the first"
-    if one.same_bytes:
-        return f"version {one.after}, the same bytes as before"
-    return f"version {one.before} → {one.after}"
+def _outcome(delta: ModelDelta) -> str:
+    if delta.before is None:
+        return f"version {delta.after}, the first"
+    if delta.same_bytes:
+        return f"version {delta.after}, the same bytes as before"
+    return f"version {delta.before} → {delta.after}"
 
 
-def _served(one: ModelDelta) -> str:
-    return f", served by {', '.join(md.code(name) for name in one.services)}" if one.services else ", not served"
+def _served(delta: ModelDelta) -> str:
+    return f", served by {', '.join(md.code(name) for name in delta.services)}" if delta.services else ", not served"
 
 
 def _values(metric: MetricDelta) -> tuple[str, str, str]:

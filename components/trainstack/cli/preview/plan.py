@@ -1,4 +1,4 @@
-"""`trainstack plan` and `trainstack compare`: an update in words, before it and after, for people and pull requests."""
+"""`trainstack plan` and `trainstack compare`: explain an update before and after it, to people and pull requests."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ def plan(
 ) -> None:
     """Say what an update would retrain and why, what follows, how long it takes and what it costs.
 
-    Without FILE, `pulumi preview --json` is run here. Ends with 1 when the preview failed; says why all the same.
+    Without FILE, runs `pulumi preview --json`. Exits with 1 when the preview failed, and says why.
     """
     from trainstack.cli.preview import plan_format
     from trainstack.core.preview import document, explanation
     from trainstack.core.workspace.project import project_root
 
-    found = explanation.explain(document.read_preview(preview_text(preview, stack)), project_root())
+    explained = explanation.explain(document.read_preview(preview_text(preview, stack)), project_root())
     if as_json:
-        output.emit_json({**asdict(found), "seconds": found.seconds, "cost": found.cost})
+        output.emit_json({**asdict(explained), "seconds": explained.seconds, "cost": explained.cost})
     elif markdown:
-        typer.echo(plan_format.markdown(found))
+        typer.echo(plan_format.markdown(explained))
     else:
-        typer.echo(plan_format.text(found))
-    if found.errors:
+        typer.echo(plan_format.text(explained))
+    if explained.errors:
         raise typer.Exit(1)
 
 
@@ -59,22 +59,22 @@ def compare(
     from trainstack.core.preview import comparison, document
 
     states = [document.read_state(_read(path)) for path in (before, after)]
-    found = comparison.compare(*states)
+    deltas = comparison.compare(*states)
     if as_json:
-        output.emit_json([asdict(one) for one in found])
+        output.emit_json([asdict(delta) for delta in deltas])
     elif markdown:
-        typer.echo(compare_format.markdown(found))
+        typer.echo(compare_format.markdown(deltas))
     else:
-        compare_format.print_tables(found)
+        compare_format.print_tables(deltas)
 
 
 def preview_text(file: Path | None, stack: str | None, *options: str) -> str:
-    """What a preview says: from a file, from standard input (`-`), or from `pulumi preview --json` run here.
+    """Read a preview: from a file, from standard input (`-`), or from `pulumi preview --json` run here.
 
     Args:
         file: The file; none runs the preview.
         stack: The stack to preview; the selected one when left out.
-        options: More of the preview's options.
+        options: More options of `pulumi preview`.
 
     Raises:
         TrainstackError: There is no Pulumi, or it printed no document.

@@ -1,10 +1,10 @@
-"""An update's explanation as text for a terminal and as a comment for a pull request."""
+"""Format an explanation of an update as text for a terminal and as a comment for a pull request."""
 
 from __future__ import annotations
 
 from trainstack.cli import markdown as md
 from trainstack.cli.format import took
-from trainstack.cli.output import shown
+from trainstack.cli.output import printable
 from trainstack.core.preview.explanation import Explanation, Follower, RunChange
 
 _NOUNS = {
@@ -18,53 +18,56 @@ _NOUNS = {
 }
 
 
-def headline(found: Explanation) -> str:
+def headline(explanation: Explanation) -> str:
     """The update in one line."""
-    if found.errors:
+    if explanation.errors:
         return "the preview failed"
-    training, changing = len(found.training), len(found.runs) + len(found.followers)
+    training, changing = len(explanation.training), len(explanation.runs) + len(explanation.followers)
     if not changing:
         return "nothing changes"
     if not training:
         return "nothing trains"
-    sure = all(run.verdict != "may retrain" for run in found.training)
-    training = sum(run.estimate.trials for run in found.training)
+    sure = all(run.verdict != "may retrain" for run in explanation.training)
+    training = sum(run.estimate.trials for run in explanation.training)
     head = f"{training} {'run' if training == 1 else 'runs'} {'train' if training > 1 else 'trains'}"
     head = head if sure else head.replace("train", "may train", 1)
-    return ", ".join([head, *_sum(found)])
+    return ", ".join([head, *_totals(explanation)])
 
 
-def text(found: Explanation) -> str:
+def text(explanation: Explanation) -> str:
     """The explanation for a terminal: a line a run, a line a follower."""
-    lines = [f"{found.stack}: {headline(found)}" if found.stack else headline(found)]
-    lines += [f"  error: {shown(error)}" for error in found.errors]
-    for run in found.runs:
+    lines = [f"{explanation.stack}: {headline(explanation)}" if explanation.stack else headline(explanation)]
+    lines += [f"  error: {printable(error)}" for error in explanation.errors]
+    for run in explanation.runs:
         lines.append(f"  run {run.name} {_verdict(run)}: {'; '.join(run.reasons) or 'no difference is left'}")
         if run.trains:
-            lines.append(f"    {', '.join(_facts(run, found.currency))}")
-    lines += [f"  {_noun(one)} {one.name} {one.text}" for one in found.followers]
-    if found.unchanged and not found.errors:
-        lines.append(f"  {_staying(found)}")
-    return "\n".join(shown(line) for line in lines)
+            lines.append(f"    {', '.join(_facts(run, explanation.currency))}")
+    lines += [f"  {_noun(follower)} {follower.name} {follower.text}" for follower in explanation.followers]
+    if explanation.unchanged and not explanation.errors:
+        lines.append(f"  {_unchanged_text(explanation)}")
+    return "\n".join(printable(line) for line in lines)
 
 
-def markdown(found: Explanation) -> str:
+def markdown(explanation: Explanation) -> str:
     """The explanation as a comment; its first line lets a workflow find its own comment again."""
-    lines = [f"<!-- trainstack plan {_plain(found.stack)} -->"]
-    title = f"Trainstack, stack {md.code(found.stack)}" if found.stack else "Trainstack"
-    lines += [f"### {title}: {headline(found)}", ""]
-    if found.errors:
-        lines += [f"- {md.words(error)}" for error in found.errors] + [""]
-    if found.runs:
+    lines = [f"<!-- trainstack plan {_safe_marker(explanation.stack)} -->"]
+    title = f"Trainstack, stack {md.code(explanation.stack)}" if explanation.stack else "Trainstack"
+    lines += [f"### {title}: {headline(explanation)}", ""]
+    if explanation.errors:
+        lines += [f"- {md.words(error)}" for error in explanation.errors] + [""]
+    if explanation.runs:
         columns = ("run", "what happens", "why", "last took", "on", "estimate")
-        lines += [*md.table(columns, [_row(run, found.currency) for run in found.runs]), ""]
-    if found.followers:
+        lines += [*md.table(columns, [_row(run, explanation.currency) for run in explanation.runs]), ""]
+    if explanation.followers:
         lines.append("**What follows**")
-        lines += [f"- {_noun(one)} {md.code(one.name)} {md.words(one.text)}" for one in found.followers] + [""]
-    if found.training:
-        lines += [_about(found), ""]
-    if found.unchanged and not found.errors:
-        lines.append(f"{_staying(found)}.")
+        lines += [
+            f"- {_noun(follower)} {md.code(follower.name)} {md.words(follower.text)}"
+            for follower in explanation.followers
+        ] + [""]
+    if explanation.training:
+        lines += [_footnotes(explanation), ""]
+    if explanation.unchanged and not explanation.errors:
+        lines.append(f"{_unchanged_text(explanation)}.")
     return md.limited(lines).rstrip()
 
 
@@ -88,26 +91,26 @@ def _row(run: RunChange, currency: str) -> tuple[str, ...]:
     return (md.code(run.name), run.verdict, why, last, on, money(estimate.cost, currency))
 
 
-def _about(found: Explanation) -> str:
-    missing = [run.name for run in found.training if run.estimate.last is None]
-    priced = [run for run in found.training if run.estimate.seconds is not None and run.estimate.cost is None]
+def _footnotes(explanation: Explanation) -> str:
+    missing = [run.name for run in explanation.training if run.estimate.last is None]
+    priced = [run for run in explanation.training if run.estimate.seconds is not None and run.estimate.cost is None]
     notes = ["Times are those of the last measured run of the same name; the sum takes one after another."]
     if missing:
         notes.append(f"Not measured yet, and not in the sum: {', '.join(md.code(name) for name in missing)}.")
     if priced:
         sizes = sorted({run.estimate.size for run in priced})
-        named = ", ".join(md.code(size) for size in sizes)
-        notes.append(f"No price is set for {named} (`trainstack:prices` in the stack's configuration).")
+        size_names = ", ".join(md.code(size) for size in sizes)
+        notes.append(f"No price is set for {size_names} (`trainstack:prices` in the stack's configuration).")
     return f"<sub>{' '.join(notes)}</sub>"
 
 
-def _sum(found: Explanation) -> list[str]:
+def _totals(explanation: Explanation) -> list[str]:
     parts: list[str] = []
-    if found.seconds is not None:
-        parts.append(f"about {took(found.seconds)}")
-    if found.cost is not None:
-        least = "" if found.complete else "at least "
-        parts.append(f"{least}{money(found.cost, found.currency)}")
+    if explanation.seconds is not None:
+        parts.append(f"about {took(explanation.seconds)}")
+    if explanation.cost is not None:
+        least = "" if explanation.complete else "at least "
+        parts.append(f"{least}{money(explanation.cost, explanation.currency)}")
     return parts
 
 
@@ -123,13 +126,14 @@ def _facts(run: RunChange, currency: str) -> list[str]:
     return [last, f"{estimate.nodes} x {estimate.size}{low}", money(estimate.cost, currency)]
 
 
-def _staying(found: Explanation) -> str:
-    return f"{found.unchanged} {'resource stays as it is' if found.unchanged == 1 else 'resources stay as they are'}"
+def _unchanged_text(explanation: Explanation) -> str:
+    count = explanation.unchanged
+    return f"{count} {'resource stays as it is' if count == 1 else 'resources stay as they are'}"
 
 
-def _noun(one: Follower) -> str:
-    return _NOUNS.get(one.kind, one.kind)
+def _noun(follower: Follower) -> str:
+    return _NOUNS.get(follower.kind, follower.kind)
 
 
-def _plain(name: str) -> str:
+def _safe_marker(name: str) -> str:
     return "".join(letter for letter in name if letter.isalnum() or letter in "._/-").replace("--", "-")

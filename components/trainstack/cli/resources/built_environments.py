@@ -1,4 +1,4 @@
-"""The training environments that this machine's cache holds, told from their folders alone."""
+"""The training environments that this machine's cache holds, read from their folders alone."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from trainstack.storage.cache import cache_folder
 
 
 @dataclass(frozen=True)
-class BuiltHere:
+class CachedEnvironment:
     """A folder of the cache.
 
     Attributes:
-        built: Where it is; not necessarily whole.
-        python: Its Python's version; empty when it does not say.
+        built: Its location; it may be incomplete.
+        python: Its Python's version; empty when it is unknown.
         packages: Names and versions that its lock pins; empty when there is no lock.
     """
 
@@ -27,20 +27,20 @@ class BuiltHere:
     packages: dict[str, str]
 
 
-def built_here() -> list[BuiltHere]:
-    """All environments that were built here, or begun, by digest."""
+def cached_environments() -> list[CachedEnvironment]:
+    """List the environments of this machine's cache, finished or not, by digest."""
     root = cache_folder() / "environments"
-    found: list[BuiltHere] = []
+    environments: list[CachedEnvironment] = []
     for folder in sorted(root.iterdir()) if root.is_dir() else []:
         if folder.is_dir():
             built = BuiltEnvironment(digest=folder.name, folder=folder, python=folder / "venv" / "bin" / "python")
             python = _python(built)
-            found.append(BuiltHere(built, python, _packages(built, python)))
-    return found
+            environments.append(CachedEnvironment(built, python, _packages(built, python)))
+    return environments
 
 
 def state(built: BuiltEnvironment) -> tuple[str, str]:
-    """How an environment is: `ready`, `building`, `broken` or `not built`; and why it is broken."""
+    """Return the state of an environment (`ready`, `building`, `broken`, `not built`), and why it is broken."""
     reason = environment.find_damage(built)
     if reason is None:
         return "ready", ""

@@ -1,8 +1,6 @@
-"""`trainstack computes`: what runs on, and how much of it is free."""
+"""`trainstack computes`: the computes of a workspace, and how many of their nodes are busy."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from trainstack.cli import output
 from trainstack.cli.command_group import command_group
@@ -20,29 +18,22 @@ def list_computes(workspace: WorkspaceOption = None, as_json: JsonOption = False
     from trainstack.storage.atomic import read_json
 
     opened = open_workspace(workspace)
-    found: list[dict[str, Any]] = []
+    computes: list[tuple[ComputeSpec, int]] = []
     for record in sorted(opened.compute("x").parent.glob("*/compute.json")):
         try:
             spec = ComputeSpec.model_validate(read_json(record))
         except ValueError as exc:
             raise TrainstackError(f"{record} is damaged: move it away and run `pulumi up`") from exc
         busy = sum(locks.is_locked(record.parent / "slots" / str(number)) for number in range(spec.max_nodes))
-        found.append({**spec.model_dump(mode="json"), "busy_nodes": busy})
+        computes.append((spec, busy))
     if as_json:
-        output.emit_json(found)
-    elif found:
+        output.emit_json([{**spec.model_dump(mode="json"), "busy_nodes": busy} for spec, busy in computes])
+    elif computes:
         output.table(
             ("name", "target", "size", "nodes", "busy", "priority"),
             [
-                (
-                    one["name"],
-                    one["target"],
-                    one["vm_size"],
-                    f"{one['min_nodes']} to {one['max_nodes']}",
-                    one["busy_nodes"],
-                    one["priority"],
-                )
-                for one in found
+                (spec.name, spec.target, spec.vm_size, f"{spec.min_nodes} to {spec.max_nodes}", busy, spec.priority)
+                for spec, busy in computes
             ],
         )
     else:

@@ -1,4 +1,4 @@
-"""`trainstack datasets`: what is registered."""
+"""`trainstack datasets`: list the registered ones."""
 
 from __future__ import annotations
 

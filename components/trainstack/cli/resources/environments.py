@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,16 +18,45 @@ if TYPE_CHECKING:
 app = command_group("Training environments: list, show.")
 
 
+@dataclass(frozen=True)
+class EnvironmentReport:
+    """An environment as `trainstack environments` prints it; its fields are those of the JSON document.
+
+    Attributes:
+        name: Its curated name; empty for one that only a folder of the cache holds.
+        curated: Whether it is one of Trainstack's own.
+        digest: The digest of its lock.
+        python: Its Python's version.
+        state: `ready`, `building`, `broken` or `not built`.
+        reason: Why it is broken; empty when it is not.
+        folder: Its folder on this machine.
+        packages: The requirements that it asks for.
+        variables: The environment variables that it sets.
+        locked: The version of each locked package.
+    """
+
+    name: str
+    curated: bool
+    digest: str
+    python: str
+    state: str
+    reason: str
+    folder: str
+    packages: list[str]
+    variables: dict[str, str]
+    locked: dict[str, str]
+
+
 @app.command("list")
 def list_environments(as_json: JsonOption = False) -> None:
     """List the curated environments, and those that are built on this machine."""
-    found = _all()
+    reports = _all_reports()
     if as_json:
-        output.emit_json([_short(one) for one in found])
+        output.emit_json([_summary(report) for report in reports])
         return
     output.table(
         ("name", "state", "python", "packages", "digest"),
-        [(one["name"], one["state"], one["python"], len(one["locked"]), one["digest"]) for one in found],
+        [(report.name, report.state, report.python, len(report.locked), report.digest) for report in reports],
     )
 
 
@@ -38,67 +68,84 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show an environment: its state on this machine and every locked package."""
-    found = _find(environment)
+    report = _find(environment)
     if as_json:
-        output.emit_json(found)
+        output.emit_json(asdict(report))
         return
-    facts = [(name, found[name]) for name in ("name", "digest", "python", "state", "reason", "folder") if found[name]]
+    facts = [
+        (label, fact)
+        for label, fact in (
+            ("name", report.name),
+            ("digest", report.digest),
+            ("python", report.python),
+            ("state", report.state),
+            ("reason", report.reason),
+            ("folder", report.folder),
+        )
+        if fact
+    ]
     output.table(("", ""), facts, header=False)
-    output.section("Asked for", ("",), [(line,) for line in found["packages"]])
-    output.section("Variables", ("", ""), [*found["variables"].items()])
-    output.section("Locked", ("", ""), [*found["locked"].items()])
+    output.section("Asked for", ("",), [(requirement,) for requirement in report.packages])
+    output.section("Variables", ("", ""), [*report.variables.items()])
+    output.section("Locked", ("", ""), [*report.locked.items()])
 
 
-def _find(reference: str) -> dict[str, Any]:
+def _find(reference: str) -> EnvironmentReport:
     from trainstack.core.environments.environment import CURATED_PREFIX
 
-    every = _all()
-    named = [one for one in every if one["name"] and one["name"].removeprefix(CURATED_PREFIX) == reference]
-    fitting = [one for one in every if one["name"] == reference] or named
-    fitting = fitting or [one for one in every if one["digest"].startswith(reference)]
-    if len({one["digest"] for one in fitting}) > 1:
-        raise InvalidInputError(f"{reference!r} fits {len(fitting)} environments: give more digits of the digest")
-    if not fitting:
+    reports = _all_reports()
+    matches = [report for report in reports if report.name == reference]
+    matches = matches or [
+        report for report in reports if report.name and report.name.removeprefix(CURATED_PREFIX) == reference
+    ]
+    matches = matches or [report for report in reports if report.digest.startswith(reference)]
+    if len({report.digest for report in matches}) > 1:
+        raise InvalidInputError(f"{reference!r} fits {len(matches)} environments: give more digits of the digest")
+    if not matches:
         raise NotFoundError(f"no environment {reference!r}: see `trainstack environments list`")
-    return fitting[0]
+    return matches[0]
 
 
-def _all() -> list[dict[str, Any]]:
-    """Every environment that has a name or a folder here: curated ones first."""
-    from trainstack.cli.resources.built_environments import built_here
+def _all_reports() -> list[EnvironmentReport]:
+    """Report every environment that has a name or a folder here: curated ones first."""
+    from trainstack.cli.resources.built_environments import cached_environments
     from trainstack.core.environments.environment import curated_names, get_curated, location, lock
 
-    curated: list[dict[str, Any]] = []
+    reports: list[EnvironmentReport] = []
     for name in curated_names():
         spec = get_curated(name)
         locked = lock(spec)
-        curated.append(_described(location(locked), locked.python, locked.packages, spec))
-    named = {one["digest"] for one in curated}
-    others = [
-        _described(one.built, one.python, one.packages, None) for one in built_here() if one.built.digest not in named
+        reports.append(_report(location(locked), locked.python, locked.packages, spec))
+    curated_digests = {report.digest for report in reports}
+    reports += [
+        _report(cached.built, cached.python, cached.packages, None)
+        for cached in cached_environments()
+        if cached.built.digest not in curated_digests
     ]
-    return curated + others
+    return reports
 
 
-def _described(
+def _report(
     built: BuiltEnvironment, python: str, locked: dict[str, str], spec: EnvironmentSpec | None
-) -> dict[str, Any]:
+) -> EnvironmentReport:
     from trainstack.cli.resources.built_environments import state
 
-    how, reason = state(built)
-    return {
-        "name": spec.name if spec else "",
-        "curated": spec is not None,
-        "digest": built.digest,
-        "python": python,
-        "state": how,
-        "reason": reason,
-        "folder": str(built.folder),
-        "packages": list(spec.packages) if spec else [],
-        "variables": spec.variables if spec else {},
-        "locked": locked,
-    }
+    build_state, reason = state(built)
+    return EnvironmentReport(
+        name=spec.name if spec else "",
+        curated=spec is not None,
+        digest=built.digest,
+        python=python,
+        state=build_state,
+        reason=reason,
+        folder=str(built.folder),
+        packages=list(spec.packages) if spec else [],
+        variables=spec.variables if spec else {},
+        locked=locked,
+    )
 
 
-def _short(one: dict[str, Any]) -> dict[str, Any]:
-    return {**{name: value for name, value in one.items() if name != "locked"}, "package_count": len(one["locked"])}
+def _summary(report: EnvironmentReport) -> dict[str, object]:
+    document = asdict(report)
+    del document["locked"]
+    return {**document, "package_count": len(report.locked)}

@@ -1,4 +1,4 @@
-"""`trainstack models`: what is registered."""
+"""`trainstack models`: list the registered ones."""
 
 from __future__ import annotations
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,41 +13,52 @@ from trainstack.cli.command_group import command_group
 from trainstack.cli.options import JsonOption, WorkspaceOption, open_workspace
 from trainstack.errors import InvalidInputError
 
+if TYPE_CHECKING:
+    from trainstack.core.services.record import ServiceRecord
+
 app = command_group("Web services: list, forward.")
+
+
+@dataclass(frozen=True)
+class ServiceReport:
+    """A service and its health.
+
+    Attributes:
+        record: What the workspace knows of it.
+        state: `healthy`, `starting`, `down` or `stopped`.
+        detail: The state in a sentence.
+    """
+
+    record: ServiceRecord
+    state: str
+    detail: str
 
 
 @app.command("list")
 def list_all(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
-    """List web services, and ask each how it does."""
+    """List web services, and check that each answers."""
     from trainstack.core.services.service import list_services, status
 
     opened = open_workspace(workspace)
-    found: list[dict[str, Any]] = []
+    reports: list[ServiceReport] = []
     for record in list_services(opened):
-        asked = status(opened, record.name)
-        stopped = record.status == "stopped" and asked.state == "down"
-        found.append(
-            {
-                **record.model_dump(mode="json", exclude={"status"}),
-                "state": "stopped" if stopped else asked.state,
-                "detail": asked.detail,
-                "log": str(record.log),
-            }
-        )
+        health = status(opened, record.name)
+        stopped = record.status == "stopped" and health.state == "down"
+        reports.append(ServiceReport(record, "stopped" if stopped else health.state, health.detail))
     if as_json:
-        output.emit_json(found)
-    elif found:
+        output.emit_json([_to_json(report) for report in reports])
+    elif reports:
         output.table(
             ("name", "state", "model", "scoring uri", "since"),
             [
                 (
-                    one["name"],
-                    one["state"],
-                    f"{one['model_name']} version {one['model_version']}",
-                    one["scoring_uri"],
-                    format.local(one["started"]),
+                    report.record.name,
+                    report.state,
+                    f"{report.record.model_name} version {report.record.model_version}",
+                    report.record.scoring_uri,
+                    format.local(report.record.started),
                 )
-                for one in found
+                for report in reports
             ],
         )
     else:
@@ -61,7 +73,7 @@ def forward(
     ] = None,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Lead a port of this machine to a service on a cluster, through the API server, until interrupted."""
+    """Forward a port of this machine to a service on a cluster, through the API server, until interrupted."""
     from trainstack.core.services.service import find
     from trainstack.targets.kubernetes.api.client import Access
     from trainstack.targets.kubernetes.api.port_forward import forwarding
@@ -76,3 +88,12 @@ def forward(
     with forwarding(Access(record.cluster or Cluster()), record.object_name, chosen, output.say):
         output.say(f"forwarding http://127.0.0.1:{chosen}/v1/models/{record.model_name}:predict; Ctrl+C ends it")
         threading.Event().wait()
+
+
+def _to_json(report: ServiceReport) -> dict[str, object]:
+    return {
+        **report.record.model_dump(mode="json", exclude={"status"}),
+        "state": report.state,
+        "detail": report.detail,
+        "log": str(report.record.log),
+    }

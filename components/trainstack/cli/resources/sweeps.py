@@ -1,4 +1,4 @@
-"""`trainstack sweeps`: what was searched, and what came of it."""
+"""`trainstack sweeps`: list and show searches and their trials, and stop them."""
 
 from __future__ import annotations
 
@@ -26,13 +26,16 @@ def list_all(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> 
     from trainstack.core.sweeps.sweep import progress_line
 
     opened = open_workspace(workspace)
-    found = list_sweeps(opened)
+    sweeps = list_sweeps(opened)
     if as_json:
-        output.emit_json([record.model_dump(mode="json", exclude={"trials"}) for record in found])
-    elif found:
+        output.emit_json([record.model_dump(mode="json", exclude={"trials"}) for record in sweeps])
+    elif sweeps:
         output.table(
             ("id", "name", "status", "metric", "trials", "took"),
-            [(it.id, it.name, it.status, it.metric, progress_line(it), format.took(it.spent)) for it in found],
+            [
+                (sweep.id, sweep.name, sweep.status, sweep.metric, progress_line(sweep), format.took(sweep.spent))
+                for sweep in sweeps
+            ],
         )
     else:
         output.say(f"workspace {opened.name} has no sweeps yet: `pulumi up` makes them")
@@ -49,11 +52,13 @@ def show(sweep: SweepArgument, workspace: WorkspaceOption = None, as_json: JsonO
         return
     output.say(f"{record.name} ({record.id}) {record.status}: {progress_line(record)}")
     sign = -1 if record.goal == "maximize" else 1
-    trials = sorted(record.trials, key=lambda it: (it.value is None, sign * (it.value or 0.0)))
+    trials = sorted(record.trials, key=lambda trial: (trial.value is None, sign * (trial.value or 0.0)))
     rows: list[tuple[object, ...]] = []
-    for it in trials:
-        value = "" if it.value is None else format.number(it.value)
-        rows.append((it.number, it.state, value, it.run_id, ", ".join(described(it.parameters)), it.reason))
+    for trial in trials:
+        value = "" if trial.value is None else format.number(trial.value)
+        rows.append(
+            (trial.number, trial.state, value, trial.run_id, ", ".join(described(trial.parameters)), trial.reason)
+        )
     output.table(("trial", "state", record.metric, "run", "parameters", "reason"), rows)
     output.section("Importance", ("", ""), [(name, format.number(share)) for name, share in record.importance.items()])
 
