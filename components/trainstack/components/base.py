@@ -1,13 +1,14 @@
-"""What all our components share: their token, their one dynamic child, and errors of one line."""
+"""What all components share: their type token, the inputs of their one dynamic child, and errors of one line."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import pulumi
 from pulumi.dynamic import Resource, ResourceProvider
@@ -17,10 +18,9 @@ from trainstack.errors import TrainstackError
 
 
 class BaseResource(Resource):
-    """A dynamic resource whose provider knows the row it reports to.
+    """A dynamic resource whose provider knows its URN, and so where its log goes.
 
-    Attributes:
-        outputs: Names of what the provider adds to the inputs.
+    What a subclass annotates are the properties that its provider adds to the inputs.
     """
 
     outputs: ClassVar[tuple[str, ...]] = ()
@@ -29,7 +29,9 @@ class BaseResource(Resource):
         self, provider: ResourceProvider, name: str, props: Mapping[str, Any], opts: pulumi.ResourceOptions
     ) -> None:
         urn = pulumi.create_urn(name, f"pulumi-python:{self._resource_type_name}", _urn_alone(opts.parent))
-        super().__init__(provider, name, {**props, "urn": urn, **dict.fromkeys(self.outputs)}, opts)
+        super().__init__(
+            provider, name, {**dict.fromkeys((*type(self).__annotations__, *self.outputs)), **props, "urn": urn}, opts
+        )
 
 
 def _urn_alone(parent: pulumi.Resource | None) -> pulumi.Output[str] | None:
@@ -41,7 +43,7 @@ def _urn_alone(parent: pulumi.Resource | None) -> pulumi.Output[str] | None:
 
 
 class Component(pulumi.ComponentResource):
-    """A component of ours; `kind` is the last part of its token."""
+    """A component of this package; `kind` is the last part of its type token."""
 
     kind: ClassVar[str]
 
@@ -50,38 +52,63 @@ class Component(pulumi.ComponentResource):
 
     def _child_options(self, depends_on: Sequence[pulumi.Resource | None] = ()) -> pulumi.ResourceOptions:
         """Options of the dynamic child: below this component, after the components it builds on."""
-        return pulumi.ResourceOptions(parent=self, depends_on=[it for it in depends_on if it is not None])
+        return pulumi.ResourceOptions(parent=self, depends_on=list(filter(None, depends_on)))
+
+
+def resource_inputs(args: Any, *, omit: Collection[str] = (), **replaced: Any) -> dict[str, Any]:
+    """The inputs of a resource that a component's arguments stand for: each field under its own name.
+
+    Args:
+        args: The arguments, a dataclass.
+        omit: Fields that are no inputs of the resource.
+        replaced: Inputs that take the place of a field, or come besides.
+    """
+    names = [field.name for field in fields(args) if field.name not in omit and field.name not in replaced]
+    return {**{name: _plain(getattr(args, name)) for name in names}, **replaced}
+
+
+def _plain(value: Any) -> Any:
+    """A value of an argument as Pulumi takes it."""
+    if isinstance(value, Mapping):
+        return dict(cast("Mapping[str, Any]", value))
+    if isinstance(value, list | tuple):
+        return list(cast("Sequence[Any]", value))
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 
 @contextlib.contextmanager
-def program_errors(what: str) -> Generator[None]:
-    """Show an error of ours as one line: Pulumi prints a `RunError` without the program's trace.
+def program_errors(component: str) -> Generator[None]:
+    """Show a Trainstack error as one line: Pulumi prints a `RunError` without the program's trace.
 
     Args:
-        what: The component that is being declared.
+        component: The component that is being declared.
     """
     try:
         yield
     except TrainstackError as exc:
-        raise pulumi.RunError(f"{what}: {exc}") from exc
+        raise pulumi.RunError(f"{component}: {exc}") from exc
 
 
 def portable_path(path: pulumi.Input[str]) -> pulumi.Output[str]:
     """A path that a program gives (relative to its folder) as inputs hold it (relative to the project)."""
-    here = Path.cwd()
-    return pulumi.Output.from_input(path).apply(lambda given: portable(here / Path(given).expanduser(), project_root()))
+    folder = Path.cwd()
+
+    def relative(value: str) -> str:
+        return portable(folder / Path(value).expanduser(), project_root())
+
+    return pulumi.Output.from_input(path).apply(relative)
 
 
 def absolute_path(path: pulumi.Output[str]) -> pulumi.Output[str]:
     """A path as outputs hold it made absolute on this machine."""
-    return path.apply(lambda given: str(project_root() / given))
+    return path.apply(lambda value: str(project_root() / value))
 
 
 def _quiet_interrupt(kind: type[BaseException], error: BaseException, trace: TracebackType | None, /) -> None:
-    """Say nothing when the engine interrupts the program: it has shown already what went wrong."""
+    """Print nothing when the engine interrupts the program: the engine has already shown the reason."""
     if not issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, trace)
 
 
-if any(Path(word).name == "pulumi-language-python-exec" for word in sys.orig_argv):
+if any(Path(argument).name == "pulumi-language-python-exec" for argument in sys.orig_argv):
     sys.excepthook = _quiet_interrupt

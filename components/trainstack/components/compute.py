@@ -46,7 +46,6 @@ class ComputeArgs:
 
 
 class _Resource(BaseResource, module="trainstack", name="Compute"):
-    outputs = ("node",)
     node: pulumi.Output[dict[str, Any]]
 
 

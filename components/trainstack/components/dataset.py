@@ -1,4 +1,4 @@
-"""Dataset: files from web addresses or local folders, registered once and handed to runs."""
+"""Dataset: files from web addresses or local folders, registered once and mounted into runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pulumi
 
 from trainstack.components.adopted import Adopted
-from trainstack.components.base import BaseResource, Component, portable_path
+from trainstack.components.base import BaseResource, Component, portable_path, resource_inputs
 from trainstack.components.workspace import Workspace
 from trainstack.provider.lazy_providers import LazyAdoptedDatasetProvider, LazyDatasetProvider
 
@@ -52,12 +52,12 @@ class DatasetReference:
 
 
 class _Resource(BaseResource, module="trainstack", name="Dataset"):
-    outputs = ("version", "digest", "files", "file_count", "size", "contents")
-    name: pulumi.Output[str]
     version: pulumi.Output[int]
     digest: pulumi.Output[str]
     files: pulumi.Output[dict[str, str]]
+    file_count: pulumi.Output[int]
     size: pulumi.Output[int]
+    contents: pulumi.Output[str]
 
 
 class Dataset(Component):
@@ -128,18 +128,10 @@ class Dataset(Component):
         return self.files.apply(lambda files: sorted(f"/{name}" for name in files))
 
     def reference(self, mode: str) -> dict[str, pulumi.Input[Any]]:
-        """What a run's inputs hold of it."""
+        """The reference that a run's inputs hold."""
         return {"name": self.name, "version": self.version, "digest": self.digest, "mode": mode}
 
 
 def _inputs(name: str, args: DatasetArgs) -> dict[str, Any]:
-    return {
-        "workspace": args.workspace.root,
-        "name": name,
-        "urls": dict(args.urls) if isinstance(args.urls, Mapping) else list(args.urls),
-        "paths": [portable_path(path) for path in args.paths],
-        "sha256": dict(args.sha256),
-        "description": args.description,
-        "tags": dict(args.tags),
-        "create_new_version": args.create_new_version,
-    }
+    paths = [portable_path(path) for path in args.paths]
+    return resource_inputs(args, name=name, workspace=args.workspace.root, paths=paths)

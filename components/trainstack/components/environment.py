@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pulumi
 
-from trainstack.components.base import BaseResource, Component, program_errors
+from trainstack.components.base import BaseResource, Component, program_errors, resource_inputs
 from trainstack.components.compute import Compute
 from trainstack.core.workspace.project import pin_file, portable, project_root
 from trainstack.errors import InvalidInputError
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 
 DEFAULT_PYTHON = "3.11"
+SOURCES = ("packages", "requirements_file", "conda_file", "conda", "curated", "image", "dockerfile")
+"""What an environment can be described by."""
 
 
 @dataclass(kw_only=True)
@@ -124,7 +126,7 @@ class EnvironmentArgs:
         )
 
     def spec(self, name: str) -> dict[str, Any]:
-        """What the environment's inputs hold; the provider reads and checks it, in preview too.
+        """The description that the environment's inputs hold; the provider checks it, in preview too.
 
         Args:
             name: The environment's name.
@@ -132,45 +134,46 @@ class EnvironmentArgs:
         Raises:
             InvalidInputError: No source or several are given.
         """
-        sources: dict[str, Any] = {
-            "packages": list(self.packages) or None,
-            "requirements_file": self._portable(self.requirements_file),
-            "conda_file": self._portable(self.conda_file),
-            "conda": dict(self.conda) if self.conda is not None else None,
-            "curated": self.curated_name,
-            "image": self.image,
-            "dockerfile": self._portable(self._dockerfile()),
-        }
-        given = {source: value for source, value in sources.items() if value is not None}
-        if len(given) != 1:
-            found = " and ".join(given) if given else "none"
-            raise InvalidInputError(f"give one of {', '.join(sources)}; {found} given")
-        options: dict[str, Any] = {"python": self.python, "variables": dict(self.variables), "lock": self.lock}
-        defaults: dict[str, Any] = {"python": DEFAULT_PYTHON, "variables": {}, "lock": None}
-        chosen = {option: value for option, value in options.items() if value != defaults[option]}
-        if self.curated_name is not None and chosen:
+        values = resource_inputs(
+            self,
+            omit=("compute", "curated_name"),
+            requirements_file=_portable(self.requirements_file),
+            conda_file=_portable(self.conda_file),
+            curated=self.curated_name,
+            dockerfile=_portable(self._dockerfile()),
+            context=_portable(self._context()),
+        )
+        described = {field: value for field, value in values.items() if value != _DEFAULTS.get(field)}
+        sources = [source for source in SOURCES if source in described]
+        if len(sources) != 1:
+            raise InvalidInputError(f"give one of {', '.join(SOURCES)}; {' and '.join(sources) or 'none'} given")
+        if sources == ["curated"] and not described.keys() <= {"curated", "base_image"}:
             raise InvalidInputError("a curated environment takes nothing besides: clone it under your own name")
-        if self.base_image is not None:
-            chosen["base_image"] = self.base_image
-        if given.get("dockerfile") is not None:
-            context = self.context if self.context is not None else str(Path(self.dockerfile or "").parent)
-            chosen["context"] = self._portable(context)
-        return {"name": name, **given, **chosen}
+        return {"name": name, **described}
 
     def _dockerfile(self) -> str | None:
         if self.dockerfile is None and self.context is not None:
             return f"{self.context}/Dockerfile"
         return self.dockerfile
 
-    @staticmethod
-    def _portable(path: str | None) -> str | None:
-        return None if path is None else portable(Path.cwd() / path, project_root())
+    def _context(self) -> str | None:
+        if self.context is None and self.dockerfile is not None:
+            return str(Path(self.dockerfile).parent)
+        return self.context
+
+
+_DEFAULTS: dict[str, Any] = {"packages": [], "python": DEFAULT_PYTHON, "variables": {}}
+"""Fields that are left out of the description at these values, as others are at None."""
+
+
+def _portable(path: str | None) -> str | None:
+    return None if path is None else portable(Path.cwd() / path, project_root())
 
 
 class _Resource(BaseResource, module="trainstack", name="Environment"):
-    outputs = ("digest", "packages", "image")
     digest: pulumi.Output[str]
     packages: pulumi.Output[dict[str, str]]
+    files: pulumi.Output[dict[str, str]]
     image: pulumi.Output[str]
 
 
@@ -179,7 +182,7 @@ class Environment(Component):
 
     Attributes:
         name: Its name.
-        spec: What was asked for.
+        spec: The description that its inputs hold.
         digest: Digest of the lock: Python and each pinned package; that of the image where it is one.
         packages: Version by package.
         image: The image by digest, where it was made ready for a compute that runs containers; else empty.

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
 
 from trainstack.components.adopted import Adopted, Promoted
-from trainstack.components.base import BaseResource, Component, absolute_path, portable_path, program_errors
+from trainstack.components.base import (
+    BaseResource,
+    Component,
+    absolute_path,
+    portable_path,
+    program_errors,
+    resource_inputs,
+)
 from trainstack.components.sweep import Sweep
 from trainstack.components.training_run import TrainingRun
 from trainstack.components.workspace import Workspace
@@ -65,11 +72,11 @@ class ModelArgs:
 
 
 class _Resource(BaseResource, module="trainstack", name="Model"):
-    outputs = ("version", "digest", "files", "directory", "aliases")
     version: pulumi.Output[int]
     digest: pulumi.Output[str]
     files: pulumi.Output[dict[str, str]]
     directory: pulumi.Output[str]
+    aliases: pulumi.Output[dict[str, int]]
 
 
 class Model(Component):
@@ -166,21 +173,16 @@ class Model(Component):
 
 
 def _inputs(name: str, args: ModelArgs, workspace: Workspace) -> dict[str, Any]:
-    return {
-        "workspace": workspace.root,
-        "name": name,
-        "path": args.path if args.run else portable_path(args.path),
-        "run_id": args.run.run_id if args.run else None,
-        "framework": args.framework,
-        "framework_version": args.framework_version,
+    return resource_inputs(
+        args,
+        omit=("run",),
+        name=name,
+        workspace=workspace.root,
+        path=args.path if args.run else portable_path(args.path),
+        run_id=args.run.run_id if args.run else None,
         # As text, so that a diff shows an image in one line.
-        "sample_input": _text(args.sample_input),
-        "resource_configuration": asdict(args.resource_configuration) if args.resource_configuration else None,
-        "description": args.description,
-        "tags": dict(args.tags),
-        "alias": dict(args.alias),
-        "require": dict(args.require),
-    }
+        sample_input=_text(args.sample_input),
+    )
 
 
 def _text(sample: Any) -> pulumi.Input[str] | None:

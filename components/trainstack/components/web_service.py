@@ -87,8 +87,8 @@ class WebServiceArgs:
 
 
 class _Resource(BaseResource, module="trainstack", name="WebService"):
-    outputs = ("scoring_uri", "served_port", "served_runtime", "runtime_reason", "key")
     scoring_uri: pulumi.Output[str]
+    served_port: pulumi.Output[int]
     served_runtime: pulumi.Output[str]
     runtime_reason: pulumi.Output[str]
     key: pulumi.Output[str]

@@ -61,7 +61,6 @@ class WorkspaceArgs:
 
 
 class _Resource(BaseResource, module="trainstack", name="Workspace"):
-    outputs = ("tracking_address",)
     root: pulumi.Output[str]
     tracking_address: pulumi.Output[str]
 

@@ -1,13 +1,45 @@
-"""Properties as Pulumi's engine hands them over."""
+"""Properties of resources: as Pulumi's engine passes them, and how a field of a resource is described."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+Mark = TypeVar("Mark")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResourceField:
+    """How a field of a resource's inputs is treated, as an `Annotated` mark of its model.
+
+    A field without a mark comes from the program, and another value updates the resource in place.
+
+    Attributes:
+        change: What another value does: it makes another resource, updates this one, or nothing.
+        source: Who sets it: the program, or the provider's `check`, so that preview knows it.
+    """
+
+    change: Literal["replace", "update", "ignore"] = "update"
+    source: Literal["program", "check"] = "program"
+
+
+def marked_fields(model: type[BaseModel], kind: type[Mark]) -> dict[str, Mark]:
+    """The fields of a model that carry a mark of a kind, in the order of their declaration."""
+    return {name: mark for name, info in model.model_fields.items() for mark in info.metadata if isinstance(mark, kind)}
+
+
+def resource_fields(model: type[BaseModel]) -> dict[str, ResourceField]:
+    """How each field of a resource's inputs is treated, in the order of their declaration."""
+    marked = marked_fields(model, ResourceField)
+    return {name: marked.get(name, ResourceField()) for name in model.model_fields}
 
 
 def integral(value: Any) -> Any:
-    """Pulumi hands every number over as a float: give whole ones back as what they were."""
+    """Make whole numbers integers again: Pulumi passes every number as a float."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, Mapping):

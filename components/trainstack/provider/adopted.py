@@ -1,104 +1,123 @@
-"""What a workspace has already: adopted as it is. Nothing is fetched, trained, registered or deleted.
+"""Resources that a workspace has already: adopted as they are. Nothing is fetched, trained, registered or deleted.
 
-Which one is meant is looked up in `check`, so that preview fails when there is none and shows when it is another.
+`check` looks up which version is meant, so that preview fails when there is none and shows when it is another one.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from abc import ABC, abstractmethod
+from typing import Annotated
 
-from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
+from pydantic import BaseModel
 
 from trainstack.core.datasets import dataset_record
+from trainstack.core.datasets.spec import DatasetOutputs
 from trainstack.core.models import model
+from trainstack.core.models.model_record import ModelOutputs
+from trainstack.core.properties import ResourceField
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import InvalidInputError, NotFoundError
-from trainstack.provider import dataset as datasets
-from trainstack.provider import model as models
-from trainstack.provider.base import BaseProvider, Properties, gone_or, integral, known, log_of, own, workspace_of
+from trainstack.provider.base import BaseProvider, Properties, integral, known, log_of, workspace_of
 
 
-class AdoptedProvider(BaseProvider):
-    """Something that is there. Subclasses say how to find it, and what is known of it."""
+class AdoptedInputs(BaseModel):
+    """The inputs of an adopted resource.
 
-    content: ClassVar[tuple[str, ...]] = ("version", "digest")
+    Attributes:
+        workspace: The root of its workspace.
+        name: The name that it is registered under.
+        version_or_id: Its version, or a run's id; the newest when left out.
+        version: The version that was found.
+        digest: The digest of that version's files.
+    """
 
-    def found(self, workspace: Workspace, inputs: Properties) -> Properties:
-        """What says which one is meant; `wanted` is its version or id where the program gives one.
+    workspace: Annotated[str, ResourceField(change="replace")]
+    name: Annotated[str, ResourceField(change="replace")]
+    version_or_id: Annotated[int | str | None, ResourceField(change="ignore")] = None
+    version: Annotated[int, ResourceField(source="check")] = 0
+    digest: Annotated[str, ResourceField(source="check")] = ""
+
+
+class AdoptedProvider(BaseProvider, ABC, inputs=AdoptedInputs):
+    """A resource that exists in the workspace. Subclasses find it and read its outputs."""
+
+    @abstractmethod
+    def find(self, workspace: Workspace, inputs: Properties) -> Properties:
+        """Find what `version_or_id` names, the newest when it is left out.
+
+        Returns:
+            The properties that identify it.
 
         Raises:
             NotFoundError: There is none.
         """
-        raise NotImplementedError
 
-    def state(self, workspace: Workspace, inputs: Properties) -> Properties:
-        """All that is known of the one that was found.
+    @abstractmethod
+    def outputs(self, workspace: Workspace, inputs: Properties) -> Properties:
+        """Read the outputs of what was found.
 
         Raises:
             NotFoundError: It is gone.
         """
-        raise NotImplementedError
+
+    def repair(self, workspace: Workspace, inputs: Properties) -> None:
+        """Put back what drifted, where the workspace has a copy."""
 
     def accept(self, news: Properties) -> Properties:
-        """Find it; a workspace that preview does not know yet is looked into later."""
+        """Find it; inputs that preview does not know yet are looked up later."""
         if not known(news):
             return news
         try:
-            return {**news, **self.found(workspace_of(news), news)}
+            return {**news, **self.find(workspace_of(news), news)}
         except NotFoundError as exc:
             raise InvalidInputError(str(exc)) from exc
 
-    def create(self, props: Properties) -> CreateResult:
-        """Adopt it."""
-        inputs = own(props)
-        state = self.state(workspace_of(inputs), inputs)
-        log_of(inputs).info("adopted from the workspace")
-        return CreateResult(str(state.get("run_id", inputs["name"])), state)
-
-    def update(self, _id: str, _olds: Properties, _news: Properties) -> UpdateResult:
-        """Put back what drifted, where the workspace has a copy, and adopt what is found now."""
-        inputs = own(_news)
+    def apply(self, inputs: Properties, olds: Properties | None) -> Properties:
+        """Adopt it; on an update, repair it first where it drifted."""
         workspace = workspace_of(inputs)
-        if _olds.get("drift"):
+        if olds and olds.get("drift"):
             self.repair(workspace, inputs)
-        return UpdateResult(self.state(workspace, inputs))
+        outputs = self.outputs(workspace, inputs)
+        if olds is None:
+            log_of(inputs).info("adopted from the workspace")
+        return outputs
 
-    def repair(self, workspace: Workspace, inputs: Properties) -> None:
-        """Put back what drifted."""
+    def resource_id(self, outputs: Properties) -> str:
+        """The run's id; the name of a dataset or model."""
+        return str(outputs.get("run_id", outputs["name"]))
 
-    def read(self, id_: str, props: Properties) -> ReadResult:
-        """Find out whether it is still there and whole."""
-        inputs = own(props)
-        return gone_or(lambda: self.state(workspace_of(inputs), inputs), id_)
+    def refresh(self, properties: Properties) -> Properties:
+        """Look whether it is still there and whole."""
+        return self.outputs(workspace_of(properties), properties)
 
 
 class AdoptedDatasetProvider(AdoptedProvider):
     """A registered version of a dataset."""
 
-    def found(self, workspace: Workspace, inputs: Properties) -> Properties:
-        """The version that is wanted, or the newest."""
+    def find(self, workspace: Workspace, inputs: Properties) -> Properties:
+        """Find the version."""
         record = dataset_record.find(workspace, inputs["name"], integral(inputs.get("version_or_id")))
         return {"version": record.version, "digest": record.digest}
 
-    def state(self, workspace: Workspace, inputs: Properties) -> Properties:
-        """What the record says; its sources are not asked, only the workspace's own copies are looked at."""
+    def outputs(self, workspace: Workspace, inputs: Properties) -> Properties:
+        """Read the record; only the workspace's copies are checked for drift, not the sources."""
         record = dataset_record.find(workspace, inputs["name"], integral(inputs["version"]))
-        lost = [f"{file.path} is gone or damaged" for file in record.files if not workspace.blobs.has(file.sha256)]
-        return {**datasets.outputs(inputs, record), "drift": lost}
+        damaged = [f"{file.path} is gone or damaged" for file in record.files if not workspace.blobs.has(file.sha256)]
+        return {**inputs, **DatasetOutputs.of(record).model_dump(), "drift": damaged}
 
 
 class AdoptedModelProvider(AdoptedProvider):
     """A registered version of a model."""
 
-    def found(self, workspace: Workspace, inputs: Properties) -> Properties:
-        """The version that is wanted, or the newest."""
+    def find(self, workspace: Workspace, inputs: Properties) -> Properties:
+        """Find the version."""
         record = model.find(workspace, inputs["name"], integral(inputs.get("version_or_id")))
         return {"version": record.version, "digest": record.digest}
 
-    def state(self, workspace: Workspace, inputs: Properties) -> Properties:
-        """What the record says, and which files are not as it says."""
+    def outputs(self, workspace: Workspace, inputs: Properties) -> Properties:
+        """Read the record, and compare the files with it."""
         record = model.find(workspace, inputs["name"], integral(inputs["version"]))
-        return {**models.outputs(inputs, record), "drift": model.find_drift(workspace, record)}
+        return {**inputs, **ModelOutputs.of(record).model_dump(), "drift": model.find_drift(workspace, record)}
 
     def repair(self, workspace: Workspace, inputs: Properties) -> None:
         """Put its files back as they were registered."""

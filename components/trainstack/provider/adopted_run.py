@@ -19,24 +19,26 @@ class AdoptedRunProvider(AdoptedProvider):
     identity = ("workspace", "run_id")
     content = ()
 
-    def found(self, workspace: Workspace, inputs: Properties) -> Properties:
-        """The run that is wanted, by id, start of an id or name; else the newest completed one of the name."""
-        wanted = inputs.get("version_or_id")
-        if wanted is None:
-            named = [record for record in runs.history(workspace) if record.name == inputs["name"]]
-            completed = [record.id for record in named if record.status is Status.COMPLETED]
+    def find(self, workspace: Workspace, inputs: Properties) -> Properties:
+        """Find the run by its id, the start of its id, or its name; else the newest completed one of the name."""
+        version_or_id = inputs.get("version_or_id")
+        if version_or_id is None:
+            same_name = [record for record in runs.history(workspace) if record.name == inputs["name"]]
+            completed = [record.id for record in same_name if record.status is Status.COMPLETED]
             if not completed:
-                there = f"{len(named)} of that name did not complete" if named else "there is none of that name"
-                raise NotFoundError(f"no completed run {inputs['name']!r} in workspace {workspace.name}: {there}")
+                reason = (
+                    f"{len(same_name)} of that name did not complete" if same_name else "there is none of that name"
+                )
+                raise NotFoundError(f"no completed run {inputs['name']!r} in workspace {workspace.name}: {reason}")
             return {"run_id": completed[0]}
-        directory = runs.resolve(workspace, wanted)
+        directory = runs.resolve(workspace, version_or_id)
         status = directory.read().status
         if status is not Status.COMPLETED:
             raise NotFoundError(f"run {directory.id} is {status.value}, not completed: only a completed one is adopted")
         return {"run_id": directory.id}
 
-    def state(self, workspace: Workspace, inputs: Properties) -> Properties:
-        """What the run's directory says."""
+    def outputs(self, workspace: Workspace, inputs: Properties) -> Properties:
+        """Read the run's directory."""
         directory = RunDirectory(workspace.run(inputs["run_id"]))
         record = directory.read()
         lost = [f"outputs/{name} is gone" for name in record.outputs if not (directory.outputs / name).is_file()]

@@ -1,17 +1,25 @@
-"""What all our providers share: inputs checked by pydantic, unknown values, paths, and a delete that keeps."""
+"""What all providers share: Pulumi's verbs, inputs checked by pydantic, unknown values, and paths."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from pulumi.dynamic import CheckFailure, CheckResult, DiffResult, ReadResult, ResourceProvider
+from pulumi.dynamic import (
+    CheckFailure,
+    CheckResult,
+    CreateResult,
+    DiffResult,
+    ReadResult,
+    ResourceProvider,
+    UpdateResult,
+)
 from pulumi.output import Unknown
 from pulumi.runtime.rpc import UNKNOWN
 
-from trainstack.core.properties import integral
+from trainstack.core.properties import integral, resource_fields
 from trainstack.core.workspace.project import project_root
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import InvalidInputError, NotFoundError
@@ -25,13 +33,15 @@ one_line_errors()
 end_with_engine()
 
 Properties = dict[str, Any]
+"""A resource's inputs or outputs, as Pulumi passes them."""
 Model = TypeVar("Model", bound="BaseModel")
 
 
 class BaseProvider(ResourceProvider):
-    """Pulumi's verbs over the lifecycle.
+    """Pulumi's verbs over the core.
 
-    Subclasses give `accept`, which validates and completes the inputs, and the verbs.
+    A subclass describes its inputs by a model, completes them in `accept`, and does its work in `apply` and `refresh`.
+    A resource whose verbs differ more than that overrides the verb.
 
     Attributes:
         identity: Inputs of which another value is another resource.
@@ -41,22 +51,47 @@ class BaseProvider(ResourceProvider):
     identity: ClassVar[tuple[str, ...]] = ("name", "workspace")
     content: ClassVar[tuple[str, ...]] = ()
 
+    def __init_subclass__(cls, *, inputs: type[BaseModel] | None = None) -> None:
+        super().__init_subclass__()
+        if inputs is not None:
+            fields = resource_fields(inputs)
+            cls.identity = tuple(name for name, field in fields.items() if field.change == "replace")
+            cls.content = tuple(name for name, field in fields.items() if field.change == "update")
+
     def accept(self, news: Properties) -> Properties:
         """Validate inputs and return them completed; unknown values are `UNKNOWN`.
 
         Raises:
-            InvalidInputError: Something is wrong with them.
+            InvalidInputError: An input is not valid.
         """
         return news
 
-    def check(self, _olds: Properties, news: Properties) -> CheckResult:
-        """Validate and complete the inputs; what is wrong fails here, in preview too."""
-        inputs = own(news)
-        try:
-            return CheckResult(self.accept(inputs), [])
-        except InvalidInputError as exc:
-            # Without a property the engine does not print the whole value before the reason.
-            return CheckResult(inputs, [CheckFailure("", str(exc))])
+    def apply(self, inputs: Properties, olds: Properties | None) -> Properties:
+        """Create or update the resource.
+
+        Args:
+            inputs: The checked inputs; all of them are known.
+            olds: The outputs so far; None when the resource is created.
+
+        Returns:
+            Its outputs.
+        """
+        raise TypeError(f"{type(self).__name__} implements neither apply nor create and update")
+
+    def refresh(self, properties: Properties) -> Properties:
+        """Look at the resource as it is now.
+
+        Returns:
+            The outputs that may have changed, `drift` among them: a sentence for each difference.
+
+        Raises:
+            NotFoundError: It is gone; the next update creates it again.
+        """
+        return {}
+
+    def resource_id(self, outputs: Properties) -> str:
+        """The resource's id in Pulumi's state."""
+        return str(outputs["name"])
 
     def compare(self, olds: Properties, news: Properties) -> DiffResult:
         """Say what a change from the old outputs to the new inputs would do; does no I/O."""
@@ -66,26 +101,52 @@ class BaseProvider(ResourceProvider):
         replaces = changed(self.identity, olds, news)
         return DiffResult(changes=bool(replaces or changed(self.content, olds, news)), replaces=replaces)
 
+    def check(self, _olds: Properties, news: Properties) -> CheckResult:
+        """Validate and complete the inputs; an invalid one fails here, in preview too."""
+        inputs = own(news)
+        try:
+            return CheckResult(self.accept(inputs), [])
+        except InvalidInputError as exc:
+            # Without a property the engine does not print the whole value before the reason.
+            return CheckResult(inputs, [CheckFailure("", str(exc))])
+
     def diff(self, _id: str, _olds: Properties, _news: Properties) -> DiffResult:
-        """Compare, with unknown values in one form."""
+        """Compare the state with new inputs."""
         return self.compare(own(_olds), own(_news))
+
+    def create(self, props: Properties) -> CreateResult:
+        """Create the resource."""
+        outputs = self.apply(own(props), None)
+        return CreateResult(self.resource_id(outputs), outputs)
+
+    def update(self, _id: str, _olds: Properties, _news: Properties) -> UpdateResult:
+        """Update the resource in place."""
+        return UpdateResult(self.apply(own(_news), own(_olds)))
+
+    def read(self, id_: str, props: Properties) -> ReadResult:
+        """Read the resource as it is now; what is gone reads as nothing, which makes the engine create it again."""
+        properties = own(props)
+        try:
+            return ReadResult(id_, {**properties, **self.refresh(properties)})
+        except NotFoundError:
+            return ReadResult("", {})
 
     def delete(self, _id: str, _props: Properties) -> None:
         """Keep everything: a workspace's history outlives the stacks that made it."""
 
 
 def own(properties: Mapping[str, Any]) -> Properties:
-    """The properties that are ours: without the provider's serialized self, unknown values as `UNKNOWN`."""
-    return {name: _marked(value) for name, value in properties.items() if name != "__provider"}
+    """The properties without the serialized provider, unknown values as `UNKNOWN`."""
+    return {name: _with_unknowns(value) for name, value in properties.items() if name != "__provider"}
 
 
-def _marked(value: Any) -> Any:
+def _with_unknowns(value: Any) -> Any:
     if isinstance(value, Unknown):
         return UNKNOWN
     if isinstance(value, Mapping):
-        return {name: _marked(item) for name, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
+        return {name: _with_unknowns(item) for name, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
     if isinstance(value, list | tuple):
-        return [_marked(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+        return [_with_unknowns(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
     return value
 
 
@@ -98,13 +159,13 @@ def known(value: Any) -> bool:
     return value != UNKNOWN
 
 
-def validated(model: type[Model], inputs: Mapping[str, Any], what: str) -> Model | None:
+def validated(model: type[Model], inputs: Mapping[str, Any], resource: str) -> Model | None:
     """Build a spec from inputs.
 
     Args:
         model: The spec's class; only its fields are taken from the inputs.
         inputs: The inputs; None counts as left out.
-        what: What is being described, for the error.
+        resource: What the inputs are of, for the error.
 
     Returns:
         The spec; None when it depends on something that preview does not know.
@@ -122,10 +183,22 @@ def validated(model: type[Model], inputs: Mapping[str, Any], what: str) -> Model
             if problem["input"] != UNKNOWN:
                 field = ".".join(str(part) for part in problem["loc"])
                 reason = problem["msg"].removeprefix("Value error, ")
-                shown = "" if problem["type"] in ("missing", "value_error") else f", not {problem['input']!r}"
-                raise InvalidInputError(f"{what}: {field}: {reason}{shown}", field=field) from exc
+                value = "" if problem["type"] in ("missing", "value_error") else f", not {problem['input']!r}"
+                raise InvalidInputError(f"{resource}: {field}: {reason}{value}", field=field) from exc
         return None
     return spec if known(values) else None
+
+
+def parsed(model: type[Model], inputs: Mapping[str, Any], resource: str) -> Model:
+    """Build a spec from inputs that are all known; see `validated`.
+
+    Raises:
+        InvalidInputError: A value is of a wrong type, out of range, or not known.
+    """
+    spec = validated(model, inputs, resource)
+    if spec is None:
+        raise InvalidInputError(f"{resource}: an input is not known")
+    return spec
 
 
 def finite(values: Mapping[str, float]) -> dict[str, float]:
@@ -148,18 +221,10 @@ def absolute(path: str) -> Path:
 
 
 def log_of(properties: Mapping[str, Any]) -> ResourceLog:
-    """The resource's row in Pulumi's display."""
+    """The log of a resource, in its row of Pulumi's display."""
     return ResourceLog(str(properties.get("urn", "")))
 
 
-def changed(names: tuple[str, ...], olds: Properties, news: Properties) -> list[str]:
-    """Those of the named properties that differ."""
+def changed(names: Iterable[str], olds: Properties, news: Properties) -> list[str]:
+    """The names of the properties that differ."""
     return [name for name in names if integral(olds.get(name)) != integral(news.get(name))]
-
-
-def gone_or(read: Callable[[], Properties], id_: str) -> ReadResult:
-    """Read a resource; what is gone reads as nothing, which makes the engine create it again."""
-    try:
-        return ReadResult(id_, read())
-    except NotFoundError:
-        return ReadResult("", {})

@@ -1,39 +1,70 @@
-"""Training environments: locked in check, made ready once a machine or an engine, named by the lock's digest."""
+"""Training environments: locked in check, built once a machine or an engine, named by the lock's digest."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
+from pulumi.dynamic import DiffResult
 from pulumi.runtime.rpc import UNKNOWN
+from pydantic import BaseModel, ConfigDict
 
 from trainstack.core.environments import environment
+from trainstack.core.environments.environment import EnvironmentDescription
 from trainstack.core.images.environment_lock import lock_environment
+from trainstack.core.properties import ResourceField
 from trainstack.core.workspace.project import project_root
 from trainstack.errors import TrainstackError, UnreachableError
 from trainstack.provider import images
-from trainstack.provider.base import BaseProvider, Properties, changed, integral, known, log_of, own
+from trainstack.provider.base import BaseProvider, Properties, changed, integral, known, log_of
 
 
-def _unpinned(properties: Properties) -> Properties:
-    """Without the file of pins: what it pins shows in the digest, that there is one changes nothing."""
-    spec: Any = properties.get("spec")
-    if not isinstance(spec, dict):
-        return properties
-    return {**properties, "spec": {name: value for name, value in spec.items() if name != "pins"}}  # pyright: ignore[reportUnknownVariableType]
+class EnvironmentInputs(BaseModel):
+    """The inputs of an environment's resource.
+
+    Attributes:
+        spec: The environment as the program describes it.
+        compute: The compute that it is built for; this machine when left out.
+        base_image: The image that the workspace builds environments on.
+        registry: The workspace's registry: address and username.
+        registry_password: That registry's password.
+        digest: Digest of the lock, or of the image.
+        packages: Version by package.
+        files: Digest by path of a Dockerfile's context.
+    """
+
+    model_config = ConfigDict(extra="forbid", defer_build=True)
+
+    spec: EnvironmentDescription
+    compute: Annotated[dict[str, Any] | None, ResourceField(change="ignore")] = None
+    base_image: Annotated[str | None, ResourceField(change="ignore")] = None
+    registry: Annotated[dict[str, str] | None, ResourceField(change="ignore")] = None
+    registry_password: Annotated[str, ResourceField(change="ignore")] = ""
+    digest: Annotated[str, ResourceField(source="check")] = ""
+    packages: Annotated[dict[str, str], ResourceField(source="check")] = {}
+    files: Annotated[dict[str, str], ResourceField(source="check")] = {}
 
 
-def declared(described: Mapping[str, Any]) -> environment.EnvironmentSpec:
-    """The environment that a resource's inputs describe."""
-    return environment.spec_from_inputs(integral(described), project_root())
+class EnvironmentOutputs(BaseModel):
+    """What an environment's resource adds to its inputs.
+
+    Attributes:
+        digest: Digest of the lock, or of the image.
+        packages: Version by package.
+        files: Digest by path of a Dockerfile's context.
+        image: The image by digest, where it was built for a compute that runs containers.
+        drift: What is damaged where it was built, a sentence each.
+    """
+
+    digest: str
+    packages: dict[str, str]
+    files: dict[str, str]
+    image: str = ""
+    drift: list[str] = []
 
 
-class EnvironmentProvider(BaseProvider):
-    """A locked environment, made ready where it is used; a changed lock is another one under the same name."""
-
-    identity = ()
-    content = ("spec", "digest", "packages", "files")
+class EnvironmentProvider(BaseProvider, inputs=EnvironmentInputs):
+    """A locked environment, built where it is used; a changed lock is another one under the same name."""
 
     def accept(self, news: Properties) -> Properties:
         """Resolve the lock, so that preview names each package that would change and each that does not exist."""
@@ -41,9 +72,9 @@ class EnvironmentProvider(BaseProvider):
         images.check(inputs)
         if not known(inputs["spec"]) or not known(inputs.get("compute")):
             return inputs
-        spec = declared(inputs["spec"])
+        spec = environment_of(inputs["spec"])
         try:
-            lock = self._locked(inputs, spec, retries=0)
+            lock = _lock(inputs, spec, retries=0)
         except UnreachableError as exc:
             log_of(inputs).warn(str(exc))
             inputs |= {"digest": UNKNOWN, "packages": UNKNOWN}
@@ -51,71 +82,76 @@ class EnvironmentProvider(BaseProvider):
             inputs |= {"digest": lock.digest, "packages": lock.packages, "files": lock.files}
         return inputs
 
-    def compare(self, olds: Properties, news: Properties) -> Any:
-        """Also look whether it is used elsewhere now, which needs it there."""
-        moved = changed(("target", "docker_host"), images.place(olds), images.place(news))
+    def compare(self, olds: Properties, news: Properties) -> DiffResult:
+        """Also compare where it is used, because it is built there."""
+        moved = changed(("target", "docker_host"), images.compute_of(olds), images.compute_of(news))
         before: list[str] = olds.get("drift") or []
-        drift = [*before, *(f"{it} changed" for it in moved)]
-        return super().compare({**_unpinned(olds), "drift": drift}, _unpinned(news))
+        drift = [*before, *(f"{name} changed" for name in moved)]
+        return super().compare({**_without_pins(olds), "drift": drift}, _without_pins(news))
 
-    def create(self, props: Properties) -> CreateResult:
-        """Make it ready, unless it is."""
-        return CreateResult(props["spec"]["name"], self._build(own(props)))
+    def resource_id(self, outputs: Properties) -> str:
+        """The environment's name."""
+        return str(outputs["spec"]["name"])
 
-    def update(self, _id: str, _olds: Properties, _news: Properties) -> UpdateResult:
-        """Make the changed one ready beside the old, which other runs may still use."""
-        return UpdateResult(self._build(own(_news)))
-
-    def read(self, id_: str, props: Properties) -> ReadResult:
-        """Look whether it is still whole where it was made ready."""
-        inputs = own(props)
-        reason = self._broken(inputs)
-        return ReadResult(id_, {**inputs, "drift": [reason] if reason else []})
-
-    def _broken(self, inputs: Properties) -> str | None:
-        spec = declared(inputs["spec"])
-        if images.needed(inputs):
-            try:
-                return images.missing(inputs)
-            except TrainstackError as exc:
-                # An engine that is off tells nothing of its images.
-                log_of(inputs).warn(str(exc))
-                return None
-        if spec.only_image:
-            return None
-        return environment.find_damage(environment.location(environment.lock(spec)))
-
-    def _locked(self, inputs: Properties, spec: environment.EnvironmentSpec, retries: int | None) -> environment.Lock:
+    def apply(self, inputs: Properties, olds: Properties | None) -> Properties:
+        """Build it where it is used; a changed one is built beside the old one, which other runs may still use."""
         log = log_of(inputs)
-        if not inputs.get("compute") and spec.only_image:
-            # Where it is going to be used is for its runs to say.
-            return lock_environment(spec, log.progress, retries=retries, target="docker")
-        place = images.place(inputs)
-        return lock_environment(
-            spec,
-            log.progress,
-            retries=retries,
-            target=str(place.get("target") or "local"),
-            docker_host=place.get("docker_host"),
-            registry=images.registry_of(inputs),
-        )
-
-    def _build(self, inputs: Properties) -> Properties:
-        log = log_of(inputs)
-        spec = declared(inputs["spec"])
-        lock = self._locked(inputs, spec, retries=None)
-        found: Properties = {
-            "digest": lock.digest,
-            "packages": lock.packages,
-            "files": lock.files,
-            "image": "",
-            "drift": [],
-        }
-        if images.needed(inputs):
-            made = images.ensure(inputs, spec, lock, log.progress)
-            log.info(f"image {made.reference}")
-            return {**inputs, **found, "image": made.reference}
-        if not spec.only_image:
+        spec = environment_of(inputs["spec"])
+        lock = _lock(inputs, spec, retries=None)
+        outputs = EnvironmentOutputs(digest=lock.digest, packages=lock.packages, files=lock.files)
+        if images.needs_image(inputs):
+            image = images.ensure(inputs, spec, lock, log.progress)
+            log.info(f"image {image.reference}")
+            outputs.image = image.reference
+        elif not spec.only_image:
             built = environment.build(spec, lock, log.progress)
             log.info(f"{len(lock.packages)} packages, {built.digest[:12]}")
-        return {**inputs, **found}
+        return {**inputs, **outputs.model_dump()}
+
+    def refresh(self, properties: Properties) -> Properties:
+        """Check that it is still whole where it was built."""
+        damage = _find_damage(properties)
+        return {"drift": [damage] if damage else []}
+
+
+def environment_of(description: Mapping[str, Any]) -> environment.EnvironmentSpec:
+    """The environment that the `spec` of a resource's inputs describes."""
+    return environment.spec_from_inputs(integral(description), project_root())
+
+
+def _without_pins(properties: Properties) -> Properties:
+    """Leave out the file of pins: what it pins shows in the digest, and that it exists changes nothing."""
+    description: Any = properties.get("spec")
+    if not isinstance(description, dict):
+        return properties
+    return {**properties, "spec": {name: value for name, value in description.items() if name != "pins"}}  # pyright: ignore[reportUnknownVariableType]
+
+
+def _find_damage(inputs: Properties) -> str | None:
+    spec = environment_of(inputs["spec"])
+    if images.needs_image(inputs):
+        try:
+            return images.find_damage(inputs)
+        except TrainstackError as exc:
+            # An engine that does not answer says nothing about its images.
+            log_of(inputs).warn(str(exc))
+            return None
+    if spec.only_image:
+        return None
+    return environment.find_damage(environment.location(environment.lock(spec)))
+
+
+def _lock(inputs: Properties, spec: environment.EnvironmentSpec, retries: int | None) -> environment.Lock:
+    log = log_of(inputs)
+    if not inputs.get("compute") and spec.only_image:
+        # Its runs decide where it is used.
+        return lock_environment(spec, log.progress, retries=retries, target="docker")
+    compute = images.compute_of(inputs)
+    return lock_environment(
+        spec,
+        log.progress,
+        retries=retries,
+        target=str(compute.get("target") or "local"),
+        docker_host=compute.get("docker_host"),
+        registry=images.registry_of(inputs),
+    )

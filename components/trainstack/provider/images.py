@@ -26,7 +26,7 @@ def check(inputs: Properties) -> None:
         registry_of(inputs)
         described = inputs.get("environment_spec") or inputs.get("spec")
         own = isinstance(described, dict) and bool(cast("Properties", described).get("image"))
-        if not inputs.get("registry") and not own and place(inputs).get("target") == "kubernetes":
+        if not inputs.get("registry") and not own and compute_of(inputs).get("target") == "kubernetes":
             raise InvalidInputError(
                 "a cluster pulls images from a registry, and the workspace has none: give it `registry`",
                 field="registry",
@@ -36,14 +36,14 @@ def check(inputs: Properties) -> None:
         checked_reference(str(base), "base_image")
 
 
-def place(inputs: Properties) -> Properties:
+def compute_of(inputs: Properties) -> Properties:
     """The compute that the environment is for; empty where there is none."""
     return cast("Properties", inputs.get("compute") or {})
 
 
-def needed(inputs: Properties) -> bool:
+def needs_image(inputs: Properties) -> bool:
     """Whether the environment is used as an image."""
-    return place(inputs).get("target", "local") != "local"
+    return compute_of(inputs).get("target", "local") != "local"
 
 
 def registry_of(inputs: Properties) -> Registry | None:
@@ -66,7 +66,7 @@ def registry_of(inputs: Properties) -> Registry | None:
 def on_base(inputs: Properties, spec: EnvironmentSpec) -> EnvironmentSpec:
     """The environment on the workspace's base image, where it names none itself and the nodes have no GPU."""
     base = inputs.get("base_image")
-    if not base or spec.base_image is not None or spec.only_image or has_gpu(place(inputs)):
+    if not base or spec.base_image is not None or spec.only_image or has_gpu(compute_of(inputs)):
         return spec
     return spec.model_copy(update={"base_image": str(base)})
 
@@ -82,14 +82,14 @@ def ensure(inputs: Properties, spec: EnvironmentSpec, lock: Lock, progress: Call
     from trainstack.core.images import image
     from trainstack.targets.docker import engine_api
 
-    compute: dict[str, Any] = place(inputs)
+    compute: dict[str, Any] = compute_of(inputs)
     with engine_api.connected(compute.get("docker_host")) as client:
         return image.ensure(
             on_base(inputs, spec), lock, client, registry_of(inputs), progress, gpu=has_gpu(compute)
         )  # fmt: skip
 
 
-def missing(inputs: Properties) -> str | None:
+def find_damage(inputs: Properties) -> str | None:
     """Say in a few words that an image is no longer where it was made ready, None when it is.
 
     Raises:
@@ -99,6 +99,6 @@ def missing(inputs: Properties) -> str | None:
     from trainstack.targets.docker import engine_api
 
     reference = str(inputs.get("image") or "")
-    with engine_api.connected(place(inputs).get("docker_host"), timeout=10) as client:
+    with engine_api.connected(compute_of(inputs).get("docker_host"), timeout=10) as client:
         there = bool(reference) and image.exists(client, reference, registry_of(inputs))
     return None if there else "its image is gone"

@@ -18,7 +18,7 @@ from trainstack.core.runs.record import Persistence
 from trainstack.errors import InvalidInputError, UnreachableError
 from trainstack.provider import images
 from trainstack.provider.base import Properties, absolute, known, validated
-from trainstack.provider.environment import declared
+from trainstack.provider.environment import environment_of
 
 
 def completed(news: Properties) -> Properties:
@@ -41,7 +41,7 @@ def completed(news: Properties) -> Properties:
     cluster = validated(compute.ComputeSpec, inputs["compute"], "compute")
     packed = False
     if known(inputs["environment_spec"]):
-        spec = declared(inputs["environment_spec"])
+        spec = environment_of(inputs["environment_spec"])
         packed = spec.only_image
         inputs["environment"] = _environment(spec, inputs)
     if known(inputs["distribution"]):
@@ -95,7 +95,7 @@ def _check_variables(inputs: Properties) -> None:
 
 
 def _environment(spec: environment.EnvironmentSpec, inputs: Properties) -> Properties:
-    place = images.place(inputs)
+    place = images.compute_of(inputs)
     if not known(place):
         return {"digest": UNKNOWN, "python": UNKNOWN, "packages": UNKNOWN, "variables": spec.variables}
     try:

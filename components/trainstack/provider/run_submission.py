@@ -18,13 +18,13 @@ from trainstack.core.runs.record import Persistence
 from trainstack.core.workspace.project import portable, project_root
 from trainstack.provider import images
 from trainstack.provider.base import Properties, finite, integral, validated
-from trainstack.provider.environment import declared
+from trainstack.provider.environment import environment_of
 
 
 def request(inputs: Properties, source: Path) -> RunRequest:
     """What is submitted for a run's inputs."""
-    spec = images.on_base(inputs, declared(inputs["environment_spec"]))
-    place = images.place(inputs)
+    spec = images.on_base(inputs, environment_of(inputs["environment_spec"]))
+    place = images.compute_of(inputs)
     registry = images.registry_of(inputs)
     lock = lock_environment(
         spec, target=str(place.get("target") or "local"), docker_host=place.get("docker_host"), registry=registry
@@ -74,7 +74,7 @@ def secrets_of(inputs: Properties) -> dict[str, str]:
     """The secret variables' values, and the registry's password where there is one."""
     variables: dict[str, Any] = inputs.get("secret_variables") or {}
     found = {name: str(value) for name, value in variables.items()}
-    if images.needed(inputs) and (password := inputs.get("registry_password")):
+    if images.needs_image(inputs) and (password := inputs.get("registry_password")):
         found[PASSWORD] = str(password)
     return found
 

@@ -63,7 +63,7 @@ class WebServiceProvider(BaseProvider):
 
     def compare(self, olds: Properties, news: Properties) -> DiffResult:
         """Also look whether it is to run elsewhere."""
-        moved = changed(("target", "docker_host", "kubernetes"), images.place(olds), images.place(news))
+        moved = changed(("target", "docker_host", "kubernetes"), images.compute_of(olds), images.compute_of(news))
         before: list[str] = olds.get("drift") or []
         drift = [*before, *(f"its compute's {name} changed" for name in moved)]
         return super().compare({**olds, "drift": drift}, news)

@@ -12,7 +12,7 @@ from trainstack.provider.resource_log import ResourceLog
 
 def placed(inputs: Properties) -> Properties:
     """A service's inputs with where it runs, which its compute says."""
-    place = images.place(inputs)
+    place = images.compute_of(inputs)
     where = {"target": place.get("target"), "docker_host": place.get("docker_host"), "cluster": place.get("kubernetes")}
     return {**inputs, **where}
 

@@ -1,27 +1,46 @@
-"""Workspaces: made when missing, kept on delete, which ends their tracking server."""
+"""Workspaces: created when missing, kept on delete, which ends their tracking server."""
 
 from __future__ import annotations
 
 import contextlib
+from typing import Annotated, Any
 
-from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
+from pydantic import BaseModel, ConfigDict
 
-from trainstack.core.tracking import tracking_server as history
+from trainstack.core.properties import ResourceField
+from trainstack.core.tracking import tracking_server
 from trainstack.core.workspace.project import project_root
 from trainstack.core.workspace.workspace import Workspace, checked_name
 from trainstack.errors import InvalidInputError, NotFoundError
 from trainstack.mlflow.rest_client import checked_address
-from trainstack.provider.base import BaseProvider, Properties, absolute, gone_or, known, own, workspace_of
+from trainstack.provider.base import BaseProvider, Properties, absolute, known, parsed
 
 
-class WorkspaceProvider(BaseProvider):
+class WorkspaceInputs(BaseModel):
+    """The inputs of a workspace's resource.
+
+    Attributes:
+        name: Its name.
+        root: Its folder, relative to the project when inside it.
+        quota_gib: How much it may hold, in GiB; no limit when left out.
+        tracking_uri: The address of a tracking server of one's own.
+        tracking: The tracking server that runs on a cluster: its `url` behind an Ingress, and how to reach it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    name: Annotated[str, ResourceField(change="replace")]
+    root: Annotated[str, ResourceField(change="replace")]
+    quota_gib: float | None = None
+    tracking_uri: str | None = None
+    tracking: dict[str, Any] | None = None
+
+
+class WorkspaceProvider(BaseProvider, inputs=WorkspaceInputs):
     """A workspace's folder."""
 
-    identity = ("name", "root")
-    content = ("quota_gib", "tracking_uri", "tracking")
-
     def accept(self, news: Properties) -> Properties:
-        """Check the name."""
+        """Check name, quota and address."""
         if known(news["name"]):
             checked_name(news["name"], "workspace")
         quota = news.get("quota_gib")
@@ -32,47 +51,38 @@ class WorkspaceProvider(BaseProvider):
             checked_address(str(uri))
         return news
 
-    def create(self, props: Properties) -> CreateResult:
-        """Find or make the folder, and leave `config.json` where the command line looks for it."""
-        from trainstack.core.workspace import config
+    def apply(self, inputs: Properties, olds: Properties | None) -> Properties:
+        """Find or create the folder, set its quota, and declare where its history is kept.
 
-        inputs = own(props)
-        workspace = Workspace.create(absolute(inputs["root"]), inputs["name"])
-        if inputs.get("quota_gib") is not None:
-            # Without one of its own, a stack leaves alone what another has set.
-            workspace = workspace.limited(_bytes(inputs))
-        config.write(project_root(), workspace)
-        return CreateResult(inputs["name"], _with_history(workspace, inputs))
+        A new resource also leaves `config.json` where the command line looks for it.
+        """
+        from trainstack.core.workspace import config  # preview does not need it
 
-    def update(self, _id: str, _olds: Properties, _news: Properties) -> UpdateResult:
-        """Set the quota, or lift it; take the history elsewhere."""
-        inputs = own(_news)
-        workspace = workspace_of({"workspace": inputs["root"]}).limited(_bytes(inputs))
-        return UpdateResult(_with_history(workspace, inputs))
+        request = parsed(WorkspaceInputs, inputs, "workspace")
+        root = absolute(request.root)
+        workspace = Workspace.create(root, request.name) if olds is None else Workspace.open(root)
+        # A new stack that sets no quota leaves alone what another stack has set.
+        if olds is not None or request.quota_gib is not None:
+            workspace = workspace.limited(None if request.quota_gib is None else int(request.quota_gib * 2**30))
+        if olds is None:
+            config.write(project_root(), workspace)
+        return {**inputs, "tracking_address": _declare_tracking(workspace, request)}
 
-    def read(self, id_: str, props: Properties) -> ReadResult:
-        """Find out whether the folder is still a workspace."""
-
-        def found() -> Properties:
-            workspace = Workspace.open(absolute(props["root"]))
-            return {**own(props), "tracking_address": history.settings(workspace).address}
-
-        return gone_or(found, id_)
+    def refresh(self, properties: Properties) -> Properties:
+        """Check that the folder is still a workspace."""
+        workspace = Workspace.open(absolute(properties["root"]))
+        return {"tracking_address": tracking_server.settings(workspace).address}
 
     def delete(self, _id: str, _props: Properties) -> None:
-        """End the tracking server; everything that is kept stays."""
+        """End the tracking server; the folder stays."""
         with contextlib.suppress(NotFoundError):
-            history.stop(Workspace.open(absolute(_props["root"])))
+            tracking_server.stop(Workspace.open(absolute(_props["root"])))
 
 
-def _with_history(workspace: Workspace, inputs: Properties) -> Properties:
-    place: Properties = inputs.get("tracking") or {}
-    # Behind an Ingress it is reached as any server with an address is.
-    uri = inputs.get("tracking_uri") or place.get("url")
-    server = history.ClusterServer(**place["server"]) if place and not uri else None
-    return {**inputs, "tracking_address": history.declare(workspace, uri, server).address}
-
-
-def _bytes(inputs: Properties) -> int | None:
-    quota = inputs.get("quota_gib")
-    return None if quota is None else int(quota * 2**30)
+def _declare_tracking(workspace: Workspace, request: WorkspaceInputs) -> str:
+    """Declare where the workspace's history is kept, and return the server's address."""
+    tracking = request.tracking or {}
+    # Behind an Ingress a server on a cluster is reached as any server with an address is.
+    uri = request.tracking_uri or tracking.get("url")
+    server = tracking_server.ClusterServer(**tracking["server"]) if tracking and not uri else None
+    return tracking_server.declare(workspace, uri, server).address

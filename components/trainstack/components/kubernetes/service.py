@@ -18,7 +18,6 @@ from trainstack.targets.kubernetes.objects.serving_spec import checked
 
 
 class _Image(BaseResource, module="trainstack", name="ServiceImage"):
-    outputs = ("container", "key")
     container: pulumi.Output[dict[str, Any]]
     key: pulumi.Output[str]
 

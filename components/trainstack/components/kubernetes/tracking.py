@@ -29,12 +29,10 @@ _OF_RUNS = ("quota", "claims", "store", "engine", "queue")
 
 
 class _Image(BaseResource, module="trainstack", name="TrackingImage"):
-    outputs = ("container",)
     container: pulumi.Output[dict[str, Any]]
 
 
 class _Server(BaseResource, module="trainstack", name="TrackingServer"):
-    outputs = ("address",)
     address: pulumi.Output[str]
 
 

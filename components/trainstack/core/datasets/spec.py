@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
+from trainstack.core.datasets.dataset_record import DatasetRecord
 from trainstack.core.datasets.local_files import LocalFiles, local_files
 from trainstack.core.datasets.sources import check_unique_names, name_urls
+from trainstack.core.properties import ResourceField
 from trainstack.core.workspace.workspace import checked_name
 from trainstack.errors import InvalidInputError
 from trainstack.storage import digest as digests
@@ -18,10 +20,12 @@ from trainstack.storage.digest import DigestCache
 
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 Addresses = str | tuple[str, ...]
+LISTED_FILES = 200
+"""State lists each file up to this many."""
 
 
 class DatasetSpec(BaseModel):
-    """A dataset as a program declares it.
+    """What a dataset is registered as.
 
     Attributes:
         name: The name to register it under.
@@ -36,13 +40,13 @@ class DatasetSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
-    name: str
+    name: Annotated[str, ResourceField(change="replace")]
     urls: tuple[Addresses, ...] | dict[str, Addresses] = ()
     paths: tuple[str, ...] = ()
     sha256: dict[str, str] = {}
     description: str = ""
     tags: dict[str, str] = {}
-    create_new_version: bool = True
+    create_new_version: Annotated[bool, ResourceField(change="ignore")] = True
 
     @field_validator("urls", mode="before")
     @classmethod
@@ -79,6 +83,52 @@ class DatasetSpec(BaseModel):
         """The hex SHA-256 that the file must have, in lower case."""
         digest = self.sha256.get(name)
         return digest.lower() if digest is not None else None
+
+
+class DatasetInputs(DatasetSpec):
+    """The inputs of a dataset's resource.
+
+    Attributes:
+        workspace: The root of its workspace.
+        contents: Digest over the names and contents of the local files.
+    """
+
+    workspace: Annotated[str, ResourceField(change="replace")]
+    contents: Annotated[str | None, ResourceField(source="check")] = None
+
+
+class DatasetOutputs(BaseModel):
+    """What a dataset's resource adds to its inputs.
+
+    Attributes:
+        version: The version that has this content.
+        digest: SHA-256 over its paths and contents.
+        files: SHA-256 by path; empty above `LISTED_FILES`, where the digest alone names the content.
+        file_count: How many files it has.
+        size: Bytes in all.
+        drift: What differs from the registered version, a sentence each.
+    """
+
+    model_config = ConfigDict(frozen=True, defer_build=True)
+
+    version: int
+    digest: str
+    files: dict[str, str]
+    file_count: int
+    size: int
+    drift: list[str] = []
+
+    @classmethod
+    def of(cls, record: DatasetRecord) -> DatasetOutputs:
+        """The outputs for a registered version."""
+        files = {file.path: file.sha256 for file in record.files} if len(record.files) <= LISTED_FILES else {}
+        return cls(
+            version=record.version,
+            digest=record.digest,
+            files=files,
+            file_count=len(record.files),
+            size=record.size,
+        )
 
 
 def validate(spec: DatasetSpec) -> None:

@@ -93,7 +93,7 @@ def apply_pins(spec: EnvironmentSpec, file: Path) -> EnvironmentSpec:
     pin = read_pins(file).environments.get(spec.name)
     if pin is None or not pin.lock or pin.asked != spec.digest:
         return spec
-    return EnvironmentSpec.model_validate({**spec.model_dump(), "lock": pin.lock})
+    return spec.with_fields(lock=pin.lock)
 
 
 def differences(pinned: Pins, found: Pins) -> list[str]:

@@ -24,7 +24,7 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class EnvironmentSpec(BaseModel):
-    """A training environment as it is asked for. Wrong input raises `InvalidInputError` when the spec is made.
+    """A training environment. Invalid input raises `InvalidInputError` when the spec is created.
 
     Attributes:
         name: Its name; the prefix `trainstack-` belongs to curated environments.
@@ -143,6 +143,10 @@ class EnvironmentSpec(BaseModel):
             raise InvalidInputError(f"environment {field}: {error['msg']}", field=field) from exc
         _check(spec)
         return spec
+
+    def with_fields(self, **fields: str | None) -> Self:
+        """The same environment with other values of some fields, checked again."""
+        return type(self).model_validate({**self.model_dump(), **fields})
 
     @property
     def requirements(self) -> tuple[str, ...]:

@@ -1,10 +1,17 @@
-"""What a workspace knows of a model: how it is asked for, and one record a version."""
+"""What a workspace knows of a model: what it is registered as, and a record for each version."""
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from trainstack.core.properties import ResourceField
+from trainstack.core.workspace.project import portable, project_root
+
+LISTED_FILES = 200
+"""State lists each file up to this many."""
 
 
 class ResourceConfiguration(BaseModel):
@@ -48,7 +55,30 @@ class ModelSpec(_ModelDescription):
         resource_configuration: What a service of it asks for.
     """
 
-    name: str
+    name: Annotated[str, ResourceField(change="replace")]
+
+
+class ModelInputs(ModelSpec):
+    """The inputs of a model's resource.
+
+    Attributes:
+        workspace: The root of its workspace.
+        path: Its path in the run's directory; without a run, any path.
+        run_id: The run that made it, if one did.
+        alias: Names for versions: a number, or `latest`.
+        require: Conditions on the run's metrics.
+    """
+
+    workspace: Annotated[str, ResourceField(change="replace")]
+    path: str
+    run_id: str | None = None
+    alias: dict[str, int | str] = {}
+    require: dict[str, str] = {}
+
+    @property
+    def spec(self) -> ModelSpec:
+        """What the model is registered as."""
+        return ModelSpec.model_validate(self.model_dump(include=set(ModelSpec.model_fields)))
 
 
 class ModelRecord(_ModelDescription):
@@ -71,3 +101,36 @@ class ModelRecord(_ModelDescription):
     created: str
     files: dict[str, str]
     path: str = Field(exclude=True)
+
+
+class ModelOutputs(BaseModel):
+    """What a model's resource adds to its inputs.
+
+    Attributes:
+        version: The version that has these files.
+        digest: SHA-256 over its files' relative paths and digests.
+        files: Relative path to hex SHA-256; empty above `LISTED_FILES`.
+        directory: The folder with the files, relative to the project when inside it.
+        aliases: Alias to version.
+        drift: What differs from the registered version, a sentence each.
+    """
+
+    model_config = ConfigDict(frozen=True, defer_build=True)
+
+    version: int
+    digest: str
+    files: dict[str, str]
+    directory: str
+    aliases: dict[str, int] = {}
+    drift: list[str] = []
+
+    @classmethod
+    def of(cls, record: ModelRecord, aliases: dict[str, int] | None = None) -> ModelOutputs:
+        """The outputs for a registered version."""
+        return cls(
+            version=record.version,
+            digest=record.digest,
+            files=record.files if len(record.files) <= LISTED_FILES else {},
+            directory=portable(Path(record.path), project_root()),
+            aliases=aliases or {},
+        )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from trainstack.core.models.model import list_models, register
 from trainstack.core.models.model_record import ModelRecord, ModelSpec
 from trainstack.core.models.source import source_digest
+from trainstack.core.properties import ResourceField
 from trainstack.core.runs.directory import RunDirectory
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import DigestMismatchError, NotFoundError, TrainstackError
@@ -36,10 +38,30 @@ class Promotion(BaseModel):
     path: str
 
 
+class PromotionInputs(BaseModel):
+    """The inputs of a promoted model's resource.
+
+    Attributes:
+        workspace: The root of the workspace that gets it.
+        name: The name to register it under.
+        promoted: The other stack's `model.summary`; its digest says whether it is another one.
+        alias: Names for versions: a number, or `latest`.
+        digest: The digest that the summary promises.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    workspace: Annotated[str, ResourceField(change="replace")]
+    name: Annotated[str, ResourceField(change="replace")]
+    promoted: Annotated[Promotion, ResourceField(change="ignore")]
+    alias: dict[str, int | str] = {}
+    digest: Annotated[str, ResourceField(source="check")] = ""
+
+
 def find_promoted(workspace: Workspace, name: str, digest: str) -> ModelRecord | None:
     """The newest version of a model in a workspace that has these very files; none where none has."""
-    found = [record for record in list_models(workspace) if record.name == name and record.digest == digest]
-    return found[-1] if found else None
+    records = [record for record in list_models(workspace) if record.name == name and record.digest == digest]
+    return records[-1] if records else None
 
 
 def read_source(promotion: Promotion) -> ModelRecord:
@@ -78,19 +100,19 @@ def promote(workspace: Workspace, name: str, promotion: Promotion, progress: Cal
         NotFoundError: The model is not to be seen from here.
         DigestMismatchError: Its bytes are not those that were promised; nothing is registered.
     """
-    if (there := find_promoted(workspace, name, promotion.digest)) is not None:
-        progress(f"version {there.version} holds these files already")
-        return there
-    made = read_source(promotion)
-    progress(f"checking {len(made.files)} files")
-    if (found := source_digest(Path(promotion.path))) != promotion.digest:
+    if (record := find_promoted(workspace, name, promotion.digest)) is not None:
+        progress(f"version {record.version} holds these files already")
+        return record
+    original = read_source(promotion)
+    progress(f"checking {len(original.files)} files")
+    if (digest := source_digest(Path(promotion.path))) != promotion.digest:
         raise DigestMismatchError(
-            f"the files at {promotion.path} are {found[:12]}, not {promotion.digest[:12]} as registered: "
+            f"the files at {promotion.path} are {digest[:12]}, not {promotion.digest[:12]} as registered: "
             "`trainstack fsck` there says which, `pulumi refresh` and `pulumi up` of its stack put them back"
         )
-    about = made.model_dump(include=set(ModelSpec.model_fields) - {"name", "tags"})
-    tags = {**made.tags, TAG: f"{promotion.name} version {promotion.version}"}
-    return register(workspace, ModelSpec(name=name, tags=tags, **about), Path(promotion.path), progress=progress)
+    description = original.model_dump(include=set(ModelSpec.model_fields) - {"name", "tags"})
+    tags = {**original.tags, TAG: f"{promotion.name} version {promotion.version}"}
+    return register(workspace, ModelSpec(name=name, tags=tags, **description), Path(promotion.path), progress=progress)
 
 
 def metrics(promotion: Promotion) -> dict[str, float]:
