@@ -73,7 +73,7 @@ def test_one_that_has_grown_far_beyond_its_files_is_written_anew_and_nothing_is_
 def test_one_that_is_begun_again_takes_the_place_of_the_old_when_it_tells_as_much(written, tmp_path):
     path = tmp_path / "1-0.tar"
     (written / "outputs" / "a").write_text("first")
-    Journal(written, path)._outbound.send(last=True)
+    Journal(written, path)._sender.send(last=True)
     again = Journal(written, path)
     (written / "outputs" / "b").write_text("second")
     for _ in range(journal._WHOLE_LOOKS):
@@ -84,9 +84,9 @@ def test_one_that_is_begun_again_takes_the_place_of_the_old_when_it_tells_as_muc
 def test_a_courier_keeps_one_once_its_node_works_and_nobody_listens_and_removes_it_when_all_is_home(written, tmp_path):
     control, path = tmp_path / "control", tmp_path / "claim" / "runs" / "1-0.tar"
     control.mkdir()
-    (written / ".outbound").mkdir()
+    (written / ".output-sender").mkdir()
     (written / "checkpoints" / "given").write_text("of an earlier attempt")
-    (written / ".outbound" / "given.json").write_text("{}")
+    (written / ".output-sender" / "initial.json").write_text("{}")
     stay = script("sidecar").replace("_QUIET_SECONDS = 8.0", "_QUIET_SECONDS = 0.5")
     process = subprocess.Popen([sys.executable, "-c", stay, control, "60", written, path])
     try:

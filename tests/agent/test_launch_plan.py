@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from trainstack.agent.errors import LaunchError
 from trainstack.agent.plan import (
     Distribution,
     Horovod,
-    LaunchError,
     LaunchPlan,
     Single,
     TensorFlow,

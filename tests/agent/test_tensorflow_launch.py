@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from trainstack.agent.document import LaunchError
+from trainstack.agent.errors import LaunchError
 from trainstack.agent.plan import FIRST_TASK_PORT, LaunchPlan, TensorFlow, free_ports
 from trainstack.agent.ranks.tasks import all_tasks
 from trainstack.agent.strategies.tensorflow import check_config, cluster_of

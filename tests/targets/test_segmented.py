@@ -12,13 +12,13 @@ from trainstack.targets.transfer.chunked_stream import Segmented
 
 WRITES = """
 import os, queue, sys, threading
-from trainstack.agent.transfer.chunked_stream import Segments
+from trainstack.agent.transfer.chunked_stream import ChunkedStdout
 addresses = queue.Queue()
 def hear():
     for line in sys.stdin:
         addresses.put(line[1:].strip())
 threading.Thread(target=hear, daemon=True).start()
-segments = Segments(addresses)
+segments = ChunkedStdout(addresses)
 for size in (10, 20_000_000, 10):
     data = (b"0123456789abcdef" * (1 << 16))
     while size:

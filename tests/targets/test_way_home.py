@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from trainstack.agent.transfer.output_sender import OFFSET, Outbound
+from trainstack.agent.transfer.output_sender import OFFSET, OutputSender
 from trainstack.errors import TrainstackError
 from trainstack.targets.base import WRITTEN, Home
 from trainstack.targets.transfer import archive as bundle
@@ -29,7 +29,7 @@ class Way:
             (self.node / name).mkdir(parents=True)
         self.home.mkdir()
         self.pipe = io.BytesIO()
-        self.sender = Outbound(self.node, self.pipe)
+        self.sender = OutputSender(self.node, self.pipe)
         self.receiver = Inbound(self.home)
 
     def write(self, name: str, text: str) -> Path:
@@ -163,7 +163,7 @@ def test_a_sender_that_starts_again_sends_what_has_changed_since_the_nodes_were_
         log.write("after\n")
     (way.node / "checkpoints/gone").unlink()
     for _ in range(2):
-        way.sender = Outbound(way.node, way.pipe)
+        way.sender = OutputSender(way.node, way.pipe)
         sent = way.look(last=True)
         assert "checkpoints/kept" not in names(sent)
         assert way.receiver.receive(io.BytesIO(sent))

@@ -17,7 +17,7 @@ from .agent import NOT_LAUNCHED
 
 
 def main() -> int:
-    """Take the variables, lead the output to the log, and run the agent. Returns its exit code."""
+    """Read the variables, redirect the output to the log, and run the agent. Returns its exit code."""
     parser = argparse.ArgumentParser(prog="python -m trainstack.agent.container_entrypoint", description=__doc__)
     parser.add_argument("--log", required=True, help="file that the agent's output is appended to")
     arguments, rest = parser.parse_known_args()
@@ -26,13 +26,13 @@ def main() -> int:
     while not line.endswith(b"\n"):
         byte = os.read(0, 1)
         if not byte:
-            print("trainstack: nobody handed over the variables of this node", file=sys.stderr)
+            print("trainstack: the variables of this node did not arrive on standard input", file=sys.stderr)
             return NOT_LAUNCHED
         line += byte
     variables: dict[str, Any] = json.loads(line)
     os.environ.update({name: str(value) for name, value in variables.items()})
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
     log = os.open(arguments.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
     for descriptor in (1, 2):
         os.dup2(log, descriptor)

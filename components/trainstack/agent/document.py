@@ -1,4 +1,4 @@
-"""JSON documents between supervisor and agents: checked against a dataclass when read, written whole."""
+"""JSON documents between supervisor and agents: validated against a dataclass when read, written atomically."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from .errors import LaunchError
+
 Built = TypeVar("Built")
-
-
-class LaunchError(Exception):
-    """Something that keeps a launch from starting or going on; its text is one line for people."""
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -40,18 +38,18 @@ def write_json(path: Path, value: Any) -> None:
         raise
 
 
-def mapping(value: Any, what: str) -> dict[str, Any]:
+def mapping(value: Any, label: str) -> dict[str, Any]:
     """Return a copy of `value`, which must be a JSON object.
 
     Args:
         value: A part of a parsed document.
-        what: What it is called in the error.
+        label: Its name in the error.
 
     Raises:
         LaunchError: It is something else.
     """
     if not isinstance(value, dict):
-        raise LaunchError(f"launch plan: {what} must be an object, not {value!r}")
+        raise LaunchError(f"launch plan: {label} must be an object, not {value!r}")
     return dict(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
 
 
@@ -65,27 +63,27 @@ def build(cls: type[Built], values: dict[str, Any]) -> Built:
     Raises:
         LaunchError: A key is missing, unknown, or of a wrong type.
     """
-    known = {field.name: field for field in fields(cls)}  # pyright: ignore[reportArgumentType]
-    unknown = sorted(values.keys() - known.keys())
+    expected = {field.name: field for field in fields(cls)}  # pyright: ignore[reportArgumentType]
+    unknown = sorted(values.keys() - expected.keys())
     if unknown:
         raise LaunchError(f"launch plan: unknown key {unknown[0]!r}")
-    converted = {name: _convert(name, str(known[name].type), value) for name, value in values.items()}
-    required = [name for name, field in known.items() if field.default is field.default_factory is MISSING]
+    converted = {name: _convert(name, str(expected[name].type), value) for name, value in values.items()}
+    required = [name for name, field in expected.items() if field.default is field.default_factory is MISSING]
     missing = [name for name in required if name not in values]
     if missing:
         raise LaunchError(f"launch plan: {missing[0]} is missing")
     return cls(**converted)
 
 
-def _convert(name: str, wanted: str, value: Any) -> Any:
+def _convert(name: str, annotation: str, value: Any) -> Any:
     """Check `value` against an annotation, whose text is all that Python 3.9 can make of `X | None`."""
-    if wanted.endswith(" | None"):
-        return value if value is None else _convert(name, wanted[: -len(" | None")], value)
-    if wanted == "dict[str, str]":
-        return {key: _convert(name, "str", each) for key, each in mapping(value, name).items()}
-    if wanted.startswith("tuple[") and isinstance(value, list):
-        item = wanted[len("tuple[") :].split(",")[0]
-        return tuple(_convert(name, item, each) for each in value)  # pyright: ignore[reportUnknownVariableType]
+    if annotation.endswith(" | None"):
+        return value if value is None else _convert(name, annotation[: -len(" | None")], value)
+    if annotation == "dict[str, str]":
+        return {key: _convert(name, "str", item) for key, item in mapping(value, name).items()}
+    if annotation.startswith("tuple[") and isinstance(value, list):
+        item_type = annotation[len("tuple[") :].split(",")[0]
+        return tuple(_convert(name, item_type, item) for item in value)  # pyright: ignore[reportUnknownVariableType]
     number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     fits = {
         "str": isinstance(value, str),
@@ -93,6 +91,6 @@ def _convert(name: str, wanted: str, value: Any) -> Any:
         "int": number and float(value) == int(value),
         "float": number,
     }
-    if not fits.get(wanted, not wanted.startswith("tuple[")):
-        raise LaunchError(f"launch plan: {name} must be {wanted}, not {value!r}")
-    return int(value) if wanted == "int" else value
+    if not fits.get(annotation, not annotation.startswith("tuple[")):
+        raise LaunchError(f"launch plan: {name} must be {annotation}, not {value!r}")
+    return int(value) if annotation == "int" else value

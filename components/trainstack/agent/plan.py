@@ -11,9 +11,10 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from .document import LaunchError, build, mapping, write_json
-from .ranks.ports import find_free_ports
-from .strategies.distribution import KINDS, Distribution, Horovod, Single, TensorFlow
+from .distribution import KINDS, Distribution, Horovod, Single, TensorFlow
+from .document import build, mapping, write_json
+from .errors import LaunchError
+from .ports import find_free_ports
 
 __all__ = [
     "COORDINATION_PORT",
@@ -21,7 +22,6 @@ __all__ = [
     "RENDEZVOUS_PORT",
     "Distribution",
     "Horovod",
-    "LaunchError",
     "LaunchPlan",
     "Single",
     "TensorFlow",
@@ -32,17 +32,19 @@ __all__ = [
 ]
 
 VERSION = 1
+KEY_VARIABLE = "TRAINSTACK_LAUNCH_KEY"
+"""Environment variable with the secret that all agents of a run share where others can reach their network."""
 COORDINATION_PORT = 0
-"""Place in `LaunchPlan.ports` of the port where node 0's agent meets the other agents."""
+"""Index in `LaunchPlan.ports` of the port where node 0's agent meets the other agents."""
 RENDEZVOUS_PORT = 1
-"""Place in `LaunchPlan.ports` of the port of Horovod's rendezvous server, on node 0."""
+"""Index in `LaunchPlan.ports` of the port of Horovod's rendezvous server, on node 0."""
 FIRST_TASK_PORT = 2
-"""Place in `LaunchPlan.ports` of TensorFlow's task 0; task (rank) `n` has the one `n` places further."""
+"""Index in `LaunchPlan.ports` of TensorFlow's task 0; task (rank) `n` has the port `n` further."""
 
 
 @dataclass(frozen=True)
 class LaunchPlan:
-    """All that the agents of a run need to know.
+    """What the agents of a run need to know.
 
     Attributes:
         distribution: How the processes share the work.
@@ -59,8 +61,8 @@ class LaunchPlan:
         cores: CPU cores that belong to one node; its ranks share them.
         grace_seconds: Time between SIGTERM and SIGKILL when the run is stopped, for a last checkpoint.
         rank_variables: Environment variables for every rank; `{rank}` in their values is filled in; elastic: with 0.
-        tracking: Folder for what the agents measure, `node-N` below it; empty for nothing.
-        system_seconds: Between two looks at what a node's machine does; 0 for none.
+        tracking: Folder for the system metrics that the agents record, `node-N` below it; empty for nothing.
+        system_seconds: Interval of the system metrics; 0 records none.
         join_seconds: How long the nodes wait for each other before anything starts.
     """
 
@@ -86,7 +88,7 @@ class LaunchPlan:
         return self.distribution.task_count(len(self.nodes))
 
     def check(self) -> None:
-        """Raise when this plan cannot be launched.
+        """Check that this plan can be launched.
 
         Raises:
             LaunchError: One line with the first thing that is wrong.
@@ -109,9 +111,9 @@ class LaunchPlan:
     def to_json(self) -> dict[str, Any]:
         """Return the plan as it stands in `launch.json`."""
         document: dict[str, Any] = {"version": VERSION}
-        for each in fields(self):
-            value: Any = getattr(self, each.name)
-            document[each.name] = [*value] if isinstance(value, tuple) else value
+        for attribute in fields(self):
+            value: Any = getattr(self, attribute.name)
+            document[attribute.name] = [*value] if isinstance(value, tuple) else value
         document["distribution"] = {"kind": self.distribution.kind, **asdict(self.distribution)}
         return document
 

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from trainstack.agent.strategies.distribution import Distribution
+from trainstack.agent.distribution import Distribution
 
 WRITTEN = ("outputs", "logs", "checkpoints", "tracking", "nodes")
 """Folders of a run that its nodes write; the others are given to them and only read."""

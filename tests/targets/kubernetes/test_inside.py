@@ -78,7 +78,7 @@ def test_an_archive_is_unpacked_though_nobody_closes_the_stream(tmp_path):
 
 def test_a_courier_stays_until_all_is_home_or_nobody_has_come_for_long(tmp_path):
     written = tmp_path / "written"
-    handed = written / ".outbound" / "given.json"
+    handed = written / ".output-sender" / "initial.json"
     handed.parent.mkdir(parents=True)
     handed.touch()
     process = subprocess.Popen([sys.executable, "-c", script("sidecar"), tmp_path, "60", written])

@@ -1,4 +1,4 @@
-"""A connection between two agents: JSON objects, one a line, with heartbeats so that a lost machine shows."""
+"""A connection between two agents: one JSON object a line, and heartbeats that reveal a lost machine."""
 
 from __future__ import annotations
 
@@ -12,23 +12,20 @@ import socket
 import threading
 from typing import Any
 
-KEY_VARIABLE = "TRAINSTACK_LAUNCH_KEY"
-"""Secret that all agents of a run share, where others can reach their network; without it none is asked."""
+from ..errors import ConnectionLostError
+from ..plan import KEY_VARIABLE
+
 BEAT_SECONDS = 2.0
 LOST_SECONDS = 30.0
-"""After this long without a heartbeat the other side counts as lost."""
-_LONGEST_MESSAGE = 1 << 20
+"""Without a heartbeat for this long the connection counts as lost."""
+_MAX_MESSAGE_BYTES = 1 << 20
 
 
-class Lost(Exception):
-    """The other side has closed the connection, or has not been heard of for too long."""
-
-
-class Link:
+class Channel:
     """One side of a connection."""
 
     def __init__(self, connection: socket.socket) -> None:
-        """Take over `connection`."""
+        """Wrap `connection`."""
         self._connection = connection
         self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._connection.settimeout(LOST_SECONDS)
@@ -37,7 +34,7 @@ class Link:
         self._closed = threading.Event()
 
     def send(self, message: dict[str, Any]) -> None:
-        """Send a message; when the other side is gone, `receive` will say so."""
+        """Send a message; when the other side is gone, `receive` raises."""
         with self._sending, contextlib.suppress(OSError):
             self._connection.sendall(json.dumps(message).encode() + b"\n")
 
@@ -45,25 +42,25 @@ class Link:
         """Wait for a message that is not a heartbeat.
 
         Raises:
-            Lost: There will be none.
+            ConnectionLostError: The other side is gone.
         """
         while True:
             try:
-                line = self._incoming.readline(_LONGEST_MESSAGE)
+                line = self._incoming.readline(_MAX_MESSAGE_BYTES)
                 message = json.loads(line)
             except (OSError, ValueError) as exc:  # an empty line, at the end, is no JSON either
-                raise Lost from exc
+                raise ConnectionLostError from exc
             if not isinstance(message, dict):
-                raise Lost
+                raise ConnectionLostError
             if message:
                 return message  # pyright: ignore[reportUnknownVariableType]
 
-    def beat(self) -> None:
+    def start_heartbeat(self) -> None:
         """Send heartbeats from now on, in the background."""
         threading.Thread(target=self._beat, daemon=True, name="heartbeat").start()
 
     def close(self) -> None:
-        """Say goodbye; what was sent still arrives."""
+        """Close after everything that was sent has arrived."""
         self._closed.set()
         with contextlib.suppress(OSError):
             self._connection.shutdown(socket.SHUT_WR)
@@ -81,11 +78,11 @@ class Link:
 
 
 def challenge() -> str:
-    """Return a fresh value that the other side must sign."""
+    """Return a fresh nonce that the other side must sign."""
     return secrets.token_hex(16)
 
 
 def proof(nonce: str, node: int) -> str:
-    """Return the signature with which node number `node` answers a challenge."""
+    """Return the signature with which node `node` answers a challenge."""
     key = os.environ.get(KEY_VARIABLE, "")
     return hmac.new(key.encode(), f"{nonce}:{node}".encode(), hashlib.sha256).hexdigest()

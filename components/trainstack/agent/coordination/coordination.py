@@ -1,4 +1,4 @@
-"""The agents of a run agree on when to start, and on how it ended."""
+"""How the agents of a run agree on when to start, and on how the run ended."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from ..reporting.report import FAILED, SUCCEEDED, TERMINATED, Failure
 
 
 @dataclass(frozen=True)
-class Go:
-    """All nodes are there: start the ranks."""
+class AllJoined:
+    """All nodes have joined: start the ranks."""
 
 
 @dataclass(frozen=True)
-class End:
+class RunEnded:
     """The run is over on all nodes.
 
     Attributes:
@@ -27,9 +27,9 @@ class End:
 
 
 class Coordination:
-    """One node alone; with several nodes, `leader` and `follower` extend this.
+    """The agreement of a single node; `Coordinator` and `Member` extend it to several nodes.
 
-    It answers by posting one `Go` and later one `End`.
+    It posts one `AllJoined`, and later one `RunEnded`, to the agent's loop.
     """
 
     def __init__(self, wakeup: Wakeup) -> None:
@@ -37,20 +37,20 @@ class Coordination:
         self._wakeup = wakeup
 
     def join(self) -> None:
-        """Make this node known; `Go` follows when all are there."""
-        self._wakeup.post(Go())
+        """Join the run; `AllJoined` follows when all nodes have joined."""
+        self._wakeup.post(AllJoined())
 
     def done(self) -> None:
-        """Say that the scripts of this node have ended well."""
-        self._wakeup.post(End(SUCCEEDED))
+        """Report that the scripts of this node have succeeded."""
+        self._wakeup.post(RunEnded(SUCCEEDED))
 
     def failed(self, failure: Failure) -> None:
-        """Say that this node has failed."""
-        self._wakeup.post(End(FAILED, failure))
+        """Report that this node has failed."""
+        self._wakeup.post(RunEnded(FAILED, failure))
 
     def stopped(self) -> None:
-        """Say that this node was asked to stop."""
-        self._wakeup.post(End(TERMINATED))
+        """Report that this node was asked to stop."""
+        self._wakeup.post(RunEnded(TERMINATED))
 
     def close(self) -> None:
-        """Leave: the last thing an agent does."""
+        """Leave the run; an agent does this last."""

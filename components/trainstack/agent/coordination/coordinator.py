@@ -1,4 +1,4 @@
-"""Node 0's side of the agreement: it waits for the others, starts all at once, and decides how it ended."""
+"""Node 0's side of the agreement: it waits for the members, starts all nodes at once, and decides how the run ended."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ import threading
 import time
 from dataclasses import asdict
 
-from ..document import LaunchError
+from ..errors import LaunchError
 from ..plan import COORDINATION_PORT, LaunchPlan
 from ..ranks.wakeup import Wakeup
 from ..reporting.report import FAILED, SUCCEEDED, TERMINATED, Failure, failure_from_json
-from .channel import LOST_SECONDS, Link, Lost, challenge, proof
-from .coordination import Coordination, End, Go
+from .channel import LOST_SECONDS, Channel, ConnectionLostError, challenge, proof
+from .coordination import AllJoined, Coordination, RunEnded
 
 _HELLO_SECONDS = 10.0
 
 
-class Leader(Coordination):
-    """Listens for the other agents. Whatever comes first, a failure or a stop, is the end for all."""
+class Coordinator(Coordination):
+    """Listens for the other agents; the first failure or stop of any node ends the run on all nodes."""
 
     def __init__(self, wakeup: Wakeup, plan: LaunchPlan) -> None:
-        """Lead the nodes of `plan`."""
+        """Coordinate the nodes of `plan`."""
         super().__init__(wakeup)
         self._plan = plan
         self._lock = threading.Lock()
-        self._links: dict[int, Link] = {}
+        self._channels: dict[int, Channel] = {}
         self._readers: list[threading.Thread] = []
         self._done: set[int] = set()
-        self._end: End | None = None
+        self._end: RunEnded | None = None
         self._server: socket.socket | None = None
 
     def join(self) -> None:
-        """Listen; `Go` is posted when all nodes have joined, a `LaunchError` when they don't in time.
+        """Listen; `AllJoined` is posted when all nodes have joined, a `LaunchError` when they don't in time.
 
         Raises:
             LaunchError: The port is taken.
@@ -46,23 +46,23 @@ class Leader(Coordination):
         threading.Thread(target=self._wait_for_all, daemon=True, name="join").start()
 
     def done(self) -> None:
-        """Node 0's scripts have ended well; the run has when all nodes' have."""
+        """Report that node 0's scripts have succeeded; the run has when those of all nodes have."""
         self._node_done(0)
 
     def failed(self, failure: Failure) -> None:
-        """End all nodes because of `failure`."""
-        self._decide(End(FAILED, failure))
+        """RunEnded all nodes because of `failure`."""
+        self._decide(RunEnded(FAILED, failure))
 
     def stopped(self) -> None:
-        """End all nodes because this one was asked to stop."""
-        self._decide(End(TERMINATED))
+        """RunEnded all nodes because this one was asked to stop."""
+        self._decide(RunEnded(TERMINATED))
 
     def close(self) -> None:
-        """Let the last words arrive, then hang up."""
+        """Let the last messages arrive, then close."""
         if self._server:
             self._server.close()
-        for link in self._links.values():
-            link.close()
+        for channel in self._channels.values():
+            channel.close()
         deadline = time.monotonic() + 1.0
         for reader in self._readers:
             reader.join(max(0.0, deadline - time.monotonic()))
@@ -76,32 +76,32 @@ class Leader(Coordination):
                 reader.start()
 
     def _serve(self, connection: socket.socket) -> None:
-        """Listen to whoever has connected, for as long as it is a node of this run."""
-        link = Link(connection)
-        node = self._greet(link, connection)
+        """Handle the messages of one connection, if it is a member of this run."""
+        channel = Channel(connection)
+        node = self._admit(channel, connection)
         if node is None:
-            link.drop()
+            channel.drop()
             return
         try:
             while True:
-                message = link.receive()
+                message = channel.receive()
                 if message.get("done"):
                     self._node_done(node)
                 elif "failed" in message:
-                    self._decide(End(FAILED, failure_from_json(message["failed"])))
+                    self._decide(RunEnded(FAILED, failure_from_json(message["failed"])))
                 elif message.get("stopped"):
-                    self._decide(End(TERMINATED))
-        except (Lost, LaunchError):
-            self._decide(End(FAILED, Failure(node, f"the agent of node {node} was lost", time.time())))
+                    self._decide(RunEnded(TERMINATED))
+        except (ConnectionLostError, LaunchError):
+            self._decide(RunEnded(FAILED, Failure(node, f"the agent of node {node} was lost", time.time())))
 
-    def _greet(self, link: Link, connection: socket.socket) -> int | None:
-        """Return which node has connected, or None for a stranger."""
+    def _admit(self, channel: Channel, connection: socket.socket) -> int | None:
+        """Return the node that has connected, or None when it is not a member of this run."""
         nonce = challenge()
-        link.send({"challenge": nonce})
+        channel.send({"challenge": nonce})
         connection.settimeout(_HELLO_SECONDS)
         try:
-            hello = link.receive()
-        except Lost:
+            hello = channel.receive()
+        except ConnectionLostError:
             return None
         node, signed = hello.get("node"), str(hello.get("proof"))
         if not isinstance(node, int) or not 0 < node < len(self._plan.nodes):
@@ -109,23 +109,23 @@ class Leader(Coordination):
         if not hmac.compare_digest(signed, proof(nonce, node)):
             return None
         with self._lock:
-            if node in self._links:
+            if node in self._channels:
                 return None
             connection.settimeout(LOST_SECONDS)
-            link.beat()
-            self._links[node] = link
+            channel.start_heartbeat()
+            self._channels[node] = channel
             if self._end:
-                link.send(_end_message(self._end))
-            elif len(self._links) == len(self._plan.nodes) - 1:
-                for each in self._links.values():
-                    each.send({"go": True})
-                self._wakeup.post(Go())
+                channel.send(_end_message(self._end))
+            elif len(self._channels) == len(self._plan.nodes) - 1:
+                for other in self._channels.values():
+                    other.send({"go": True})
+                self._wakeup.post(AllJoined())
         return node
 
     def _wait_for_all(self) -> None:
         time.sleep(self._plan.join_seconds)
         with self._lock:
-            missing = [node for node in range(1, len(self._plan.nodes)) if node not in self._links]
+            missing = [node for node in range(1, len(self._plan.nodes)) if node not in self._channels]
             if missing and not self._end:
                 where = ", ".join(f"node {node} ({self._plan.nodes[node]})" for node in missing)
                 text = f"{where} did not join within {self._plan.join_seconds:g} s"
@@ -136,15 +136,15 @@ class Leader(Coordination):
             self._done.add(node)
             complete = len(self._done) == len(self._plan.nodes)
         if complete:
-            self._decide(End(SUCCEEDED))
+            self._decide(RunEnded(SUCCEEDED))
 
-    def _decide(self, end: End) -> None:
+    def _decide(self, end: RunEnded) -> None:
         with self._lock:
             if self._end:
                 return
             self._end = end
-            for link in self._links.values():
-                link.send(_end_message(end))
+            for channel in self._channels.values():
+                channel.send(_end_message(end))
             self._wakeup.post(end)
 
 
@@ -152,7 +152,7 @@ def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens on one port of this node.
 
     Args:
-        host: This node's address; nobody is listened to on another one.
+        host: The address of this node to listen on, and no other.
         port: The port.
 
     Raises:
@@ -166,5 +166,5 @@ def listen(host: str, port: int) -> socket.socket:
         raise LaunchError(f"cannot listen on {host}:{port}: {reason}") from exc
 
 
-def _end_message(end: End) -> dict[str, object]:
+def _end_message(end: RunEnded) -> dict[str, object]:
     return {"end": end.state, "failure": end.failure and asdict(end.failure)}

@@ -14,7 +14,7 @@ PR_SET_CHILD_SUBREAPER = 36
 
 
 def adopt_orphans() -> None:
-    """Become the parent of every descendant whose own parent dies, so that none can slip away unseen."""
+    """Become the parent of every descendant whose own parent dies, so that none escapes."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
@@ -45,8 +45,8 @@ def end_descendants(seconds: float) -> None:
         seconds: How long to keep trying; what is stuck in the kernel stays.
     """
     deadline = time.monotonic() + seconds
-    while found := _descendants(os.getpid()):
-        for pid in found:
+    while pids := _descendants(os.getpid()):
+        for pid in pids:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         with contextlib.suppress(ChildProcessError):
@@ -64,10 +64,10 @@ def _descendants(root: int) -> list[int]:
             # The name in parentheses may hold anything; the parent is the second field after it.
             parent = int(stat.read_bytes().rpartition(b")")[2].split()[1])
             children.setdefault(parent, []).append(int(stat.parent.name))
-    found: list[int] = []
-    ahead = [root]
-    while ahead:
-        below = children.get(ahead.pop(), [])
-        found += below
-        ahead += below
-    return found
+    descendants: list[int] = []
+    unvisited = [root]
+    while unvisited:
+        offspring = children.get(unvisited.pop(), [])
+        descendants += offspring
+        unvisited += offspring
+    return descendants

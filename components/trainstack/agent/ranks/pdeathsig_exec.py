@@ -1,4 +1,4 @@
-"""Become another program that dies with the agent: `python -I -S tether.py AGENT_PID PROGRAM …`.
+"""Replace this process by a program that dies with the agent: `python -I -S pdeathsig_exec.py AGENT_PID PROGRAM …`.
 
 The kernel's PR_SET_PDEATHSIG must be set in the child itself, before its program starts. Doing that here, and
 not between fork and exec in the agent, means that no lock of the agent's other threads can block the child.
@@ -15,7 +15,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    """Tie this process to its parent and replace it by the program that the arguments name."""
+    """Ask the kernel for a signal at the parent's death, then run the program that the arguments name."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
         # The agent may have died before that call, and then no signal will ever come: look at the parent.

@@ -6,8 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..coordination.channel import KEY_VARIABLE
-from ..plan import LaunchPlan
+from ..plan import KEY_VARIABLE, LaunchPlan
 from .tasks import Task
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
@@ -23,7 +22,7 @@ def rank_environment(plan: LaunchPlan, task: Task, inherited: Mapping[str, str])
     Args:
         plan: Its `cores` are shared evenly by the ranks of a node, because more threads than cores thrash.
         task: The rank.
-        inherited: The agent's own environment. What it says of threads stays.
+        inherited: The agent's own environment. Its thread settings stay.
     """
     variables = dict(inherited)
     variables.pop(KEY_VARIABLE, None)
@@ -32,7 +31,7 @@ def rank_environment(plan: LaunchPlan, task: Task, inherited: Mapping[str, str])
         variables.setdefault(name, share)
     if task.runs_script:
         _leave_out_agent(variables)
-    # In an elastic run any worker can become rank 0, whose metrics are the run's: all are given its place.
+    # In an elastic run any worker can become rank 0, whose metrics are the run's: every worker gets its folder.
     rank = "0" if plan.distribution.elastic else str(task.rank)
     variables.update({name: value.replace("{rank}", rank) for name, value in plan.rank_variables.items()})
     variables.update(
@@ -53,15 +52,15 @@ def _leave_out_agent(variables: dict[str, str]) -> None:
 
     What its MLflow client finds is in a folder of its own, without that package.
     """
-    kept = [
+    entries = [
         entry
         for entry in variables.get("PYTHONPATH", "").split(os.pathsep)
         if entry and Path(entry).resolve() != AGENT_ROOT
     ]
     client = AGENT_ROOT / CLIENT_FOLDER
     if client.is_dir():
-        kept.append(str(client))
-    if kept:
-        variables["PYTHONPATH"] = os.pathsep.join(kept)
+        entries.append(str(client))
+    if entries:
+        variables["PYTHONPATH"] = os.pathsep.join(entries)
     else:
         variables.pop("PYTHONPATH", None)

@@ -1,4 +1,4 @@
-"""The ranks of one node as processes: start them, notice deaths, end them all."""
+"""The ranks of one node as processes: start them, notice when they end, end them all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..reporting.report import Failure, RankReport
 from .orphans import end_descendants, group_lives, signal_group
 from .tasks import Task
 
-_TETHER = Path(__file__).with_name("pdeathsig_exec.py")
+_PDEATHSIG_EXEC = Path(__file__).with_name("pdeathsig_exec.py")
 
 
 class Rank:
@@ -24,14 +24,14 @@ class Rank:
     def __init__(
         self, task: Task, command: Sequence[str], variables: Mapping[str, str], folder: str, log: RankLog
     ) -> None:
-        """Start `command`. Only from a thread that lives as long as the agent: the rank dies with it.
+        """Start `command`. Call it from a thread that lives as long as the agent: the rank dies with that thread.
 
         Args:
             task: What the process is.
             command: Program and arguments.
             variables: Its whole environment.
             folder: Its working folder.
-            log: What keeps its output.
+            log: Takes its output.
 
         Raises:
             OSError: It cannot be started.
@@ -42,7 +42,7 @@ class Rank:
         reading, writing = os.pipe()
         try:
             self.process = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(_TETHER), str(os.getpid()), *command],
+                [sys.executable, "-I", "-S", str(_PDEATHSIG_EXEC), str(os.getpid()), *command],
                 cwd=folder,
                 env=variables,
                 stdin=subprocess.DEVNULL,
@@ -62,11 +62,11 @@ class Rank:
 
     @property
     def alive(self) -> bool:
-        """Whether the process has not been seen to end."""
+        """Whether the process has not ended, as far as is known."""
         return self.report.ended is None
 
     def reap(self) -> bool:
-        """Look whether the process has ended since the last look, and note how."""
+        """Return whether the process has ended since the last call, and record how."""
         if not self.alive or (code := self.process.poll()) is None:
             return False
         self.report.ended = time.time()
@@ -76,7 +76,7 @@ class Rank:
 
     def lingers(self) -> bool:
         """Return whether the process, or another in its group, is still there."""
-        # Once gone, never asked again: the number may then belong to someone else.
+        # Never check again once it is gone: the kernel may have reused the number.
         self._group_gone = self._group_gone or (not self.alive and not group_lives(self.process.pid))
         return not self._group_gone
 
@@ -102,7 +102,7 @@ class Rank:
 
     @property
     def name(self) -> str:
-        """How people call it."""
+        """Its name in messages."""
         rank = f"rank {self.task.rank}"
         return rank if self.task.role == "rank" else f"{rank} ({self.task.role} {self.task.index})"
 
@@ -115,11 +115,11 @@ class Rank:
             return f"was ended by signal {self.report.signal}"
 
 
-class Gang:
-    """The ranks of this node together."""
+class RankGroup:
+    """The ranks of this node."""
 
     def __init__(self, logs: Path, merged: MergedOutput) -> None:
-        """Keep the ranks' output in the folder `logs`, and lead it to `merged`."""
+        """Write the ranks' output to the folder `logs`, and to `merged`."""
         self.ranks: list[Rank] = []
         self._logs = logs
         self._merged = merged
@@ -154,7 +154,7 @@ class Gang:
             rank.signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End every rank and all of their descendants, and collect the last of their output."""
+        """RunEnded every rank and all of their descendants, and collect the last of their output."""
         for rank in self.ranks:
             rank.signal(signal.SIGKILL)
         deadline = time.monotonic() + 2.0

@@ -40,12 +40,12 @@ def all_tasks(plan: LaunchPlan) -> list[Task]:
     Args:
         plan: What is launched.
     """
-    places = _places(plan)
-    on_node = [node for node, _, _, _ in places]
+    positions = _positions(plan)
+    on_node = [node for node, _, _, _ in positions]
     return [
         Task(
             rank=rank,
-            size=len(places),
+            size=len(positions),
             local_rank=on_node[:rank].count(node),
             local_size=on_node.count(node),
             node=node,
@@ -54,7 +54,7 @@ def all_tasks(plan: LaunchPlan) -> list[Task]:
             index=index,
             runs_script=runs_script,
         )
-        for rank, (node, role, index, runs_script) in enumerate(places)
+        for rank, (node, role, index, runs_script) in enumerate(positions)
     ]
 
 
@@ -68,7 +68,7 @@ def tasks_of(plan: LaunchPlan, node: int) -> list[Task]:
     return [task for task in all_tasks(plan) if task.node == node]
 
 
-def _places(plan: LaunchPlan) -> list[tuple[int, str, int, bool]]:
+def _positions(plan: LaunchPlan) -> list[tuple[int, str, int, bool]]:
     """Return node, role, index and whether it runs the script, of each task."""
     kind = plan.distribution
     if not isinstance(kind, TensorFlow):

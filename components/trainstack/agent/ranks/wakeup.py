@@ -1,4 +1,4 @@
-"""Let the agent's one loop sleep until a child ends, a signal comes, or another thread has news."""
+"""Wake the agent's loop when a child ends, a signal comes, or another thread posts a message."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Wakeup:
             signal.signal(number, self._stopped)
 
     def post(self, message: Any) -> None:
-        """Hand `message` to the loop. From any thread."""
+        """Post `message` to the loop, from any thread."""
         self._messages.put(message)
         with contextlib.suppress(BlockingIOError):  # full means that the loop is about to wake up anyway
             self._writing.send(b"\0")

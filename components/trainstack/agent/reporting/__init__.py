@@ -1,1 +1,1 @@
-"""What a node tells of its ranks: their logs, metrics of the machine, and how they ended."""
+"""What a node reports of its ranks: logs, system metrics, and how they ended."""

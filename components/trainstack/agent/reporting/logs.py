@@ -1,4 +1,4 @@
-"""Keep what ranks print: each in `rank-N.txt` byte for byte, all together by line on the agent's output."""
+"""Write what ranks print: each to `rank-N.txt` byte for byte, all of them by line to the agent's output."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .lines import LineSplitter, plain
 from .report import TAIL_LINES
 
 _CHUNK = 64 * 1024
-_PATIENCE_SECONDS = 0.2
+_WRITE_TIMEOUT_SECONDS = 0.2
 
 
 class MergedOutput:
@@ -25,12 +25,12 @@ class MergedOutput:
         self._lock = threading.Lock()
         self.error = ""
 
-    def say(self, text: str) -> None:
-        """Print a line of the agent's own, unless nobody reads: the agent itself must never stand still."""
-        if not self._lock.acquire(timeout=_PATIENCE_SECONDS):
+    def print_message(self, text: str) -> None:
+        """Print a line of the agent's own; drop it when nothing reads the output, so that the agent never blocks."""
+        if not self._lock.acquire(timeout=_WRITE_TIMEOUT_SECONDS):
             return
         try:
-            if select.select([], [self._descriptor], [], _PATIENCE_SECONDS)[1]:
+            if select.select([], [self._descriptor], [], _WRITE_TIMEOUT_SECONDS)[1]:
                 self._write(f"trainstack: {text}\n")
         finally:
             self._lock.release()
@@ -48,7 +48,7 @@ class MergedOutput:
             while data and not self.error:
                 data = data[os.write(self._descriptor, data) :]
         except OSError as exc:
-            # Nobody reads any more, or the disk is full. Training is worth more than its merged log.
+            # Nothing reads the output, or the disk is full. Training matters more than its merged log.
             self.error = f"merged log is cut short: {exc.strerror}"
 
 
@@ -75,7 +75,7 @@ class RankLog:
         self._thread.start()
 
     def finish(self, seconds: float) -> None:
-        """Wait for the end of the output, but not longer than `seconds`: a stray process may hold it open."""
+        """Wait for the end of the output, but not longer than `seconds`: an orphan may hold it open."""
         if self._thread:
             self._thread.join(seconds)
 
@@ -84,7 +84,7 @@ class RankLog:
         try:
             file = self._open()
             while chunk := os.read(descriptor, _CHUNK):
-                self._keep(file, chunk)
+                self._append(file, chunk)
                 self._pass_on(splitter.feed(chunk))
             self._pass_on(splitter.finish())
             if file is not None:
@@ -97,19 +97,19 @@ class RankLog:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             return os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         except OSError as exc:
-            self._complain(exc)
+            self._note_error(exc)
             return None
 
-    def _keep(self, file: int | None, chunk: bytes) -> None:
+    def _append(self, file: int | None, chunk: bytes) -> None:
         """Write all of `chunk`; on a full disk go on reading, or the rank would stop in its next print."""
         data = memoryview(chunk)
         try:
             while file is not None and data:
                 data = data[os.write(file, data) :]
         except OSError as exc:
-            self._complain(exc)
+            self._note_error(exc)
 
-    def _complain(self, exc: OSError) -> None:
+    def _note_error(self, exc: OSError) -> None:
         self.error = f"{self._path.name} is not complete: {exc.strerror}"
 
     def _pass_on(self, lines: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""What became of a launch: each node's agent writes `node-N.json`, the supervisor reads it."""
+"""How a launch went: each node's agent writes `node-N.json`, the supervisor reads it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..document import LaunchError, build, mapping, write_json
+from ..document import build, mapping, write_json
+from ..errors import LaunchError
 from .lines import LineSplitter, plain
 
 TAIL_LINES = 20
@@ -47,7 +48,7 @@ class RankReport:
 
 @dataclass
 class Failure:
-    """The failure that ended the gang.
+    """The failure that ended the run.
 
     Attributes:
         node: On which node.
@@ -135,7 +136,7 @@ def read_report(folder: str | os.PathLike[str], node: int) -> NodeReport | None:
         raise LaunchError(f"{path} is damaged: {exc}") from exc
     values = mapping(document, str(path))
     values.pop("version", None)
-    values["ranks"] = [build(RankReport, mapping(each, "rank")) for each in values["ranks"]]
+    values["ranks"] = [build(RankReport, mapping(rank, "rank")) for rank in values["ranks"]]
     failure: Any = values["first_failure"]
     values["first_failure"] = failure and failure_from_json(failure)
     values["log_errors"] = tuple(values["log_errors"])

@@ -1,8 +1,8 @@
-"""What a node's machine does while the ranks run, sampled by its agent under the names that MLflow itself uses.
+"""System metrics of a node while the ranks run, sampled by its agent under the names that MLflow itself uses.
 
 Names and units are those of MLflow's system metrics (https://mlflow.org/docs/latest/ml/tracking/system-metrics/):
 percent, megabytes of 10^6 bytes, watts; network traffic since the start. They are kept like metrics that a script logs,
-in a folder of their own: `NODE/metrics/system/NAME`, a line `TIMESTAMP VALUE STEP` a look.
+in a folder of their own: `NODE/metrics/system/NAME`, a line `TIMESTAMP VALUE STEP` a sample.
 """
 
 from __future__ import annotations
@@ -25,29 +25,29 @@ class SystemMetrics:
     """Samples this machine, in a thread of its own, until it is closed."""
 
     def __init__(self, folder: Path, seconds: float) -> None:
-        """Begin.
+        """Start sampling.
 
         Args:
             folder: The node's folder; made when missing.
-            seconds: Between two looks; 0 for none at all.
+            seconds: Between two samples; 0 for none.
         """
         self._folder = folder / "metrics" / "system"
         self._seconds = seconds
         self._step = 0
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._look_on, name="system metrics", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="system metrics", daemon=True)
         self._before = processor_times()
         self._traffic = network_bytes()
         if seconds > 0:
             self._thread.start()
 
     def close(self) -> None:
-        """Look a last time, and end."""
+        """Take a last sample, and end."""
         self._ended.set()
         if self._thread.is_alive():
             self._thread.join(2.0)
 
-    def _look_on(self) -> None:
+    def _run(self) -> None:
         ended = False
         while not ended:
             ended = self._ended.wait(self._seconds)
@@ -58,12 +58,12 @@ class SystemMetrics:
     def _sample(self) -> dict[str, float]:
         busy, total = processor_times()
         spent = total - self._before[1]
-        found = {"cpu_utilization_percentage": 100 * (busy - self._before[0]) / spent} if spent > 0 else {}
+        values = {"cpu_utilization_percentage": 100 * (busy - self._before[0]) / spent} if spent > 0 else {}
         self._before = busy, total
         received, sent = network_bytes()
-        found["network_receive_megabytes"] = (received - self._traffic[0]) / _MEGABYTE
-        found["network_transmit_megabytes"] = (sent - self._traffic[1]) / _MEGABYTE
-        return found | memory() | disk(self._folder) | gpus()
+        values["network_receive_megabytes"] = (received - self._traffic[0]) / _MEGABYTE
+        values["network_transmit_megabytes"] = (sent - self._traffic[1]) / _MEGABYTE
+        return values | memory() | disk(self._folder) | gpus()
 
     def _write(self, values: dict[str, float]) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -75,7 +75,7 @@ class SystemMetrics:
 
 
 def processor_times() -> tuple[float, float]:
-    """Time that this machine's processors have worked, and all of their time, in the kernel's own unit."""
+    """Busy and total time of this machine's processors, in the kernel's own unit."""
     with contextlib.suppress(OSError, ValueError):
         # user, nice, system, idle, iowait, irq, softirq, steal; guests are counted as users already.
         times = [float(word) for word in (_PROC / "stat").read_text().split("\n", 1)[0].split()[1:9]]
@@ -84,7 +84,7 @@ def processor_times() -> tuple[float, float]:
 
 
 def memory() -> dict[str, float]:
-    """How much memory is taken: what the kernel could not give to a new program without swapping."""
+    """Memory in use: what the kernel could not give to a new program without swapping."""
     lines = (line.split(":") for line in (_PROC / "meminfo").read_text().splitlines())
     sizes = {name: float(value.split()[0]) * 1024 for name, value in lines}
     total, free = sizes["MemTotal"], sizes.get("MemAvailable", sizes["MemFree"])
@@ -107,7 +107,7 @@ def disk(folder: Path) -> dict[str, float]:
 
 
 def network_bytes() -> tuple[float, float]:
-    """Bytes that have come and gone over all interfaces of this network namespace."""
+    """Bytes received and sent over all interfaces of this network namespace."""
     received = sent = 0.0
     with contextlib.suppress(OSError, ValueError, IndexError):
         for line in (_PROC / "net" / "dev").read_text().splitlines()[2:]:
@@ -117,22 +117,22 @@ def network_bytes() -> tuple[float, float]:
 
 
 def gpus() -> dict[str, float]:
-    """What NVIDIA's driver says of each GPU; nothing where there is none."""
+    """The metrics of each GPU by NVIDIA's driver; empty where there is none."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return {}
     command = [program, f"--query-gpu={_GPU_QUERY}", "--format=csv,noheader,nounits"]
-    said = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True, env=dict(os.environ)).stdout
-    found: dict[str, float] = {}
-    for number, line in enumerate(said.splitlines()):
+    output = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True, env=dict(os.environ)).stdout
+    values: dict[str, float] = {}
+    for number, line in enumerate(output.splitlines()):
         busy, used, total, watts = line.split(",")
         mebi = 1024**2 / _MEGABYTE
-        # A GPU that does not tell one of them (`[N/A]`) still tells the others.
+        # A GPU that reports `[N/A]` for one of them still reports the others.
         with contextlib.suppress(ValueError):
-            found[f"gpu_{number}_utilization_percentage"] = float(busy)
+            values[f"gpu_{number}_utilization_percentage"] = float(busy)
         with contextlib.suppress(ValueError, ZeroDivisionError):
-            found[f"gpu_{number}_memory_usage_megabytes"] = float(used) * mebi
-            found[f"gpu_{number}_memory_usage_percentage"] = 100 * float(used) / float(total)
+            values[f"gpu_{number}_memory_usage_megabytes"] = float(used) * mebi
+            values[f"gpu_{number}_memory_usage_percentage"] = 100 * float(used) / float(total)
         with contextlib.suppress(ValueError):
-            found[f"gpu_{number}_power_usage_watts"] = float(watts)
-    return found
+            values[f"gpu_{number}_power_usage_watts"] = float(watts)
+    return values

@@ -24,11 +24,11 @@ def order_slots(available: set[str], before: list[str]) -> list[str]:
 
 @dataclass(eq=False)
 class Worker:
-    """A worker that the driver has asked for.
+    """A worker that the driver has requested.
 
     Attributes:
-        slot: Horovod's `SlotInfo`: the slot's name as `hostname`, and the place in the run to start with.
-        exit_code: Not 0 when it failed; known once it has ended.
+        slot: Horovod's `SlotInfo`: the slot's name as `hostname`, and the worker's first position in the run.
+        exit_code: Not 0 when it failed; valid once it has ended.
         ended: Set when it has ended.
     """
 
@@ -39,17 +39,17 @@ class Worker:
 
 @dataclass(frozen=True)
 class StartWorker:
-    """The driver wants this worker started."""
+    """The driver requests the start of this worker."""
 
     worker: Worker
 
 
 @dataclass(frozen=True)
 class EndWorker:
-    """The driver does not want this worker any longer.
+    """The driver requests the end of this worker.
 
     Attributes:
-        worker: Which one.
+        worker: The worker.
         number: The signal to send.
     """
 
@@ -71,7 +71,7 @@ class DriverEnded:
 
 
 class Driver:
-    """Runs Horovod's driver in threads of its own; what it wants arrives as messages in the agent's loop."""
+    """Runs Horovod's driver in threads of its own; its requests arrive as messages in the agent's loop."""
 
     def __init__(self, plan: LaunchPlan, options: Horovod, slots: Slots, wakeup: Wakeup) -> None:
         """Open the rendezvous and begin to look for slots.
@@ -98,14 +98,14 @@ class Driver:
         try:
             self._driver.start(self._first, self._run_worker)
             results = self._driver.get_results()
-        except Exception as exc:  # noqa: BLE001 - whatever it is, the agent's loop must hear of it
+        except Exception as exc:  # noqa: BLE001 - whatever it is, the agent's loop must know
             self._wakeup.post(DriverEnded(f"Horovod's elastic driver: {exc}", failed=True))
             return
         codes = [code for code, _ in results.worker_results.values()]
         self._wakeup.post(DriverEnded(results.error_message or "", failed=any(codes) or not codes))
 
     def _run_worker(self, slot: Any, unwanted: list[threading.Event]) -> tuple[int, float]:
-        """Have one worker run to its end. Horovod calls this in a thread a worker."""
+        """Run one worker to its end. Horovod calls this in one thread a worker."""
         worker = Worker(slot)
         self._wakeup.post(StartWorker(worker))
         while not worker.ended.wait(_WATCH_SECONDS):

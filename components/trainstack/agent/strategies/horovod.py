@@ -1,4 +1,4 @@
-"""Horovod over Gloo without ssh or mpirun: node 0's agent is the rendezvous, every rank gets its place by variables."""
+"""Horovod over Gloo without ssh or mpirun: node 0's agent is the rendezvous, variables give every rank its position."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from ..plan import RENDEZVOUS_PORT, Horovod, LaunchPlan
 from ..ranks.interfaces import interface_of
 from ..ranks.tasks import Task
 from .rendezvous import horovod_module, rendezvous_server
-from .strategy import Recipe
+from .strategy import Strategy
 
 _CHECK_SECONDS = 10.0
 
 
-class HorovodRecipe(Recipe):
+class HorovodStrategy(Strategy):
     """Equal ranks, some on each node."""
 
     def __init__(self, plan: LaunchPlan, node: int, options: Horovod) -> None:
-        """Set up node number `node` of `plan`, tuned by `options`."""
+        """Set up node `node` of `plan`, tuned by `options`."""
         super().__init__(plan, node)
         self._options = options
         self._interface = interface_of(plan.nodes[node])
@@ -28,21 +28,21 @@ class HorovodRecipe(Recipe):
         if self._node == 0:
             per_node = self._options.processes_per_node
             hosts = horovod_module("runner.common.util.hosts")
-            described = ",".join(f"{_host_name(node)}:{per_node}" for node in range(len(self._plan.nodes)))
-            assignments = hosts.get_host_assignments(hosts.parse_hosts(described), self._plan.task_count)
+            host_slots = ",".join(f"{_host_name(node)}:{per_node}" for node in range(len(self._plan.nodes)))
+            assignments = hosts.get_host_assignments(hosts.parse_hosts(host_slots), self._plan.task_count)
             server = rendezvous_server(self._plan.nodes[0], self._plan.ports[RENDEZVOUS_PORT])
             server.start()
             server.init(assignments)
 
     def ready(self) -> None:
-        """Make sure that the rendezvous can be reached from here, and that the kept files have a place."""
+        """Check that the rendezvous can be reached from here, and make the folder of Horovod's files."""
         connect(self._plan.nodes[0], self._plan.ports[RENDEZVOUS_PORT], _CHECK_SECONDS).close()
         if self._options.timeline or self._options.autotune:
             Path(self._plan.outputs).mkdir(parents=True, exist_ok=True)
 
     def variables(self, task: Task) -> dict[str, str]:
-        """Return the rank's place and the options."""
-        place = {
+        """Return the rank's position and the options."""
+        position = {
             "HOROVOD_HOSTNAME": _host_name(task.node),
             "HOROVOD_RANK": task.rank,
             "HOROVOD_SIZE": task.size,
@@ -54,7 +54,7 @@ class HorovodRecipe(Recipe):
         return {
             **connection_variables(self._plan, self._interface),
             **tuning_variables(self._options, self._plan.outputs),
-            **{name: str(value) for name, value in place.items()},
+            **{name: str(value) for name, value in position.items()},
         }
 
 
@@ -83,15 +83,15 @@ def tuning_variables(options: Horovod, outputs: str) -> dict[str, str]:
         options: The options; None leaves a variable as the user has set it.
         outputs: Folder for the timeline and the autotune log, which rank 0 writes.
     """
-    kept = Path(outputs)
+    folder = Path(outputs)
     fusion = options.fusion_threshold_mb
     values = {
         "HOROVOD_FUSION_THRESHOLD": None if fusion is None else int(fusion * 1024 * 1024),
         "HOROVOD_CYCLE_TIME": options.cycle_time_ms,
         "HOROVOD_CACHE_CAPACITY": options.cache_capacity,
         "HOROVOD_AUTOTUNE": 1 if options.autotune else None,
-        "HOROVOD_AUTOTUNE_LOG": kept / "horovod-autotune.csv" if options.autotune else None,
-        "HOROVOD_TIMELINE": kept / "horovod-timeline.json" if options.timeline else None,
+        "HOROVOD_AUTOTUNE_LOG": folder / "horovod-autotune.csv" if options.autotune else None,
+        "HOROVOD_TIMELINE": folder / "horovod-timeline.json" if options.timeline else None,
         "HOROVOD_STALL_CHECK_DISABLE": 1 if options.stall_check_seconds == 0 else None,
         "HOROVOD_STALL_CHECK_TIME_SECONDS": options.stall_check_seconds or None,
         "HOROVOD_STALL_SHUTDOWN_TIME_SECONDS": options.stall_shutdown_seconds,

@@ -1,12 +1,13 @@
-"""Horovod's own rendezvous server, on a port of ours and on one address only."""
+"""Horovod's own rendezvous server, on a port of the plan and on one address only."""
 
 from __future__ import annotations
 
+import importlib
 import socketserver
 from typing import Any
 
 from ..coordination.coordinator import listen
-from ..document import LaunchError
+from ..errors import LaunchError
 
 
 def horovod_module(name: str) -> Any:
@@ -15,8 +16,6 @@ def horovod_module(name: str) -> Any:
     Raises:
         LaunchError: Horovod is not in this environment.
     """
-    import importlib
-
     try:
         return importlib.import_module(f"horovod.{name}")
     except ImportError as exc:
@@ -26,7 +25,7 @@ def horovod_module(name: str) -> Any:
 def rendezvous_server(host: str, port: int) -> Any:
     """Return Horovod's `RendezvousServer`, through which ranks find each other; its `start` opens it.
 
-    Horovod would take any port on all addresses, and it answers whoever asks: this one listens on `host` alone.
+    Horovod would listen on any port of all addresses, without authentication: this server listens on `host` alone.
 
     Args:
         host: Address of this node.
@@ -36,10 +35,10 @@ def rendezvous_server(host: str, port: int) -> Any:
         LaunchError: Horovod is not in this environment, or the port is taken.
     """
     server = horovod_module("runner.http.http_server")
-    listen(host, port).close()  # so that a taken port is one clear line
+    listen(host, port).close()  # a taken port is one clear message
 
     class Http(server.RendezvousHTTPServer):
-        request_queue_size = 128  # all ranks come at once
+        request_queue_size = 128  # all ranks connect at once
         daemon_threads = True
 
         def server_bind(self) -> None:

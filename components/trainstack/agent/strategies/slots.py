@@ -1,4 +1,4 @@
-"""The places of an elastic run on one machine: which are there, which rest after a failure.
+"""The slots of an elastic run on one machine: which are usable, and which rest after a failure.
 
 Horovod's driver gives up a host for good when a worker on it fails, so each slot is a host of its own to it, and a
 slot that comes back after a failure comes back under a new name.
@@ -29,7 +29,7 @@ class _Slot:
 
 
 class Slots:
-    """Horovod's host discovery, asked once a second by its driver.
+    """Horovod's host discovery, which its driver calls once a second.
 
     A file `slots` in the reports folder, when there is one, says how many slots may be used now.
     """
@@ -42,7 +42,7 @@ class Slots:
         self._slots = [_Slot(number, name=f"slot-{number}") for number in range(count)]
 
     def find_available_hosts_and_slots(self) -> dict[str, int]:
-        """Return the slots that can be used now, each as a host with one place. Horovod's name for it."""
+        """Return the slots that can be used now, each as a host with one slot. Horovod names this method."""
         with self._lock:
             allowed = self._slots[: self._allowed()]
             for slot in allowed:
@@ -57,7 +57,7 @@ class Slots:
         Horovod makes a worker fail too when its slot was taken away: that does not count.
 
         Returns:
-            What becomes of the slot, in words.
+            What happens to the slot, as a phrase.
         """
         with self._lock:
             slot = self._slots[number_of(name)]

@@ -8,22 +8,22 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from ..document import LaunchError
+from ..errors import LaunchError
 from ..plan import FIRST_TASK_PORT, LaunchPlan
 from ..ranks.tasks import Task, all_tasks
-from .strategy import Recipe
+from .strategy import Strategy
 
 
-class TensorFlowRecipe(Recipe):
+class TensorFlowStrategy(Strategy):
     """Workers that all run the script; or a chief that runs it, and servers."""
 
     def __init__(self, plan: LaunchPlan, node: int) -> None:
-        """Set up node number `node` of `plan`."""
+        """Set up node `node` of `plan`."""
         super().__init__(plan, node)
         self._cluster = cluster_of(plan)
 
     def prepare(self) -> None:
-        """Check what every task will be told."""
+        """Check the TF_CONFIG of every task."""
         for task in all_tasks(self._plan):
             check_config(self._config(task))
 
@@ -55,7 +55,7 @@ def cluster_of(plan: LaunchPlan) -> dict[str, list[str]]:
 
 
 def check_config(config: dict[str, Any]) -> None:
-    """Raise when TensorFlow would wait for ever, or talk to the wrong task, with this TF_CONFIG.
+    """Check that TensorFlow would not wait for ever, or connect to the wrong task, with this TF_CONFIG.
 
     Args:
         config: The parsed TF_CONFIG.
@@ -65,7 +65,7 @@ def check_config(config: dict[str, Any]) -> None:
     """
     cluster: dict[str, list[str]] = config["cluster"]
     role, index = config["task"]["type"], config["task"]["index"]
-    addresses = Counter(address for each in cluster.values() for address in each)
+    addresses = Counter(address for role_addresses in cluster.values() for address in role_addresses)
     address, uses = addresses.most_common(1)[0]
     if uses > 1:
         raise LaunchError(f"TF_CONFIG: {uses} tasks share the address {address}")

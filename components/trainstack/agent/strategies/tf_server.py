@@ -1,6 +1,6 @@
 """One worker or parameter server of TensorFlow, as a process: `python -m trainstack.agent.strategies.tf_server`.
 
-It takes its place from TF_CONFIG and serves until it is ended: TensorFlow's servers never end by themselves. It
+It reads its position from TF_CONFIG and serves until it is ended: TensorFlow's servers never end by themselves. It
 listens on all addresses, because TensorFlow's server offers no choice.
 """
 

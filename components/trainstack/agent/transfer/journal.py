@@ -1,8 +1,8 @@
-"""Keep on disk what a node writes while nobody receives it: `python -m trainstack.agent.transfer.journal FOLDER FILE`.
+"""Keep on disk what a node writes while nothing receives it: `python -m trainstack.agent.transfer.journal FOLDER FILE`.
 
-FILE is the stream that `output_sender` would send, as far as it was written when the node came to its end: whoever
-reads it later has a state that a script can resume from. A stream that has grown far beyond what it tells of is written
-anew beside it, and takes its place when it tells as much. Runs until it is killed.
+FILE is the stream that `output_sender` would send, as far as it was written when the node ended: a later reader
+has a state that a script can resume from. A stream that has grown far beyond the files it describes is written anew to
+a second file, which replaces the first when it is complete. Runs until it is killed.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ import time
 from pathlib import Path
 from typing import BinaryIO
 
-from .output_sender import RESTLESS_LOOKS, Outbound
+from .output_sender import MAX_UNSETTLED_LOOKS, OutputSender
 
 _LOOK_SECONDS = 1.0
 _LEAST_BYTES = 64 << 20
 _TIMES = 3
-_WHOLE_LOOKS = RESTLESS_LOOKS + 2
+_WHOLE_LOOKS = MAX_UNSETTLED_LOOKS + 2
 """After so many looks everything that was there at the first has been written."""
 
 
 class Journal:
-    """A file that follows a folder."""
+    """A file with the changes of a folder."""
 
     def __init__(self, root: Path, path: Path) -> None:
-        """Follow `root` in the file `path`, from now on or from where somebody was killed."""
+        """Write the changes of `root` to the file `path`, anew or after an earlier journal that was killed."""
         self._root = root
         self._path = path
-        self._aside: Path | None = None
+        self._replacement: Path | None = None
         path.parent.mkdir(parents=True, exist_ok=True)
         self._begin(path.with_suffix(".new") if path.exists() else path)
 
@@ -37,26 +37,26 @@ class Journal:
         """Write what has changed.
 
         Raises:
-            OSError: The disk is full, or away.
+            OSError: The disk is full, or not available.
         """
         before = self._file.tell()
-        self._outbound.send()
+        self._sender.send()
         self._looks += 1
         size = self._file.tell()
         if size != before:
             os.fsync(self._file.fileno())
-        if self._aside and self._looks >= _WHOLE_LOOKS:
-            self._aside.replace(self._path)
-            self._aside = None
-        elif not self._aside and size > max(_LEAST_BYTES, _TIMES * self._outbound.known_bytes):
+        if self._replacement and self._looks >= _WHOLE_LOOKS:
+            self._replacement.replace(self._path)
+            self._replacement = None
+        elif not self._replacement and size > max(_LEAST_BYTES, _TIMES * self._sender.received_bytes):
             self._file.close()
             self._begin(self._path.with_suffix(".new"))
 
     def _begin(self, path: Path) -> None:
-        self._aside = path if path != self._path else None
+        self._replacement = path if path != self._path else None
         self._looks = 0
         self._file: BinaryIO = path.open("wb")
-        self._outbound = Outbound(self._root, self._file)
+        self._sender = OutputSender(self._root, self._file)
 
 
 def main() -> None:

@@ -2,11 +2,11 @@
 
 For nodes that share no folder with their supervisor. Runs beside them and writes to its standard output, a moment
 after each change, what has changed since they started: whole files, of logs and metrics only what was appended, and
-what was removed. SIGTERM makes it look one last time and end with the mark by which the other side
-(`trainstack.targets.transfer.output_receiver`) knows that nothing is missing.
+what was removed. At SIGTERM it looks one last time and ends with the mark by which the other side
+(`trainstack.targets.transfer.output_receiver`) knows that the stream is complete.
 
 The other side can be cut off at any moment and still holds a state that a script can resume from: of `ORDERED` folders
-a file is sent when it has been left alone from one look to the next, the oldest first, so that a checkpoint is there
+a file is sent when it has not changed from one look to the next, the oldest first, so that a checkpoint is there
 before the file that points to it; what has changed on the way waits, with everything newer, for the next look.
 """
 
@@ -29,8 +29,8 @@ ORDERED = ("checkpoints", "outputs")
 """Folders whose files may point to each other."""
 GROWING = re.compile(r"logs/(run|node-\d+|rank-\d+)\.txt|tracking/.*/metrics/.*")
 """Files that are only ever appended to."""
-PRIVATE = ".outbound"
-"""Folder of our own, which is not sent; `given.json` in it says what the nodes were given to begin with."""
+PRIVATE = ".output-sender"
+"""Folder of our own, which is not sent; `initial.json` in it lists the files that the nodes have from the start."""
 OFFSET = "TRAINSTACK.offset"
 """Header of an entry whose bytes belong at this place of a file that is there."""
 GONE = "TRAINSTACK.gone"
@@ -38,14 +38,14 @@ GONE = "TRAINSTACK.gone"
 LAST = "TRAINSTACK.last"
 """Header of the entry after which nothing follows."""
 LOOK_SECONDS = 0.25
-RESTLESS_LOOKS = 8
-"""A file that is never left alone is sent as it is after so many looks, and holds up nothing any longer."""
+MAX_UNSETTLED_LOOKS = 8
+"""A file that keeps changing is sent as it is after so many looks, so that it delays nothing any longer."""
 _CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """What tells one state of a file from another."""
+    """What distinguishes two states of a file."""
 
     kind: int
     size: int
@@ -56,64 +56,64 @@ class _Seen:
         return other is not None and (self.kind, self.size, self.mtime) == (other.kind, other.size, other.mtime)
 
 
-class Outbound:
-    """Knows what the other side has, and sends what it has not."""
+class OutputSender:
+    """Records what the receiver has, and sends what it does not have."""
 
     def __init__(self, root: Path, out: BinaryIO) -> None:
         """Send what changes below `root` to `out`."""
         self._root = root
         self._out = out
-        self._there = _given(root)
+        self._received = _initial_files(root)
         self._before: dict[str, _Seen] = {}
-        self._restless: dict[str, int] = {}
+        self._unsettled: dict[str, int] = {}
 
     @property
-    def known_bytes(self) -> int:
-        """How much the other side has, as files."""
-        return sum(seen.size for seen in self._there.values())
+    def received_bytes(self) -> int:
+        """Bytes of the files that the receiver has."""
+        return sum(seen.size for seen in self._received.values())
 
     def send(self, *, last: bool = False) -> None:
-        """Look once, and send what has changed.
+        """Look at the folder once, and send what has changed.
 
         Args:
-            last: Nothing changes any more: send everything, and the end of the stream.
+            last: Whether nothing changes any more: send everything, and the end of the stream.
 
         Raises:
-            OSError: Nobody reads any more.
+            OSError: Nothing reads the stream.
         """
-        found = dict(_listing(self._root))
+        files = dict(_listing(self._root))
         waiting: set[str] = set()
-        for name in sorted(found, key=lambda name: _order(name, found[name])):
+        for name in sorted(files, key=lambda name: _order(name, files[name])):
             top = name.partition("/")[0]
-            if top in waiting or found[name].same(self._there.get(name)):
+            if top in waiting or files[name].same(self._received.get(name)):
                 continue
-            sent = (last or self._settled(name, found[name])) and self._entry(name, found[name], last)
+            sent = (last or self._settled(name, files[name])) and self._entry(name, files[name], last)
             if not sent and top in ORDERED:
                 waiting.add(top)
-        for name in sorted(self._there.keys() - found.keys(), reverse=True):
+        for name in sorted(self._received.keys() - files.keys(), reverse=True):
             if name.partition("/")[0] not in waiting:
                 self._header(_info(name, {GONE: "1"}))
-                del self._there[name]
-        self._before = found
+                del self._received[name]
+        self._before = files
         if last:
             self._header(_info(".", {LAST: "1"}))
             self._out.write(bytes(2 * tarfile.BLOCKSIZE))
         self._out.flush()
 
     def _settled(self, name: str, seen: _Seen) -> bool:
-        """Whether a file can be sent now: its writer replaces it whole, appends to it, or has left it alone."""
+        """Return whether a file can be sent: its writer replaces it, appends to it, or has finished."""
         if not stat.S_ISREG(seen.kind) or name.startswith("nodes/") or GROWING.fullmatch(name):
             return True
-        restless = self._restless.pop(name, 0)
+        unsettled = self._unsettled.pop(name, 0)
         before = self._before.get(name)
         # Another file under the same name was written aside and put in its place.
-        if seen == before or (before and seen.inode != before.inode) or restless >= RESTLESS_LOOKS:
+        if seen == before or (before and seen.inode != before.inode) or unsettled >= MAX_UNSETTLED_LOOKS:
             return True
-        self._restless[name] = restless + 1
+        self._unsettled[name] = unsettled + 1
         return False
 
     def _entry(self, name: str, seen: _Seen, last: bool) -> bool:
-        """Send one entry; gives whether it still was what had been seen."""
+        """Send one entry; return whether it was unchanged since the look."""
         if stat.S_ISREG(seen.kind):
             return self._file(name, seen, last)
         info = _info(name)
@@ -126,7 +126,7 @@ class Outbound:
             except OSError:
                 return False
         self._header(info)
-        self._there[name] = seen
+        self._received[name] = seen
         return True
 
     def _file(self, name: str, seen: _Seen, last: bool) -> bool:
@@ -138,9 +138,9 @@ class Outbound:
             now = _seen(os.fstat(descriptor))
             offset, headers = 0, dict[str, str]()
             if GROWING.fullmatch(name):
-                known = self._there.get(name, _Seen(0, 0, 0))
-                if now.size >= known.size and known.inode in (0, now.inode):
-                    offset = known.size
+                previous = self._received.get(name, _Seen(0, 0, 0))
+                if now.size >= previous.size and previous.inode in (0, now.inode):
+                    offset = previous.size
                     headers[OFFSET] = str(offset)
             elif not now.same(seen) and not last:
                 return False
@@ -149,11 +149,11 @@ class Outbound:
             self._header(info)
             file.seek(offset)
             self._bytes(file, info.size)
-        self._there[name] = now
+        self._received[name] = now
         return True
 
     def _bytes(self, file: BinaryIO, size: int) -> None:
-        """Send exactly so many bytes: a file that has shrunk meanwhile is filled up, and sent again next time."""
+        """Send exactly `size` bytes: a file that has shrunk is padded, and sent again next time."""
         left = size
         while left:
             data = file.read(min(left, _CHUNK)) or bytes(min(left, _CHUNK))
@@ -167,22 +167,22 @@ class Outbound:
 
 def main() -> None:
     """Send until SIGTERM."""
-    # Blocked, it waits until it is looked for, and is not lost on a process that is number 1 of a container.
+    # A blocked signal stays pending until `sigtimedwait`, also for process 1 of a container, which would ignore it.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    outbound = Outbound(Path(sys.argv[1]), io.BufferedWriter(io.FileIO(1, "wb", closefd=False), _CHUNK))
-    outbound.send()
+    sender = OutputSender(Path(sys.argv[1]), io.BufferedWriter(io.FileIO(1, "wb", closefd=False), _CHUNK))
+    sender.send()
     while signal.sigtimedwait({signal.SIGTERM}, LOOK_SECONDS) is None:
-        outbound.send()
-    outbound.send(last=True)
+        sender.send()
+    sender.send(last=True)
 
 
-def _given(root: Path) -> dict[str, _Seen]:
-    """What the other side has had from the start; its times are whole seconds, those of anything new hardly are."""
+def _initial_files(root: Path) -> dict[str, _Seen]:
+    """Return what the receiver has from the start; its times are whole seconds, those of a new file hardly are."""
     try:
-        described: dict[str, list[int]] = json.loads((root / PRIVATE / "given.json").read_bytes())
+        initial: dict[str, list[int]] = json.loads((root / PRIVATE / "initial.json").read_bytes())
     except FileNotFoundError:
         return {}
-    return {name: _Seen(kind, size, seconds * 10**9) for name, (kind, size, seconds) in described.items()}
+    return {name: _Seen(kind, size, seconds * 10**9) for name, (kind, size, seconds) in initial.items()}
 
 
 def _listing(root: Path, prefix: str = "") -> Iterator[tuple[str, _Seen]]:
@@ -199,7 +199,7 @@ def _listing(root: Path, prefix: str = "") -> Iterator[tuple[str, _Seen]]:
         except OSError:
             continue
         if stat.S_ISDIR(seen.kind):
-            # Its times and size change with what is in it, which is sent for itself.
+            # Its times and size change with what is in it, which is sent on its own.
             yield name, _Seen(stat.S_IFDIR, 0, 0)
             yield from _listing(root, f"{name}/")
         elif stat.S_ISREG(seen.kind) or stat.S_ISLNK(seen.kind):

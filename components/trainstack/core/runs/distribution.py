@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from trainstack.agent.document import LaunchError, build
-from trainstack.agent.strategies.distribution import KINDS, Distribution, Horovod, TensorFlow
+from trainstack.agent.distribution import KINDS, Distribution, Horovod, TensorFlow
+from trainstack.agent.document import build
+from trainstack.agent.errors import LaunchError
 from trainstack.core.compute.compute import ComputeSpec, check, holding, node_capacity
 from trainstack.errors import InvalidInputError, TrainstackError
 

@@ -20,7 +20,7 @@ from trainstack.mlflow.rest_client import TrackingServer
 
 ENVIRONMENT = "mlflow-3"
 _START_SECONDS = 180.0
-_TETHER = Path(pdeathsig_exec.__file__)
+_PDEATHSIG_EXEC = Path(pdeathsig_exec.__file__)
 # Only what finds programs and places: no secret of the shell reaches the server.
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
 
@@ -61,7 +61,7 @@ class MlflowProcess:
         stores = server_settings.stores(f"sqlite:///{folder / database.NAME}")
         variables = kept | stores | server_settings.variables((folder / "artifacts").as_uri())
         (folder / "artifacts").mkdir(parents=True, exist_ok=True)
-        python = [sys.executable, "-I", "-S", str(_TETHER), str(os.getpid()), str(built.python)]
+        python = [sys.executable, "-I", "-S", str(_PDEATHSIG_EXEC), str(os.getpid()), str(built.python)]
         database.ready(folder / database.NAME, built.folder, python, variables)
         command = [*python, "-m", "uvicorn", "--fd", str(self._socket.fileno()), "--log-level", "warning"]
         # Standard output is the keeper's: history/log.txt.

@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
 
+from trainstack.agent.distribution import Distribution
 from trainstack.agent.plan import ports_needed
-from trainstack.agent.strategies.distribution import Distribution
 from trainstack.errors import TrainstackError
 from trainstack.targets.base import Addresses, Capacity, GangSpec, Home, Layout, Stray
 from trainstack.targets.docker import container_config, labels

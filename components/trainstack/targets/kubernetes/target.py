@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
 
+from trainstack.agent.distribution import Distribution, Horovod
 from trainstack.agent.plan import ports_needed, read_plan
-from trainstack.agent.strategies.distribution import Distribution, Horovod
 from trainstack.errors import TrainstackError
 from trainstack.storage.object_store import ObjectStore
 from trainstack.targets.base import Addresses, GangSpec, Home, Layout, Stray

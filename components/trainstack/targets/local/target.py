@@ -8,10 +8,10 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from trainstack.agent.document import LaunchError
+from trainstack.agent.distribution import Distribution
+from trainstack.agent.errors import LaunchError
 from trainstack.agent.plan import free_ports
 from trainstack.agent.reporting.report import read_report
-from trainstack.agent.strategies.distribution import Distribution
 from trainstack.errors import TrainstackError
 from trainstack.targets.base import Addresses, Capacity, GangSpec, Home, Layout, Node, Stray
 from trainstack.targets.local import node as local_node

@@ -114,7 +114,7 @@ def kept(home: Home, user: int) -> Generator[bytes]:
     folder.type, folder.mode = tarfile.DIRTYPE, 0o755
     yield _header(folder)
     described = json.dumps(known).encode()
-    info = tarfile.TarInfo(f"{PRIVATE}/given.json")
+    info = tarfile.TarInfo(f"{PRIVATE}/initial.json")
     info.size, info.mode = len(described), 0o644
     yield _header(info)
     yield described + bytes(-len(described) % tarfile.BLOCKSIZE)

@@ -6,8 +6,7 @@ import time
 from collections.abc import Callable
 from secrets import token_hex
 
-from trainstack.agent.coordination.channel import KEY_VARIABLE
-from trainstack.agent.plan import LaunchPlan
+from trainstack.agent.plan import KEY_VARIABLE, LaunchPlan
 from trainstack.core.compute import compute
 from trainstack.core.images.registry import PASSWORD
 from trainstack.core.runs import arguments, distribution

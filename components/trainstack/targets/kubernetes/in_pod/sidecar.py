@@ -74,7 +74,7 @@ class Journal:
 def handed_over(written: str) -> "int | None":
     """When all was handed over that a node goes on writing; none before."""
     try:
-        return Path(written, ".outbound", "given.json").stat().st_ctime_ns
+        return Path(written, ".output-sender", "initial.json").stat().st_ctime_ns
     except OSError:
         return None
 

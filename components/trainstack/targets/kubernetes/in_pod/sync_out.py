@@ -55,7 +55,7 @@ def main() -> None:
     listener.start()
     from trainstack.agent.transfer import chunked_stream, output_sender
 
-    diverted = chunked_stream.Segments(addresses) if sys.argv[3:] == ["segments"] else None
+    diverted = chunked_stream.ChunkedStdout(addresses) if sys.argv[3:] == ["segments"] else None
     output_sender.main()
     if diverted:
         diverted.close()

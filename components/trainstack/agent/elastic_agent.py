@@ -6,23 +6,23 @@ import os
 import time
 from pathlib import Path
 
-from ..agent import Agent
-from ..plan import Horovod, LaunchPlan
-from ..ranks.interfaces import interface_of
-from ..ranks.rank_environment import rank_environment
-from ..ranks.rank_group import Rank
-from ..ranks.tasks import Task
-from ..reporting.report import FAILED, RUNNING, SUCCEEDED, Failure
-from .elastic_driver import Driver, DriverEnded, EndWorker, StartWorker, Worker
-from .horovod import connection_variables, tuning_variables
-from .slots import Slots, number_of
+from .agent import Agent
+from .plan import Horovod, LaunchPlan
+from .ranks.interfaces import interface_of
+from .ranks.rank_environment import rank_environment
+from .ranks.rank_group import Rank
+from .ranks.tasks import Task
+from .reporting.report import FAILED, RUNNING, SUCCEEDED, Failure
+from .strategies.elastic_driver import Driver, DriverEnded, EndWorker, StartWorker, Worker
+from .strategies.horovod import connection_variables, tuning_variables
+from .strategies.slots import Slots, number_of
 
 _GLOO_TIMEOUT_SECONDS = 120
 """Ranks that stay wait this long for a new one, which must import TensorFlow first. Horovod's own 30 s is short."""
 
 
 class ElasticAgent(Agent):
-    """Starts workers as Horovod's driver asks for them. A slot keeps its number and its log, whatever its rank."""
+    """Starts workers when Horovod's driver requests them. A slot keeps its number and its log, whatever its rank."""
 
     def __init__(self, plan: LaunchPlan, node: int, options: Horovod) -> None:
         """Prepare to run `plan`, which has one node."""
@@ -39,19 +39,19 @@ class ElasticAgent(Agent):
         self._write_report()
         Driver(self._plan, self._options, self._slots, self._wakeup).start()
 
-    def _hear(self, message: object) -> None:
+    def _handle(self, message: object) -> None:
         if isinstance(message, StartWorker):
             self._start_worker(message.worker)
         elif isinstance(message, EndWorker):
-            for rank in self._gang.ranks:
+            for rank in self._rank_group.ranks:
                 if self._workers.get(rank.process.pid) is message.worker:
                     rank.signal(message.number)
         elif isinstance(message, DriverEnded):
             self._driver_ended(message)
         else:
-            super()._hear(message)
+            super()._handle(message)
 
-    def _judge(self, ended: list[Rank]) -> None:
+    def _handle_ended(self, ended: list[Rank]) -> None:
         """Tell the driver of workers that have ended; it decides what that means."""
         for rank in ended:
             worker = self._workers.pop(rank.process.pid)
@@ -64,10 +64,10 @@ class ElasticAgent(Agent):
         failure = rank.failure()
         # The first since the last worker started: later ones may be the answer to it.
         self._failure = self._failure or failure
-        self._merged.say(f"{failure.reason}; {self._slots.worker_lost(worker.slot.hostname)}")
+        self._merged.print_message(f"{failure.reason}; {self._slots.worker_lost(worker.slot.hostname)}")
         least = self._options.min_workers or 1
         if self._slots.usable < least:
-            self._merged.say(f"fewer than {least} slots are left; ending the others")
+            self._merged.print_message(f"fewer than {least} slots are left; ending the others")
             self._conclude(FAILED, failure)
 
     def _driver_ended(self, message: DriverEnded) -> None:
@@ -92,7 +92,7 @@ class ElasticAgent(Agent):
         variables.setdefault("HOROVOD_GLOO_TIMEOUT_SECONDS", str(_GLOO_TIMEOUT_SECONDS))
         variables.update(connection_variables(self._plan, interface_of(self._plan.nodes[0])))
         variables.update(tuning_variables(self._options, self._plan.outputs))
-        place = {
+        position = {
             "HOSTNAME": slot.hostname,
             "RANK": slot.rank,
             "SIZE": slot.size,
@@ -102,9 +102,9 @@ class ElasticAgent(Agent):
             "CROSS_SIZE": slot.cross_size,
             "ELASTIC": 1,
         }
-        variables.update({f"HOROVOD_{name}": str(value) for name, value in place.items()})
-        rank = self._gang.start(task, self._recipe.command(task), variables, self._plan.code)
+        variables.update({f"HOROVOD_{name}": str(value) for name, value in position.items()})
+        rank = self._rank_group.start(task, self._strategy.command(task), variables, self._plan.code)
         self._workers[rank.process.pid] = worker
         self._report.ranks.append(rank.report)
-        self._merged.say(f"{rank.name} of up to {size} starts")
+        self._merged.print_message(f"{rank.name} of up to {size} starts")
         self._write_report()

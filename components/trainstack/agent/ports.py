@@ -8,7 +8,7 @@ import random
 import socket
 from pathlib import Path
 
-from ..document import LaunchError
+from .errors import LaunchError
 
 _FIRST, _LAST = 15000, 30000
 _RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
@@ -25,21 +25,21 @@ def find_free_ports(count: int) -> tuple[int, ...]:
         count: How many.
 
     Raises:
-        LaunchError: There are not as many.
+        LaunchError: Too few are free.
     """
     candidates = _candidates()
-    # From a random one on: runs that start at once look at different ones.
+    # Start at a random port, so that runs that start at the same time try different ones.
     first = random.randrange(len(candidates))  # noqa: S311 - no secret
-    found: list[int] = []
+    ports: list[int] = []
     for port in itertools.chain(candidates[first:], candidates[:first]):
-        if len(found) == count:
+        if len(ports) == count:
             break
         with contextlib.suppress(OSError), socket.socket() as probe:
             probe.bind(("", port))  # TensorFlow's servers listen on all addresses
-            found.append(port)
-    if len(found) == count:
-        return tuple(found)
-    raise LaunchError(f"{count} free ports are needed between {_FIRST} and {_LAST}, {len(found)} are free")
+            ports.append(port)
+    if len(ports) == count:
+        return tuple(ports)
+    raise LaunchError(f"{count} free ports are needed between {_FIRST} and {_LAST}, {len(ports)} are free")
 
 
 def _candidates() -> range:

@@ -1,4 +1,4 @@
-"""The ways in which the processes of a run share the work, and what of them cannot work."""
+"""How the processes of a run share the work, and which combinations cannot work."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Distribution:
         return False
 
     def task_count(self, node_count: int) -> int:
-        """Return the number of processes on `node_count` nodes together."""
+        """Return the number of processes on all `node_count` nodes."""
         raise NotImplementedError
 
     def problem(self, node_count: int) -> str:
@@ -49,13 +49,13 @@ class Horovod(Distribution):
 
     Attributes:
         processes_per_node: Ranks on each node.
-        fusion_threshold_mb: Tensors up to this many MiB are reduced in one go; 0 switches fusion off.
+        fusion_threshold_mb: Tensors up to this many MiB are reduced at once; 0 switches fusion off.
         cycle_time_ms: Milliseconds between two looks for tensors that are ready.
         cache_capacity: Number of tensor names whose negotiation is remembered; 0 switches that off.
         autotune: Let Horovod search for those three; the outputs get `horovod-autotune.csv`.
         timeline: The outputs get `horovod-timeline.json`, in Chrome's trace format.
         stall_check_seconds: Warn after this many seconds in which some rank did not submit a tensor; 0 never.
-        stall_shutdown_seconds: End the run after this many such seconds; 0 never.
+        stall_shutdown_seconds: RunEnded the run after this many such seconds; 0 never.
         gloo_timeout_seconds: How long ranks wait for each other when they connect.
         min_workers: Elastic: go on with as few ranks as this.
         max_workers: Elastic: grow up to this many ranks.
@@ -129,7 +129,7 @@ class TensorFlow(Distribution):
         return self.workers + self.parameter_servers + (1 if self.parameter_servers else 0)
 
     def problem(self, node_count: int) -> str:
-        """Refuse another number of nodes than workers and parameter servers together, or workers alone."""
+        """Refuse any number of nodes but one a task, or one a worker."""
         if self.workers < 1 or self.parameter_servers < 0:
             return f"{self.workers} workers and {self.parameter_servers} parameter servers cannot train"
         needed = self.workers + self.parameter_servers
@@ -143,4 +143,4 @@ class TensorFlow(Distribution):
 
 
 KINDS: dict[str, type[Distribution]] = {kind.kind: kind for kind in (Single, Horovod, TensorFlow)}
-"""Each way by its name in `launch.json`."""
+"""Each distribution by its name in `launch.json`."""
