@@ -72,7 +72,7 @@ SAME_ON_INDEX = frozenset(
         "xgboost",
     }
 )
-_DEPENDENCY = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*(?P<version>[^\[]*)")
+_DEPENDENCY = re.compile(r"(?P<name>[A-Za-z0-9_][A-Za-z0-9._-]*)\s*(?P<version>[^\[]*)")
 _VERSION = r"[0-9][0-9A-Za-z.!+]*(?:\.\*|\*)?"
 _COMPARISON = re.compile(rf"(?P<operator>==|=|!=|<=|>=|<|>|~=|)\s*(?P<version>{_VERSION})")
 
@@ -134,7 +134,7 @@ def split_specification(specification: Mapping[str, Any]) -> CondaParts:
     pip, translated, native, written = list[str](), list[str](), list[str](), list[str]()
     for dependency in _sequence(specification, "dependencies"):
         if isinstance(dependency, dict):
-            pip += _pip_list(cast("dict[str, Any]", dependency))
+            pip += map(checked_requirement, _pip_list(cast("dict[str, Any]", dependency)))
             continue
         text = str(dependency).strip()
         name, version = _split(text)
@@ -153,6 +153,25 @@ def split_specification(specification: Mapping[str, Any]) -> CondaParts:
     # With one native package conda resolves them all together, or two tools would fight over numpy.
     taken = pip if native else pip + translated
     return CondaParts(python, tuple(sorted(set(taken))), tuple(sorted(written)) if native else (), channels)
+
+
+def pip_lines(specification: Mapping[str, Any]) -> list[str]:
+    """Lines of the nested `pip:` list, as they are written.
+
+    Raises:
+        InvalidInputError: The list is not readable.
+    """
+    lines: list[str] = []
+    for dependency in _sequence(specification, "dependencies"):
+        if isinstance(dependency, dict):
+            lines += _pip_list(cast("dict[str, Any]", dependency))
+    return lines
+
+
+def with_pip_lines(specification: Mapping[str, Any], lines: list[str]) -> dict[str, Any]:
+    """The specification with other lines in its `pip:` list."""
+    conda = [dependency for dependency in _sequence(specification, "dependencies") if not isinstance(dependency, dict)]
+    return {**specification, "dependencies": [*conda, *([{"pip": lines}] if lines else [])]}
 
 
 def specification_variables(specification: Mapping[str, Any]) -> dict[str, str]:
@@ -187,7 +206,7 @@ def _pip_list(dependency: dict[str, Any]) -> list[str]:
         raise InvalidInputError(
             f"conda dependency {dependency} is not readable: only a nested 'pip:' list may stand there", field="conda"
         )
-    return [checked_requirement(str(line)) for line in cast("list[Any]", lines)]
+    return [str(line) for line in cast("list[Any]", lines)]
 
 
 def _split(text: str) -> tuple[str, str]:
@@ -196,7 +215,14 @@ def _split(text: str) -> tuple[str, str]:
         raise InvalidInputError(f"conda dependency {text!r} is not readable: write it like numpy=1.26", field="conda")
     # A channel before the name (`conda-forge::numpy`) asks for conda's own build of it.
     name = found["name"].lower()
+    if (alike := name.replace("_", "-")) in SAME_ON_INDEX:
+        name = alike
     return (f"::{name}" if "::" in text else name), found["version"].strip()
+
+
+def _without_build(version: str) -> str:
+    """`=3.11.7=hab00c5b_0_cpython`, as `conda env export` writes it, without the build."""
+    return re.sub(rf"^(==?\s*{_VERSION})=[A-Za-z0-9_.]+$", r"\1", version)
 
 
 def _translated(name: str, version: str) -> str | None:
@@ -226,6 +252,7 @@ def _python(text: str, version: str) -> str | None:
         return None
     from packaging.specifiers import SpecifierSet
 
+    version = _without_build(version)
     exact = re.fullmatch(r"=?=?\s*(\d+(?:\.\d+){1,2})(?:\.\*|\*)?", version)
     if exact:
         return exact[1]

@@ -141,6 +141,9 @@ def resolve(spec: EnvironmentSpec, *, retries: int | None = None) -> str:
             "--no-emit-index-url", "--no-emit-find-links", "--python-version", spec.python,
             "--python", sys.executable, "--output-file", "requirements.lock", "requirements.in",
         ]  # fmt: skip
+        if spec.constraints:
+            (folder / "constraints.txt").write_text("".join(f"{line}\n" for line in spec.constraints))
+            command += ["--constraint", "constraints.txt"]
         if _takes_cpu_build(spec.requirements):
             (folder / "overrides.txt").write_text("tensorflow ; sys_platform == 'none'\n")
             command += ["--override", "overrides.txt"]

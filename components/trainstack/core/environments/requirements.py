@@ -1,18 +1,13 @@
-"""Read what people write about packages: PEP 508 lines, requirements files, hashed locks."""
+"""Read what people write about packages: PEP 508 lines and hashed locks."""
 
 from __future__ import annotations
 
 import functools
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
+from trainstack.core.environments.requirements_file import HASH, logical_lines
 from trainstack.errors import InvalidInputError
-
-_HASH = re.compile(r"\s--hash[= ](sha256:[0-9a-f]{64}|\S+)")
-_COMMENT = re.compile(r"(^|\s)#.*$")
-_INCLUDE = re.compile(r"(?:-r|--requirement)[ =]*(.+)")
 
 
 @dataclass(frozen=True)
@@ -82,23 +77,6 @@ def checked_requirement(line: str) -> str:
     return str(requirement)
 
 
-def read_requirements_file(path: Path) -> tuple[list[str], str | None]:
-    """Read a requirements file, with the files it includes.
-
-    Args:
-        path: The file.
-
-    Returns:
-        Its requirement lines, and the text of the whole as a lock when its lines carry hashes.
-
-    Raises:
-        InvalidInputError: It is missing, or holds something that is not a package.
-    """
-    lines = list(_file_lines(path, ()))
-    hashed = any(_HASH.search(f" {line}") for line in lines)
-    return [_HASH.sub("", line).strip() for line in lines], "\n".join(lines) + "\n" if hashed else None
-
-
 @functools.lru_cache(maxsize=64)
 def read_lock(text: str) -> tuple[Pin, ...]:
     """Take a lock apart.
@@ -115,14 +93,14 @@ def read_lock(text: str) -> tuple[Pin, ...]:
     from packaging.requirements import Requirement
 
     pins: list[Pin] = []
-    for line in _logical_lines(text):
-        canonical = checked_requirement(_HASH.sub("", f" {line}"))
+    for line in logical_lines(text):
+        canonical = checked_requirement(HASH.sub("", f" {line}"))
         requirement = Requirement(canonical)
         marker = str(requirement.marker) if requirement.marker else ""
         versions = [spec.version for spec in requirement.specifier if spec.operator in ("==", "===")]
         if requirement.url is None and (len(versions) != 1 or len(requirement.specifier) != 1 or "*" in versions[0]):
             raise InvalidInputError(f"lock line {canonical!r} does not pin one version: lock it again", field="lock")
-        hashes = [found for found in _HASH.findall(f" {line}") if found.startswith("sha256:")]
+        hashes = [found for found in HASH.findall(f" {line}") if found.startswith("sha256:")]
         if not hashes:
             raise InvalidInputError(f"lock line {canonical!r} has no sha256 hash: lock it with hashes", field="lock")
         source = f" @ {requirement.url}" if requirement.url else f"=={versions[0]}"
@@ -162,33 +140,3 @@ def _marker_environment(python: str) -> dict[str, str]:
         "implementation_name": "cpython",
         "platform_python_implementation": "CPython",
     }
-
-
-def _file_lines(path: Path, above: tuple[Path, ...]) -> Iterator[str]:
-    if path in above:
-        raise InvalidInputError(f"requirements file {path} includes itself: remove that -r line", field="packages")
-    try:
-        text = path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as exc:
-        raise InvalidInputError(
-            f"requirements file {path} cannot be read ({exc}): check its path", field="packages"
-        ) from exc
-    for line in _logical_lines(text):
-        included = _INCLUDE.fullmatch(line)
-        if included:
-            yield from _file_lines((path.parent / included[1].strip()), (*above, path))
-        elif line.startswith(("-e", "--editable", ".", "/")):
-            raise InvalidInputError(
-                f"{path}: {line!r} is a folder on this machine, which a run elsewhere cannot have: "
-                "put the code into the run's source directory or publish a wheel",
-                field="packages",
-            )
-        else:
-            yield line
-
-
-def _logical_lines(text: str) -> Iterator[str]:
-    for line in re.sub(r"\\\r?\n", " ", text).splitlines():
-        bare = _COMMENT.sub("", line).strip()
-        if bare:
-            yield re.sub(r"\s+", " ", bare)

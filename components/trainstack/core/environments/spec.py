@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, Validatio
 
 from trainstack.core.environments import conda as condas
 from trainstack.core.environments.base_image import checked_reference
-from trainstack.core.environments.requirements import checked_requirement, read_lock, read_requirements_file
+from trainstack.core.environments.requirements import checked_requirement, read_lock
+from trainstack.core.environments.requirements_file import Requirements, read_pip_list, read_requirements_file
 from trainstack.core.workspace.workspace import checked_name
 from trainstack.errors import InvalidInputError
 from trainstack.storage import digest as digests
@@ -30,6 +31,7 @@ class EnvironmentSpec(BaseModel):
         name: Its name; the prefix `trainstack-` belongs to curated environments.
         python: Python version, `3.11` or exact, `3.11.7`.
         packages: PEP 508 lines; kept sorted and in one spelling, so that their order does not matter.
+        constraints: PEP 508 lines that bound versions of packages without asking for them.
         conda: A parsed conda specification in place of `packages`.
         variables: Environment variables of every run in it. Not secret: they are shown and stored in clear.
         lock: The whole text of a lock, where there is one already; nothing is resolved then.
@@ -45,6 +47,7 @@ class EnvironmentSpec(BaseModel):
     name: str
     python: str = DEFAULT_PYTHON
     packages: tuple[str, ...] = ()
+    constraints: tuple[str, ...] = ()
     conda: dict[str, Any] | None = None
     variables: dict[str, str] = {}
     lock: str | None = None
@@ -87,13 +90,14 @@ class EnvironmentSpec(BaseModel):
             InvalidInputError: The file is missing or holds something that is not a package.
         """
         path = Path(path)
-        packages, lock = read_requirements_file(path)
+        requirements = read_requirements_file(path)
         return cls(
             name=name or path.stem,
             python=python,
-            packages=tuple(packages),
+            packages=tuple(requirements.plain),
+            constraints=tuple(requirements.constraints),
             variables=dict(variables or {}),
-            lock=lock,
+            lock=requirements.lock,
         )
 
     @classmethod
@@ -105,11 +109,21 @@ class EnvironmentSpec(BaseModel):
         Raises:
             InvalidInputError: The file is missing, not YAML, or not a conda specification.
         """
-        return cls.from_conda(condas.read_file(Path(path)), name=name or "", variables=variables)
+        path = Path(path)
+        specification = condas.read_file(path)
+        listed = condas.pip_lines(specification)
+        requirements = read_pip_list(listed, path.parent, str(path)) if listed else Requirements()
+        expanded = condas.with_pip_lines(specification, requirements.plain)
+        return cls.from_conda(expanded, name=name or "", variables=variables, constraints=requirements.constraints)
 
     @classmethod
     def from_conda(
-        cls, specification: Mapping[str, Any], *, name: str = "", variables: Mapping[str, str] | None = None
+        cls,
+        specification: Mapping[str, Any],
+        *,
+        name: str = "",
+        variables: Mapping[str, str] | None = None,
+        constraints: Iterable[str] = (),
     ) -> Self:
         """Make an environment of a parsed conda specification (`name`, `channels`, `dependencies`).
 
@@ -117,6 +131,7 @@ class EnvironmentSpec(BaseModel):
             specification: As `conda env create --file` reads it.
             name: Name of the environment; the specification's own when not given.
             variables: Environment variables of every run in it, over those of the specification.
+            constraints: Lines that bound versions of packages without asking for them.
 
         Raises:
             InvalidInputError: It is not a conda specification, or has no name and none is given.
@@ -125,7 +140,7 @@ class EnvironmentSpec(BaseModel):
         if not found:
             raise InvalidInputError("the conda specification has no name: give one", field="name")
         merged = {**condas.specification_variables(specification), **(variables or {})}
-        return cls(name=found, conda=dict(specification), variables=merged)
+        return cls(name=found, conda=dict(specification), constraints=tuple(constraints), variables=merged)
 
     @model_validator(mode="wrap")
     @classmethod
@@ -169,9 +184,8 @@ class EnvironmentSpec(BaseModel):
         channels = (
             condas.split_specification(self.conda).channels if self.conda is not None and self.conda_packages else ()
         )
-        return digests.of_json(
-            [self.python, sorted(self.requirements), sorted(self.conda_packages), channels, self.lock or ""]
-        )
+        parts = [self.python, sorted(self.requirements), sorted(self.conda_packages), channels, self.lock or ""]
+        return digests.of_json([*parts, *([list(self.constraints)] if self.constraints else [])])
 
 
 def _canonical(data: dict[str, Any]) -> dict[str, Any]:
@@ -182,6 +196,9 @@ def _canonical(data: dict[str, Any]) -> dict[str, Any]:
         lines: list[Any] = list(packages)  # pyright: ignore[reportUnknownArgumentType]
         if all(isinstance(line, str) for line in lines):
             data["packages"] = tuple(sorted({checked_requirement(line) for line in lines}))
+    constraints = data.get("constraints")
+    if isinstance(constraints, list | tuple):
+        data["constraints"] = tuple(sorted({checked_requirement(str(line)) for line in constraints}))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
     specification = data.get("conda")
     if isinstance(specification, dict):
         if data.get("packages"):
