@@ -23,7 +23,7 @@ from typing import Any
 from benchmarks.machine import description, note
 from trainstack.agent.plan import LaunchPlan, Single
 from trainstack.errors import TrainstackError
-from trainstack.targets.base import Capacity, GangSpec, Home, Runtime
+from trainstack.targets.base import Capacity, NodeGroupSpec, RunRef, Runtime
 from trainstack.targets.kubernetes import labels
 from trainstack.targets.kubernetes.api.client import Access
 from trainstack.targets.kubernetes.config import Cluster
@@ -79,13 +79,13 @@ def held_back(access: Access) -> Generator[None]:
         access.core.delete_namespace(NAMESPACE)
 
 
-def home(folder: Path, number: int) -> Home:
+def home(folder: Path, number: int) -> RunRef:
     """The directory of a run, with its plan."""
     root = folder / f"{number:016x}"
     (root / "logs").mkdir(parents=True)
     plan = LaunchPlan(Single(), script="train.py", code="/c", logs="/l", outputs="/o", reports="/r")
     plan.write(root / "launch.json")
-    return Home(root, "benchmark")
+    return RunRef(root, "benchmark")
 
 
 def main() -> None:
@@ -104,7 +104,7 @@ def main() -> None:
     over = threading.Event()
     told: dict[int, str] = {}
 
-    def drive(number: int, place: Home) -> None:
+    def drive(number: int, place: RunRef) -> None:
         """One run as its supervisor drives it, until this is over."""
 
         def waiting(reason: str) -> None:
@@ -112,9 +112,9 @@ def main() -> None:
             if over.is_set():
                 raise Over
 
-        gang = GangSpec(1, 1, NOWHERE, Capacity(cpus=1, memory_gib=1), name="waits", waiting=waiting)
+        group = NodeGroupSpec(1, 1, NOWHERE, Capacity(cpus=1, memory_gib=1), name="waits", waiting=waiting)
         with contextlib.suppress(Over):
-            KubernetesTarget(cluster).start(place, gang)
+            KubernetesTarget(cluster).start(place, group)
 
     with tempfile.TemporaryDirectory(prefix="trainstack-benchmark-") as folder, held_back(access):
         places = [home(Path(folder), number) for number in range(options.runs)]
@@ -154,7 +154,7 @@ def main() -> None:
     note(what, ratio, f"{each} a run and minute", theirs, "less than a quarter")
 
 
-def asked_each_second(access: Access, places: list[Home], counted: Requests) -> tuple[float, float]:
+def asked_each_second(access: Access, places: list[RunRef], counted: Requests) -> tuple[float, float]:
     """Requests and processor time a run and second, of reading each job once a second."""
     began, used, asked = time.monotonic(), processor(), counted.count
     for _ in range(10):

@@ -12,7 +12,7 @@ from tests.waiting import until
 from trainstack.agent.transfer import journal
 from trainstack.agent.transfer.journal import Journal
 from trainstack.targets.kubernetes.api.exec import script
-from trainstack.targets.transfer.output_receiver import Inbound
+from trainstack.targets.transfer.output_receiver import OutputReceiver
 
 
 def replayed(path, home, upto=None):
@@ -20,7 +20,7 @@ def replayed(path, home, upto=None):
     whole = home.with_suffix(".tar")
     whole.write_bytes(path.read_bytes()[:upto])
     with whole.open("rb") as file:
-        Inbound(home).receive(file)
+        OutputReceiver(home).receive(file)
     return {it.relative_to(home).as_posix(): it.read_text() for it in home.rglob("*") if it.is_file()}
 
 

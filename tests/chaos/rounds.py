@@ -23,9 +23,9 @@ from trainstack.targets.local.orphans import processes
 
 HERE = Path(__file__).parent
 STEPS, PAUSE = 12, 0.08
-# Two workers on two nodes; without TensorFlow in the script it is the gang alone that is tried.
-GANG = {"kind": "tensorflow", "workers": 2, "node_count": 2}
-# The result depends on every step, once each: a step lost or done twice changes it. In a gang, rank 0 keeps it.
+# Two workers on two nodes; without TensorFlow in the script it is the group alone that is tried.
+GROUP = {"kind": "tensorflow", "workers": 2, "node_count": 2}
+# The result depends on every step, once each: a step lost or done twice changes it. In a group, rank 0 keeps it.
 SCRIPT = """
 import hashlib, json, os, pathlib, sys, time
 first = os.environ["TRAINSTACK_RANK"] == "0"
@@ -95,7 +95,7 @@ class Round:
         number: int,
         attempts: int,
         *,
-        gang: bool = False,
+        group: bool = False,
         compute=None,
     ) -> None:
         folder.mkdir(parents=True)
@@ -109,13 +109,13 @@ class Round:
             self.source,
             {"--seed": self.seed, "--steps": STEPS, "--pause": PAUSE},
             compute=compute,
-            parts={"distribution": GANG} if gang else {},
+            parts={"distribution": GROUP} if group else {},
             max_attempts=attempts,
             backoff=0.1,
             grace=1.0,
         )
         self.folder = folder
-        self.nodes = 2 if gang else 1
+        self.nodes = 2 if group else 1
         self.run = RunDirectory(workspace.run(self.request.spec.run_id))
         (folder / "request.json").write_text(json.dumps(self.request.model_dump(mode="json")))
 
@@ -233,7 +233,7 @@ def play(
         # What is to be harmed may come into being only later, or be gone already.
         while first.poll() is None and not (hit := harms[kind](chaos)):
             time.sleep(0.01)
-    (tally.kills if hit else tally.missed)[f"{kind} of a gang" if chaos.nodes > 1 else kind] += 1
+    (tally.kills if hit else tally.missed)[f"{kind} of a group" if chaos.nodes > 1 else kind] += 1
     if kind != "provider":
         _ended(first)
     filler.unlink(missing_ok=True)

@@ -45,9 +45,9 @@ def test_whatever_is_killed_or_harmed_the_next_submission_ends_with_the_same_res
         kind = kinds[number % len(kinds)]
         # The small disk holds one round's workspace at a time: it is full when a round fills it, and only then.
         where = Workspace.create(disk / "ws", "ws") if disk and kind == "disk" else workspace
-        # Every second time round the kinds, a gang of two nodes is harmed.
-        gang = number // len(kinds) % 2 == 1
-        chaos = Round(where, tmp_path / f"round-{number}", packages, number, chance.choice((1, 2)), gang=gang)
+        # Every second time round the kinds, a group of two nodes is harmed.
+        group = number // len(kinds) % 2 == 1
+        chaos = Round(where, tmp_path / f"round-{number}", packages, number, chance.choice((1, 2)), group=group)
         play(chaos, kind, tally, chance)
         if where is not workspace:
             shutil.rmtree(where.root)

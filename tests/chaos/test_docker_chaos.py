@@ -72,8 +72,8 @@ def test_whatever_is_killed_on_an_engine_the_next_submission_ends_with_the_same_
         chaos = Round(workspace, folder, packages, number, chance.choice((1, 2)), compute=place)
         play(chaos, kind, tally, chance, harms)
         tally.orphans += [
-            f"{kind}: {stray.kind} {stray.name}"
-            for stray in target_of(place).strays(location.home_of(chaos.run).workspace)
+            f"{kind}: {orphan.kind} {orphan.name}"
+            for orphan in target_of(place).orphans(location.ref_of(chaos.run).workspace)
         ]
     with capsys.disabled():
         print(f"\n{tally}; CHAOS_SEED={SEED}")

@@ -1,4 +1,4 @@
-"""Kill supervisors, agents and ranks of real TensorFlow runs, alone and in a gang: none is lost, none begins anew.
+"""Kill supervisors, agents and ranks of real TensorFlow runs, alone and in a group: none is lost, none begins anew.
 
 One round in fifty of `CHAOS_N`, at least one a program. Each run is killed twice at random moments of its training.
 """
@@ -38,7 +38,7 @@ EPOCHS, KILLS = 5, 2
 # From a kill to the end of the next epoch, beyond what a first start takes to its first: importing, reading, tracing.
 RECOVERY_SECONDS = 10.0
 ALONE = {"kind": "single"}
-GANG = {"kind": "horovod", "node_count": 2}
+GROUP = {"kind": "horovod", "node_count": 2}
 FILES = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
 
 
@@ -93,9 +93,9 @@ def first_epoch_after(run: RunDirectory, moment: float) -> float:
     ("program", "curated", "distribution"),
     [
         ("mnist/scripts/tf_mnist.py", "tensorflow-2.15", ALONE),
-        ("mnist_horovod/scripts/tf_mnist_horovod.py", "tensorflow-2.15-horovod", GANG),
+        ("mnist_horovod/scripts/tf_mnist_horovod.py", "tensorflow-2.15-horovod", GROUP),
     ],
-    ids=["alone", "gang"],
+    ids=["alone", "group"],
 )
 def test_a_killed_training_goes_on_from_its_last_epoch(tmp_path, program, curated, distribution, capsys):
     chance = random.Random(SEED)

@@ -34,8 +34,8 @@ def engine() -> Any:
 
 
 def _labels(run: RunDirectory, **more: str) -> dict[str, list[str]]:
-    home = location.home_of(run)
-    wanted = {"workspace": home.workspace, "run": home.run, **more}
+    ref = location.ref_of(run)
+    wanted = {"workspace": ref.workspace, "run": ref.id, **more}
     return {"label": [f"trainstack.{name}={value}" for name, value in wanted.items()]}
 
 

@@ -56,8 +56,8 @@ def reachable_endpoint() -> str:
 
 
 def _selector(run: RunDirectory) -> str:
-    home = location.home_of(run)
-    return f"trainstack.workspace={home.workspace},trainstack.run={home.run}"
+    ref = location.ref_of(run)
+    return f"trainstack.workspace={ref.workspace},trainstack.run={ref.id}"
 
 
 def pods(run: RunDirectory) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from tests.waiting import until
 
 from trainstack.errors import TrainstackError
 from trainstack.targets.local.node import MARKER, NodeSpec, start
-from trainstack.targets.local.orphans import processes, sweep
+from trainstack.targets.local.orphans import processes, remove_all
 
 
 @pytest.fixture
@@ -68,14 +68,14 @@ def test_what_left_its_process_group_is_swept_by_its_marker(node):
     started = start(spec)
     until(lambda: started.poll() is not None)
     assert len(processes(spec.marker)) == 1
-    assert sweep(spec.marker) == 1
+    assert remove_all(spec.marker) == 1
     assert not processes(spec.marker)
 
 
 def test_sweeping_touches_no_other_run(tmp_path):
     other = subprocess.Popen(["sleep", "60"], env={**os.environ, MARKER: str(tmp_path / "run-2")})
     try:
-        assert sweep(tmp_path / "run") == 0
+        assert remove_all(tmp_path / "run") == 0
         assert other.poll() is None
     finally:
         other.kill()

@@ -15,9 +15,9 @@ import pytest
 
 from trainstack.agent.transfer.output_sender import OFFSET, OutputSender
 from trainstack.errors import TrainstackError
-from trainstack.targets.base import WRITTEN, Home
+from trainstack.targets.base import WRITTEN, RunRef
 from trainstack.targets.transfer import archive as bundle
-from trainstack.targets.transfer.output_receiver import Inbound
+from trainstack.targets.transfer.output_receiver import OutputReceiver
 
 
 class Way:
@@ -30,7 +30,7 @@ class Way:
         self.home.mkdir()
         self.pipe = io.BytesIO()
         self.sender = OutputSender(self.node, self.pipe)
-        self.receiver = Inbound(self.home)
+        self.receiver = OutputReceiver(self.home)
 
     def write(self, name: str, text: str) -> Path:
         path = self.node / name
@@ -153,7 +153,7 @@ def test_wherever_the_stream_is_cut_each_file_at_home_is_whole_and_no_pointer_da
 
 
 def test_a_sender_that_starts_again_sends_what_has_changed_since_the_nodes_were_given_theirs(tmp_path, way):
-    home = Home(tmp_path / "home", "w")
+    home = RunRef(tmp_path / "home", "w")
     for name, text in {"checkpoints/kept": "old", "checkpoints/gone": "old", "logs/run.txt": "before\n"}.items():
         (home.root / name).parent.mkdir(exist_ok=True)
         (home.root / name).write_text(text)
@@ -205,7 +205,7 @@ def test_what_a_script_may_not_touch_it_cannot_touch_through_the_stream(tmp_path
     home = tmp_path / "home"
     home.mkdir()
     (home / "run.json").write_text("{}")
-    Inbound(home).receive(hostile(*entries))
+    OutputReceiver(home).receive(hostile(*entries))
     assert (home / "run.json").read_text() == "{}"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["home"]
     assert not any(path.is_symlink() for path in home.rglob("*"))
@@ -239,7 +239,7 @@ def test_a_full_disk_at_home_is_one_clear_line(small_disk, tmp_path):
     way = Way(tmp_path / "way")
     way.write("outputs/large", "x" * 3_000_000)
     way.look(last=True)
-    receiver = Inbound(small_disk)
+    receiver = OutputReceiver(small_disk)
     with pytest.raises(TrainstackError, match="disk full while writing"):
         receiver.receive(io.BytesIO(way.pipe.getvalue()))
     assert not [path for path in small_disk.rglob("*") if path.is_file()]

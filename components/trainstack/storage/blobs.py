@@ -152,7 +152,7 @@ class BlobStore:
                 path.unlink()
 
     def abandoned(self) -> list[Path]:
-        """The files that `sweep` removes."""
+        """The files that `remove_all` removes."""
         oldest = time.time() - _ABANDONED_SECONDS
         found: list[Path] = []
         for path in self.root.glob("partial/*"):

@@ -31,7 +31,7 @@ class Capacity(BaseModel):
 
 
 @dataclass(frozen=True)
-class Home:
+class RunRef:
     """Where a run is at home.
 
     Attributes:
@@ -43,7 +43,7 @@ class Home:
     workspace: str
 
     @property
-    def run(self) -> str:
+    def id(self) -> str:
         """The run's id."""
         return self.root.name
 
@@ -98,7 +98,7 @@ class Runtime:
 
 
 @dataclass(frozen=True)
-class GangSpec:
+class NodeGroupSpec:
     """The nodes of one attempt. The launch plan is `launch.json` at home, the agent `agent/`.
 
     Attributes:
@@ -123,7 +123,7 @@ class GangSpec:
 
 
 @dataclass(frozen=True)
-class Stray:
+class Orphan:
     """Something that a target keeps for a run: `kind` and `name` as people know it there."""
 
     run: str
@@ -135,7 +135,7 @@ class Node(Protocol):
     """A started node."""
 
     @property
-    def fate(self) -> str:
+    def termination_reason(self) -> str:
         """Why its place ended it, in that place's own words; empty where it did not."""
         ...
 
@@ -152,7 +152,7 @@ class Node(Protocol):
         ...
 
 
-class Gang(Protocol):
+class NodeGroup(Protocol):
     """The nodes of one attempt; what they write comes home while they run."""
 
     @property
@@ -160,11 +160,11 @@ class Gang(Protocol):
         """The nodes, by number."""
         ...
 
-    def settle(self) -> None:
+    def wait_synced(self) -> None:
         """Return when everything that the nodes wrote is at home. They have all ended.
 
         Raises:
-            TrainstackError: Something is not; it stays where it is, and `Target.recover` will fetch it.
+            TrainstackError: Something is not; it stays where it is, and `Target.collect_outputs` will fetch it.
         """
         ...
 
@@ -190,11 +190,11 @@ class Target(Protocol):
         """
         ...
 
-    def layout(self, home: Home) -> Layout:
+    def layout(self, ref: RunRef) -> Layout:
         """Where the nodes of a run will find its files."""
         ...
 
-    def addresses(self, home: Home, distribution: Distribution, node_count: int) -> Addresses:
+    def addresses(self, ref: RunRef, distribution: Distribution, node_count: int) -> Addresses:
         """How they will reach each other.
 
         Raises:
@@ -202,27 +202,27 @@ class Target(Protocol):
         """
         ...
 
-    def start(self, home: Home, gang: GangSpec) -> Gang:
+    def start(self, ref: RunRef, group: NodeGroupSpec) -> NodeGroup:
         """Hand over what is at home, and start every node's agent.
 
         Raises:
-            TrainstackError: It could not be done; `sweep` removes what has come of it.
+            TrainstackError: It could not be done; `remove_all` removes what has come of it.
         """
         ...
 
-    def attach(self, home: Home, attempt: int, node_count: int) -> Gang | None:
+    def attach(self, ref: RunRef, attempt: int, node_count: int) -> NodeGroup | None:
         """Take over the nodes of an attempt whose supervisor was killed.
 
         Returns:
-            The gang, when all nodes go on or have come to an end of their own; none when some are lost.
+            The nodes, when all nodes go on or have come to an end of their own; none when some are lost.
         """
         ...
 
-    def node(self, home: Home, index: int) -> Node | None:
+    def node(self, ref: RunRef, index: int) -> Node | None:
         """One node of a running run, for whoever is not its supervisor; none when it is not there."""
         ...
 
-    def recover(self, home: Home) -> None:
+    def collect_outputs(self, ref: RunRef) -> None:
         """Bring home what nodes wrote and nobody has fetched.
 
         Raises:
@@ -230,7 +230,7 @@ class Target(Protocol):
         """
         ...
 
-    def sweep(self, home: Home) -> int:
+    def remove_all(self, ref: RunRef) -> int:
         """End and remove whatever the place still has of a run; gives the number of processes or nodes ended.
 
         Raises:
@@ -238,7 +238,7 @@ class Target(Protocol):
         """
         ...
 
-    def strays(self, workspace: str) -> Sequence[Stray]:
+    def orphans(self, workspace: str) -> Sequence[Orphan]:
         """All that the place has of a workspace's runs.
 
         Raises:

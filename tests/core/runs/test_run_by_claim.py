@@ -19,7 +19,7 @@ from trainstack.core.maintenance import orphans
 from trainstack.core.runs.directory import Status
 from trainstack.core.runs.execution import submission
 from trainstack.errors import InvalidInputError, RunFailedError
-from trainstack.targets.transfer.output_receiver import Inbound
+from trainstack.targets.transfer.output_receiver import OutputReceiver
 
 NAME = "trainstack-tests-store"
 SECONDS = 300.0
@@ -135,7 +135,7 @@ def journaled(volume: Path, folder: Path) -> int:
     for journal in volume.glob("runs/*/*/1-0.tar"):
         folder.mkdir(exist_ok=True)
         with journal.open("rb") as file:
-            Inbound(folder).receive(file)
+            OutputReceiver(folder).receive(file)
     with contextlib.suppress(FileNotFoundError):
         return int((folder / "checkpoints" / "step").read_text())
     return 0

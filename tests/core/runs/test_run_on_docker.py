@@ -40,7 +40,7 @@ def started(workspace, source, request_for):
         with contextlib.suppress(Exception):
             submission.stop(run, "the test is over")
         until(lambda run=run: not run.driven())
-        target_of(ON_DOCKER).sweep(location.home_of(run))
+        target_of(ON_DOCKER).remove_all(location.ref_of(run))
 
 
 def gone(run):

@@ -13,7 +13,7 @@ import trainstack.agent
 from trainstack.agent.plan import LaunchPlan, Single
 from trainstack.core.images import image
 from trainstack.errors import TrainstackError
-from trainstack.targets.base import WRITTEN, Capacity, GangSpec, Home, Runtime
+from trainstack.targets.base import WRITTEN, Capacity, NodeGroupSpec, RunRef, Runtime
 from trainstack.targets.docker import container_config
 from trainstack.targets.docker.node import exit_code
 from trainstack.targets.docker.target import DockerTarget
@@ -31,21 +31,21 @@ def target():
 
 
 @pytest.fixture
-def home(tmp_path, target):
+def ref(tmp_path, target):
     root = tmp_path / "run-of-a-test"
     for name in ("code", *WRITTEN):
         (root / name).mkdir(parents=True)
     shutil.copytree(Path(trainstack.agent.__file__).parent, root / "agent" / "trainstack" / "agent")
     (root / "agent" / "trainstack" / "__init__.py").touch()
-    found = Home(root, "test")
+    found = RunRef(root, "test")
     yield found
-    target.sweep(found)
+    target.remove_all(found)
 
 
-def lay_out(home, target, script):
-    (home.root / "code" / "train.py").write_text(script)
-    layout = target.layout(home)
-    addresses = target.addresses(home, Single(), 1)
+def lay_out(ref, target, script):
+    (ref.root / "code" / "train.py").write_text(script)
+    layout = target.layout(ref)
+    addresses = target.addresses(ref, Single(), 1)
     plan = LaunchPlan(
         distribution=Single(),
         script="train.py",
@@ -56,31 +56,31 @@ def lay_out(home, target, script):
         nodes=addresses.nodes,
         grace_seconds=1.0,
     )
-    plan.write(home.root / "launch.json")
+    plan.write(ref.root / "launch.json")
 
 
-def gang_of(runtime, **changes):
+def group_of(runtime, **changes):
     given = {"attempt": 1, "node_count": 1, "runtime": runtime, "holds": Capacity(cpus=1, memory_gib=0.25)}
-    return GangSpec(**{**given, **changes})
+    return NodeGroupSpec(**{**given, **changes})
 
 
 @needs_engine
-def test_a_lack_of_memory_is_told_by_the_engine(home, target, runtime):
-    lay_out(home, target, "data = []\nwhile True: data.append(bytes(b'x' * (1 << 24)))\n")
-    gang = target.start(home, gang_of(runtime, holds=Capacity(cpus=1, memory_gib=0.125)))
-    until(lambda: gang.nodes[0].poll() is not None)
-    assert gang.nodes[0].poll() != 0
-    assert gang.out_of_memory()
-    gang.settle()
+def test_a_lack_of_memory_is_told_by_the_engine(ref, target, runtime):
+    lay_out(ref, target, "data = []\nwhile True: data.append(bytes(b'x' * (1 << 24)))\n")
+    group = target.start(ref, group_of(runtime, holds=Capacity(cpus=1, memory_gib=0.125)))
+    until(lambda: group.nodes[0].poll() is not None)
+    assert group.nodes[0].poll() != 0
+    assert group.out_of_memory()
+    group.wait_synced()
 
 
 @needs_engine
-def test_a_script_cannot_change_its_code_its_data_or_its_image(home, target, runtime):
-    (home.root / "data" / "numbers").mkdir(parents=True)
-    (home.root / "data" / "numbers" / "a.csv").write_text("1")
+def test_a_script_cannot_change_its_code_its_data_or_its_image(ref, target, runtime):
+    (ref.root / "data" / "numbers").mkdir(parents=True)
+    (ref.root / "data" / "numbers" / "a.csv").write_text("1")
     tries = ["x", "/trainstack/given/data/numbers/a.csv", "/usr/x", "/trainstack/given/agent/x", "/root/x"]
     lay_out(
-        home,
+        ref,
         target,
         "import json, pathlib\nwritten = []\n"
         f"for path in {[*tries, '/tmp/x', 'outputs/x', '/dev/shm/x']!r}:\n"
@@ -88,57 +88,57 @@ def test_a_script_cannot_change_its_code_its_data_or_its_image(home, target, run
         "    except OSError: pass\n"
         "pathlib.Path('outputs/written.json').write_text(json.dumps(written))\n",
     )
-    gang = target.start(home, gang_of(runtime))
-    until(lambda: gang.nodes[0].poll() is not None)
-    gang.settle()
-    assert json.loads((home.root / "outputs" / "written.json").read_text()) == ["/tmp/x", "outputs/x", "/dev/shm/x"]
+    group = target.start(ref, group_of(runtime))
+    until(lambda: group.nodes[0].poll() is not None)
+    group.wait_synced()
+    assert json.loads((ref.root / "outputs" / "written.json").read_text()) == ["/tmp/x", "outputs/x", "/dev/shm/x"]
 
 
 @needs_engine
-def test_what_was_saved_before_is_there_again_and_is_not_sent_back(home, target, runtime):
-    saved = home.root / "checkpoints" / "state"
+def test_what_was_saved_before_is_there_again_and_is_not_sent_back(ref, target, runtime):
+    saved = ref.root / "checkpoints" / "state"
     saved.write_text("before")
     inode = saved.stat().st_ino
-    lay_out(home, target, "import pathlib; print(pathlib.Path('/trainstack/kept/checkpoints/state').read_text())")
-    gang = target.start(home, gang_of(runtime))
-    until(lambda: gang.nodes[0].poll() is not None)
-    gang.settle()
-    assert (home.root / "logs" / "run.txt").read_text() == "before\n"
+    lay_out(ref, target, "import pathlib; print(pathlib.Path('/trainstack/kept/checkpoints/state').read_text())")
+    group = target.start(ref, group_of(runtime))
+    until(lambda: group.nodes[0].poll() is not None)
+    group.wait_synced()
+    assert (ref.root / "logs" / "run.txt").read_text() == "before\n"
     assert saved.stat().st_ino == inode
 
 
 @needs_engine
-def test_what_a_script_removes_is_removed_at_home(home, target, runtime):
-    (home.root / "checkpoints" / "old").mkdir()
-    (home.root / "checkpoints" / "old" / "state").write_text("x" * 1000)
-    lay_out(home, target, "import shutil; shutil.rmtree('/trainstack/kept/checkpoints/old')")
-    gang = target.start(home, gang_of(runtime))
-    until(lambda: gang.nodes[0].poll() is not None)
-    gang.settle()
-    assert list((home.root / "checkpoints").iterdir()) == []
+def test_what_a_script_removes_is_removed_at_home(ref, target, runtime):
+    (ref.root / "checkpoints" / "old").mkdir()
+    (ref.root / "checkpoints" / "old" / "state").write_text("x" * 1000)
+    lay_out(ref, target, "import shutil; shutil.rmtree('/trainstack/kept/checkpoints/old')")
+    group = target.start(ref, group_of(runtime))
+    until(lambda: group.nodes[0].poll() is not None)
+    group.wait_synced()
+    assert list((ref.root / "checkpoints").iterdir()) == []
 
 
 @needs_engine
-def test_what_has_not_been_fetched_is_recovered_by_another_process_and_then_swept(home, target, runtime):
-    lay_out(home, target, "import pathlib, time; pathlib.Path('outputs/x').write_text('x'); time.sleep(600)")
-    gang = target.start(home, gang_of(runtime))
-    assert gang.nodes[0].poll() is None
-    until(lambda: (home.root / "outputs" / "x").exists())
-    (home.root / "outputs" / "x").unlink()
+def test_what_has_not_been_fetched_is_recovered_by_another_process_and_then_swept(ref, target, runtime):
+    lay_out(ref, target, "import pathlib, time; pathlib.Path('outputs/x').write_text('x'); time.sleep(600)")
+    group = target.start(ref, group_of(runtime))
+    assert group.nodes[0].poll() is None
+    until(lambda: (ref.root / "outputs" / "x").exists())
+    (ref.root / "outputs" / "x").unlink()
     other = DockerTarget()
-    other.recover(home)
-    assert (home.root / "outputs" / "x").read_text() == "x"
-    assert {stray.kind for stray in other.strays("test")} == {"container", "network", "volume"}
-    assert other.sweep(home) == 2
-    assert not [stray for stray in other.strays("test") if stray.run == home.run]
-    assert other.sweep(home) == 0
+    other.collect_outputs(ref)
+    assert (ref.root / "outputs" / "x").read_text() == "x"
+    assert {orphan.kind for orphan in other.orphans("test")} == {"container", "network", "volume"}
+    assert other.remove_all(ref) == 2
+    assert not [orphan for orphan in other.orphans("test") if orphan.run == ref.id]
+    assert other.remove_all(ref) == 0
 
 
 @needs_engine
-def test_an_image_that_is_gone_is_one_clear_line(home, target):
-    lay_out(home, target, "")
+def test_an_image_that_is_gone_is_one_clear_line(ref, target):
+    lay_out(ref, target, "")
     with pytest.raises(TrainstackError, match=r"starting containers: .* No such image") as caught:
-        target.start(home, gang_of(Runtime("/usr/bin/python3", f"sha256:{'0' * 64}")))
+        target.start(ref, group_of(Runtime("/usr/bin/python3", f"sha256:{'0' * 64}")))
     assert "\n" not in str(caught.value)
 
 

@@ -13,7 +13,7 @@ from tests.waiting import until
 
 from trainstack.errors import TrainstackError
 from trainstack.storage import locks
-from trainstack.targets.base import Capacity, GangSpec, Home, Runtime
+from trainstack.targets.base import Capacity, NodeGroupSpec, RunRef, Runtime
 from trainstack.targets.kubernetes.api.client import Access
 from trainstack.targets.kubernetes.api.exec import script
 from trainstack.targets.kubernetes.config import Cluster
@@ -39,11 +39,11 @@ def laid_out(root, table=TABLE):
     (root / "code" / "train.py").write_text("pass")
     (root / "code" / "table").write_bytes(table)
     (root / "launch.json").write_text(json.dumps({"attempt": root.name}))
-    return Home(root, "89abcdef")
+    return RunRef(root, "89abcdef")
 
 
 @pytest.fixture
-def home(tmp_path):
+def ref(tmp_path):
     return laid_out(tmp_path / "ws" / "runs" / "0123456789abcdef")
 
 
@@ -74,16 +74,16 @@ class Pod:
         return Path(f"{self.root}{run_objects.GIVEN}/code/table").read_bytes()
 
 
-def store(home):
-    made = ClaimStore(Access(Cluster(store="shared")), "shared", home)
+def store(ref):
+    made = ClaimStore(Access(Cluster(store="shared")), "shared", ref)
     runtime = Runtime("/opt/python", "registry.example/environment@sha256:" + "0" * 64)
-    made.begin(GangSpec(attempt=1, node_count=2, runtime=runtime, holds=Capacity(cpus=1, memory_gib=1)))
+    made.begin(NodeGroupSpec(attempt=1, node_count=2, runtime=runtime, holds=Capacity(cpus=1, memory_gib=1)))
     return made
 
 
-def test_the_first_pod_brings_what_is_missing_and_the_others_read_it(claim, home, tmp_path):
+def test_the_first_pod_brings_what_is_missing_and_the_others_read_it(claim, ref, tmp_path):
     pods = [Pod(tmp_path / str(number)) for number in range(3)]
-    made = store(home)
+    made = store(ref)
     threads = [threading.Thread(target=made.hand_over, args=[pod]) for pod in pods]
     for thread in threads:
         thread.start()
@@ -91,7 +91,7 @@ def test_the_first_pod_brings_what_is_missing_and_the_others_read_it(claim, home
         thread.join()
     assert sum(pod.ran.count("keep") for pod in pods) == 1
     assert {pod.table() for pod in pods} == {TABLE}
-    noted = json.loads((home.root / "claim.json").read_text())
+    noted = json.loads((ref.root / "claim.json").read_text())
     assert (noted["claim"], noted["attempt"]) == ("shared", 1)
     assert len(TABLE) < noted["streamed_bytes"] < 2 * len(TABLE)
     [content] = (claim / "content" / "sha256").iterdir()
@@ -100,15 +100,15 @@ def test_the_first_pod_brings_what_is_missing_and_the_others_read_it(claim, home
     assert all(pod.ran.count("unpack") == 2 for pod in pods)
 
 
-def test_another_run_with_the_same_code_sends_nothing_and_one_that_waits_for_it_neither(claim, home, tmp_path):
-    other = laid_out(home.root.parent / "fedcba9876543210")
+def test_another_run_with_the_same_code_sends_nothing_and_one_that_waits_for_it_neither(claim, ref, tmp_path):
+    other = laid_out(ref.root.parent / "fedcba9876543210")
     made, pod = store(other), Pod(tmp_path / "pod")
-    store(home).hand_over(first := Pod(tmp_path / "first"))
+    store(ref).hand_over(first := Pod(tmp_path / "first"))
     assert first.ran.count("keep") == 1
     [content] = (claim / "content" / "sha256").iterdir()
     aside = content.rename(claim / "aside")
     # Somebody else is bringing it just now.
-    with locks.exclusive_while(home.root.parent.parent / "locks" / f"shared-{content.name}", lambda: True):
+    with locks.exclusive_while(ref.root.parent.parent / "locks" / f"shared-{content.name}", lambda: True):
         thread = threading.Thread(target=made.hand_over, args=[pod])
         thread.start()
         until(lambda: pod.ran.count("missing") >= 2)
@@ -119,56 +119,56 @@ def test_another_run_with_the_same_code_sends_nothing_and_one_that_waits_for_it_
     assert pod.table() == TABLE
 
 
-def test_what_a_lost_pod_has_begun_to_bring_is_brought_by_the_next(claim, home, tmp_path):
+def test_what_a_lost_pod_has_begun_to_bring_is_brought_by_the_next(claim, ref, tmp_path):
     lost = Pod(tmp_path / "lost")
     lost.breaks = "keep"
     with pytest.raises(TrainstackError, match="the pod is gone"):
-        store(home).hand_over(lost)
+        store(ref).hand_over(lost)
     folder = claim / "content" / "sha256"
     half, old = folder / ".half", folder / ("0" * 64)
     half.write_bytes(b"half of it")
     old.write_bytes(b"what nobody has used for long")
     for path, days in ((half, 2), (old, 31)):
         os.utime(path, (path.stat().st_mtime - days * 86400,) * 2)
-    store(home).hand_over(Pod(tmp_path / "next"))
+    store(ref).hand_over(Pod(tmp_path / "next"))
     [content] = folder.iterdir()
     assert content.name != old.name
 
 
 @pytest.mark.parametrize("harm", [lambda data: data[:1000], lambda data: data[:9000] + b"x" + data[9001:]])
-def test_content_that_is_damaged_is_brought_anew(claim, home, tmp_path, harm):
-    store(home).hand_over(Pod(tmp_path / "first"))
+def test_content_that_is_damaged_is_brought_anew(claim, ref, tmp_path, harm):
+    store(ref).hand_over(Pod(tmp_path / "first"))
     [content] = (claim / "content" / "sha256").iterdir()
     content.write_bytes(harm(content.read_bytes()))
     second = Pod(tmp_path / "second")
-    store(home).hand_over(second)
+    store(ref).hand_over(second)
     assert second.ran.count("keep") == 1
     assert second.table() == TABLE
 
 
-def test_a_file_that_changes_while_it_is_sent_is_told(claim, home, tmp_path):
-    made, pod = store(home), Pod(tmp_path / "pod")
+def test_a_file_that_changes_while_it_is_sent_is_told(claim, ref, tmp_path):
+    made, pod = store(ref), Pod(tmp_path / "pod")
     assert made._pieces.given
-    (home.root / "code" / "table").write_bytes(TABLE[::-1])
+    (ref.root / "code" / "table").write_bytes(TABLE[::-1])
     with pytest.raises(TrainstackError, match="was changed while it was sent"):
         made.hand_over(pod)
     assert list((claim / "content" / "sha256").iterdir()) == []
 
 
-def test_a_claim_that_cannot_be_written_is_named_before_anything_is_there(claim, home, tmp_path):
+def test_a_claim_that_cannot_be_written_is_named_before_anything_is_there(claim, ref, tmp_path):
     (claim / "content").write_text("no folder")
     with pytest.raises(TrainstackError, match=r"^claim shared: .*look after its volume"):
-        store(home).hand_over(Pod(tmp_path / "pod"))
-    assert not (home.root / "claim.json").exists()
+        store(ref).hand_over(Pod(tmp_path / "pod"))
+    assert not (ref.root / "claim.json").exists()
 
 
-def test_large_checkpoints_lie_with_the_run_and_not_among_what_stays(claim, home, tmp_path):
-    (home.root / "checkpoints").mkdir()
-    (home.root / "checkpoints" / "weights").write_bytes(TABLE)
+def test_large_checkpoints_lie_with_the_run_and_not_among_what_stays(claim, ref, tmp_path):
+    (ref.root / "checkpoints").mkdir()
+    (ref.root / "checkpoints" / "weights").write_bytes(TABLE)
     pod = Pod(tmp_path / "pod")
-    store(home).hand_over(pod)
+    store(ref).hand_over(pod)
     assert len(list((claim / "content" / "sha256").iterdir())) == 1
-    assert len(list((claim / "runs" / "89abcdef" / home.run / "given").iterdir())) == 1
+    assert len(list((claim / "runs" / "89abcdef" / ref.id / "given").iterdir())) == 1
     assert Path(f"{pod.root}{run_objects.WRITTEN}/checkpoints/weights").read_bytes() == TABLE
-    pod("pvc_store", ["shared", "remove", str(run_objects.on_store(home))], [])
+    pod("pvc_store", ["shared", "remove", str(run_objects.on_store(ref))], [])
     assert list((claim / "runs" / "89abcdef").iterdir()) == []

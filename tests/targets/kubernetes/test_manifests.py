@@ -6,7 +6,7 @@ import pytest
 from tests.core.kubernetes_runs import needs_cluster, taken
 
 from trainstack.errors import InvalidInputError
-from trainstack.targets.base import Capacity, GangSpec, Home, Runtime
+from trainstack.targets.base import Capacity, NodeGroupSpec, RunRef, Runtime
 from trainstack.targets.kubernetes import labels
 from trainstack.targets.kubernetes.api.client import Access
 from trainstack.targets.kubernetes.config import Cluster, Toleration
@@ -16,23 +16,23 @@ from trainstack.targets.kubernetes.transfer import reader_pod
 
 
 @pytest.fixture
-def home(tmp_path):
-    return Home(tmp_path / "0123456789abcdef", "89abcdef")
+def ref(tmp_path):
+    return RunRef(tmp_path / "0123456789abcdef", "89abcdef")
 
 
-def gang(**changes):
+def group(**changes):
     runtime = Runtime("/opt/python", "registry.example/environment@sha256:" + "0" * 64)
     given = {"attempt": 1, "node_count": 2, "runtime": runtime, "holds": Capacity(cpus=2, memory_gib=4)}
-    return GangSpec(**{**given, **changes})
+    return NodeGroupSpec(**{**given, **changes})
 
 
-def pod(home, cluster=None, *, low_priority=False, **changes):
-    made = run_objects.job(home, gang(**changes), cluster or Cluster(), grace=10, low_priority=low_priority)
+def pod(ref, cluster=None, *, low_priority=False, **changes):
+    made = run_objects.job(ref, group(**changes), cluster or Cluster(), grace=10, low_priority=low_priority)
     return made["spec"]["template"]["spec"]
 
 
-def test_a_job_has_a_completion_a_node_and_is_never_tried_again_by_the_cluster(home):
-    job = run_objects.job(home, gang(), Cluster(), grace=10, low_priority=False)
+def test_a_job_has_a_completion_a_node_and_is_never_tried_again_by_the_cluster(ref):
+    job = run_objects.job(ref, group(), Cluster(), grace=10, low_priority=False)
     spec = job["spec"]
     assert (spec["completionMode"], spec["completions"], spec["parallelism"], spec["backoffLimit"]) == (
         "Indexed",
@@ -41,21 +41,21 @@ def test_a_job_has_a_completion_a_node_and_is_never_tried_again_by_the_cluster(h
         0,
     )
     assert spec["template"]["spec"]["subdomain"] == job["metadata"]["name"]
-    assert IndexedJob(Access(Cluster())).host(home, 1) == f"{job['metadata']['name']}-1.{job['metadata']['name']}"
+    assert IndexedJob(Access(Cluster())).host(ref, 1) == f"{job['metadata']['name']}-1.{job['metadata']['name']}"
 
 
-def test_no_variable_of_the_run_stands_in_what_the_cluster_keeps(home):
-    given = gang(variables={"TOKEN": "hush-hush"})
+def test_no_variable_of_the_run_stands_in_what_the_cluster_keeps(ref):
+    given = group(variables={"TOKEN": "hush-hush"})
     objects = [
-        run_objects.job(home, given, Cluster(), grace=10, low_priority=False),
-        run_objects.service(home, given, "uid"),
+        run_objects.job(ref, given, Cluster(), grace=10, low_priority=False),
+        run_objects.service(ref, given, "uid"),
     ]
     assert "hush" not in json.dumps(objects)
     assert "TOKEN" not in json.dumps(objects)
 
 
-def test_containers_have_no_rights_that_they_do_not_need(home):
-    spec = pod(home)
+def test_containers_have_no_rights_that_they_do_not_need(ref):
+    spec = pod(ref)
     assert spec["automountServiceAccountToken"] is False
     assert spec["securityContext"]["runAsNonRoot"] is True
     assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
@@ -75,8 +75,8 @@ def test_containers_have_no_rights_that_they_do_not_need(home):
     }
 
 
-def test_a_size_is_what_node_and_courier_ask_for_together(home):
-    node, courier = (container["resources"] for container in pod(home)["containers"])
+def test_a_size_is_what_node_and_courier_ask_for_together(ref):
+    node, courier = (container["resources"] for container in pod(ref)["containers"])
     assert (node["requests"], courier["requests"]) == (
         {"cpu": "1990m", "memory": "4064Mi"},
         {"cpu": "10m", "memory": "32Mi"},
@@ -84,16 +84,16 @@ def test_a_size_is_what_node_and_courier_ask_for_together(home):
     assert node["limits"] == {"cpu": "2", "memory": "4096Mi"}
 
 
-def test_gpus_are_asked_for_and_their_taint_is_put_up_with(home):
-    spec = pod(home, holds=Capacity(cpus=6, memory_gib=56, gpus=2))
+def test_gpus_are_asked_for_and_their_taint_is_put_up_with(ref):
+    spec = pod(ref, holds=Capacity(cpus=6, memory_gib=56, gpus=2))
     resources = spec["containers"][0]["resources"]
     assert resources["limits"]["nvidia.com/gpu"] == resources["requests"]["nvidia.com/gpu"] == "2"
     assert {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"} in spec["tolerations"]
-    assert "tolerations" not in pod(home)
+    assert "tolerations" not in pod(ref)
 
 
-def test_low_priority_puts_up_with_the_spot_pools_of_the_clouds_and_prefers_them(home):
-    spec = pod(home, low_priority=True)
+def test_low_priority_puts_up_with_the_spot_pools_of_the_clouds_and_prefers_them(ref):
+    spec = pod(ref, low_priority=True)
     assert {each["key"] for each in spec["tolerations"]} == {
         "cloud.google.com/gke-spot",
         "kubernetes.azure.com/scalesetpriority",
@@ -103,52 +103,52 @@ def test_low_priority_puts_up_with_the_spot_pools_of_the_clouds_and_prefers_them
     assert len(spec["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]) == 4
 
 
-def test_the_claim_that_is_a_store_is_for_couriers_and_not_for_scripts(home):
-    spec = pod(home, Cluster(store="shared"))
+def test_the_claim_that_is_a_store_is_for_couriers_and_not_for_scripts(ref):
+    spec = pod(ref, Cluster(store="shared"))
     node, courier = spec["containers"]
     assert "shared" not in json.dumps(node)
     assert {"name": "store", "mountPath": "/trainstack/store"} in courier["volumeMounts"]
-    assert courier["args"][-1] == f"/trainstack/store/runs/89abcdef/{home.run}/1-$(JOB_COMPLETION_INDEX).tar"
+    assert courier["args"][-1] == f"/trainstack/store/runs/89abcdef/{ref.id}/1-$(JOB_COMPLETION_INDEX).tar"
     assert {"name": "store", "persistentVolumeClaim": {"claimName": "shared"}} in spec["volumes"]
-    assert "store" not in json.dumps(pod(home)["volumes"])
+    assert "store" not in json.dumps(pod(ref)["volumes"])
 
 
-def test_who_reads_what_lost_pods_have_left_is_none_of_the_nodes(home):
+def test_who_reads_what_lost_pods_have_left_is_none_of_the_nodes(ref):
     cluster = Cluster(store="shared", node_selector={"pool": "training"})
-    made = reader_pod.job(home, gang().runtime, cluster)
+    made = reader_pod.job(ref, group().runtime, cluster)
     assert labels.ROLE in made["metadata"]["labels"]
-    assert labels.of_nodes(home).endswith(f",!{labels.ROLE}")
+    assert labels.of_nodes(ref).endswith(f",!{labels.ROLE}")
     spec = made["spec"]["template"]["spec"]
     assert (spec["nodeSelector"], spec["securityContext"]) == ({"pool": "training"}, run_objects.POD_RIGHTS)
 
 
 @needs_cluster
-def test_a_real_api_server_takes_jobs_with_a_store_and_their_readers_as_they_stand(home):
+def test_a_real_api_server_takes_jobs_with_a_store_and_their_readers_as_they_stand(ref):
     cluster = Cluster(store="shared", tolerations=(Toleration(key="dedicated"),))
-    taken(run_objects.job(home, gang(), cluster, grace=10, low_priority=True))
-    taken(reader_pod.job(home, gang().runtime, cluster))
+    taken(run_objects.job(ref, group(), cluster, grace=10, low_priority=True))
+    taken(reader_pod.job(ref, group().runtime, cluster))
 
 
-def test_what_the_compute_says_of_the_cluster_is_in_the_job(home):
+def test_what_the_compute_says_of_the_cluster_is_in_the_job(ref):
     cluster = Cluster(
         service_account="trainer",
         queue="team-a",
         node_selector={"pool": "training"},
         tolerations=(Toleration(key="dedicated", operator="Equal", value="ml", effect="NoSchedule"),),
     )
-    job = run_objects.job(home, gang(), cluster, grace=10, low_priority=False)
+    job = run_objects.job(ref, group(), cluster, grace=10, low_priority=False)
     assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "team-a"
     spec = job["spec"]["template"]["spec"]
     assert (spec["serviceAccountName"], spec["nodeSelector"]) == ("trainer", {"pool": "training"})
     assert spec["tolerations"] == [{"key": "dedicated", "operator": "Equal", "value": "ml", "effect": "NoSchedule"}]
 
 
-def test_a_pod_that_is_taken_away_has_time_to_save_and_to_send(home):
-    assert pod(home)["terminationGracePeriodSeconds"] == 70
+def test_a_pod_that_is_taken_away_has_time_to_save_and_to_send(ref):
+    assert pod(ref)["terminationGracePeriodSeconds"] == 70
 
 
-def test_any_name_makes_a_label(home):
-    marks = run_objects.marks(home, gang(name="a run, with: signs/" + "x" * 80, stack="größe"))
+def test_any_name_makes_a_label(ref):
+    marks = run_objects.marks(ref, group(name="a run, with: signs/" + "x" * 80, stack="größe"))
     assert all(len(value) <= 63 for value in marks.values())
     assert marks[labels.STACK].isascii()
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from tests.targets.kubernetes.test_manifests import gang, home  # noqa: F401 (a fixture)
+from tests.targets.kubernetes.test_manifests import group, ref  # noqa: F401 (a fixture)
 
 from trainstack.targets.kubernetes import labels
 from trainstack.targets.kubernetes.api.exec import script
@@ -15,15 +15,15 @@ from trainstack.targets.kubernetes.objects import mpijob, run_objects
 from trainstack.targets.kubernetes.pods import LAUNCHER_INDEX, number
 
 
-def spec(home, **changes):  # noqa: F811
+def spec(ref, **changes):  # noqa: F811
     cluster = Cluster(engine="mpijob", queue="team-a", node_selector={"pool": "training"})
-    made = mpijob.job(home, gang(**changes), cluster, grace=10, low_priority=True)
+    made = mpijob.job(ref, group(**changes), cluster, grace=10, low_priority=True)
     assert made["metadata"]["labels"][labels.QUEUE] == "team-a"
     return made["spec"]
 
 
-def test_workers_are_the_pods_of_a_job_and_the_launcher_asks_for_no_cpu(home):  # noqa: F811
-    made = spec(home)
+def test_workers_are_the_pods_of_a_job_and_the_launcher_asks_for_no_cpu(ref):  # noqa: F811
+    made = spec(ref)
     worker, launcher = made["mpiReplicaSpecs"]["Worker"], made["mpiReplicaSpecs"]["Launcher"]
     assert (worker["replicas"], launcher["replicas"], made["runPolicy"]["cleanPodPolicy"]) == (2, 1, "None")
     pods = [each["template"]["spec"] for each in (worker, launcher)]
@@ -36,16 +36,16 @@ def test_workers_are_the_pods_of_a_job_and_the_launcher_asks_for_no_cpu(home):  
     assert pods[1]["containers"][0]["resources"]["requests"]["cpu"] == "0"
 
 
-def test_the_courier_of_a_worker_knows_its_number_too(home):  # noqa: F811
-    made = mpijob.job(home, gang(), Cluster(engine="mpijob", store="shared"), grace=10, low_priority=False)
+def test_the_courier_of_a_worker_knows_its_number_too(ref):  # noqa: F811
+    made = mpijob.job(ref, group(), Cluster(engine="mpijob", store="shared"), grace=10, low_priority=False)
     worker, launcher = (made["spec"]["mpiReplicaSpecs"][role]["template"]["spec"] for role in ("Worker", "Launcher"))
     for container in worker["containers"]:
         assert run_objects.NUMBER in [each["name"] for each in container["env"]]
     assert "shared" not in json.dumps(launcher)
 
 
-def test_no_variable_of_the_run_stands_in_it(home):  # noqa: F811
-    assert "hush" not in json.dumps(spec(home, variables={"TOKEN": "hush-hush"}))
+def test_no_variable_of_the_run_stands_in_it(ref):  # noqa: F811
+    assert "hush" not in json.dumps(spec(ref, variables={"TOKEN": "hush-hush"}))
 
 
 def test_the_operators_pods_are_told_by_its_labels():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from trainstack.targets.kubernetes.pods import fate, running, waits_for
+from trainstack.targets.kubernetes.pods import running, termination_reason, waits_for
 
 
 def pod(*, node=None, courier=None, conditions=(), deleted=False, **status):
@@ -47,10 +47,14 @@ def test_a_pod_runs_when_node_and_courier_do():
 
 
 def test_what_the_cluster_ended_is_told_in_its_words():
-    assert fate(pod(node={"terminated": {"exitCode": 1}}), gone=False) == ""
-    assert fate(pod(reason="Evicted", message="The node was low on resource: memory."), gone=False).startswith(
-        "Evicted"
-    )
+    assert termination_reason(pod(node={"terminated": {"exitCode": 1}}), gone=False) == ""
+    assert termination_reason(
+        pod(reason="Evicted", message="The node was low on resource: memory."), gone=False
+    ).startswith("Evicted")
     drained = [{"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI", "message": "drained"}]
-    assert fate(pod(conditions=drained), gone=True) == "EvictionByEvictionAPI: drained"
-    assert fate(pod(deleted=True), gone=False) == fate(pod(), gone=True) == "its pod was deleted"
+    assert termination_reason(pod(conditions=drained), gone=True) == "EvictionByEvictionAPI: drained"
+    assert (
+        termination_reason(pod(deleted=True), gone=False)
+        == termination_reason(pod(), gone=True)
+        == "its pod was deleted"
+    )

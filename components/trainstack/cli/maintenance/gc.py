@@ -18,7 +18,7 @@ _MEANING = {
     "partial": "download or copy abandoned a week ago",
     "aside": "half-written record",
     "trash": "rest of an interrupted removal",
-    "stray": "container, network or volume of a run that is over",
+    "orphan": "container, network or volume of a run that is over",
     "environment": "unused training environment of this machine",
     "image": "unused environment's image on a Docker engine",
     "build": "log of an image's build",

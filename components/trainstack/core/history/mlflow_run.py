@@ -141,7 +141,7 @@ class MirroredRun:
         """Tell what the script logged: rank 0's own runs are this run, other ranks and nested runs its children."""
         for logged in metric_files.runs(self._directory.tracking):
             if logged.id not in self._streams:
-                self._streams[logged.id] = (self._home_of(logged), News(logged))
+                self._streams[logged.id] = (self._ref_of(logged), News(logged))
             run, news = self._streams[logged.id]
             if points := news.points():
                 self._server.log(run, metrics=points)
@@ -156,7 +156,7 @@ class MirroredRun:
             if points:
                 self._server.log(self._id, metrics=points)
 
-    def _home_of(self, logged: metric_files.LoggedRun) -> str:
+    def _ref_of(self, logged: metric_files.LoggedRun) -> str:
         tags = logged.tags
         if logged.rank == 0 and _PARENT not in tags:
             home = self._id

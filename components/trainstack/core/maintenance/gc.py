@@ -29,9 +29,9 @@ class Garbage:
 
     Attributes:
         kind: `blob`: no record points to it. `partial`: a download or copy that was given up a week ago. `aside`: a
-            record's half-written successor. `trash`: the rest of a removal that was killed. `stray`: something that
+            record's half-written successor. `trash`: the rest of a removal that was killed. `orphan`: something that
             an engine has of a run that is over.
-        path: The file or folder; of a stray what it is, and its name there.
+        path: The file or folder; of an orphan what it is, and its name there.
         size: Bytes that its removal frees, after those before it in the list; 0 where a hard link elsewhere stays.
     """
 

@@ -13,7 +13,7 @@ from trainstack.core.runs.directory import RunDirectory, Status
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import NotFoundError, TrainstackError
 from trainstack.storage.atomic import read_json
-from trainstack.targets.base import Home, Stray
+from trainstack.targets.base import Orphan, RunRef
 
 Said = Callable[[str], None]
 
@@ -28,10 +28,10 @@ def find(workspace: Workspace, said: Said = lambda _: None) -> list[Garbage]:
         said: Told of each place that does not answer.
     """
     return [
-        Garbage("stray", Path(place.target, stray.kind, stray.name), 0)
+        Garbage("orphan", Path(place.target, orphan.kind, orphan.name), 0)
         for place in places(workspace)
-        for stray in _strays(place, workspace, said)
-        if _over(RunDirectory(workspace.run(stray.run)))
+        for orphan in _orphans(place, workspace, said)
+        if _over(RunDirectory(workspace.run(orphan.run)))
     ]
 
 
@@ -56,8 +56,8 @@ def leave(workspace: Workspace, place: ComputeSpec, said: Said) -> None:
 
 def _clear(workspace: Workspace, place: ComputeSpec, which: Callable[[RunDirectory], bool], said: Said) -> None:
     target = target_of(place)
-    for name in sorted({stray.run for stray in _strays(place, workspace, said)}):
-        run, home = RunDirectory(workspace.run(name)), Home(workspace.run(name), workspace.id)
+    for name in sorted({orphan.run for orphan in _orphans(place, workspace, said)}):
+        run, ref = RunDirectory(workspace.run(name)), RunRef(workspace.run(name), workspace.id)
         # Asked before it is held: whoever holds a run drives it.
         if not which(run):
             continue
@@ -65,30 +65,30 @@ def _clear(workspace: Workspace, place: ComputeSpec, which: Callable[[RunDirecto
             with _held(run) as mine:
                 if mine:
                     if run.root.is_dir():
-                        target.recover(home)
-                    target.sweep(home)
+                        target.collect_outputs(ref)
+                    target.remove_all(ref)
         except TrainstackError as exc:
             said(str(exc))
 
 
-def _strays(place: ComputeSpec, workspace: Workspace, said: Said) -> list[Stray]:
+def _orphans(place: ComputeSpec, workspace: Workspace, said: Said) -> list[Orphan]:
     try:
-        return [*target_of(place).strays(workspace.id), *_on_claims(place, workspace)]
+        return [*target_of(place).orphans(workspace.id), *_on_claims(place, workspace)]
     except TrainstackError as exc:
         said(f"what runs have left there is not known: {exc}")
         return []
 
 
-def _on_claims(place: ComputeSpec, workspace: Workspace) -> Generator[Stray]:
+def _on_claims(place: ComputeSpec, workspace: Workspace) -> Generator[Orphan]:
     """What runs may have on volumes of a cluster although it has no object of theirs any more."""
     if place.target != "kubernetes":
         return
     from trainstack.targets.kubernetes.transfer import pvc_transfer
 
     for path in sorted(workspace.runs.iterdir() if workspace.runs.is_dir() else ()):
-        claim, where = pvc_transfer.noted(Home(path, workspace.id)), location.noted(RunDirectory(path))
+        claim, where = pvc_transfer.noted(RunRef(path, workspace.id)), location.noted(RunDirectory(path))
         if claim and where and location.same_place(where, place):
-            yield Stray(path.name, "claim", claim)
+            yield Orphan(path.name, "claim", claim)
 
 
 def places(workspace: Workspace) -> list[ComputeSpec]:

@@ -7,14 +7,14 @@ from trainstack.core.runs import distribution
 from trainstack.core.runs.directory import RunDirectory
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.storage.atomic import read_json, write_json
-from trainstack.targets.base import Home, Target
+from trainstack.targets.base import RunRef, Target
 
 _FILE = "placement.json"
 
 
-def home_of(directory: RunDirectory) -> Home:
+def ref_of(directory: RunDirectory) -> RunRef:
     """The run's directory, as targets know it."""
-    return Home(directory.root, Workspace.open(directory.root.parent.parent).id)
+    return RunRef(directory.root, Workspace.open(directory.root.parent.parent).id)
 
 
 def note(directory: RunDirectory, compute: ComputeSpec) -> None:
@@ -44,15 +44,15 @@ def goes_on(directory: RunDirectory) -> bool:
     if (compute := noted(directory)) is None:
         return False
     _, count = distribution.parse(directory.request().spec.distribution)
-    target, home = target_of(compute), home_of(directory)
-    return any(target.node(home, index) is not None for index in range(count))
+    target, ref = target_of(compute), ref_of(directory)
+    return any(target.node(ref, index) is not None for index in range(count))
 
 
-def clear(target: Target, home: Home) -> None:
+def clear(target: Target, ref: RunRef) -> None:
     """Leave nothing of a run at a place: what its nodes wrote comes home first, then all of it goes.
 
     Raises:
         TrainstackError: The place does not answer, or something cannot be brought home: then it stays there.
     """
-    target.recover(home)
-    target.sweep(home)
+    target.collect_outputs(ref)
+    target.remove_all(ref)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from trainstack.targets.base import Home
+from trainstack.targets.base import RunRef
 
 WORKSPACE, RUN, ATTEMPT, NODE = "trainstack.workspace", "trainstack.run", "trainstack.attempt", "trainstack.node"
 NAME, STACK = "trainstack.name", "trainstack.stack"
@@ -14,9 +14,9 @@ STARTING, WORKING, SETTLED = "courier-new", "courier", "courier-done"
 """Ends of the courier's name: until every node has been told its variables, while they work, once all is home."""
 
 
-def prefix(home: Home) -> str:
+def prefix(ref: RunRef) -> str:
     """The start of the names of all that a run has on an engine."""
-    return f"trainstack-{home.workspace}-{home.run}"
+    return f"trainstack-{ref.workspace}-{ref.id}"
 
 
 def host_name(index: int) -> str:
@@ -24,6 +24,6 @@ def host_name(index: int) -> str:
     return f"node-{index}"
 
 
-def of_run(home: Home) -> dict[str, Any]:
+def of_run(ref: RunRef) -> dict[str, Any]:
     """The filter for everything of a run."""
-    return {"label": [f"{WORKSPACE}={home.workspace}", f"{RUN}={home.run}"]}
+    return {"label": [f"{WORKSPACE}={ref.workspace}", f"{RUN}={ref.id}"]}

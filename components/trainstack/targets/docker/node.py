@@ -42,7 +42,7 @@ class StartedNode:
 class DockerNode:
     """A container with a node's agent as its first process; a thread waits for its end."""
 
-    fate = ""
+    termination_reason = ""
 
     def __init__(self, client: DockerClient, container: str, standard_input: ContainerInput | None = None) -> None:
         """Watch a container that has been started.

@@ -8,14 +8,14 @@ from trainstack.targets.docker.node import DockerNode
 from trainstack.targets.docker.sidecar import Courier
 
 
-class DockerGang:
+class DockerNodeGroup:
     """Containers, one a node, and the courier beside them."""
 
     def __init__(self, nodes: Sequence[DockerNode], courier: Courier) -> None:
         self.nodes = nodes
         self._courier = courier
 
-    def settle(self) -> None:
+    def wait_synced(self) -> None:
         """Wait until everything is home.
 
         Raises:

@@ -12,12 +12,12 @@ import threading
 import time
 
 from trainstack.errors import TrainstackError
-from trainstack.targets.base import Home
+from trainstack.targets.base import RunRef
 from trainstack.targets.docker import container_config, labels
 from trainstack.targets.docker.engine_api import DockerClient, engine_errors
 from trainstack.targets.docker.stream import ContainerOutput
 from trainstack.targets.transfer import archive
-from trainstack.targets.transfer.output_receiver import Inbound
+from trainstack.targets.transfer.output_receiver import OutputReceiver
 
 _FIRST_SECONDS = 0.4
 _AGAIN_SECONDS = 2.0
@@ -29,11 +29,11 @@ _SILENCE_SECONDS = 60.0
 class Courier:
     """The courier of a run, and the thread that takes in what it sends."""
 
-    def __init__(self, client: DockerClient, home: Home, container_id: str) -> None:
+    def __init__(self, client: DockerClient, ref: RunRef, container_id: str) -> None:
         """Work with a container that has been created."""
         self._client = client
-        self._inbound = Inbound(home.root)
-        self._home = home
+        self._inbound = OutputReceiver(ref.root)
+        self._ref = ref
         self._id = container_id
         self._ending = threading.Event()
         self._home_safe = False
@@ -50,8 +50,8 @@ class Courier:
         """
         with engine_errors("handing over code and data"):
             api = self._client.api
-            api.put_archive(self._id, str(container_config.GIVEN), archive.given(self._home, container_config.LAYOUT))
-            api.put_archive(self._id, str(container_config.WRITTEN), archive.kept(self._home, container_config.USER))
+            api.put_archive(self._id, str(container_config.GIVEN), archive.given(self._ref, container_config.LAYOUT))
+            api.put_archive(self._id, str(container_config.WRITTEN), archive.kept(self._ref, container_config.USER))
 
     def start(self) -> None:
         """Begin to bring home what nodes write."""
@@ -60,7 +60,7 @@ class Courier:
 
     def note_working(self) -> None:
         """Note at the engine that all nodes are on their way, so that another process may take them over."""
-        self._client.api.rename(self._id, f"{labels.prefix(self._home)}-{labels.WORKING}")
+        self._client.api.rename(self._id, f"{labels.prefix(self._ref)}-{labels.WORKING}")
 
     def finish(self) -> None:
         """Wait until everything is home. Nothing writes any more.
@@ -84,13 +84,13 @@ class Courier:
             said = self._errors.decode(errors="replace").strip().splitlines()
             reason = said[-1] if said else (str(self._error) if self._error else "the stream was cut off")
             raise TrainstackError(
-                f"what run {self._home.run} wrote on the Docker engine is not all home ({reason}): it stays there, "
+                f"what run {self._ref.id} wrote on the Docker engine is not all home ({reason}): it stays there, "
                 "and the next `pulumi up` fetches it"
             )
         if self._inbound.refused:
             print(f"not taken home: {', '.join(self._inbound.refused[:20])}", file=sys.stderr)
         with engine_errors("noting that everything is home"):
-            self._client.api.rename(self._id, f"{labels.prefix(self._home)}-{labels.SETTLED}")
+            self._client.api.rename(self._id, f"{labels.prefix(self._ref)}-{labels.SETTLED}")
 
     def _follow(self) -> None:
         """Take in the stream; when it breaks, begin again, and once more after the end was asked for."""

@@ -14,11 +14,11 @@ from typing import Any
 from trainstack.agent.distribution import Distribution
 from trainstack.agent.plan import ports_needed
 from trainstack.errors import TrainstackError
-from trainstack.targets.base import Addresses, Capacity, GangSpec, Home, Layout, Stray
+from trainstack.targets.base import Addresses, Capacity, Layout, NodeGroupSpec, Orphan, RunRef
 from trainstack.targets.docker import container_config, labels
 from trainstack.targets.docker.engine_api import DockerClient, connect, engine_errors, engine_info
 from trainstack.targets.docker.node import DockerNode, StartedNode, exit_code
-from trainstack.targets.docker.node_group import DockerGang
+from trainstack.targets.docker.node_group import DockerNodeGroup
 from trainstack.targets.docker.removal import everything, remove
 from trainstack.targets.docker.sidecar import Courier
 
@@ -59,27 +59,27 @@ class DockerTarget:
         info = engine_info(self.client)
         return Capacity(cpus=info.cpus, memory_gib=round(info.memory / 2**30, 1), gpus=None)
 
-    def layout(self, home: Home) -> Layout:
+    def layout(self, ref: RunRef) -> Layout:
         """The volumes' places in the containers."""
         return container_config.LAYOUT
 
-    def addresses(self, home: Home, distribution: Distribution, node_count: int) -> Addresses:
+    def addresses(self, ref: RunRef, distribution: Distribution, node_count: int) -> Addresses:
         """The containers' names, and the same ports always; one node alone stays on its loopback."""
         ports = tuple(range(FIRST_PORT, FIRST_PORT + ports_needed(distribution, node_count)))
         names = tuple(labels.host_name(index) for index in range(node_count))
         return Addresses(names if node_count > 1 else ("127.0.0.1",), ports)
 
-    def start(self, home: Home, gang: GangSpec) -> DockerGang:
+    def start(self, ref: RunRef, group: NodeGroupSpec) -> DockerNodeGroup:
         """Make network, volumes and containers, hand over what nodes are given, and start them.
 
         Raises:
             TrainstackError: The engine refuses, or does not answer.
         """
-        if gang.runtime.image is None:
+        if group.runtime.image is None:
             raise TrainstackError("a run on Docker needs its environment as an image")
-        name, client = labels.prefix(home), self.client
-        marks = {labels.WORKSPACE: home.workspace, labels.RUN: home.run, labels.ATTEMPT: str(gang.attempt)}
-        marks |= {labels.NAME: gang.name, labels.STACK: gang.stack}
+        name, client = labels.prefix(ref), self.client
+        marks = {labels.WORKSPACE: ref.workspace, labels.RUN: ref.id, labels.ATTEMPT: str(group.attempt)}
+        marks |= {labels.NAME: group.name, labels.STACK: group.stack}
         with engine_errors("starting containers"), ThreadPoolExecutor(max_workers=4) as pool:
             network = pool.submit(client.api.create_network, name, "bridge", labels=marks)
             volumes = [
@@ -88,23 +88,23 @@ class DockerTarget:
             for made in (network, *volumes):
                 made.result()
             # The nodes start, and wait for a word, while what they need is still on its way.
-            starting = [pool.submit(self._start, home, gang, index, marks) for index in range(gang.node_count)]
-            courier = self._courier(home, gang, marks)
+            starting = [pool.submit(self._start, ref, group, index, marks) for index in range(group.node_count)]
+            courier = self._courier(ref, group, marks)
             courier.hand_over()
-            nodes = [one.tell(gang.variables) for one in [each.result() for each in starting]]
+            nodes = [one.tell(group.variables) for one in [each.result() for each in starting]]
             courier.start()
             courier.note_working()
-        return DockerGang(nodes, courier)
+        return DockerNodeGroup(nodes, courier)
 
-    def attach(self, home: Home, attempt: int, node_count: int) -> DockerGang | None:
+    def attach(self, ref: RunRef, attempt: int, node_count: int) -> DockerNodeGroup | None:
         """Take over the containers of an attempt.
 
         Returns:
-            The gang, when every container runs or its agent has come to an end of its own.
+            The nodes, when every container runs or its agent has come to an end of its own.
         """
         courier, found = None, dict[str, dict[str, Any]]()
         with engine_errors("looking for containers to take over"):
-            for one in self._containers(home):
+            for one in self._containers(ref):
                 if one["Labels"].get(labels.ATTEMPT) != str(attempt):
                     continue
                 kind = one["Labels"].get(labels.NODE, "")
@@ -115,26 +115,26 @@ class DockerTarget:
         wanted = [str(index) for index in range(node_count)]
         if courier is None or sorted(found) != sorted(wanted) or not all(_whole(found[each]) for each in wanted):
             return None
-        carrying = Courier(self.client, home, courier)
+        carrying = Courier(self.client, ref, courier)
         carrying.start()
-        return DockerGang([DockerNode(self.client, found[each]["Id"]) for each in wanted], carrying)
+        return DockerNodeGroup([DockerNode(self.client, found[each]["Id"]) for each in wanted], carrying)
 
-    def node(self, home: Home, index: int) -> DockerNode | None:
+    def node(self, ref: RunRef, index: int) -> DockerNode | None:
         """The container of a node, when it runs."""
         with engine_errors("looking for a node"):
-            for one in self._containers(home):
+            for one in self._containers(ref):
                 if one["Labels"].get(labels.NODE) == str(index) and one["State"] == "running":
                     return DockerNode(self.client, one["Id"])
         return None
 
-    def recover(self, home: Home) -> None:
+    def collect_outputs(self, ref: RunRef) -> None:
         """End the nodes, and bring home what nobody has fetched.
 
         Raises:
             TrainstackError: The engine does not answer, or something cannot be brought home.
         """
         with engine_errors("looking for what a run has left"):
-            found = self._containers(home)
+            found = self._containers(ref)
         couriers = [one for one in found if one["Labels"].get(labels.NODE) == labels.COURIER]
         unsettled = [one["Id"] for one in couriers if not one["Names"][0].endswith(f"-{labels.SETTLED}")]
         if not unsettled:
@@ -144,9 +144,9 @@ class DockerTarget:
                 if one["Labels"].get(labels.NODE) != labels.COURIER and one["State"] == "running":
                     self.client.api.kill(one["Id"], "SIGKILL")
         for courier in unsettled:
-            Courier(self.client, home, courier).finish()
+            Courier(self.client, ref, courier).finish()
 
-    def sweep(self, home: Home) -> int:
+    def remove_all(self, ref: RunRef) -> int:
         """Remove containers, network and volumes of a run.
 
         Returns:
@@ -156,9 +156,9 @@ class DockerTarget:
             TrainstackError: The engine does not answer, or will not let go of one.
         """
         with engine_errors("removing what a run has left"):
-            return remove(self.client, labels.of_run(home))
+            return remove(self.client, labels.of_run(ref))
 
-    def strays(self, workspace: str) -> Sequence[Stray]:
+    def orphans(self, workspace: str) -> Sequence[Orphan]:
         """Containers, networks and volumes of a workspace's runs.
 
         Raises:
@@ -166,34 +166,36 @@ class DockerTarget:
         """
         with engine_errors("looking for what runs have left"):
             found = everything(self.client, {"label": f"{labels.WORKSPACE}={workspace}"})
-        return [Stray(one.labels.get(labels.RUN, ""), one.kind, one.name) for one in found]
+        return [Orphan(one.labels.get(labels.RUN, ""), one.kind, one.name) for one in found]
 
-    def _containers(self, home: Home) -> list[dict[str, Any]]:
-        return self.client.api.containers(all=True, filters=labels.of_run(home))
+    def _containers(self, ref: RunRef) -> list[dict[str, Any]]:
+        return self.client.api.containers(all=True, filters=labels.of_run(ref))
 
-    def _courier(self, home: Home, gang: GangSpec, marks: dict[str, str]) -> Courier:
-        client, name = self.client, labels.prefix(home)
+    def _courier(self, ref: RunRef, group: NodeGroupSpec, marks: dict[str, str]) -> Courier:
+        client, name = self.client, labels.prefix(ref)
         made: dict[str, Any] = client.api.create_container(
             name=f"{name}-{labels.STARTING}",
             labels=marks | {labels.NODE: labels.COURIER},
-            **container_config.courier(client, image=str(gang.runtime.image), python=gang.runtime.python, volumes=name),
+            **container_config.courier(
+                client, image=str(group.runtime.image), python=group.runtime.python, volumes=name
+            ),
         )
-        return Courier(client, home, made["Id"])
+        return Courier(client, ref, made["Id"])
 
-    def _start(self, home: Home, gang: GangSpec, index: int, marks: dict[str, str]) -> StartedNode:
-        client, name = self.client, labels.prefix(home)
+    def _start(self, ref: RunRef, group: NodeGroupSpec, index: int, marks: dict[str, str]) -> StartedNode:
+        client, name = self.client, labels.prefix(ref)
         made: dict[str, Any] = client.api.create_container(
             name=f"{name}-{labels.host_name(index)}",
             labels=marks | {labels.NODE: str(index)},
             **container_config.node(
                 client,
-                image=str(gang.runtime.image),
-                python=gang.runtime.python,
+                image=str(group.runtime.image),
+                python=group.runtime.python,
                 index=index,
                 host=labels.host_name(index),
                 network=name,
                 volumes=name,
-                holds=gang.holds,
+                holds=group.holds,
             ),
         )
         return StartedNode(client, made["Id"])

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from trainstack.errors import InvalidInputError
-from trainstack.targets.base import Home
+from trainstack.targets.base import RunRef
 from trainstack.targets.kubernetes.api.json_objects import part
 
 WORKSPACE, RUN, ATTEMPT = "trainstack.workspace", "trainstack.run", "trainstack.attempt"
@@ -31,19 +31,19 @@ NODE, COURIER = "node", "courier"
 """Names of a pod's containers."""
 
 
-def name(home: Home) -> str:
+def name(ref: RunRef) -> str:
     """The name of a run's job and service."""
-    return f"trainstack-{home.workspace}-{home.run}".lower()[:58].rstrip("-")
+    return f"trainstack-{ref.workspace}-{ref.id}".lower()[:58].rstrip("-")
 
 
-def of_run(home: Home) -> str:
+def of_run(ref: RunRef) -> str:
     """The selector for everything of a run."""
-    return f"{WORKSPACE}={home.workspace},{RUN}={home.run}"
+    return f"{WORKSPACE}={ref.workspace},{RUN}={ref.id}"
 
 
-def of_nodes(home: Home) -> str:
+def of_nodes(ref: RunRef) -> str:
     """The selector for what makes a run's nodes, and for these."""
-    return f"{of_run(home)},!{ROLE}"
+    return f"{of_run(ref)},!{ROLE}"
 
 
 def declared(what: str, name: str, project: str, stack: str, limit: int = 52) -> str:

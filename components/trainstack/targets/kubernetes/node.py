@@ -13,7 +13,7 @@ from trainstack.targets.kubernetes import labels
 from trainstack.targets.kubernetes.api.client import Access
 from trainstack.targets.kubernetes.api.exec import run, script
 from trainstack.targets.kubernetes.api.json_objects import part
-from trainstack.targets.kubernetes.pods import Pods, fate, state
+from trainstack.targets.kubernetes.pods import Pods, state, termination_reason
 
 _KILL_SECONDS = 10.0
 # An agent that was asked to end says so with 128 + SIGTERM; any other such code is the signal's own doing.
@@ -50,9 +50,9 @@ class KubernetesNode:
         return "deletionTimestamp" in part(self._pods.get(self._index), "metadata")
 
     @property
-    def fate(self) -> str:
+    def termination_reason(self) -> str:
         """Why the cluster ended it, in its own words; empty where it did not."""
-        return fate(self._pods.get(self._index), gone=self._pods.gone(self._index))
+        return termination_reason(self._pods.get(self._index), gone=self._pods.gone(self._index))
 
     @property
     def out_of_memory(self) -> bool:

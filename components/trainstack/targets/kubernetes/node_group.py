@@ -13,7 +13,7 @@ WORKERS = 16
 """Pods that are talked to at once."""
 
 
-class KubernetesGang:
+class KubernetesNodeGroup:
     """Pods, one a node, each with its way home."""
 
     def __init__(
@@ -30,7 +30,7 @@ class KubernetesGang:
         self._settled = settled
         self._released = released
 
-    def settle(self) -> None:
+    def wait_synced(self) -> None:
         """Wait until everything is home, note that, and let the pods go.
 
         Raises:

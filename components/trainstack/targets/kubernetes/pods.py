@@ -152,7 +152,7 @@ def waits_for(pod: dict[str, Any], containers: Sequence[str] = (labels.NODE, lab
     return ("it starts" if status.get("phase") == "Running" else "it is being scheduled"), False
 
 
-def fate(pod: dict[str, Any] | None, *, gone: bool) -> str:
+def termination_reason(pod: dict[str, Any] | None, *, gone: bool) -> str:
     """Why the cluster ended a node, in its own words; empty where it did not."""
     status = part(pod, "status")
     if status.get("reason"):

@@ -16,7 +16,7 @@ from trainstack.agent.distribution import Distribution, Horovod
 from trainstack.agent.plan import ports_needed, read_plan
 from trainstack.errors import TrainstackError
 from trainstack.storage.object_store import ObjectStore
-from trainstack.targets.base import Addresses, GangSpec, Home, Layout, Stray
+from trainstack.targets.base import Addresses, Layout, NodeGroupSpec, Orphan, RunRef
 from trainstack.targets.kubernetes import labels, wait_ready
 from trainstack.targets.kubernetes.api import removal
 from trainstack.targets.kubernetes.api.client import Access
@@ -25,7 +25,7 @@ from trainstack.targets.kubernetes.api.json_objects import part
 from trainstack.targets.kubernetes.checks.pending_reason import Queueing
 from trainstack.targets.kubernetes.config import Cluster
 from trainstack.targets.kubernetes.node import KubernetesNode, exit_code
-from trainstack.targets.kubernetes.node_group import WORKERS, KubernetesGang
+from trainstack.targets.kubernetes.node_group import WORKERS, KubernetesNodeGroup
 from trainstack.targets.kubernetes.objects import run_objects
 from trainstack.targets.kubernetes.objects.indexed_job import IndexedJob
 from trainstack.targets.kubernetes.objects.job_kind import Engine
@@ -74,40 +74,40 @@ class KubernetesTarget:
         if self._store:
             self._store.check()
 
-    def layout(self, home: Home) -> Layout:
+    def layout(self, ref: RunRef) -> Layout:
         """The volumes' places in the pods."""
         return run_objects.LAYOUT
 
-    def addresses(self, home: Home, distribution: Distribution, node_count: int) -> Addresses:
+    def addresses(self, ref: RunRef, distribution: Distribution, node_count: int) -> Addresses:
         """The pods' names, and the same ports always; one node alone stays on its loopback."""
         ports = tuple(range(FIRST_PORT, FIRST_PORT + ports_needed(distribution, node_count)))
-        names = tuple(self._engine(distribution).host(home, index) for index in range(node_count))
+        names = tuple(self._engine(distribution).host(ref, index) for index in range(node_count))
         return Addresses(names if node_count > 1 else ("127.0.0.1",), ports)
 
-    def start(self, home: Home, gang: GangSpec) -> KubernetesGang:
+    def start(self, ref: RunRef, group: NodeGroupSpec) -> KubernetesNodeGroup:
         """Submit the job, wait for the pods, and hand over what nodes are given.
 
         Raises:
             TrainstackError: The cluster refuses, does not answer, or has no place for the pods in time.
         """
-        if gang.runtime.image is None:
+        if group.runtime.image is None:
             raise TrainstackError("a run on Kubernetes needs its environment as an image")
         access = self._access
-        plan = read_plan(home.root / "launch.json")
+        plan = read_plan(ref.root / "launch.json")
         engine = self._engine(plan.distribution)
-        engine.submit(home, gang, grace=plan.grace_seconds, low_priority=self._low_priority)
-        pods = Pods(access, _attempt(home, gang.attempt)).follow()
-        log = JoinedLog(home.root, gang.node_count)
+        engine.submit(ref, group, grace=plan.grace_seconds, low_priority=self._low_priority)
+        pods = Pods(access, _attempt(ref, group.attempt)).follow()
+        log = JoinedLog(ref.root, group.node_count)
         try:
             log.begin()
-            way = self._way(home)
-            way.begin(gang)
-            found = self._gang(home, way, engine, gang.attempt, pods, gang.node_count, gang.runtime.python, log)
-            queueing = Queueing(access, lambda: engine.find(_attempt(home, gang.attempt)), engine.held)
-            wait_ready.wait(pods, queueing, gang, self._cluster, lambda index: found.carriers[index].hand_over())
-            engine.annotate(home, labels.GIVEN, " ".join(pods.uids()))
-            _all(gang.waiting, lambda: _handing(pods), [*map(self._giver(gang), found.nodes)])
-            engine.annotate(home, labels.HANDED)
+            way = self._way(ref)
+            way.begin(group)
+            found = self._group(ref, way, engine, group.attempt, pods, group.node_count, group.runtime.python, log)
+            queueing = Queueing(access, lambda: engine.find(_attempt(ref, group.attempt)), engine.held)
+            wait_ready.wait(pods, queueing, group, self._cluster, lambda index: found.carriers[index].hand_over())
+            engine.annotate(ref, labels.GIVEN, " ".join(pods.uids()))
+            _all(group.waiting, lambda: _handing(pods), [*map(self._giver(group), found.nodes)])
+            engine.annotate(ref, labels.HANDED)
         except BaseException:
             pods.close()
             raise
@@ -115,71 +115,71 @@ class KubernetesTarget:
             carrier.start()
         return found
 
-    def attach(self, home: Home, attempt: int, node_count: int) -> KubernetesGang | None:
+    def attach(self, ref: RunRef, attempt: int, node_count: int) -> KubernetesNodeGroup | None:
         """Take over the pods of an attempt.
 
         Returns:
-            The gang, when every node has what it needs and runs, or its agent has come to an end of its own.
+            The nodes, when every node has what it needs and runs, or its agent has come to an end of its own.
         """
-        engine, job = self._found(home)
+        engine, job = self._found(ref)
         if job is None or labels.HANDED not in part(job, "metadata", "annotations"):
             return None
         if job["metadata"]["labels"].get(labels.ATTEMPT) != str(attempt):
             return None
-        pods = Pods(self._access, _attempt(home, attempt), _given(job))
+        pods = Pods(self._access, _attempt(ref, attempt), _given(job))
         if not all(_whole(pods.get(index)) and not pods.gone(index) for index in range(node_count)):
             return None
-        log = JoinedLog(home.root, node_count)
+        log = JoinedLog(ref.root, node_count)
         log.resume()
         python = _python(engine, job)
-        gang = self._gang(home, self._way(home, begun=True), engine, attempt, pods.follow(), node_count, python, log)
-        for carrier in gang.carriers:
+        group = self._group(ref, self._way(ref, begun=True), engine, attempt, pods.follow(), node_count, python, log)
+        for carrier in group.carriers:
             carrier.start()
-        return gang
+        return group
 
-    def node(self, home: Home, index: int) -> KubernetesNode | None:
+    def node(self, ref: RunRef, index: int) -> KubernetesNode | None:
         """The pod of a node, when it runs."""
-        engine, job = self._found(home)
+        engine, job = self._found(ref)
         if job is None:
             return None
-        pods = Pods(self._access, labels.of_nodes(home), _given(job))
+        pods = Pods(self._access, labels.of_nodes(ref), _given(job))
         pod = pods.get(index)
         if pod is None or pods.gone(index) or not running(pod):
             return None
-        told = home.root / run_objects.ended(_number(job), index)
+        told = ref.root / run_objects.ended(_number(job), index)
         return KubernetesNode(self._access, pods.follow(), index, _python(engine, job), told)
 
-    def recover(self, home: Home) -> None:
+    def collect_outputs(self, ref: RunRef) -> None:
         """End the nodes, and bring home what nobody has fetched.
 
         Raises:
             TrainstackError: The cluster does not answer, or something cannot be brought home.
         """
-        engine, job = self._found(home)
-        way = self._way(home, begun=True)
+        engine, job = self._found(ref)
+        way = self._way(ref, begun=True)
         if job is None and way.left:
-            log = JoinedLog(home.root, len(read_plan(home.root / "launch.json").nodes))
+            log = JoinedLog(ref.root, len(read_plan(ref.root / "launch.json").nodes))
             log.resume()
-            way.settle(None, None, log.grown)
+            way.wait_synced(None, None, log.grown)
             log.end()
             way.release()
         noted = part(job, "metadata", "annotations")
         if job is None or labels.HOME in noted or labels.GIVEN not in noted:
             return
         count = engine.count(job)
-        pods = Pods(self._access, labels.of_nodes(home), _given(job)).follow()
-        log = JoinedLog(home.root, count)
+        pods = Pods(self._access, labels.of_nodes(ref), _given(job)).follow()
+        log = JoinedLog(ref.root, count)
         log.resume()
-        gang = self._gang(home, way, engine, _number(job), pods, count, _python(engine, job), log)
+        group = self._group(ref, way, engine, _number(job), pods, count, _python(engine, job), log)
         try:
-            there = [node for node in gang.nodes if node.pod and node.poll() is None]
+            there = [node for node in group.nodes if node.pod and node.poll() is None]
             with ThreadPoolExecutor(max_workers=WORKERS) as pool:
                 list(pool.map(KubernetesNode.kill, there))
-            gang.settle()
+            group.wait_synced()
         finally:
             pods.close()
 
-    def sweep(self, home: Home) -> int:
+    def remove_all(self, ref: RunRef) -> int:
         """Remove all objects of a run.
 
         Returns:
@@ -188,27 +188,27 @@ class KubernetesTarget:
         Raises:
             TrainstackError: The cluster does not answer, or will not let go of one.
         """
-        removed = removal.remove(self._access, labels.of_run(home))
-        self._way(home, begun=True).clear()
+        removed = removal.remove(self._access, labels.of_run(ref))
+        self._way(ref, begun=True).clear()
         return removed
 
-    def strays(self, workspace: str) -> Sequence[Stray]:
+    def orphans(self, workspace: str) -> Sequence[Orphan]:
         """Jobs, services and pods of a workspace's runs.
 
         Raises:
             TrainstackError: The cluster does not answer.
         """
         found = removal.everything(self._access, f"{labels.WORKSPACE}={workspace}")
-        return [Stray(thing.labels.get(labels.RUN, ""), thing.kind, thing.name) for thing in found]
+        return [Orphan(thing.labels.get(labels.RUN, ""), thing.kind, thing.name) for thing in found]
 
     def _engine(self, distribution: Distribution) -> Engine:
         """What makes the pods of such a run."""
         by_mpi = self._cluster.engine == "mpijob" and isinstance(distribution, Horovod)
         return MpiJob(self._access) if by_mpi else IndexedJob(self._access)
 
-    def _found(self, home: Home) -> tuple[Engine, dict[str, Any] | None]:
+    def _found(self, ref: RunRef) -> tuple[Engine, dict[str, Any] | None]:
         """What has made the pods of a run, and its object; none when there is none."""
-        selector = labels.of_nodes(home)
+        selector = labels.of_nodes(ref)
         if self._cluster.engine == "mpijob":
             engine = MpiJob(self._access)
             if found := engine.find(selector):
@@ -216,35 +216,41 @@ class KubernetesTarget:
         engine = IndexedJob(self._access)
         return engine, engine.find(selector)
 
-    def _way(self, home: Home, *, begun: bool = False) -> Way:
+    def _way(self, ref: RunRef, *, begun: bool = False) -> Way:
         """Which way the files of a run take; of one that has begun, what it has begun with."""
-        claim = (pvc_transfer.noted(home) if begun else None) or (None if self._store else self._cluster.store)
+        claim = (pvc_transfer.noted(ref) if begun else None) or (None if self._store else self._cluster.store)
         if claim:
-            return pvc_transfer.ClaimStore(self._access, claim, home)
-        return Shelf(self._store, home) if self._store else Streamed(home)
+            return pvc_transfer.ClaimStore(self._access, claim, ref)
+        return Shelf(self._store, ref) if self._store else Streamed(ref)
 
-    def _gang(
-        self, home: Home, way: Way, engine: Engine, attempt: int, pods: Pods, count: int, python: str, log: JoinedLog
-    ) -> KubernetesGang:
+    def _group(
+        self, ref: RunRef, way: Way, engine: Engine, attempt: int, pods: Pods, count: int, python: str, log: JoinedLog
+    ) -> KubernetesNodeGroup:
         access = self._access
         nodes = [
-            KubernetesNode(access, pods, index, python, home.root / run_objects.ended(attempt, index))
+            KubernetesNode(access, pods, index, python, ref.root / run_objects.ended(attempt, index))
             for index in range(count)
         ]
-        carriers = [Carrier(access, home, node, log.grown, way) for node in nodes]
+        carriers = [Carrier(access, ref, node, log.grown, way) for node in nodes]
 
         def settled() -> None:
             living = next((node for node in nodes if node.pod and not node.lost and not node.leaving), None)
-            way.settle([index for index, carrier in enumerate(carriers) if carrier.cut_off], living, log.grown)
+            way.wait_synced([index for index, carrier in enumerate(carriers) if carrier.cut_off], living, log.grown)
             log.end()
-            engine.annotate(home, labels.HOME)
+            engine.annotate(ref, labels.HOME)
 
-        return KubernetesGang(nodes, carriers, pods, settled, way.release)
+        return KubernetesNodeGroup(nodes, carriers, pods, settled, way.release)
 
-    def _giver(self, gang: GangSpec) -> Callable[[KubernetesNode], Callable[[], Any]]:
+    def _giver(self, group: NodeGroupSpec) -> Callable[[KubernetesNode], Callable[[], Any]]:
         """What tells a node its variables, which no object of the cluster may hold."""
-        line = json.dumps(gang.variables).encode() + b"\n"
-        command = [gang.runtime.python, "-c", script("pass_env"), run_objects.FIFO, str(self._cluster.pending_deadline)]
+        line = json.dumps(group.variables).encode() + b"\n"
+        command = [
+            group.runtime.python,
+            "-c",
+            script("pass_env"),
+            run_objects.FIFO,
+            str(self._cluster.pending_deadline),
+        ]
         return lambda node: lambda: run(self._access, node.pod, labels.NODE, command, [line])
 
 
@@ -266,8 +272,8 @@ def _all(waiting: Callable[[str], None], reason: Callable[[], str], calls: Seque
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _attempt(home: Home, attempt: int) -> str:
-    return f"{labels.of_run(home)},{labels.ATTEMPT}={attempt}"
+def _attempt(ref: RunRef, attempt: int) -> str:
+    return f"{labels.of_run(ref)},{labels.ATTEMPT}={attempt}"
 
 
 def _python(engine: Engine, job: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from trainstack.errors import TrainstackError
-from trainstack.targets.base import GangSpec
+from trainstack.targets.base import NodeGroupSpec
 from trainstack.targets.kubernetes.checks.pending_reason import Queueing
 from trainstack.targets.kubernetes.config import Cluster
 from trainstack.targets.kubernetes.node_group import WORKERS
@@ -26,7 +26,7 @@ _NOT_PULLED = ("ErrImagePull", "ImagePullBackOff")
 def wait(
     pods: Pods,
     queueing: Queueing,
-    gang: GangSpec,
+    group: NodeGroupSpec,
     cluster: Cluster,
     hand_over: Callable[[int], None],
 ) -> None:
@@ -35,7 +35,7 @@ def wait(
     Args:
         pods: The watch.
         queueing: What is said of a job without pods.
-        gang: Its nodes.
+        group: Its nodes.
         cluster: How long they may wait.
         hand_over: Hands over to the pod of that number.
 
@@ -47,9 +47,9 @@ def wait(
     handed: dict[int, Future[None]] = {}
     pool = ThreadPoolExecutor(max_workers=WORKERS)
     try:
-        while len(handed) < gang.node_count:
+        while len(handed) < group.node_count:
             missing: list[tuple[int, str, bool]] = []
-            for index in range(gang.node_count):
+            for index in range(group.node_count):
                 pod = pods.get(index)
                 if index in handed:
                     continue
@@ -80,9 +80,9 @@ def wait(
                     f"node {index} did not start within {cluster.pending_deadline:g} s: {reason}; raise "
                     "`pending_deadline`, or take a smaller size"
                 )
-            gang.waiting(f"node {index}: {reason}")
+            group.waiting(f"node {index}: {reason}")
             pods.news(_TICK)
-        wait_for(list(handed.values()), lambda: gang.waiting("code and data are handed over"))
+        wait_for(list(handed.values()), lambda: group.waiting("code and data are handed over"))
     finally:
         queueing.close()
         # Whoever wants it ended does not wait for what is under way: it breaks off with its pod.

@@ -1,7 +1,7 @@
 """A node as a process group of this machine.
 
 A node's agent is told to end when the process that started it dies, so a killed supervisor leaves no worker behind.
-What escapes even that is found by a variable that every process of a run carries, and ended by `targets.local.strays`.
+What escapes even that is found by a variable that every process of a run carries, and ended by `targets.local.orphans`.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class NodeSpec:
 class LocalNode:
     """A node's agent as a child process."""
 
-    fate = ""
+    termination_reason = ""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process

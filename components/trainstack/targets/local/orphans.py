@@ -11,7 +11,7 @@ from pathlib import Path
 from trainstack.targets.local.node import MARKER
 
 
-def sweep(marker: Path, *, patience: float = 5.0) -> int:
+def remove_all(marker: Path, *, patience: float = 5.0) -> int:
     """SIGKILL every process that carries the run's marker, and wait until they are gone.
 
     Args:

@@ -13,20 +13,20 @@ from trainstack.agent.errors import LaunchError
 from trainstack.agent.plan import free_ports
 from trainstack.agent.reporting.report import read_report
 from trainstack.errors import TrainstackError
-from trainstack.targets.base import Addresses, Capacity, GangSpec, Home, Layout, Node, Stray
+from trainstack.targets.base import Addresses, Capacity, Layout, Node, NodeGroupSpec, Orphan, RunRef
 from trainstack.targets.local import node as local_node
-from trainstack.targets.local import orphans as strays
+from trainstack.targets.local import orphans as orphans
 from trainstack.targets.local.memory import machine, oom_kills
 
 
-class LocalGang:
+class LocalNodeGroup:
     """Agents that are children of this process; everything that they write is at home at once."""
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
         self._oom_kills = oom_kills()
 
-    def settle(self) -> None:
+    def wait_synced(self) -> None:
         """Nothing is elsewhere."""
 
     def out_of_memory(self) -> bool:
@@ -44,12 +44,12 @@ class LocalTarget:
         """What this machine holds."""
         return machine()
 
-    def layout(self, home: Home) -> Layout:
+    def layout(self, ref: RunRef) -> Layout:
         """The run's directory."""
-        root = PurePosixPath(home.root)
+        root = PurePosixPath(ref.root)
         return Layout.below(root, root)
 
-    def addresses(self, home: Home, distribution: Distribution, node_count: int) -> Addresses:
+    def addresses(self, ref: RunRef, distribution: Distribution, node_count: int) -> Addresses:
         """The loopback, and ports that are free now.
 
         Raises:
@@ -60,50 +60,50 @@ class LocalTarget:
         except LaunchError as exc:
             raise TrainstackError(str(exc)) from exc
 
-    def start(self, home: Home, gang: GangSpec) -> LocalGang:
+    def start(self, ref: RunRef, group: NodeGroupSpec) -> LocalNodeGroup:
         """Start every node's agent, each in a process group of its own.
 
         Raises:
             TrainstackError: The interpreter or the log cannot be opened.
         """
-        started = LocalGang()
-        for index in range(gang.node_count):
+        started = LocalNodeGroup()
+        for index in range(group.node_count):
             spec = local_node.NodeSpec(
                 index=index,
-                python=Path(gang.runtime.python),
-                agent=home.root / "agent",
-                plan=home.root / "launch.json",
-                log=home.root / "logs" / "run.txt",
-                marker=home.root,
-                environment=gang.variables,
+                python=Path(group.runtime.python),
+                agent=ref.root / "agent",
+                plan=ref.root / "launch.json",
+                log=ref.root / "logs" / "run.txt",
+                marker=ref.root,
+                environment=group.variables,
             )
             started.nodes.append(local_node.start(spec))
         return started
 
-    def attach(self, home: Home, attempt: int, node_count: int) -> None:
+    def attach(self, ref: RunRef, attempt: int, node_count: int) -> None:
         """Nothing to take over: agents end with their supervisor."""
 
-    def node(self, home: Home, index: int) -> _ForeignNode | None:
+    def node(self, ref: RunRef, index: int) -> _ForeignNode | None:
         """The agent that the node's report names, when it still is one of this run.
 
         Raises:
             TrainstackError: The report is damaged.
         """
         try:
-            report = read_report(home.root / "nodes", index)
+            report = read_report(ref.root / "nodes", index)
         except LaunchError as exc:
             raise TrainstackError(str(exc)) from exc
-        found = report and _ForeignNode(home.root, report.agent_pid)
+        found = report and _ForeignNode(ref.root, report.agent_pid)
         return found if found and found.poll() is None else None
 
-    def recover(self, home: Home) -> None:
+    def collect_outputs(self, ref: RunRef) -> None:
         """Nothing is elsewhere."""
 
-    def sweep(self, home: Home) -> int:
+    def remove_all(self, ref: RunRef) -> int:
         """SIGKILL what still carries the run's marker."""
-        return strays.sweep(home.root)
+        return orphans.remove_all(ref.root)
 
-    def strays(self, workspace: str) -> Sequence[Stray]:
+    def orphans(self, workspace: str) -> Sequence[Orphan]:
         """Nothing: processes end with their supervisor, and the next attempt sweeps."""
         return []
 
@@ -111,7 +111,7 @@ class LocalTarget:
 class _ForeignNode:
     """An agent that another process started."""
 
-    fate = ""
+    termination_reason = ""
 
     def __init__(self, marker: Path, agent: int) -> None:
         self._marker = marker
@@ -120,7 +120,7 @@ class _ForeignNode:
     def poll(self) -> int | None:
         """None while it runs. How it ended only its parent can say: then it counts as killed."""
         # A process id may have been given away since; the run's marker in its environment cannot.
-        return None if self._agent in strays.processes(self._marker) else -signal.SIGKILL
+        return None if self._agent in orphans.processes(self._marker) else -signal.SIGKILL
 
     def terminate(self) -> None:
         """SIGTERM to its group, as a machine that shuts down sends it."""

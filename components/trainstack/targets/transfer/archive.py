@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
 from trainstack.agent.transfer.output_sender import PRIVATE
-from trainstack.targets.base import WRITTEN, Home, Layout
+from trainstack.targets.base import WRITTEN, Layout, RunRef
 
 ALONE_BYTES = 8 << 20
 """A file of a dataset that is as large is a piece of its own."""
@@ -41,28 +41,28 @@ class Piece:
     stream: Callable[[], Iterator[bytes]]
 
 
-def given(home: Home, layout: Layout) -> Generator[bytes]:
+def given(ref: RunRef, layout: Layout) -> Generator[bytes]:
     """A tar stream of what nodes only read, owned by root and readable by all.
 
     Args:
-        home: The run.
+        ref: The run.
         layout: Where the nodes find things: `code` gets its links from it.
     """
-    yield from _archive([*_given(home, layout)])
+    yield from _archive([*_given(ref, layout)])
 
 
-def pieces(home: Home, layout: Layout) -> Generator[Piece]:
+def pieces(ref: RunRef, layout: Layout) -> Generator[Piece]:
     """The same in pieces, of which each is the same for every run that is given the same: tar streams.
 
     Code and agent are one; the plan, which every attempt has anew, is one; of each dataset a large file is one, and all
     others together are one.
 
     Args:
-        home: The run.
+        ref: The run.
         layout: Where the nodes find things.
     """
     groups: dict[str, list[_Entry]] = {}
-    for path, info in _given(home, layout):
+    for path, info in _given(ref, layout):
         # When a file was written at home is no part of what it is.
         info.mtime = 0
         top, _, rest = info.name.partition("/")
@@ -75,16 +75,16 @@ def pieces(home: Home, layout: Layout) -> Generator[Piece]:
         yield _piece(functools.partial(_archive, entries))
 
 
-def _given(home: Home, layout: Layout) -> Iterator[_Entry]:
+def _given(ref: RunRef, layout: Layout) -> Iterator[_Entry]:
     for name in ("code", "data", "agent", "launch.json"):
-        for path, relative in _below(home.root / name, name):
+        for path, relative in _below(ref.root / name, name):
             if relative.parent.name == "code" and relative.name in _LINKED and len(relative.parts) == 2:
                 continue
             yield path, _info(path, relative, 0, shared=True)
     for name in _LINKED:
         link = tarfile.TarInfo(f"code/{name}")
         link.type, link.linkname = tarfile.SYMTYPE, str(getattr(layout, name))
-        yield home.root, link
+        yield ref.root, link
 
 
 def _archive(entries: list[_Entry]) -> Iterator[bytes]:
@@ -93,17 +93,17 @@ def _archive(entries: list[_Entry]) -> Iterator[bytes]:
     yield bytes(2 * tarfile.BLOCKSIZE)
 
 
-def kept(home: Home, user: int) -> Generator[bytes]:
+def kept(ref: RunRef, user: int) -> Generator[bytes]:
     """A tar stream of what nodes go on writing, and the list of it.
 
     Args:
-        home: The run.
+        ref: The run.
         user: Number of the user and group that nodes run as, to whom it belongs.
     """
     known: dict[str, tuple[int, int, int]] = {}
     for name in WRITTEN:
-        (home.root / name).mkdir(exist_ok=True)
-        for path, relative in _below(home.root / name, name):
+        (ref.root / name).mkdir(exist_ok=True)
+        for path, relative in _below(ref.root / name, name):
             info = _info(path, relative, user, shared=False)
             if info.isdir():
                 known[info.name] = (stat.S_IFDIR, 0, 0)
@@ -121,9 +121,9 @@ def kept(home: Home, user: int) -> Generator[bytes]:
     yield bytes(2 * tarfile.BLOCKSIZE)
 
 
-def kept_piece(home: Home, user: int) -> Piece:
+def kept_piece(ref: RunRef, user: int) -> Piece:
     """The same as a piece; arguments as for `kept`."""
-    return _piece(lambda: kept(home, user))
+    return _piece(lambda: kept(ref, user))
 
 
 def _piece(stream: Callable[[], Iterator[bytes]]) -> Piece:

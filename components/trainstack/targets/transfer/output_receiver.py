@@ -30,7 +30,7 @@ class Source(Protocol):
         ...
 
 
-class Inbound:
+class OutputReceiver:
     """A run's directory that follows a stream. Whatever cuts the stream off, each file is whole, old or new.
 
     Attributes:

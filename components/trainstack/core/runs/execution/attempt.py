@@ -14,7 +14,7 @@ from trainstack.core.runs.execution.training import Training
 from trainstack.core.runs.execution.watch import Watch
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.storage.digest import of_file
-from trainstack.targets.base import Gang, Target
+from trainstack.targets.base import NodeGroup, Target
 
 
 class Attempt:
@@ -36,7 +36,7 @@ class Attempt:
         self._secrets = secrets
         self._watch = watch
         self._target = target
-        self._home = location.home_of(directory)
+        self._ref = location.ref_of(directory)
 
     def run(self) -> None:
         """Go through the stages.
@@ -56,7 +56,7 @@ class Attempt:
             with self._stage(Status.SCALING, f"compute {self._request.compute['name']}"):
                 self._scale(held)
             again = f"attempt {record.attempt} {record.resumed}".rstrip() if record.attempt > 1 else ""
-            training = Training(self._directory, self._request, self._target, self._home, waiting=self._waiting)
+            training = Training(self._directory, self._request, self._target, self._ref, waiting=self._waiting)
             with self._stage(Status.RUNNING, again), self._ended(training):
                 location.note(self._directory, self._compute)
                 training.start(runtime, record.attempt, self._secrets)
@@ -66,12 +66,12 @@ class Attempt:
         self._finalize()
         record.duration = time.monotonic() - started
 
-    def go_on(self, gang: Gang) -> None:
+    def go_on(self, group: NodeGroup) -> None:
         """Go on with nodes that outlived their supervisor, from the running stage on; raises as `run` does."""
         record = self._record
         since = next((stage.started for stage in record.stages if stage.name is Status.RUNNING), time.time())
         begun = record.stages[0].started if record.stages else since
-        training = Training(self._directory, self._request, self._target, self._home, gang)
+        training = Training(self._directory, self._request, self._target, self._ref, group)
         record.stages = [stage for stage in record.stages if stage.name is not Status.RUNNING]
         reason = f"attempt {record.attempt} went on without its supervisor"
         with self._ended(training), contextlib.ExitStack() as held, self._stage(Status.RUNNING, reason):

@@ -9,31 +9,31 @@ from trainstack.core.compute import compute
 from trainstack.core.runs.directory import RunDirectory, RunRequest
 from trainstack.core.runs.execution import retry
 from trainstack.core.runs.record import Cause, Failure
-from trainstack.targets.base import Gang
+from trainstack.targets.base import NodeGroup
 
 # What an agent ends with after SIGTERM, once its ranks have had their grace period.
 ASKED_TO_END = 143
 
 
-def first_failure(directory: RunDirectory, gang: Gang, request: RunRequest) -> Failure:
+def first_failure(directory: RunDirectory, group: NodeGroup, request: RunRequest) -> Failure:
     """Name the rank or node that failed first, how, and where to read on.
 
     Args:
         directory: The run; what its nodes wrote is all there.
-        gang: Its nodes, all ended.
+        group: Its nodes, all ended.
         request: What was submitted.
     """
-    failure = _reported(directory, gang) or _lost_agent(directory, gang)
-    if failure.signal == signal.SIGKILL and gang.out_of_memory():
+    failure = _reported(directory, group) or _lost_agent(directory, group)
+    if failure.signal == signal.SIGKILL and group.out_of_memory():
         spec = compute.ComputeSpec.model_validate(request.compute)
         failure.cause = Cause.OUT_OF_MEMORY
         failure.reason += f" ({retry.memory_hint(compute.node_capacity(spec), spec.name)})"
     return failure
 
 
-def _reported(directory: RunDirectory, gang: Gang) -> Failure | None:
+def _reported(directory: RunDirectory, group: NodeGroup) -> Failure | None:
     log = directory.merged_log
-    for index in range(len(gang.nodes)):
+    for index in range(len(group.nodes)):
         report = read_report(directory.reports, index)
         first = report.first_failure if report else None
         if report is None or first is None:
@@ -41,7 +41,7 @@ def _reported(directory: RunDirectory, gang: Gang) -> Failure | None:
         if report.error:
             return Failure(reason=report.error, tail=last_lines(log), log=str(log))
         if first.rank is None:
-            reason = first.reason + _told(gang, first.node)
+            reason = first.reason + _told(group, first.node)
             return Failure(cause=Cause.LOST_NODE, reason=reason, tail=last_lines(log), log=str(log))
         return Failure(
             cause=Cause.EXIT_CODE if first.signal is None else Cause.SIGNAL,
@@ -55,14 +55,14 @@ def _reported(directory: RunDirectory, gang: Gang) -> Failure | None:
     return None
 
 
-def _lost_agent(directory: RunDirectory, gang: Gang) -> Failure:
+def _lost_agent(directory: RunDirectory, group: NodeGroup) -> Failure:
     """No agent could say what failed: then the node itself was taken away, or its agent could not even start."""
     log = directory.merged_log
-    codes = [node.poll() or 0 for node in gang.nodes]
+    codes = [node.poll() or 0 for node in group.nodes]
     # What its place took went first, then what was killed at once; the others were asked to end by it.
     index, code = min(
         ((index, code) for index, code in enumerate(codes) if code),
-        key=lambda each: (not gang.nodes[each[0]].fate, each[1] >= 0),
+        key=lambda each: (not group.nodes[each[0]].termination_reason, each[1] >= 0),
     )
     failure = Failure(tail=last_lines(log), log=str(log))
     if code < 0:
@@ -74,10 +74,10 @@ def _lost_agent(directory: RunDirectory, gang: Gang) -> Failure:
     else:
         failure.exit_code = code
         failure.reason = f"the agent of node {index} ended with exit code {code}"
-    failure.reason += _told(gang, index)
+    failure.reason += _told(group, index)
     return failure
 
 
-def _told(gang: Gang, index: int) -> str:
-    fate = gang.nodes[index].fate if index < len(gang.nodes) else ""
-    return f" ({fate})" if fate else ""
+def _told(group: NodeGroup, index: int) -> str:
+    termination_reason = group.nodes[index].termination_reason if index < len(group.nodes) else ""
+    return f" ({termination_reason})" if termination_reason else ""

@@ -26,7 +26,7 @@ from trainstack.core.runs.execution.training import TrainingFailedError
 from trainstack.core.runs.execution.watch import Stopped, Watch
 from trainstack.errors import TrainstackError
 from trainstack.mlflow import metric_files as tracking
-from trainstack.targets.base import Gang
+from trainstack.targets.base import NodeGroup
 
 
 class Supervisor:
@@ -39,7 +39,7 @@ class Supervisor:
         self._record: RunRecord = directory.read()
         self._compute = compute.ComputeSpec.model_validate(self._request.compute)
         self._target = compute.target_of(self._compute)
-        self._home = location.home_of(directory)
+        self._ref = location.ref_of(directory)
         self.watch = Watch(directory.root, stop_when_alone=self._request.on_disconnect == "stop")
 
     def run(self) -> None:
@@ -65,38 +65,38 @@ class Supervisor:
 
     def _attempts(self) -> None:
         record = self._record
-        gang = self._left_running()
-        before = record.attempt - (gang is not None)
+        group = self._left_running()
+        before = record.attempt - (group is not None)
         last = before + self._request.max_attempts
         while True:
-            if gang is None:
+            if group is None:
                 self._begin()
             attempt = Attempt(self._directory, self._request, record, self._secrets, self.watch, self._target)
             try:
-                if gang is None:
+                if group is None:
                     attempt.run()
                 else:
-                    attempt.go_on(gang)
+                    attempt.go_on(group)
             except TrainingFailedError as exc:
                 if record.attempt >= last or not retry.curable(exc.failure, self._request):
                     raise
-                gang = None
+                group = None
                 self._wait(exc.failure, record.attempt - before, last)
             else:
                 return
 
-    def _left_running(self) -> Gang | None:
+    def _left_running(self) -> NodeGroup | None:
         """Nodes that went on when the supervisor before was killed."""
         record, noted = self._record, location.noted(self._directory)
         if not record.attempt or noted is None or not location.same_place(noted, self._compute):
             return None
         _, count = distribution.parse(self._request.spec.distribution)
-        gang = self._target.attach(self._home, record.attempt, count)
-        if gang is not None:
+        group = self._target.attach(self._ref, record.attempt, count)
+        if group is not None:
             record.supervisor = os.getpid()
             record.failure = None
             self._directory.event("taken over", attempt=record.attempt)
-        return gang
+        return group
 
     def _begin(self) -> None:
         """Begin an attempt: nothing of the one before may still run, and what it saved is said."""
@@ -115,7 +115,7 @@ class Supervisor:
         if noted is None:
             return
         try:
-            location.clear(compute.target_of(noted), self._home)
+            location.clear(compute.target_of(noted), self._ref)
         except TrainstackError as exc:
             if location.same_place(noted, self._compute):
                 raise
@@ -131,13 +131,13 @@ class Supervisor:
         record.reason = f"attempt {record.attempt + 1} of {last} in {seconds:g} s: {failure.reason}"
         self._directory.write(record)
         self._directory.event("retry", attempt=record.attempt + 1, of=last, seconds=seconds, reason=failure.reason)
-        location.clear(self._target, self._home)
+        location.clear(self._target, self._ref)
         self.watch.pause(seconds)
 
     def _leave(self) -> None:
         """Leave nothing behind. What a place does not give back now stays there for the next `up`, or for `gc`."""
         try:
-            location.clear(self._target, self._home)
+            location.clear(self._target, self._ref)
         except TrainstackError as exc:
             self._directory.event("left behind", reason=str(exc))
 

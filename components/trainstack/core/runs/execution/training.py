@@ -14,7 +14,7 @@ from trainstack.core.runs.directory import Failure, RunDirectory, RunRequest
 from trainstack.core.runs.execution.first_failure import first_failure
 from trainstack.errors import RunFailedError, TrainstackError
 from trainstack.mlflow import metric_files as tracking
-from trainstack.targets.base import Gang, GangSpec, Home, Runtime, Target
+from trainstack.targets.base import NodeGroup, NodeGroupSpec, RunRef, Runtime, Target
 
 TICK = 0.02
 REPORT_SECONDS = 2.0
@@ -40,8 +40,8 @@ class Training:
         directory: RunDirectory,
         request: RunRequest,
         target: Target,
-        home: Home,
-        gang: Gang | None = None,
+        ref: RunRef,
+        group: NodeGroup | None = None,
         waiting: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Be the nodes of an attempt.
@@ -50,16 +50,16 @@ class Training:
             directory: The run.
             request: What was submitted.
             target: Where the nodes are.
-            home: The run as the target knows it.
-            gang: The nodes, where they run already.
+            ref: The run as the target knows it.
+            group: The nodes, where they run already.
             waiting: Told again and again what a start waits for; may raise to end it.
         """
         self._waiting = waiting
         self._directory = directory
         self._request = request
         self._target = target
-        self._home = home
-        self._gang = gang
+        self._ref = ref
+        self._group = group
 
     def start(self, runtime: Runtime, attempt: int, secrets: dict[str, str]) -> None:
         """Write the launch plan and start every node's agent.
@@ -83,13 +83,13 @@ class Training:
             **spec.environment_variables,
             **{name: value for name, value in secrets.items() if name != PASSWORD},
             "TRAINSTACK_RUN_ID": directory.id,
-            "TRAINSTACK_CHECKPOINT_DIR": str(self._target.layout(self._home).checkpoints),
+            "TRAINSTACK_CHECKPOINT_DIR": str(self._target.layout(self._ref).checkpoints),
             # Agents of one run know each other by this; it lives in their environment and nowhere else.
             KEY_VARIABLE: token_hex(32),
         }
-        self._gang = self._target.start(
-            self._home,
-            GangSpec(
+        self._group = self._target.start(
+            self._ref,
+            NodeGroupSpec(
                 attempt=attempt,
                 node_count=len(plan.nodes),
                 runtime=runtime,
@@ -114,28 +114,28 @@ class Training:
         """
         timeout = self._request.timeout
         deadline = time.monotonic() + timeout - elapsed if timeout else None
-        gang = self._gang
-        if gang is None:
+        group = self._group
+        if group is None:
             return
-        while any(node.poll() is None for node in gang.nodes) and not any(node.poll() for node in gang.nodes):
+        while any(node.poll() is None for node in group.nodes) and not any(node.poll() for node in group.nodes):
             check()
             if deadline is not None and time.monotonic() > deadline:
                 raise TrainstackError(f"stopped after its timeout of {timeout:g} s: raise `timeout` or train less")
             time.sleep(TICK)
-        failed = any(node.poll() for node in gang.nodes)
+        failed = any(node.poll() for node in group.nodes)
         # The other agents learn of a failure by themselves, and then know better than we who failed first.
         self.end(check)
         if failed:
-            failure = first_failure(self._directory, gang, self._request)
+            failure = first_failure(self._directory, group, self._request)
             who = f"{self._request.spec.script}: " if failure.rank is not None else ""
             raise TrainingFailedError(f"{who}{failure.reason}; its log is {failure.log}", failure)
 
     def end(self, heartbeat: Callable[[], None]) -> None:
         """End all nodes that still run: ask, wait for the grace period and their reports, then kill; all comes home."""
-        gang = self._gang
-        if gang is None:
+        group = self._group
+        if group is None:
             return
-        running = [node for node in gang.nodes if node.poll() is None]
+        running = [node for node in group.nodes if node.poll() is None]
         for node in running:
             node.terminate()
         deadline = time.monotonic() + self._request.grace + REPORT_SECONDS
@@ -145,16 +145,16 @@ class Training:
         for node in running:
             if node.poll() is None:
                 node.kill()
-        self._gang = None
-        gang.settle()
+        self._group = None
+        group.wait_synced()
 
     def _plan(self) -> LaunchPlan:
         spec = self._request.spec
         spread, count = distribution.parse(spec.distribution)
-        layout = self._target.layout(self._home)
+        layout = self._target.layout(self._ref)
         folders = {name: str(layout.data / name) for name in self._request.datasets}
         cluster = compute.ComputeSpec.model_validate(self._request.compute)
-        addresses = self._target.addresses(self._home, spread, count)
+        addresses = self._target.addresses(self._ref, spread, count)
         return LaunchPlan(
             distribution=spread,
             nodes=addresses.nodes,

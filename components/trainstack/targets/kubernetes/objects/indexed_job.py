@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from trainstack.targets.base import GangSpec, Home
+from trainstack.targets.base import NodeGroupSpec, RunRef
 from trainstack.targets.kubernetes import labels
 from trainstack.targets.kubernetes.api import removal
 from trainstack.targets.kubernetes.api.client import ANSWER_SECONDS, Access
@@ -19,31 +19,31 @@ class IndexedJob:
         """Work in the namespace of `access`."""
         self._access = access
 
-    def submit(self, home: Home, gang: GangSpec, *, grace: float, low_priority: bool) -> None:
+    def submit(self, ref: RunRef, group: NodeGroupSpec, *, grace: float, low_priority: bool) -> None:
         """Make job and service."""
         access = self._access
         with access.errors("submitting the job"):
-            body = run_objects.job(home, gang, access.cluster, grace=grace, low_priority=low_priority)
+            body = run_objects.job(ref, group, access.cluster, grace=grace, low_priority=low_priority)
             made = access.batch.create_namespaced_job(access.namespace, body, _request_timeout=ANSWER_SECONDS)
             access.core.create_namespaced_service(
                 access.namespace,
-                run_objects.service(home, gang, made.metadata.uid),
+                run_objects.service(ref, group, made.metadata.uid),
                 _request_timeout=ANSWER_SECONDS,
             )
 
-    def host(self, home: Home, index: int) -> str:
+    def host(self, ref: RunRef, index: int) -> str:
         """The pod's name in the service."""
-        return f"{labels.name(home)}-{index}.{labels.name(home)}"
+        return f"{labels.name(ref)}-{index}.{labels.name(ref)}"
 
     def find(self, selector: str) -> dict[str, Any] | None:
         """The job that bears `selector`."""
         return next(iter(removal.jobs(self._access, selector)), None)
 
-    def annotate(self, home: Home, what: str, value: str = "true") -> None:
+    def annotate(self, ref: RunRef, what: str, value: str = "true") -> None:
         """Note how far it is."""
         with self._access.errors("noting how far a job is"):
             self._access.batch.patch_namespaced_job(
-                labels.name(home),
+                labels.name(ref),
                 self._access.namespace,
                 {"metadata": {"annotations": {what: value}}},
                 _request_timeout=ANSWER_SECONDS,

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from trainstack.targets.base import GangSpec, Home
+from trainstack.targets.base import NodeGroupSpec, RunRef
 
 
 class Engine(Protocol):
     """A kind of object that makes the pods of a run."""
 
-    def submit(self, home: Home, gang: GangSpec, *, grace: float, low_priority: bool) -> None:
+    def submit(self, ref: RunRef, group: NodeGroupSpec, *, grace: float, low_priority: bool) -> None:
         """Make the object of an attempt, and what must be there with it.
 
         Args:
-            home: The run.
-            gang: Its nodes.
+            ref: The run.
+            group: Its nodes.
             grace: Seconds that a script has for a checkpoint when its node is taken away.
             low_priority: Whether nodes may be machines that can be taken away.
 
@@ -24,7 +24,7 @@ class Engine(Protocol):
         """
         ...
 
-    def host(self, home: Home, index: int) -> str:
+    def host(self, ref: RunRef, index: int) -> str:
         """What the nodes of a run call node number `index`."""
         ...
 
@@ -36,7 +36,7 @@ class Engine(Protocol):
         """
         ...
 
-    def annotate(self, home: Home, what: str, value: str = "true") -> None:
+    def annotate(self, ref: RunRef, what: str, value: str = "true") -> None:
         """Note on a run's object how far it is.
 
         Raises:

@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from trainstack.errors import InvalidInputError
-from trainstack.targets.base import GangSpec, Home
+from trainstack.targets.base import NodeGroupSpec, RunRef
 from trainstack.targets.kubernetes import labels
 from trainstack.targets.kubernetes.api.client import ANSWER_SECONDS, Access
 from trainstack.targets.kubernetes.api.exec import script
@@ -38,28 +38,28 @@ class MpiJob:
         """Work in the namespace of `access`."""
         self._access = access
 
-    def submit(self, home: Home, gang: GangSpec, *, grace: float, low_priority: bool) -> None:
+    def submit(self, ref: RunRef, group: NodeGroupSpec, *, grace: float, low_priority: bool) -> None:
         """Make it; the operator makes all else."""
         with self._access.errors("submitting the MPIJob"):
             self._access.custom.create_namespaced_custom_object(
                 *(GROUP, VERSION, self._access.namespace, PLURAL),
-                job(home, gang, self._access.cluster, grace=grace, low_priority=low_priority),
+                job(ref, group, self._access.cluster, grace=grace, low_priority=low_priority),
                 _request_timeout=ANSWER_SECONDS,
             )
 
-    def host(self, home: Home, index: int) -> str:
+    def host(self, ref: RunRef, index: int) -> str:
         """The worker's name in the operator's service."""
-        return f"{labels.name(home)}-worker-{index}.{labels.name(home)}"
+        return f"{labels.name(ref)}-worker-{index}.{labels.name(ref)}"
 
     def find(self, selector: str) -> dict[str, Any] | None:
         """The MPIJob that bears `selector`."""
         return next(iter(listed(self._access, selector)), None)
 
-    def annotate(self, home: Home, what: str, value: str = "true") -> None:
+    def annotate(self, ref: RunRef, what: str, value: str = "true") -> None:
         """Note how far it is."""
         with self._access.errors("noting how far an MPIJob is"):
             self._access.custom.patch_namespaced_custom_object(
-                *(GROUP, VERSION, self._access.namespace, PLURAL, labels.name(home)),
+                *(GROUP, VERSION, self._access.namespace, PLURAL, labels.name(ref)),
                 {"metadata": {"annotations": {what: value}}},
                 _request_timeout=ANSWER_SECONDS,
             )
@@ -126,29 +126,29 @@ def check(access: Access) -> None:
         ) from exc
 
 
-def job(home: Home, gang: GangSpec, cluster: Cluster, *, grace: float, low_priority: bool) -> dict[str, Any]:
+def job(ref: RunRef, group: NodeGroupSpec, cluster: Cluster, *, grace: float, low_priority: bool) -> dict[str, Any]:
     """The MPIJob of an attempt; arguments as for a Job.
 
     Args:
-        home: The run.
-        gang: Its nodes.
+        ref: The run.
+        group: Its nodes.
         cluster: How they are to be placed.
         grace: Seconds that a script has for a checkpoint when its node is taken away.
         low_priority: Whether they may run where machines can be taken away.
     """
-    found = run_objects.marks(home, gang)
+    found = run_objects.marks(ref, group)
     queue = {labels.QUEUE: cluster.queue} if cluster.queue else {}
-    worker = run_objects.pod(home, gang, cluster, grace=grace, low_priority=low_priority)
+    worker = run_objects.pod(ref, group, cluster, grace=grace, low_priority=low_priority)
     launcher = {key: value for key, value in worker.items() if key not in ("subdomain", "restartPolicy")}
-    _serve(worker, gang)
-    launcher["containers"] = [_launcher(gang)]
+    _serve(worker, group)
+    launcher["containers"] = [_launcher(group)]
     launcher["volumes"] = [{"name": "tmp", "emptyDir": {}}, _users()]
     launcher["terminationGracePeriodSeconds"] = 1
     metadata = {"labels": found, "annotations": {_PASSWD: _USERS}}
     return {
         "apiVersion": f"{GROUP}/{VERSION}",
         "kind": "MPIJob",
-        "metadata": {"name": labels.name(home), "labels": found | queue},
+        "metadata": {"name": labels.name(ref), "labels": found | queue},
         "spec": {
             "slotsPerWorker": 1,
             "launcherCreationPolicy": "WaitForWorkersReady",
@@ -166,7 +166,7 @@ def job(home: Home, gang: GangSpec, cluster: Cluster, *, grace: float, low_prior
                     "template": {"metadata": metadata, "spec": launcher},
                 },
                 "Worker": {
-                    "replicas": gang.node_count,
+                    "replicas": group.node_count,
                     "restartPolicy": "Never",
                     "template": {"metadata": metadata, "spec": {k: v for k, v in worker.items() if k != "subdomain"}},
                 },
@@ -175,7 +175,7 @@ def job(home: Home, gang: GangSpec, cluster: Cluster, *, grace: float, low_prior
     }
 
 
-def _serve(worker: dict[str, Any], gang: GangSpec) -> None:
+def _serve(worker: dict[str, Any], group: NodeGroupSpec) -> None:
     """Make a Job's pod a worker: its node's first process serves ssh until it is called, and then is what it was."""
     node = worker["containers"][0]
     number = {"fieldRef": {"fieldPath": f"metadata.labels['{labels.MPI_INDEX}']"}}
@@ -184,19 +184,19 @@ def _serve(worker: dict[str, Any], gang: GangSpec) -> None:
     node["env"].append({"name": "TRAINSTACK_ATTENDED", "value": f"{_FOLDER}/attended"})
     begin = node["args"]
     node["args"] = ["-c", script("serve_ssh"), _FOLDER, _KEYS, str(_PORT), str(run_objects.KEEP_SECONDS)]
-    node["args"] += [gang.runtime.python, *begin]
+    node["args"] += [group.runtime.python, *begin]
     node["volumeMounts"].append(_mount_users())
     worker["volumes"].append(_users())
 
 
-def _launcher(gang: GangSpec) -> dict[str, Any]:
-    ended = str(run_objects.WRITTEN / run_objects.ended(gang.attempt, "{}"))
-    megabytes = 128 + 16 * gang.node_count
+def _launcher(group: NodeGroupSpec) -> dict[str, Any]:
+    ended = str(run_objects.WRITTEN / run_objects.ended(group.attempt, "{}"))
+    megabytes = 128 + 16 * group.node_count
     return {
-        **run_objects.container(gang.runtime, LAUNCHER),
+        **run_objects.container(group.runtime, LAUNCHER),
         "args": [
             *("-c", script("launch_by_ssh"), "/etc/mpi/hostfile", _KEYS, str(_PORT), str(run_objects.KEEP_SECONDS)),
-            *(gang.runtime.python, "-c", script("worker_start"), _FOLDER, ended),
+            *(group.runtime.python, "-c", script("worker_start"), _FOLDER, ended),
         ],
         "resources": {
             # It waits: nodes that just hold the workers hold it as well.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import Any
 
-from trainstack.targets.base import Capacity, GangSpec, Home, Layout, Runtime
+from trainstack.targets.base import Capacity, Layout, NodeGroupSpec, RunRef, Runtime
 from trainstack.targets.kubernetes import labels
 from trainstack.targets.kubernetes.api.exec import script
 from trainstack.targets.kubernetes.config import Cluster
@@ -55,64 +55,64 @@ _SPOT = (
 """Labels of spot nodes, which are the taints of such pools as well: GKE, AKS, EKS, Karpenter."""
 
 
-def service(home: Home, gang: GangSpec, owner: str) -> dict[str, Any]:
+def service(ref: RunRef, group: NodeGroupSpec, owner: str) -> dict[str, Any]:
     """The headless Service by which nodes call each other, owned by the job of that uid."""
-    name = labels.name(home)
+    name = labels.name(ref)
     reference = {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": owner}
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {"name": name, "labels": marks(home, gang), "ownerReferences": [reference]},
+        "metadata": {"name": name, "labels": marks(ref, group), "ownerReferences": [reference]},
         "spec": {
             "clusterIP": "None",
-            "selector": {labels.WORKSPACE: home.workspace, labels.RUN: home.run},
+            "selector": {labels.WORKSPACE: ref.workspace, labels.RUN: ref.id},
             # Nodes meet before anything in them is ready.
             "publishNotReadyAddresses": True,
         },
     }
 
 
-def job(home: Home, gang: GangSpec, cluster: Cluster, *, grace: float, low_priority: bool) -> dict[str, Any]:
+def job(ref: RunRef, group: NodeGroupSpec, cluster: Cluster, *, grace: float, low_priority: bool) -> dict[str, Any]:
     """The Job of an attempt.
 
     Args:
-        home: The run.
-        gang: Its nodes.
+        ref: The run.
+        group: Its nodes.
         cluster: How they are to be placed.
         grace: Seconds that a script has for a checkpoint when its node is taken away.
         low_priority: Whether they may run where machines can be taken away.
     """
-    found = marks(home, gang)
+    found = marks(ref, group)
     queue = {labels.QUEUE: cluster.queue} if cluster.queue else {}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": labels.name(home), "labels": found | queue},
+        "metadata": {"name": labels.name(ref), "labels": found | queue},
         "spec": {
             "completionMode": "Indexed",
-            "completions": gang.node_count,
-            "parallelism": gang.node_count,
+            "completions": group.node_count,
+            "parallelism": group.node_count,
             # Another try is another attempt: it must first know what this one has saved.
             "backoffLimit": 0,
             "ttlSecondsAfterFinished": KEEP_SECONDS,
             "template": {
                 "metadata": {"labels": found},
-                "spec": pod(home, gang, cluster, grace=grace, low_priority=low_priority),
+                "spec": pod(ref, group, cluster, grace=grace, low_priority=low_priority),
             },
         },
     }
 
 
-def marks(home: Home, gang: GangSpec) -> dict[str, str]:
+def marks(ref: RunRef, group: NodeGroupSpec) -> dict[str, str]:
     """Labels of everything of an attempt."""
     found = {
         labels.MANAGED: "trainstack",
-        labels.WORKSPACE: home.workspace,
-        labels.RUN: home.run,
-        labels.ATTEMPT: str(gang.attempt),
+        labels.WORKSPACE: ref.workspace,
+        labels.RUN: ref.id,
+        labels.ATTEMPT: str(group.attempt),
     }
     return found | {
-        key: labels.value(text) for key, text in ((labels.NAME, gang.name), (labels.STACK, gang.stack)) if text
+        key: labels.value(text) for key, text in ((labels.NAME, group.name), (labels.STACK, group.stack)) if text
     }
 
 
@@ -141,18 +141,18 @@ def resources(holds: Capacity) -> dict[str, Any]:
     }
 
 
-def pod(home: Home, gang: GangSpec, cluster: Cluster, *, grace: float, low_priority: bool) -> dict[str, Any]:
+def pod(ref: RunRef, group: NodeGroupSpec, cluster: Cluster, *, grace: float, low_priority: bool) -> dict[str, Any]:
     """The specification of a node's pod, whatever makes it; arguments as for `job`."""
-    memory = int(gang.holds.memory_gib * 1024)
+    memory = int(group.holds.memory_gib * 1024)
     spec: dict[str, Any] = {
         "restartPolicy": "Never",
-        "subdomain": labels.name(home),
+        "subdomain": labels.name(ref),
         **account(cluster),
         **selected(cluster),
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": int(grace) + _MINUTE,
         "securityContext": POD_RIGHTS,
-        "containers": [_node(gang, cluster), _courier(home, gang, cluster)],
+        "containers": [_node(group, cluster), _courier(ref, group, cluster)],
         "volumes": [
             {"name": "given", "emptyDir": {}},
             {"name": "kept", "emptyDir": {}},
@@ -168,7 +168,7 @@ def pod(home: Home, gang: GangSpec, cluster: Cluster, *, grace: float, low_prior
         ],
     }
     tolerated = [each.model_dump(exclude_none=True) for each in cluster.tolerations]
-    if gang.holds.gpus:
+    if group.holds.gpus:
         tolerated.append({"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"})
     if low_priority:
         tolerated += [{"key": key, "operator": "Equal", "value": text} for key, text in _SPOT]
@@ -188,9 +188,9 @@ def pod(home: Home, gang: GangSpec, cluster: Cluster, *, grace: float, low_prior
     return spec
 
 
-def _node(gang: GangSpec, cluster: Cluster) -> dict[str, Any]:
-    python = gang.runtime.python
-    log = "run.txt" if gang.node_count == 1 else f"node-{_OWN_NUMBER}.txt"
+def _node(group: NodeGroupSpec, cluster: Cluster) -> dict[str, Any]:
+    python = group.runtime.python
+    log = "run.txt" if group.node_count == 1 else f"node-{_OWN_NUMBER}.txt"
     agent = [
         "-m",
         "trainstack.agent.container_entrypoint",
@@ -200,13 +200,13 @@ def _node(gang: GangSpec, cluster: Cluster) -> dict[str, Any]:
         f"{GIVEN}/launch.json",
     ]
     return {
-        **container(gang.runtime, labels.NODE),
+        **container(group.runtime, labels.NODE),
         "args": [
             *("-c", script("entrypoint"), FIFO, str(GIVEN / "launch.json")),
-            *(str(WRITTEN / ended(gang.attempt, _OWN_NUMBER)), str(KEEP_SECONDS)),
+            *(str(WRITTEN / ended(group.attempt, _OWN_NUMBER)), str(KEEP_SECONDS)),
             *(python, *agent, "--node", _OWN_NUMBER),
         ],
-        "resources": resources(gang.holds),
+        "resources": resources(group.holds),
         # What the run itself is given comes over these.
         "envFrom": [
             *({"configMapRef": {"name": name}} for name in cluster.settings),
@@ -226,10 +226,10 @@ def _node(gang: GangSpec, cluster: Cluster) -> dict[str, Any]:
     }
 
 
-def _courier(home: Home, gang: GangSpec, cluster: Cluster) -> dict[str, Any]:
-    own = [str(on_store(home) / journal(gang.attempt, _OWN_NUMBER))] if cluster.store else []
+def _courier(ref: RunRef, group: NodeGroupSpec, cluster: Cluster) -> dict[str, Any]:
+    own = [str(on_store(ref) / journal(group.attempt, _OWN_NUMBER))] if cluster.store else []
     return {
-        **container(gang.runtime, labels.COURIER),
+        **container(group.runtime, labels.COURIER),
         "args": ["-c", script("sidecar"), CONTROL, str(KEEP_SECONDS), str(WRITTEN), *own],
         "resources": COURIER_RESOURCES,
         "volumeMounts": [
@@ -241,9 +241,9 @@ def _courier(home: Home, gang: GangSpec, cluster: Cluster) -> dict[str, Any]:
     }
 
 
-def on_store(home: Home) -> PurePosixPath:
+def on_store(ref: RunRef) -> PurePosixPath:
     """A run's folder on the claim that is a store."""
-    return STORE / "runs" / home.workspace / home.run
+    return STORE / "runs" / ref.workspace / ref.id
 
 
 def journal(attempt: int, index: int | str) -> str:

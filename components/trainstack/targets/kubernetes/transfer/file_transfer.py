@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import Protocol, TypeAlias
 
-from trainstack.targets.base import GangSpec, Home
+from trainstack.targets.base import NodeGroupSpec, RunRef
 from trainstack.targets.kubernetes.api.exec import Exec
 from trainstack.targets.kubernetes.node import KubernetesNode
 from trainstack.targets.kubernetes.objects import run_objects
@@ -26,7 +26,7 @@ class Way(Protocol):
 
     sender: Sequence[str] = ()
 
-    def begin(self, gang: GangSpec) -> None:
+    def begin(self, group: NodeGroupSpec) -> None:
         """Hear what is about to be started."""
 
     def hand_over(self, courier: Courier) -> None:
@@ -50,7 +50,9 @@ class Way(Protocol):
         """Whether the store may have something of the run that no pod has any more."""
         return False
 
-    def settle(self, lost: Sequence[int] | None, living: KubernetesNode | None, applied: Callable[[str], None]) -> None:
+    def wait_synced(
+        self, lost: Sequence[int] | None, living: KubernetesNode | None, applied: Callable[[str], None]
+    ) -> None:
         """Bring home what the store has of lost nodes. All else is home.
 
         Args:
@@ -76,32 +78,32 @@ class Way(Protocol):
 class Pieces:
     """What the pods of a run are given, in pieces; home is read once for all pods."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, ref: RunRef) -> None:
         """Cut what the run at `home` has."""
-        self._home = home
+        self._ref = ref
 
     @cached_property
     def given(self) -> Sequence[archive.Piece]:
         """What nodes only read."""
-        return list(archive.pieces(self._home, run_objects.LAYOUT))
+        return list(archive.pieces(self._ref, run_objects.LAYOUT))
 
     @cached_property
     def kept(self) -> Sequence[archive.Piece]:
         """What they go on writing."""
-        return [archive.kept_piece(self._home, run_objects.USER)]
+        return [archive.kept_piece(self._ref, run_objects.USER)]
 
 
 class Streamed(Way):
     """By exec, through the API server."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, ref: RunRef) -> None:
         """Lead to the run at `home`."""
-        self._home = home
+        self._ref = ref
 
     def hand_over(self, courier: Courier) -> None:
         """Stream it."""
-        courier("unpack", [str(run_objects.GIVEN)], archive.given(self._home, run_objects.LAYOUT))
-        courier("unpack", [str(run_objects.WRITTEN)], archive.kept(self._home, run_objects.USER))
+        courier("unpack", [str(run_objects.GIVEN)], archive.given(self._ref, run_objects.LAYOUT))
+        courier("unpack", [str(run_objects.WRITTEN)], archive.kept(self._ref, run_objects.USER))
 
     def stream(self, link: Exec) -> Exec:
         """The link itself."""

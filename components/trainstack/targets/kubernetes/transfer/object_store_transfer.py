@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from trainstack.storage.object_store import ObjectStore
-from trainstack.targets.base import Home
+from trainstack.targets.base import RunRef
 from trainstack.targets.kubernetes.api.exec import Exec
 from trainstack.targets.kubernetes.objects import run_objects
 from trainstack.targets.kubernetes.transfer.file_transfer import Courier, Pieces, Way
@@ -24,11 +24,11 @@ class Shelf(Way):
 
     sender = ("segments",)
 
-    def __init__(self, store: ObjectStore, home: Home) -> None:
+    def __init__(self, store: ObjectStore, ref: RunRef) -> None:
         """Use `store` for the run at `home`."""
         self._store = store
-        self._pieces = Pieces(home)
-        self._folder = f"runs/{home.workspace}/{home.run}"
+        self._pieces = Pieces(ref)
+        self._folder = f"runs/{ref.workspace}/{ref.id}"
         self._turn = threading.Lock()
 
     def hand_over(self, courier: Courier) -> None:

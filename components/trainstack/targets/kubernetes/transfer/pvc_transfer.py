@@ -19,7 +19,7 @@ from typing import Any
 from trainstack.errors import NotFoundError, TrainstackError
 from trainstack.storage import locks
 from trainstack.storage.atomic import read_json, write_json
-from trainstack.targets.base import GangSpec, Home, Runtime
+from trainstack.targets.base import NodeGroupSpec, RunRef, Runtime
 from trainstack.targets.kubernetes import labels
 from trainstack.targets.kubernetes.api.client import Access
 from trainstack.targets.kubernetes.api.exec import Exec, run, script
@@ -28,7 +28,7 @@ from trainstack.targets.kubernetes.objects import run_objects
 from trainstack.targets.kubernetes.transfer import reader_pod
 from trainstack.targets.kubernetes.transfer.file_transfer import Courier, Pieces, Way
 from trainstack.targets.transfer import archive
-from trainstack.targets.transfer.output_receiver import Inbound
+from trainstack.targets.transfer.output_receiver import OutputReceiver
 
 CONTENT = run_objects.STORE / "content" / "sha256"
 SMALL_BYTES = 64 << 10
@@ -38,24 +38,24 @@ SMALL_BYTES = 64 << 10
 class ClaimStore(Way):
     """What a claim has of a run."""
 
-    def __init__(self, access: Access, claim: str, home: Home) -> None:
+    def __init__(self, access: Access, claim: str, ref: RunRef) -> None:
         """Use `claim` for the run at `home`."""
         self._access = access
         self._claim = claim
-        self._home = home
-        self._folder = run_objects.on_store(home)
-        self._note = _note(home)
-        self._locks = home.root.parent.parent / "locks"
-        self._pieces = Pieces(home)
+        self._ref = ref
+        self._folder = run_objects.on_store(ref)
+        self._note = _note(ref)
+        self._locks = ref.root.parent.parent / "locks"
+        self._pieces = Pieces(ref)
         self._turn = threading.Lock()
         self._streamed = 0
         self._emptied = False
-        self._gang: dict[str, Any] = {}
+        self._group: dict[str, Any] = {}
 
-    def begin(self, gang: GangSpec) -> None:
+    def begin(self, group: NodeGroupSpec) -> None:
         """Remember what the nodes run on, for whoever has to read the claim when they are gone."""
-        runtime = {"python": gang.runtime.python, "image": gang.runtime.image}
-        self._gang = {"claim": self._claim, "attempt": gang.attempt, **runtime}
+        runtime = {"python": group.runtime.python, "image": group.runtime.image}
+        self._group = {"claim": self._claim, "attempt": group.attempt, **runtime}
 
     def hand_over(self, courier: Courier) -> None:
         """Give a pod the claim's content, with what is missing there brought first, and all that is small."""
@@ -76,7 +76,9 @@ class ClaimStore(Way):
         """Whether it may have something."""
         return self._note.exists()
 
-    def settle(self, lost: Sequence[int] | None, living: KubernetesNode | None, applied: Callable[[str], None]) -> None:
+    def wait_synced(
+        self, lost: Sequence[int] | None, living: KubernetesNode | None, applied: Callable[[str], None]
+    ) -> None:
         """Bring home the journals of lost pods, and remove what the claim has of the run."""
         if lost != []:
             self._empty(lost, living, applied)
@@ -105,7 +107,7 @@ class ClaimStore(Way):
                 self._inherit(pod, noted, lost, applied)
                 self._do(pod, noted, "remove", self._folder)
         except NotFoundError as exc:
-            print(f"what run {self._home.run} left on claim {self._claim} has gone with it: {exc}", file=sys.stderr)
+            print(f"what run {self._ref.id} left on claim {self._claim} has gone with it: {exc}", file=sys.stderr)
         self._emptied = True
 
     def _give(
@@ -154,7 +156,7 @@ class ClaimStore(Way):
 
     def _write_note(self) -> None:
         with self._turn:
-            write_json(self._note, {**self._gang, "streamed_bytes": self._streamed})
+            write_json(self._note, {**self._group, "streamed_bytes": self._streamed})
 
     @contextlib.contextmanager
     def _pod(self, living: KubernetesNode | None, noted: dict[str, Any]) -> Generator[str]:
@@ -163,7 +165,7 @@ class ClaimStore(Way):
             yield living.pod
             return
         runtime = Runtime(noted["python"], noted["image"])
-        with reader_pod.pod(self._access, self._home, runtime, self._claim) as name:
+        with reader_pod.pod(self._access, self._ref, runtime, self._claim) as name:
             yield name
 
     def _inherit(
@@ -172,7 +174,7 @@ class ClaimStore(Way):
         sizes: dict[str, int] = json.loads(self._do(pod, noted, "journals", self._folder)) if lost != [] else {}
         names = sizes if lost is None else {run_objects.journal(noted["attempt"], index) for index in lost}
         for name in sorted(sizes.keys() & names):
-            inbound = Inbound(self._home.root, applied)
+            inbound = OutputReceiver(self._ref.root, applied)
             command = self._command(noted, "read", self._folder / name)
             with Exec(self._access, pod, labels.COURIER, command) as link:
                 journal = _Counted(link)
@@ -181,7 +183,7 @@ class ClaimStore(Way):
                     pass
             if journal.count < sizes[name]:
                 raise TrainstackError(
-                    f"what run {self._home.run} left on claim {self._claim} is not all home ({link.said()}): it stays "
+                    f"what run {self._ref.id} left on claim {self._claim} is not all home ({link.said()}): it stays "
                     "there, and the next `pulumi up` fetches it"
                 )
             if inbound.refused:
@@ -194,16 +196,16 @@ class ClaimStore(Way):
         return [noted["python"], "-c", script("pvc_store"), self._claim, verb, str(path)]
 
 
-def noted(home: Home) -> str | None:
+def noted(ref: RunRef) -> str | None:
     """The claim that may have something of a run; none where none has."""
     try:
-        return str(read_json(_note(home))["claim"])
+        return str(read_json(_note(ref))["claim"])
     except FileNotFoundError:
         return None
 
 
-def _note(home: Home) -> Path:
-    return home.root / "claim.json"
+def _note(ref: RunRef) -> Path:
+    return ref.root / "claim.json"
 
 
 class _Counted:

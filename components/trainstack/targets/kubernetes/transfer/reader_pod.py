@@ -8,7 +8,7 @@ from collections.abc import Generator
 from typing import Any
 
 from trainstack.errors import NotFoundError, TrainstackError
-from trainstack.targets.base import Home, Runtime
+from trainstack.targets.base import RunRef, Runtime
 from trainstack.targets.kubernetes import labels
 from trainstack.targets.kubernetes.api import removal
 from trainstack.targets.kubernetes.api.client import ANSWER_SECONDS, Access
@@ -23,12 +23,12 @@ _TICK = 0.5
 
 
 @contextlib.contextmanager
-def pod(access: Access, home: Home, runtime: Runtime, claim: str) -> Generator[str]:
+def pod(access: Access, ref: RunRef, runtime: Runtime, claim: str) -> Generator[str]:
     """Have one for a while; gives its name.
 
     Args:
         access: The cluster.
-        home: The run.
+        ref: The run.
         runtime: What its nodes ran on.
         claim: The claim that is read.
 
@@ -36,12 +36,12 @@ def pod(access: Access, home: Home, runtime: Runtime, claim: str) -> Generator[s
         NotFoundError: The claim, or the namespace, is there no more.
         TrainstackError: The cluster has no place for it, or does not answer.
     """
-    selector = f"{labels.of_run(home)},{labels.ROLE}={ROLE}"
+    selector = f"{labels.of_run(ref)},{labels.ROLE}={ROLE}"
     # Of somebody who was killed.
     removal.remove(access, selector)
     try:
         cluster = access.cluster.model_copy(update={"store": claim})
-        _make(access, job(home, runtime, cluster))
+        _make(access, job(ref, runtime, cluster))
         pods = Pods(access, selector).follow()
         try:
             yield _running(pods, claim)
@@ -51,18 +51,18 @@ def pod(access: Access, home: Home, runtime: Runtime, claim: str) -> Generator[s
         removal.remove(access, selector)
 
 
-def job(home: Home, runtime: Runtime, cluster: Cluster) -> dict[str, Any]:
+def job(ref: RunRef, runtime: Runtime, cluster: Cluster) -> dict[str, Any]:
     """A Job whose pod reads what pods that are gone have left on the claim.
 
     Args:
-        home: The run.
+        ref: The run.
         runtime: What its nodes ran on: the machines have its image.
         cluster: The claim, and how pods are to be placed.
     """
     marks = {
         labels.MANAGED: "trainstack",
-        labels.WORKSPACE: home.workspace,
-        labels.RUN: home.run,
+        labels.WORKSPACE: ref.workspace,
+        labels.RUN: ref.id,
         labels.ROLE: ROLE,
     }
     spec = {
@@ -85,7 +85,7 @@ def job(home: Home, runtime: Runtime, cluster: Cluster) -> dict[str, Any]:
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": f"{labels.name(home)}-r", "labels": marks},
+        "metadata": {"name": f"{labels.name(ref)}-r", "labels": marks},
         "spec": {
             "completionMode": "Indexed",
             "completions": 1,

@@ -9,14 +9,14 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from trainstack.errors import TrainstackError
-from trainstack.targets.base import Home
+from trainstack.targets.base import RunRef
 from trainstack.targets.kubernetes import labels
 from trainstack.targets.kubernetes.api.client import Access
 from trainstack.targets.kubernetes.api.exec import Exec, run, script
 from trainstack.targets.kubernetes.node import KubernetesNode
 from trainstack.targets.kubernetes.objects import run_objects
 from trainstack.targets.kubernetes.transfer.file_transfer import Way
-from trainstack.targets.transfer.output_receiver import Inbound
+from trainstack.targets.transfer.output_receiver import OutputReceiver
 
 _AGAIN_SECONDS = 2.0
 _ASK_SECONDS = 0.5
@@ -28,22 +28,22 @@ class Carrier:
     """The way between home and one pod."""
 
     def __init__(
-        self, access: Access, home: Home, node: KubernetesNode, applied: Callable[[str], None], way: Way
+        self, access: Access, ref: RunRef, node: KubernetesNode, applied: Callable[[str], None], way: Way
     ) -> None:
         """Work with the pod of `node`.
 
         Args:
             access: The cluster.
-            home: The run.
+            ref: The run.
             node: Whose pod.
             applied: Told the name of each file that has come home.
             way: Which way files take.
         """
         self._access = access
-        self._home = home
+        self._ref = ref
         self._node = node
         self._way = way
-        self._inbound = Inbound(home.root, applied)
+        self._inbound = OutputReceiver(ref.root, applied)
         self._ending = threading.Event()
         self._closed = threading.Event()
         self._home_safe = False
@@ -93,7 +93,7 @@ class Carrier:
             raise self._error
         reason = self._error or (self._link.said() if self._link else "") or "the stream was cut off"
         raise TrainstackError(
-            f"what run {self._home.run} wrote in pod {self._node.pod} is not all home ({reason}): it stays there, and "
+            f"what run {self._ref.id} wrote in pod {self._node.pod} is not all home ({reason}): it stays there, and "
             "the next `pulumi up` fetches it"
         )
 
