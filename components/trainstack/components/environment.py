@@ -143,13 +143,13 @@ class EnvironmentArgs:
             dockerfile=_portable(self._dockerfile()),
             context=_portable(self._context()),
         )
-        described = {field: value for field, value in values.items() if value != _DEFAULTS.get(field)}
-        sources = [source for source in SOURCES if source in described]
+        description = {field: value for field, value in values.items() if value != _DEFAULTS.get(field)}
+        sources = [source for source in SOURCES if source in description]
         if len(sources) != 1:
             raise InvalidInputError(f"give one of {', '.join(SOURCES)}; {' and '.join(sources) or 'none'} given")
-        if sources == ["curated"] and not described.keys() <= {"curated", "base_image"}:
+        if sources == ["curated"] and not description.keys() <= {"curated", "base_image"}:
             raise InvalidInputError("a curated environment takes nothing besides: clone it under your own name")
-        return {"name": name, **described}
+        return {"name": name, **description}
 
     def _dockerfile(self) -> str | None:
         if self.dockerfile is None and self.context is not None:

@@ -94,7 +94,7 @@ class BaseProvider(ResourceProvider):
         return str(outputs["name"])
 
     def compare(self, olds: Properties, news: Properties) -> DiffResult:
-        """Say what a change from the old outputs to the new inputs would do; does no I/O."""
+        """Compare the old outputs with the new inputs; does no I/O."""
         if drift := olds.get("drift"):
             log_of(news).info(f"drifted: {'; '.join(drift)}")
             return DiffResult(changes=True)
@@ -151,7 +151,7 @@ def _with_unknowns(value: Any) -> Any:
 
 
 def known(value: Any) -> bool:
-    """Whether preview knows the whole of a value."""
+    """Whether preview knows a value, and everything in it."""
     if isinstance(value, Mapping):
         return all(known(item) for item in value.values())  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
     if isinstance(value, list | tuple):

@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 
 def check(inputs: Properties) -> None:
-    """Refuse a registry or base image that cannot be, asking nobody.
+    """Refuse an invalid registry or base image, without any request.
 
     Raises:
         InvalidInputError: Says which.
     """
     if known(inputs.get("registry")):
         registry_of(inputs)
-        described = inputs.get("environment_spec") or inputs.get("spec")
-        own = isinstance(described, dict) and bool(cast("Properties", described).get("image"))
+        description = inputs.get("environment_spec") or inputs.get("spec")
+        own = isinstance(description, dict) and bool(cast("Properties", description).get("image"))
         if not inputs.get("registry") and not own and compute_of(inputs).get("target") == "kubernetes":
             raise InvalidInputError(
                 "a cluster pulls images from a registry, and the workspace has none: give it `registry`",
@@ -37,7 +37,7 @@ def check(inputs: Properties) -> None:
 
 
 def compute_of(inputs: Properties) -> Properties:
-    """The compute that the environment is for; empty where there is none."""
+    """The compute that the environment is for; empty without one."""
     return cast("Properties", inputs.get("compute") or {})
 
 
@@ -47,16 +47,16 @@ def needs_image(inputs: Properties) -> bool:
 
 
 def registry_of(inputs: Properties) -> Registry | None:
-    """The workspace's registry with its login, None where there is none or preview does not know it.
+    """The workspace's registry with its login, None without one or while preview does not know it.
 
     Raises:
         InvalidInputError: Its address is none.
     """
-    given = inputs.get("registry")
-    if not given or not known(given):
+    registry = inputs.get("registry")
+    if not registry or not known(registry):
         return None
     password = inputs.get("registry_password")
-    address, username = str(given["address"]), str(given.get("username") or "")
+    address, username = str(registry["address"]), str(registry.get("username") or "")
     secret = password if isinstance(password, str) and known(password) else ""
     if secret and not username:
         raise InvalidInputError("the registry has a password and no username: give both", field="registry")
@@ -78,7 +78,7 @@ def has_gpu(compute: Properties) -> bool:
 
 
 def ensure(inputs: Properties, spec: EnvironmentSpec, lock: Lock, progress: Callable[[str], None]) -> Image:
-    """Have the environment's image where its compute is."""
+    """Provide the environment's image where its compute is."""
     from trainstack.core.images import image
     from trainstack.targets.docker import engine_api
 
@@ -90,7 +90,7 @@ def ensure(inputs: Properties, spec: EnvironmentSpec, lock: Lock, progress: Call
 
 
 def find_damage(inputs: Properties) -> str | None:
-    """Say in a few words that an image is no longer where it was made ready, None when it is.
+    """A sentence when the image is no longer where it was built, else None.
 
     Raises:
         TrainstackError: The engine or the registry does not answer.
@@ -100,5 +100,5 @@ def find_damage(inputs: Properties) -> str | None:
 
     reference = str(inputs.get("image") or "")
     with engine_api.connected(compute_of(inputs).get("docker_host"), timeout=10) as client:
-        there = bool(reference) and image.exists(client, reference, registry_of(inputs))
-    return None if there else "its image is gone"
+        present = bool(reference) and image.exists(client, reference, registry_of(inputs))
+    return None if present else "its image is gone"

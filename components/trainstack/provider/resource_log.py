@@ -1,4 +1,4 @@
-"""Talk to the Pulumi engine from the provider: lines in a resource's own row, and errors of one line."""
+"""Write to Pulumi's display from the provider: lines in a resource's row, and errors of one line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PROGRESS_SECONDS = 2.0
 
 
 class ResourceLog:
-    """A resource's row in Pulumi's display."""
+    """The log of a resource, in its row of Pulumi's display."""
 
     def __init__(self, urn: str) -> None:
         self._urn = urn
@@ -27,7 +27,7 @@ class ResourceLog:
         self._lock = threading.Lock()
 
     def progress(self, text: str) -> None:
-        """Show what happens now; passes by, and comes at most every two seconds unless its first word changes."""
+        """Show a passing line, at most every two seconds unless its first word changes."""
         now = time.monotonic()
         stage = text.split(" ", 1)[0]
         with self._lock:
@@ -37,11 +37,11 @@ class ResourceLog:
         _log(self._urn, text, ephemeral=True)
 
     def info(self, text: str) -> None:
-        """Say something that stays in the summary."""
+        """Show a line that stays in the summary."""
         _log(self._urn, text, ephemeral=False)
 
     def warn(self, text: str) -> None:
-        """Warn of something that stays in the summary."""
+        """Show a warning that stays in the summary."""
         _log(self._urn, text, ephemeral=False, severity="WARNING")
 
 

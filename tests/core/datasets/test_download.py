@@ -313,7 +313,7 @@ def test_a_known_file_that_did_not_change_is_not_sent(server, blobs, client, how
     url = server.add("a.bin", CONTENT, **how)
     known = fetch(client, "a.bin", [url], blobs)
     server.forget()
-    assert fetch(client, "a.bin", [url], blobs, known=known) == known
+    assert fetch(client, "a.bin", [url], blobs, earlier=known) == known
     assert [(request.status, request.sent) for request in server.requests] == [(304, 0)]
 
 
@@ -321,7 +321,7 @@ def test_a_known_file_that_changed_is_downloaded(server, blobs, client):
     url = server.add("a.bin", CONTENT)
     known = fetch(client, "a.bin", [url], blobs)
     server.add("a.bin", OTHER, modified=1_700_000_100)
-    assert fetch(client, "a.bin", [url], blobs, known=known).sha256 == hashlib.sha256(OTHER).hexdigest()
+    assert fetch(client, "a.bin", [url], blobs, earlier=known).sha256 == hashlib.sha256(OTHER).hexdigest()
 
 
 def test_the_mirror_that_gave_a_file_is_asked_first(server, blobs, client):
@@ -329,7 +329,7 @@ def test_the_mirror_that_gave_a_file_is_asked_first(server, blobs, client):
     urls = [server.url("first.bin"), second]
     known = fetch(client, "a.bin", urls, blobs)
     server.forget()
-    assert fetch(client, "a.bin", urls, blobs, known=known) == known
+    assert fetch(client, "a.bin", urls, blobs, earlier=known) == known
     assert [request.path for request in server.requests] == ["second.bin"]
 
 
@@ -337,7 +337,7 @@ def test_a_known_file_is_no_answer_to_another_promise(server, blobs, client):
     url = server.add("a.bin", CONTENT)
     known = fetch(client, "a.bin", [url], blobs)
     with pytest.raises(DigestMismatchError):
-        fetch(client, "a.bin", [url], blobs, known=known, promised="0" * 64)
+        fetch(client, "a.bin", [url], blobs, earlier=known, promised="0" * 64)
 
 
 def test_a_stopped_download_keeps_what_it_has(server, blobs, client):
@@ -405,9 +405,9 @@ def test_a_file_address_is_copied_and_known_by_its_time(tmp_path, blobs, client)
     url = f"file://{tmp_path}/with%20space.bin"
     found = fetch(client, "a.bin", [url], blobs)
     assert (found.url, found.size, found.sha256) == (url, len(CONTENT), DIGEST)
-    assert fetch(client, "a.bin", [url], blobs, known=found) is found
+    assert fetch(client, "a.bin", [url], blobs, earlier=found) is found
     path.write_bytes(OTHER)
-    assert fetch(client, "a.bin", [url], blobs, known=found).sha256 == hashlib.sha256(OTHER).hexdigest()
+    assert fetch(client, "a.bin", [url], blobs, earlier=found).sha256 == hashlib.sha256(OTHER).hexdigest()
 
 
 def test_a_missing_file_address_gives_way_to_the_next_mirror(tmp_path, server, blobs, client):

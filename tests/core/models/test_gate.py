@@ -70,7 +70,7 @@ def test_a_condition_that_cannot_be_read_is_named(key, text):
 
 def test_aliases_move_with_a_history(two):
     aliases.move(two, "net", {"production": 1, "candidate": 2})
-    aliases.move(two, "net", {"production": 2}, let_go={"production": 1, "candidate": 2})
+    aliases.move(two, "net", {"production": 2}, olds={"production": 1, "candidate": 2})
     assert aliases.read(two, "net") == {"production": 2}
     assert [(it["alias"], it["from"], it["to"]) for it in aliases.read_history(two, "net")] == [
         ("candidate", None, 2),

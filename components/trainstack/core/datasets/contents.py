@@ -23,16 +23,16 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def latest_of_sources(known: Sequence[DatasetRecord], spec: DatasetSpec) -> DatasetRecord | None:
-    """The version that a registration from the same web sources found last."""
-    same = [record for record in known if record.sources == spec.sources]
+def latest_of_sources(versions: Sequence[DatasetRecord], spec: DatasetSpec) -> DatasetRecord | None:
+    """The version that was last registered from the same web sources."""
+    same = [record for record in versions if record.sources == spec.sources]
     return max(same, key=lambda record: record.updated, default=None)
 
 
 def remote_contents(
     workspace: Workspace,
     spec: DatasetSpec,
-    known: Sequence[DatasetRecord],
+    versions: Sequence[DatasetRecord],
     progress: Callable[[str], None],
     *,
     check_remote: bool,
@@ -42,26 +42,26 @@ def remote_contents(
     Args:
         workspace: Where to keep them.
         spec: Which files.
-        known: The dataset's versions. Files of the one that the same addresses gave last are taken as they are.
-        progress: Told how far it is.
+        versions: The dataset's versions. Files of the one that the same addresses gave last are taken as they are.
+        progress: Receives a line about the progress.
         check_remote: Whether to ask the addresses all the same.
 
     Raises:
         DigestMismatchError: A file is not what was promised.
         TrainstackError: A file cannot be had, or the disk is full.
     """
-    trusted = None if check_remote else latest_of_sources(known, spec)
-    before = {file.path: file for file in trusted.files} if trusted else {}
+    unchanged = None if check_remote else latest_of_sources(versions, spec)
+    before = {file.path: file for file in unchanged.files} if unchanged else {}
     files: list[DatasetFile] = []
-    wanted: list[str] = []
+    missing: list[str] = []
     for name in spec.remote:
         file = before.get(name)
         if file and spec.promised(name) in (None, file.sha256) and workspace.blobs.has(file.sha256):
             files.append(file)
         else:
-            wanted.append(name)
-    if wanted:
-        files += _fetch(workspace, spec, wanted, progress, check_remote=check_remote)
+            missing.append(name)
+    if missing:
+        files += _fetch(workspace, spec, missing, progress, check_remote=check_remote)
     return files
 
 
@@ -87,9 +87,9 @@ def local_contents(workspace: Workspace, spec: DatasetSpec, progress: Callable[[
     missing = {digest: (name, path) for name, (path, digest) in contents.items() if not blobs.has(digest)}
     size = disk_space.size_of(Path(path) for _, path in missing.values())
     blobs.require(size, f"dataset {spec.name}")
-    shown = RegistrationProgress(progress, len(missing))
+    registration = RegistrationProgress(progress, len(missing))
 
-    def keep(digest: str) -> None:
+    def store(digest: str) -> None:
         name, path = missing[digest]
         try:
             blobs.add(Path(path), expected=digest)
@@ -97,9 +97,9 @@ def local_contents(workspace: Workspace, spec: DatasetSpec, progress: Callable[[
             raise TrainstackError(f"{path} changed while it was being registered: run `pulumi up` again") from exc
         except PermissionError as exc:
             raise TrainstackError(f"cannot read {path}: {exc.strerror}") from exc
-        shown.finish(name)
+        registration.finish(name)
 
-    _in_parallel(keep, list(missing), threading.Event())
+    _in_parallel(store, list(missing), threading.Event())
     return [
         DatasetFile(path=name, size=blobs.path(digest).stat().st_size, sha256=digest, source=path)
         for name, (path, digest) in contents.items()
@@ -109,8 +109,8 @@ def local_contents(workspace: Workspace, spec: DatasetSpec, progress: Callable[[
 def _fetch(
     workspace: Workspace, spec: DatasetSpec, names: list[str], progress: Callable[[str], None], *, check_remote: bool
 ) -> list[DatasetFile]:
-    """Fetch files; of those that the workspace has already, only what changed."""
-    remote, blobs, shown = spec.remote, workspace.blobs, RegistrationProgress(progress, len(names))
+    """Fetch files; those that the workspace has already are fetched only if they changed."""
+    remote, blobs, registration = spec.remote, workspace.blobs, RegistrationProgress(progress, len(names))
     # Any dataset of the workspace may have had a file from the same address.
     by_address = {
         file.source: RemoteFile(file.source, file.size, file.sha256, file.etag, file.last_modified)
@@ -119,42 +119,42 @@ def _fetch(
     }
     stopped = threading.Event()
 
-    def one(name: str) -> DatasetFile:
+    def fetch_one(name: str) -> DatasetFile:
         promised = spec.promised(name)
         earlier = [by_address[url] for url in remote[name] if url in by_address]
-        known = next((file for file in earlier if blobs.has(file.sha256)), None)
+        earlier_copy = next((file for file in earlier if blobs.has(file.sha256)), None)
         if promised is not None and not check_remote and blobs.has(promised):
             # Content that is promised and here needs no server to say so.
-            found = RemoteFile(remote[name][0], blobs.path(promised).stat().st_size, promised)
-            if known is not None and known.sha256 == promised:
-                found = known
+            fetched = RemoteFile(remote[name][0], blobs.path(promised).stat().st_size, promised)
+            if earlier_copy is not None and earlier_copy.sha256 == promised:
+                fetched = earlier_copy
         else:
-            found = download.fetch(
+            fetched = download.fetch(
                 client,
                 name,
                 remote[name],
                 blobs,
-                known=known,
+                earlier=earlier_copy,
                 promised=promised,
-                report=lambda done, size: shown.at(name, done, size),
+                report=lambda done, size: registration.at(name, done, size),
                 stopped=stopped,
             )
-        shown.finish(name)
+        registration.finish(name)
         return DatasetFile(
             path=name,
-            size=found.size,
-            sha256=found.sha256,
-            source=found.url,
-            etag=found.etag,
-            last_modified=found.last_modified,
+            size=fetched.size,
+            sha256=fetched.sha256,
+            source=fetched.url,
+            etag=fetched.etag,
+            last_modified=fetched.last_modified,
         )
 
     with open_client() as client:
-        return _in_parallel(one, names, stopped)
+        return _in_parallel(fetch_one, names, stopped)
 
 
 def _in_parallel(work: Callable[[Item], Result], items: list[Item], stopped: threading.Event) -> list[Result]:
-    """Do the same with each item; the first failure, or Ctrl-C, calls the others off and is raised."""
+    """Process items in parallel; the first failure, or Ctrl-C, cancels the others and is raised."""
     with ThreadPoolExecutor(_WORKERS) as pool:
         futures = [pool.submit(work, item) for item in items]
         try:

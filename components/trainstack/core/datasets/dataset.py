@@ -1,7 +1,7 @@
-"""Datasets: files with a digest each, registered under a name and a version, kept once, handed to runs by link.
+"""Datasets: files with a digest each, registered under a name and a version, stored once, linked into runs.
 
-This module registers; the specs, the records and the look for drift are in the modules beside it and are named here
-too, so that a caller needs this one alone. `docs/datasets.md` explains datasets to people.
+This module registers datasets, and exports the specs, records and drift checks of the modules beside it.
+`docs/datasets.md` explains datasets to users.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def register(
     Args:
         workspace: Where to keep it.
         spec: What to register.
-        progress: Told, at most a few times a second, how far it is.
+        progress: Receives a line about the progress, at most a few times a second.
         check_remote: Whether to ask web sources, even of a dataset that is known, for changes.
 
     Returns:
@@ -79,21 +79,21 @@ def register(
         locks.exclusive(folder / ".lock", lambda: progress(f"waiting for another registration of {spec.name}")),
     ):
         workspace.blobs.sweep()
-        known = [find(workspace, spec.name, version) for version in versions(workspace, spec.name)]
-        files = remote_contents(workspace, spec, known, progress, check_remote=check_remote)
+        registered = [find(workspace, spec.name, version) for version in versions(workspace, spec.name)]
+        files = remote_contents(workspace, spec, registered, progress, check_remote=check_remote)
         files += local_contents(workspace, spec, progress)
-        return _save_version(workspace, spec, known, tuple(sorted(files, key=lambda file: file.path)))
+        return _save_version(workspace, spec, registered, tuple(sorted(files, key=lambda file: file.path)))
 
 
 def _save_version(
-    workspace: Workspace, spec: DatasetSpec, known: list[DatasetRecord], files: tuple[DatasetFile, ...]
+    workspace: Workspace, spec: DatasetSpec, registered: list[DatasetRecord], files: tuple[DatasetFile, ...]
 ) -> DatasetRecord:
     """Find the version that has these files, and bring what describes it up to date, or make the next."""
     digest = digests.of_tree({file.path: file.sha256 for file in files})
-    same = next((record for record in known if record.digest == digest), None)
-    if same is None and known and not spec.create_new_version:
-        raise TrainstackError(_changed_message(known[-1], files))
-    newest = max([last_purged(workspace.dataset(spec.name)), *(record.version for record in known)])
+    same = next((record for record in registered if record.digest == digest), None)
+    if same is None and registered and not spec.create_new_version:
+        raise TrainstackError(_changed_message(registered[-1], files))
+    newest = max([last_purged(workspace.dataset(spec.name)), *(record.version for record in registered)])
     now = datetime.now(UTC).isoformat()
     fresh = DatasetRecord(
         name=spec.name,
@@ -109,7 +109,7 @@ def _save_version(
         sources=spec.sources,
     )
     if same is not None:
-        if fresh == same and same is latest_of_sources(known, spec):
+        if fresh == same and same is latest_of_sources(registered, spec):
             return same
         fresh = fresh.model_copy(update={"updated": now})
     save(workspace, fresh)
@@ -120,8 +120,8 @@ def _changed_message(before: DatasetRecord, files: tuple[DatasetFile, ...]) -> s
     old = {file.path: file.sha256 for file in before.files}
     new = {file.path: file.sha256 for file in files}
     changed = sorted(name for name in old | new if old.get(name) != new.get(name))
-    named = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
+    summary = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
     return (
-        f"dataset {before.name!r} is no longer its version {before.version} ({named} changed) and "
+        f"dataset {before.name!r} is no longer its version {before.version} ({summary} changed) and "
         "create_new_version is off: turn it on, or register under another name"
     )

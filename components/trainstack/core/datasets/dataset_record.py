@@ -1,4 +1,4 @@
-"""What a workspace knows of a dataset: one immutable record a version, found by name and handed out by link."""
+"""The records of datasets in a workspace: one for each version, found by name, its files linked into folders."""
 
 from __future__ import annotations
 
@@ -72,9 +72,9 @@ class DatasetRecord(BaseModel):
 
 
 def versions(workspace: Workspace, name: str) -> list[int]:
-    """The versions of a dataset, oldest first; none when there is no such dataset."""
-    found = workspace.dataset(name).glob("[0-9]*.json")
-    return sorted(int(path.stem) for path in found if path.stem.isdecimal())
+    """The versions of a dataset, oldest first; empty without such a dataset."""
+    paths = workspace.dataset(name).glob("[0-9]*.json")
+    return sorted(int(path.stem) for path in paths if path.stem.isdecimal())
 
 
 def find(workspace: Workspace, name: str, version: int | None = None) -> DatasetRecord:
@@ -89,15 +89,15 @@ def find(workspace: Workspace, name: str, version: int | None = None) -> Dataset
         NotFoundError: There is none; says what there is.
         TrainstackError: The record is damaged.
     """
-    known = versions(workspace, checked_name(name, "dataset"))
-    if not known:
+    numbers = versions(workspace, checked_name(name, "dataset"))
+    if not numbers:
         names = sorted(path.name for path in (workspace.root / "datasets").glob("*") if versions(workspace, path.name))
         raise NotFoundError(
             f"no dataset {name!r} in workspace {workspace.name}: it has {', '.join(names) or 'none yet'}"
         )
-    if version is not None and version not in known:
-        raise NotFoundError(f"dataset {name!r} has no version {version}: it has {', '.join(map(str, known))}")
-    path = _path(workspace, name, version or known[-1])
+    if version is not None and version not in numbers:
+        raise NotFoundError(f"dataset {name!r} has no version {version}: it has {', '.join(map(str, numbers))}")
+    path = _path(workspace, name, version or numbers[-1])
     try:
         return DatasetRecord.model_validate(read_json(path))
     except ValidationError as exc:
@@ -106,21 +106,21 @@ def find(workspace: Workspace, name: str, version: int | None = None) -> Dataset
 
 def list_datasets(workspace: Workspace) -> list[DatasetRecord]:
     """All versions of all datasets, sorted by name and version; a damaged record is left out."""
-    found: list[DatasetRecord] = []
+    records: list[DatasetRecord] = []
     for folder in sorted((workspace.root / "datasets").glob("*")):
         for version in versions(workspace, folder.name):
             with contextlib.suppress(TrainstackError):
-                found.append(find(workspace, folder.name, version))
-    return found
+                records.append(find(workspace, folder.name, version))
+    return records
 
 
 def save(workspace: Workspace, record: DatasetRecord) -> None:
-    """Write a record, whole or not at all. Only the holder of the dataset's turn writes."""
+    """Write a record atomically. The caller holds the dataset's lock."""
     write_json(_path(workspace, record.name, record.version), record.model_dump(mode="json"))
 
 
 def link_into(workspace: Workspace, record: DatasetRecord, folder: Path) -> None:
-    """Lay a version's files out in a folder: read-only hard links to the workspace's one copy.
+    """Link a version's files into a folder: read-only hard links to the workspace's one copy.
 
     Args:
         workspace: Where the files are.

@@ -42,7 +42,7 @@ class _AgainError(Exception):
 
 
 class _MismatchError(UnavailableError):
-    """The address gives other bytes than those that were promised."""
+    """The address serves other bytes than the promised digest."""
 
 
 def fetch(
@@ -51,7 +51,7 @@ def fetch(
     urls: Sequence[str],
     blobs: BlobStore,
     *,
-    known: RemoteFile | None = None,
+    earlier: RemoteFile | None = None,
     promised: str | None = None,
     report: Callable[[int, int | None], None] = lambda _done, _size: None,
     stopped: threading.Event | None = None,
@@ -63,7 +63,7 @@ def fetch(
         name: The file's name, for messages.
         urls: Its mirrors, in order.
         blobs: Where its bytes go.
-        known: What an earlier download found, its blob being there: not downloaded again when the server says that
+        earlier: What an earlier download found, its blob being there: not downloaded again when the server says that
             it is still the same.
         promised: The hex SHA-256 that it must have.
         report: Told bytes so far and, where known, in all.
@@ -75,14 +75,14 @@ def fetch(
         StoppedError: It was called off.
     """
     stopped = stopped or threading.Event()
-    if known is not None and promised not in (None, known.sha256):
-        known = None
+    if earlier is not None and promised not in (None, earlier.sha256):
+        earlier = None
     # The address that gave it before is the one that can say whether it changed.
-    order = sorted(urls, key=lambda url: known is None or url != known.url)
+    order = sorted(urls, key=lambda url: earlier is None or url != earlier.url)
     failures: list[tuple[str, UnavailableError]] = []
     for url in order:
         try:
-            here = known if known is not None and known.url == url else None
+            here = earlier if earlier is not None and earlier.url == url else None
             path = file_url_path(url)
             if path is not None:
                 return _copy(path, url, blobs, here, promised)
@@ -103,7 +103,7 @@ def _download(
     client: httpx.Client,
     url: str,
     blobs: BlobStore,
-    known: RemoteFile | None,
+    earlier: RemoteFile | None,
     promised: str | None,
     report: Callable[[int, int | None], None],
     stopped: threading.Event,
@@ -120,7 +120,7 @@ def _download(
     )
     with PartialFile(blobs, url) as partial:
         try:
-            return retrying(_attempt, client, url, partial, known, promised, report, stopped)
+            return retrying(_attempt, client, url, partial, earlier, promised, report, stopped)
         except _AgainError as exc:
             raise UnavailableError(str(exc)) from exc
         except (httpx.HTTPError, httpx.InvalidURL) as exc:
@@ -131,7 +131,7 @@ def _attempt(
     client: httpx.Client,
     url: str,
     partial: PartialFile,
-    known: RemoteFile | None,
+    earlier: RemoteFile | None,
     promised: str | None,
     report: Callable[[int, int | None], None],
     stopped: threading.Event,
@@ -146,11 +146,11 @@ def _attempt(
     if start:
         headers = {"Range": f"bytes={start}-", "If-Range": partial.validator or ""}
     else:
-        headers = conditional_headers(known) if known else {}
+        headers = conditional_headers(earlier) if earlier else {}
     try:
         with client.stream("GET", url, headers=headers) as response:
-            if response.status_code == 304 and known is not None and not start:
-                return known
+            if response.status_code == 304 and earlier is not None and not start:
+                return earlier
             total = _begin(response, partial, start)
             partial.expect(total, f"the download of {redacted_url(url)}")
             resumed = response.status_code == 206
@@ -175,9 +175,9 @@ def _attempt(
         if resumed:
             raise _AgainError("the resumed download does not add up")
         raise _MismatchError(f"has SHA-256 {digest}, not {promised}")
-    found = RemoteFile(url, partial.size, digest, partial.etag, partial.last_modified)
+    fetched = RemoteFile(url, partial.size, digest, partial.etag, partial.last_modified)
     partial.adopt()
-    return found
+    return fetched
 
 
 def _begin(response: httpx.Response, partial: PartialFile, start: int) -> int | None:
@@ -205,12 +205,12 @@ def _begin(response: httpx.Response, partial: PartialFile, start: int) -> int | 
     raise UnavailableError(answer)
 
 
-def _copy(path: Path, url: str, blobs: BlobStore, known: RemoteFile | None, promised: str | None) -> RemoteFile:
+def _copy(path: Path, url: str, blobs: BlobStore, earlier: RemoteFile | None, promised: str | None) -> RemoteFile:
     """A `file:` address; its size and time do what an ETag does."""
     try:
         mark = file_validator(path)
-        if known is not None and known.etag == mark:
-            return known
+        if earlier is not None and earlier.etag == mark:
+            return earlier
         blobs.require(path.stat().st_size, f"a copy of {path}")
         digest = blobs.add(path, expected=promised)
     except DigestMismatchError as exc:
@@ -223,5 +223,5 @@ def _copy(path: Path, url: str, blobs: BlobStore, known: RemoteFile | None, prom
 def _wait(state: RetryCallState) -> float:
     """Seconds before the next try: doubling, and no less than the server asks for."""
     error = state.outcome.exception() if state.outcome else None
-    asked = error.after if isinstance(error, _AgainError) else 0.0
-    return min(max(asked, BACKOFF_SECONDS * 2 ** (state.attempt_number - 1)), LONGEST_WAIT_SECONDS)
+    requested = error.after if isinstance(error, _AgainError) else 0.0
+    return min(max(requested, BACKOFF_SECONDS * 2 ** (state.attempt_number - 1)), LONGEST_WAIT_SECONDS)

@@ -26,11 +26,11 @@ _ANSWER_SECONDS = 15.0
 
 @dataclass(frozen=True)
 class Drift:
-    """What a look at a dataset's sources and stored files found, one line each.
+    """How a dataset's sources and stored files differ from its record, one line each.
 
     Attributes:
-        differences: What is no longer as registered; registering again mends it.
-        warnings: What could not be looked at.
+        differences: What is no longer as registered; registering again repairs it.
+        warnings: What could not be checked.
     """
 
     differences: tuple[str, ...] = ()

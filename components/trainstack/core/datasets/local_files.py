@@ -1,4 +1,4 @@
-"""The files that a local path, folder or glob stands for; looks at names only, never at content."""
+"""List the files of a local path, folder or glob, by name; no content is read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trainstack.storage.paths import is_below
 
 @dataclass(frozen=True)
 class LocalFiles:
-    """The files that one local path stands for.
+    """The files of one local path, folder or glob.
 
     Attributes:
         base: The folder that the names are relative to.
@@ -37,24 +37,24 @@ def local_files(paths: Iterable[str]) -> list[LocalFiles]:
     Raises:
         InvalidInputError: A path is missing or holds no file, or a link leaves its folder.
     """
-    found: list[LocalFiles] = []
+    groups: list[LocalFiles] = []
     for path in paths:
         try:
-            found.append(_expand(path))
+            groups.append(_expand(path))
         except OSError as exc:
             where = str(exc.filename or path).rstrip("/")
             raise InvalidInputError(f"cannot read {where}: {exc.strerror}", field="paths") from exc
-    return found
+    return groups
 
 
 def _expand(path: str) -> LocalFiles:
     if not path:
         raise InvalidInputError("an entry of paths is empty: name a file, a folder or a glob", field="paths")
-    given = Path(path)
-    if given.is_dir():
+    location = Path(path)
+    if location.is_dir():
         base, names, missing = path, _folder_files(path), f"{path!r} is a folder without files: name another"
-    elif given.is_file():
-        return LocalFiles(str(given.parent), (given.name,))
+    elif location.is_file():
+        return LocalFiles(str(location.parent), (location.name,))
     elif glob.has_magic(path) and not os.path.lexists(path):
         base, names = _glob_files(path)
         missing = f"no file matches {path!r}: mind that '*' stays in one folder, '**' goes below it"
@@ -72,7 +72,7 @@ def _folder_files(base: str) -> list[str]:
     # A folder still to look at, and the real folders that links have led to on the way there.
     pending: list[tuple[str, tuple[str, ...]]] = [("", ())]
     while pending:
-        folder, passed = pending.pop()
+        folder, followed = pending.pop()
         with os.scandir(f"{base}/{folder}") as entries:
             for entry in entries:
                 name = f"{folder}{entry.name}"
@@ -80,9 +80,9 @@ def _folder_files(base: str) -> list[str]:
                 if entry.is_file():
                     names.append(name)
                 elif entry.is_dir():
-                    if link is not None and link in passed:
+                    if link is not None and link in followed:
                         raise _circular_link(base, name)
-                    pending.append((f"{name}/", (*passed, link) if link else passed))
+                    pending.append((f"{name}/", (*followed, link) if link else followed))
     return names
 
 
@@ -106,16 +106,16 @@ def _glob_files(pattern: str) -> tuple[str, set[str]]:
     return base, names
 
 
-def _check_folder(root: str, base: str, folder: str, passed: dict[str, tuple[str, ...]]) -> None:
-    """Check the folder of a file that matched, once; `passed` keeps the real folders on the way to each."""
-    if folder in passed:
+def _check_folder(root: str, base: str, folder: str, real_folders: dict[str, tuple[str, ...]]) -> None:
+    """Check the folder of a file that matched, once; `real_folders` keeps the real folders on the way to each."""
+    if folder in real_folders:
         return
     above = folder.rpartition("/")[0]
-    _check_folder(root, base, above, passed)
+    _check_folder(root, base, above, real_folders)
     real = _checked_link(root, base, folder)
-    if real in passed[above]:
+    if real in real_folders[above]:
         raise _circular_link(base, folder)
-    passed[folder] = (*passed[above], real)
+    real_folders[folder] = (*real_folders[above], real)
 
 
 def _circular_link(base: str, name: str) -> InvalidInputError:

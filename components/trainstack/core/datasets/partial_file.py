@@ -1,8 +1,8 @@
 """A download that is not finished: its bytes, and the validators that say which version of the file they are of.
 
 The bytes lie in `blobs/partial/KEY.part`, the validators beside them in `KEY.json`, KEY being the address's digest.
-Whoever writes the bytes holds a lock on them, which the kernel lets go of when the process dies; a second download
-of the same address meanwhile gets a file of its own, which it does not leave behind.
+The writer holds a lock on the bytes, which the kernel releases when the process dies; a second download of the same
+address meanwhile gets a file of its own, which it removes.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class PartialFile:
 
     @property
     def resume_from(self) -> int:
-        """The first byte to ask for; 0 when nothing can be kept.
+        """The first byte to request; 0 when no byte can be kept.
 
         The last byte is asked for again, so that of a file that is already whole there is still a range to send.
         """
@@ -92,14 +92,14 @@ class PartialFile:
         """Go on at `resume_from`, the bytes before it digested."""
         self._keep(self.resume_from)
 
-    def expect(self, total: int | None, what: str) -> None:
+    def expect(self, total: int | None, purpose: str) -> None:
         """Make sure that what is still to come of so many bytes in all fits on the disk.
 
         Raises:
             TrainstackError: It does not.
         """
         if total is not None:
-            self._blobs.require(total - self.size, what)
+            self._blobs.require(total - self.size, purpose)
 
     def write(self, chunk: bytes) -> None:
         """Append bytes."""
@@ -136,7 +136,7 @@ class PartialFile:
 
 
 def _open_locked(path: Path) -> BinaryIO | None:
-    """Open a file for reading and writing, made when missing, and lock it; none when somebody else holds it."""
+    """Open a file for reading and writing, made when missing, and lock it; None when another process holds the lock."""
     while True:
         with disk_errors(path):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)

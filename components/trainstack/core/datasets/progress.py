@@ -1,4 +1,4 @@
-"""How far a registration is, in one line a few times a second."""
+"""The progress of a registration, in one line a few times a second."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ INTERVAL_SECONDS = 0.25
 
 
 class RegistrationProgress:
-    """Tells the progress of many files that are worked on at once.
+    """Reports the progress of many files that are processed at once.
 
     A line names the file that has been under way longest: `train.gz 4.1/9.9 MB · 3 of 4 files`.
     """
 
-    def __init__(self, tell: Callable[[str], None], files: int) -> None:
-        self._tell = tell
+    def __init__(self, report: Callable[[str], None], files: int) -> None:
+        self._report = report
         self._files = files
         self._finished = 0
         self._active: dict[str, tuple[int, int | None]] = {}
@@ -24,7 +24,7 @@ class RegistrationProgress:
         self._next = 0.0
 
     def at(self, name: str, done: int, size: int | None) -> None:
-        """Say that a file has come so far, in bytes."""
+        """Report the progress of a file, in bytes."""
         with self._lock:
             self._active[name] = (done, size)
             now = time.monotonic()
@@ -33,16 +33,16 @@ class RegistrationProgress:
             self._next = now + INTERVAL_SECONDS
             oldest, (done, size) = next(iter(self._active.items()))
             line = f"{oldest} {format_bytes(done, size)} · {self._finished} of {self._files} files"
-        self._tell(line)
+        self._report(line)
 
     def finish(self, name: str) -> None:
-        """Say that a file is done."""
+        """Report that a file is finished."""
         with self._lock:
             self._active.pop(name, None)
             self._finished += 1
             if self._finished < self._files:
                 return
-        self._tell(f"{self._files} of {self._files} files")
+        self._report(f"{self._files} of {self._files} files")
 
 
 def format_bytes(done: int, size: int | None) -> str:

@@ -1,4 +1,4 @@
-"""A file at an address: how to ask for it, whether it changed, and why it cannot be had."""
+"""A file at an address: how to request it, whether it changed, and why a request failed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class RemoteFile:
 
 
 class UnavailableError(Exception):
-    """An address does not give its file; the text is the reason."""
+    """An address does not serve its file; the text is the reason."""
 
 
 def open_client(*, connect: float = CONNECT_SECONDS, stall: float = STALL_SECONDS) -> httpx.Client:
@@ -100,7 +100,7 @@ def find_change(client: httpx.Client, file: RemoteFile) -> str | None:
 
 
 def failure_reason(error: Exception) -> str:
-    """Why a request failed, in a few words."""
+    """The reason of a failed request, in a few words."""
     import socket
     import ssl
 
@@ -140,17 +140,17 @@ def root_cause(error: BaseException) -> BaseException:
 
 
 def conditional_headers(file: RemoteFile) -> dict[str, str]:
-    """Headers that ask for the file only if it is another one now."""
-    found: dict[str, str] = {}
+    """Headers of a conditional request, which is answered only when the file has changed."""
+    headers: dict[str, str] = {}
     if file.etag:
-        found["If-None-Match"] = file.etag
+        headers["If-None-Match"] = file.etag
     if file.last_modified:
-        found["If-Modified-Since"] = file.last_modified
-    return found
+        headers["If-Modified-Since"] = file.last_modified
+    return headers
 
 
 def file_validator(path: Path) -> str:
-    """What stands for a local file's ETag.
+    """The counterpart of an ETag for a local file: its size and time.
 
     Raises:
         UnavailableError: There is no such file.

@@ -1,6 +1,6 @@
 """The names that a dataset's files get, and the addresses that they may come from.
 
-Nothing here reads a file's content or touches the network, so preview can ask for all of it.
+Nothing here reads a file's content or uses the network, so that preview can call all of it.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ def name_urls(urls: Sequence[str | Sequence[str]] | Mapping[str, str | Sequence[
     Raises:
         InvalidInputError: An address is not usable, or two files get the same name.
     """
-    named: dict[str, tuple[str, ...]] = {}
+    addresses: dict[str, tuple[str, ...]] = {}
     entries = urls.items() if isinstance(urls, Mapping) else ((None, entry) for entry in urls)
-    for given, entry in entries:
+    for explicit_name, entry in entries:
         mirrors = (entry,) if isinstance(entry, str) else tuple(entry)
         if not mirrors:
             raise InvalidInputError("an entry of urls has no address: name at least one", field="urls")
         for url in mirrors:
             _check_url(url)
-        if given is None:
+        if explicit_name is None:
             name = unquote(urlsplit(mirrors[0]).path.rpartition("/")[2])
             if not name:
                 raise InvalidInputError(
@@ -44,21 +44,21 @@ def name_urls(urls: Sequence[str | Sequence[str]] | Mapping[str, str | Sequence[
                     field="urls",
                 )
         else:
-            name = given
+            name = explicit_name
         check_name(name, mirrors[0], "urls")
-        if name in named:
+        if name in addresses:
             raise InvalidInputError(
-                f"{named[name][0]} and {mirrors[0]} would both be the file {name!r}: name them, "
+                f"{addresses[name][0]} and {mirrors[0]} would both be the file {name!r}: name them, "
                 "urls={'NAME': 'ADDRESS', …}",
                 field="urls",
             )
-        named[name] = mirrors
+        addresses[name] = mirrors
         _check_files_exist(name, mirrors)
-    return named
+    return addresses
 
 
 def check_unique_names(remote: Mapping[str, Sequence[str]], local: Iterable[LocalFiles]) -> list[str]:
-    """Check that all files have a place of their own in the dataset, and return their names.
+    """Check that each file has a path of its own in the dataset, and return their names.
 
     Raises:
         InvalidInputError: Two sources give the same name, or one's name is another's folder.
@@ -111,7 +111,7 @@ def file_url_path(url: str) -> Path | None:
 
 
 def redacted_url(url: str) -> str:
-    """An address as messages show it: without its query, which may hold a token."""
+    """An address for messages: without its query, which may hold a token."""
     address, query, _ = url.partition("?")
     return f"{address}?…" if query else address
 

@@ -1,4 +1,4 @@
-"""What a program says of a dataset, and everything that can be wrong with it before any work is done."""
+"""The specification of a dataset, and its validation before any work is done."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class DatasetSpec(BaseModel):
     @field_validator("urls", mode="before")
     @classmethod
     def _addresses(cls, value: Any) -> Any:
-        """Say in one line what pydantic would say in one line for each type that it could have been."""
+        """Report a wrong type in one line, where pydantic would write one for each type of the union."""
         entries: Any = list(value.values()) if isinstance(value, dict) else value  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
         if not isinstance(value, list | tuple | dict) or not all(
             isinstance(entry, str) or (isinstance(entry, list | tuple) and all(isinstance(url, str) for url in entry))  # pyright: ignore[reportUnknownVariableType]
@@ -76,7 +76,7 @@ class DatasetSpec(BaseModel):
 
     @property
     def sources(self) -> str:
-        """Digest of the web addresses: two specs with the same one ask for the same files."""
+        """Digest of the web addresses: specs with the same digest request the same files."""
         return digests.of_json(self.remote)
 
     def promised(self, name: str) -> str | None:
@@ -177,12 +177,12 @@ def local_digests(groups: list[LocalFiles]) -> dict[str, tuple[str, str]]:
     Raises:
         InvalidInputError: A file cannot be read.
     """
-    found: dict[str, tuple[str, str]] = {}
+    digests_by_name: dict[str, tuple[str, str]] = {}
     for group in groups:
         cache = DigestCache.of_folder("dataset", group.base)
         try:
             for name, digest in cache.digests(Path(group.base), group.names).items():
-                found[name] = (f"{group.base}/{name}", digest)
+                digests_by_name[name] = (f"{group.base}/{name}", digest)
         except OSError as exc:
             raise InvalidInputError(f"cannot read {exc.filename}: {exc.strerror}", field="paths") from exc
-    return found
+    return digests_by_name

@@ -1,1 +1,1 @@
-"""What a script runs in: specifications, locks and the folders built from them."""
+"""Training environments: specifications, locks and the folders built from them."""

@@ -34,8 +34,8 @@ def base_image(python: str, chosen: str | None = None, *, gpu: bool = False) -> 
         InvalidInputError: It is not an image's name.
     """
     default = GPU_BASE if gpu else f"python:{python}-slim-bookworm"
-    named = chosen or os.environ.get(GPU_VARIABLE if gpu else CPU_VARIABLE) or default
-    return checked_reference(named, "base_image")
+    reference = chosen or os.environ.get(GPU_VARIABLE if gpu else CPU_VARIABLE) or default
+    return checked_reference(reference, "base_image")
 
 
 def checked_reference(name: str, field: str) -> str:

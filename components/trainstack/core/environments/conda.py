@@ -103,7 +103,7 @@ def read_file(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        found = yaml.safe_load(path.read_text("utf-8-sig"))
+        specification = yaml.safe_load(path.read_text("utf-8-sig"))
     except OSError as exc:
         raise InvalidInputError(
             f"conda specification {path} cannot be read ({exc.strerror}): check its path", field="conda"
@@ -112,9 +112,9 @@ def read_file(path: Path) -> dict[str, Any]:
         where = getattr(exc, "problem_mark", None)
         line = f" at line {where.line + 1}" if where is not None else ""
         raise InvalidInputError(f"conda specification {path} is not YAML{line}: correct it", field="conda") from exc
-    if not isinstance(found, dict):
+    if not isinstance(specification, dict):
         raise InvalidInputError(f"conda specification {path} is not a mapping: see docs/environments.md", field="conda")
-    return cast("dict[str, Any]", found)
+    return cast("dict[str, Any]", specification)
 
 
 def split_specification(specification: Mapping[str, Any]) -> CondaParts:
@@ -180,10 +180,10 @@ def specification_variables(specification: Mapping[str, Any]) -> dict[str, str]:
     Raises:
         InvalidInputError: They are not a mapping.
     """
-    found = cast("object", specification.get("variables") or {})
-    if not isinstance(found, dict):
+    mapping = cast("object", specification.get("variables") or {})
+    if not isinstance(mapping, dict):
         raise InvalidInputError("conda specification's variables are not a mapping: write NAME: value", field="conda")
-    return {str(name): str(value) for name, value in cast("dict[Any, Any]", found).items()}
+    return {str(name): str(value) for name, value in cast("dict[Any, Any]", mapping).items()}
 
 
 def specification_text(specification: Mapping[str, Any]) -> str:
@@ -194,10 +194,10 @@ def specification_text(specification: Mapping[str, Any]) -> str:
 
 
 def _sequence(specification: Mapping[str, Any], key: str) -> list[Any]:
-    found = cast("object", specification.get(key) or [])
-    if not isinstance(found, list | tuple):
+    entries = cast("object", specification.get(key) or [])
+    if not isinstance(entries, list | tuple):
         raise InvalidInputError(f"conda specification's {key} is not a list: put a '-' before each", field="conda")
-    return list(cast("list[Any]", found))
+    return list(cast("list[Any]", entries))
 
 
 def _pip_list(dependency: dict[str, Any]) -> list[str]:
@@ -210,14 +210,14 @@ def _pip_list(dependency: dict[str, Any]) -> list[str]:
 
 
 def _split(text: str) -> tuple[str, str]:
-    found = _DEPENDENCY.match(text.rpartition("::")[2])
-    if found is None:
+    match = _DEPENDENCY.match(text.rpartition("::")[2])
+    if match is None:
         raise InvalidInputError(f"conda dependency {text!r} is not readable: write it like numpy=1.26", field="conda")
     # A channel before the name (`conda-forge::numpy`) asks for conda's own build of it.
-    name = found["name"].lower()
+    name = match["name"].lower()
     if (alike := name.replace("_", "-")) in SAME_ON_INDEX:
         name = alike
-    return (f"::{name}" if "::" in text else name), found["version"].strip()
+    return (f"::{name}" if "::" in text else name), match["version"].strip()
 
 
 def _without_build(version: str) -> str:
@@ -231,10 +231,10 @@ def _translated(name: str, version: str) -> str | None:
         return name
     clauses: list[str] = []
     for clause in version.split(","):
-        found = _COMPARISON.fullmatch(clause.strip())
-        if found is None:
+        comparison = _COMPARISON.fullmatch(clause.strip())
+        if comparison is None:
             return None
-        operator, number = found["operator"], found["version"]
+        operator, number = comparison["operator"], comparison["version"]
         bare = number.rstrip("*").rstrip(".")
         if operator in ("", "==") and bare == number:
             clauses.append(f"=={number}")

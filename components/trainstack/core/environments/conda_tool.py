@@ -15,13 +15,13 @@ _TOOLS = ("micromamba", "mamba", "conda")
 def find_tool() -> Path | None:
     """Find micromamba, mamba or conda: on PATH, else where their own variables say."""
     for tool in _TOOLS:
-        found = shutil.which(tool)
-        if found:
-            return Path(found)
+        program = shutil.which(tool)
+        if program:
+            return Path(program)
     for variable in ("MAMBA_EXE", "CONDA_EXE"):
-        named = os.environ.get(variable)
-        if named and os.access(named, os.X_OK):
-            return Path(named)
+        variable_value = os.environ.get(variable)
+        if variable_value and os.access(variable_value, os.X_OK):
+            return Path(variable_value)
     return None
 
 

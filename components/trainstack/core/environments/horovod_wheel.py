@@ -52,7 +52,7 @@ def horovod_wheel(lock: Lock, progress: Progress = no_progress) -> Path:
 
     Args:
         lock: A lock that holds horovod and TensorFlow.
-        progress: Is told what is going on, with a percentage.
+        progress: Receives a line about the progress, with a percentage.
 
     Returns:
         The wheel in the machine's cache.
@@ -63,15 +63,15 @@ def horovod_wheel(lock: Lock, progress: Progress = no_progress) -> Path:
     """
     pins = [pin for pin in read_lock(lock.text) if pin.applies(lock.python)]
     folder = cache_folder() / "wheels" / wheel_key(lock)
-    found = _cached_wheel(folder)
-    if found is not None:
-        return found
+    wheel_in_cache = _cached_wheel(folder)
+    if wheel_in_cache is not None:
+        return wheel_in_cache
     with locks.exclusive(
         folder.with_name(f"{folder.name}.lock"), lambda: progress("waiting for another process that builds horovod")
-    ) as held:
-        found = _cached_wheel(folder)
-        if found is not None:
-            return found
+    ) as lock_fd:
+        wheel_in_cache = _cached_wheel(folder)
+        if wheel_in_cache is not None:
+            return wheel_in_cache
         _need_compiler()
         scratch = folder.with_name(f".building-{folder.name}")
         with disk_errors(scratch):
@@ -83,16 +83,16 @@ def horovod_wheel(lock: Lock, progress: Progress = no_progress) -> Path:
         log_path = folder / "build.log"
         with disk_errors(scratch), log_path.open("w", encoding="utf-8") as log:
             try:
-                wheel = _compile(lock, pins, scratch, progress, log, held)
+                wheel = _compile(lock, pins, scratch, progress, log, lock_fd)
             except CommandFailedError as exc:
                 raise _build_error(exc, lock, log_path) from exc
-        kept = folder / wheel.name
-        with disk_errors(kept):
-            shutil.copyfile(wheel, kept)
-        write_json(folder / "complete", {"wheel": kept.name, "sha256": digests.of_file(kept)})
+        cached = folder / wheel.name
+        with disk_errors(cached):
+            shutil.copyfile(wheel, cached)
+        write_json(folder / "complete", {"wheel": cached.name, "sha256": digests.of_file(cached)})
         shutil.rmtree(scratch, ignore_errors=True)
         progress(f"built horovod {lock.packages['horovod']} in {time.monotonic() - began:.0f} s, kept for next time")
-        return kept
+        return cached
 
 
 def wheel_key(lock: Lock) -> str:
@@ -117,7 +117,7 @@ def _cached_wheel(folder: Path) -> Path | None:
         return None
 
 
-def _compile(lock: Lock, pins: list[Pin], scratch: Path, progress: Progress, log: IO[str], held: int) -> Path:
+def _compile(lock: Lock, pins: list[Pin], scratch: Path, progress: Progress, log: IO[str], lock_fd: int) -> Path:
     python = scratch / "venv" / "bin" / "python"
     (scratch / "beside.txt").write_text("".join(pin.text for pin in pins if pin.name != "horovod"))
     (scratch / "horovod.txt").write_text("".join(pin.text for pin in pins if pin.name == "horovod"))
@@ -128,7 +128,7 @@ def _compile(lock: Lock, pins: list[Pin], scratch: Path, progress: Progress, log
         [*install, "beside.txt"],
         [*install, str(_BUILD_LOCK)],
     ):
-        run(command, folder=scratch, log=log, keep_open=held)
+        run(command, folder=scratch, log=log, keep_open=lock_fd)
     variables = {
         **FLAGS,
         "MAKEFLAGS": f"-j{len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1}",
@@ -142,7 +142,7 @@ def _compile(lock: Lock, pins: list[Pin], scratch: Path, progress: Progress, log
         on_line=_percentage(lock, progress),
         log=log,
         variables=variables,
-        keep_open=held,
+        keep_open=lock_fd,
     )
     wheels = sorted((scratch / "uv").rglob("horovod-*.whl"))
     if not wheels:
@@ -152,17 +152,17 @@ def _compile(lock: Lock, pins: list[Pin], scratch: Path, progress: Progress, log
 
 def _percentage(lock: Lock, progress: Progress) -> Progress:
     tensorflow = tensorflow_of(lock.packages) or ("TensorFlow", "")
-    what = f"compiling horovod {lock.packages['horovod']} for {tensorflow[0]} {tensorflow[1]}"
+    compiling = f"compiling horovod {lock.packages['horovod']} for {tensorflow[0]} {tensorflow[1]}"
     last = -_STEP
 
-    def speak(line: str) -> None:
+    def report(line: str) -> None:
         nonlocal last
-        found = _PERCENT.search(line)
-        if found and int(found[1]) >= last + _STEP:
-            last = int(found[1])
-            progress(f"{what}: {last} %")
+        percent = _PERCENT.search(line)
+        if percent and int(percent[1]) >= last + _STEP:
+            last = int(percent[1])
+            progress(f"{compiling}: {last} %")
 
-    return speak
+    return report
 
 
 def _need_compiler() -> None:
@@ -177,5 +177,5 @@ def _build_error(exc: CommandFailedError, lock: Lock, log: Path) -> TrainstackEr
     errors = compiler_errors(exc.lines)
     if not errors:
         return uv_error(exc, f"horovod {lock.packages['horovod']}", log)
-    shown = "\n".join(errors)
-    return TrainstackError(f"horovod {lock.packages['horovod']} does not compile (see {log}):\n{shown}")
+    last_lines = "\n".join(errors)
+    return TrainstackError(f"horovod {lock.packages['horovod']} does not compile (see {log}):\n{last_lines}")

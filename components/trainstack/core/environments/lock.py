@@ -1,4 +1,4 @@
-"""Lock an environment: every package pinned and hashed, for this machine and the next, resolved once."""
+"""Lock an environment: every package pinned and hashed, for any machine, resolved once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Lock(BaseModel):
     """An environment's packages, exactly.
 
     Attributes:
-        python: Python version, as the environment asks for it.
+        python: Python version of the environment.
         packages: Normalised name to version, those that apply on this machine.
         text: The lock as uv and pip read it: pins with hashes, no index address.
         digest: Hex SHA-256 over the Python version and the pins. Hashes verify, they do not name.
@@ -62,9 +62,9 @@ def lock(
     Args:
         spec: The environment.
         cache: The machine's cache folder, if not the usual one.
-        progress: Is told in one line what is going on.
+        progress: Receives a line about the progress.
         retries: How often uv asks the index again; its own default when None. 0 suits a preview.
-        here: Whether it is to be built on this machine, which conda packages need a tool for.
+        here: Whether it is built on this machine, where conda packages need a tool.
 
     Returns:
         The lock. For an unchanged spec that is one file read.
@@ -74,31 +74,31 @@ def lock(
         IndexUnreachableError: It had to be resolved and the package index did not answer.
         TrainstackError: Conda packages are asked for and there is no tool for them.
     """
-    known = _read_cached(spec, cache)
-    if known is None and spec.lock is not None:
-        known = _lock_of_text(spec, spec.lock)
+    locked = _read_cached(spec, cache)
+    if locked is None and spec.lock is not None:
+        locked = _lock_of_text(spec, spec.lock)
         # Only to be quicker the next time: a cache that cannot be written takes nothing away.
         with contextlib.suppress(TrainstackError):
-            write_json(_cache_path(spec, cache), known.model_dump(mode="json"))
-    if known is None:
+            write_json(_cache_path(spec, cache), locked.model_dump(mode="json"))
+    if locked is None:
         progress(f"resolving {len(spec.requirements)} packages for Python {spec.python}")
-        known = _lock_of_text(spec, resolve(spec, retries=retries))
-        write_json(_cache_path(spec, cache), known.model_dump(mode="json"))
-    if known.conda and here:
-        conda_tool.need_tool(known.conda)
-    return known
+        locked = _lock_of_text(spec, resolve(spec, retries=retries))
+        write_json(_cache_path(spec, cache), locked.model_dump(mode="json"))
+    if locked.conda and here:
+        conda_tool.need_tool(locked.conda)
+    return locked
 
 
 def cached_lock(spec: EnvironmentSpec, cache: Path | None = None) -> Lock | None:
-    """Return the lock if it is known without asking anyone; never touches the network.
+    """Return the lock if the cache or the spec holds it; never uses the network.
 
     Raises:
         InvalidInputError: The lock that the spec brings along does not hold what it asks for.
     """
-    known = _read_cached(spec, cache)
-    if known is None and spec.lock is not None:
+    locked = _read_cached(spec, cache)
+    if locked is None and spec.lock is not None:
         return _lock_of_text(spec, spec.lock)
-    return known
+    return locked
 
 
 def _read_cached(spec: EnvironmentSpec, cache: Path | None) -> Lock | None:
@@ -110,7 +110,7 @@ def _read_cached(spec: EnvironmentSpec, cache: Path | None) -> Lock | None:
 
 
 def resolve(spec: EnvironmentSpec, *, retries: int | None = None) -> str:
-    """Ask the package index which versions go together; what the cache knows is not looked at.
+    """Ask the package index which versions go together; the cache is not read.
 
     Args:
         spec: The environment.
@@ -160,7 +160,7 @@ def tensorflow_of(packages: dict[str, str]) -> tuple[str, str] | None:
 
 
 def _takes_cpu_build(requirements: tuple[str, ...]) -> bool:
-    """Whether tensorflow-cpu stands for tensorflow.
+    """Whether tensorflow-cpu takes the place of tensorflow.
 
     Packages such as tf-keras depend on `tensorflow` by that name. Beside tensorflow-cpu it would be installed too,
     into the same files.
@@ -191,10 +191,10 @@ def _lock_of_text(spec: EnvironmentSpec, text: str) -> Lock:
 
 
 def _digest(python: str, pins: tuple[Pin, ...], native: tuple[str, ...], channels: tuple[str, ...]) -> str:
-    named: dict[str, object] = {"python": python, "packages": sorted(pin.line for pin in pins)}
+    content: dict[str, object] = {"python": python, "packages": sorted(pin.line for pin in pins)}
     if native:
-        named |= {"conda": list(native), "channels": list(channels)}
-    return digests.of_json(named)
+        content |= {"conda": list(native), "channels": list(channels)}
+    return digests.of_json(content)
 
 
 def _check_horovod(name: str, packages: dict[str, str]) -> None:
@@ -224,11 +224,11 @@ def _simplify_markers(text: str, minor: str, systems: list[str]) -> str:
         *([f"sys_platform == '{systems[0]}'"] if len(systems) == 1 else []),
     }
 
-    def simpler(found: re.Match[str]) -> str:
-        clauses = found[1].split(" and ")
-        if " or " in found[1]:
-            return found[0]
-        kept = [clause for clause in clauses if clause not in always]
-        return f" ; {' and '.join(kept)}" if kept else ""
+    def simpler(marker: re.Match[str]) -> str:
+        clauses = marker[1].split(" and ")
+        if " or " in marker[1]:
+            return marker[0]
+        conditions = [clause for clause in clauses if clause not in always]
+        return f" ; {' and '.join(conditions)}" if conditions else ""
 
     return re.sub(r" ; ([^\\\n]+?)(?=\s*(?:\\?\n|$))", simpler, text)

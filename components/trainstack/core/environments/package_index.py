@@ -1,4 +1,4 @@
-"""Which package index uv asks: its own settings first, else the one that pip is set to."""
+"""The package index that uv uses: that of its own settings, else that of pip's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _UV_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_CONFIG_FILE
 
 
 def index_variables() -> dict[str, str]:
-    """Return the variables that make uv, which does not read pip's settings, ask the index that pip is set to.
+    """Return the variables that make uv, which does not read pip's settings, use pip's index.
 
     Returns:
         Nothing where uv has settings of its own, or pip has none. As variables, because an address may hold a password
@@ -20,14 +20,14 @@ def index_variables() -> dict[str, str]:
     """
     if any(name in os.environ for name in _UV_VARIABLES) or any(path.is_file() for path in _uv_files()):
         return {}
-    index = os.environ.get("PIP_INDEX_URL") or next((found for path in _pip_files() for found in _index(path)), "")
+    index = os.environ.get("PIP_INDEX_URL") or next((address for path in _pip_files() for address in _index(path)), "")
     return {"UV_DEFAULT_INDEX": index} if index else {}
 
 
 def uv_settings_file() -> Path | None:
-    """The file with uv's own settings that holds for this user, None where there is none."""
-    named = os.environ.get("UV_CONFIG_FILE")
-    return next((path for path in [*([Path(named)] if named else []), *_uv_files()] if path.is_file()), None)
+    """The file with uv's settings for this user, None without one."""
+    configured = os.environ.get("UV_CONFIG_FILE")
+    return next((path for path in [*([Path(configured)] if configured else []), *_uv_files()] if path.is_file()), None)
 
 
 def _settings_folder() -> Path:
@@ -40,9 +40,9 @@ def _uv_files() -> list[Path]:
 
 def _pip_files() -> Iterator[Path]:
     """Yield pip's settings files in the order in which one overrides the next."""
-    named = os.environ.get("PIP_CONFIG_FILE")
-    if named:
-        yield Path(named)
+    configured = os.environ.get("PIP_CONFIG_FILE")
+    if configured:
+        yield Path(configured)
     yield Path(sys.prefix) / "pip.conf"
     yield _settings_folder() / "pip" / "pip.conf"
     yield Path.home() / ".pip" / "pip.conf"
@@ -56,6 +56,6 @@ def _index(path: Path) -> Iterator[str]:
     except (configparser.Error, UnicodeDecodeError):
         return
     for section in ("install", "global"):
-        found = parser.get(section, "index-url", fallback="")
-        if found:
-            yield found
+        address = parser.get(section, "index-url", fallback="")
+        if address:
+            yield address

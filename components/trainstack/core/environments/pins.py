@@ -36,7 +36,7 @@ class EnvironmentPin(BaseModel):
 
 
 class Pins(BaseModel):
-    """What the file holds.
+    """The content of a pin file.
 
     Attributes:
         layout: The file's form.
@@ -79,7 +79,7 @@ def write_pins(path: Path, pins: Pins) -> None:
 
 
 def apply_pins(spec: EnvironmentSpec, file: Path) -> EnvironmentSpec:
-    """The environment with its pinned lock, where the pins hold one for what is asked for.
+    """The environment with its pinned lock, where the pins hold one for the same specification.
 
     Args:
         spec: The environment.
@@ -96,34 +96,34 @@ def apply_pins(spec: EnvironmentSpec, file: Path) -> EnvironmentSpec:
     return spec.with_fields(lock=pin.lock)
 
 
-def differences(pinned: Pins, found: Pins) -> list[str]:
-    """Say what is not as it was pinned, a sentence a pin.
+def differences(pinned: Pins, current: Pins) -> list[str]:
+    """Compare with the pins: a sentence for each difference.
 
     Args:
-        pinned: What the file says.
-        found: What there is.
+        pinned: The content of the file.
+        current: The present state.
     """
-    lines = _differences("", pinned.versions, found.versions)
-    for name in sorted(pinned.environments.keys() | found.environments.keys()):
-        before, after = pinned.environments.get(name), found.environments.get(name)
+    lines = _differences("", pinned.versions, current.versions)
+    for name in sorted(pinned.environments.keys() | current.environments.keys()):
+        before, after = pinned.environments.get(name), current.environments.get(name)
         if before is None or after is None:
             lines.append(f"environment {name} {'is not pinned' if before is None else 'is pinned and not used'}")
         elif before.digest != after.digest:
             packages = _differences("", before.packages, after.packages)
             lines.append(f"environment {name} moved: {', '.join(packages[:5]) or 'its content changed'}")
-    lines += _differences("base image ", pinned.base_images, found.base_images)
-    return lines + _differences("dataset ", pinned.datasets, found.datasets)
+    lines += _differences("base image ", pinned.base_images, current.base_images)
+    return lines + _differences("dataset ", pinned.datasets, current.datasets)
 
 
-def _differences(what: str, before: dict[str, str], after: dict[str, str]) -> list[str]:
+def _differences(label: str, before: dict[str, str], after: dict[str, str]) -> list[str]:
     lines: list[str] = []
     for name in sorted(before.keys() | after.keys()):
         if name not in before:
-            lines.append(f"{what}{name} is not pinned")
+            lines.append(f"{label}{name} is not pinned")
         elif name not in after:
-            lines.append(f"{what}{name} is pinned and not used")
+            lines.append(f"{label}{name} is pinned and not used")
         elif before[name] != after[name]:
-            lines.append(f"{what}{name} moved: {_short(before[name])} → {_short(after[name])}")
+            lines.append(f"{label}{name} moved: {_short(before[name])} → {_short(after[name])}")
     return lines
 
 

@@ -1,4 +1,4 @@
-"""Read what people write about packages: PEP 508 lines and hashed locks."""
+"""Parse PEP 508 lines and hashed locks."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Pin:
 
     @property
     def line(self) -> str:
-        """What names the package: never its hashes."""
-        named = f"{self.name}=={self.version}"
-        return f"{named} ; {self.marker}" if self.marker else named
+        """The pinned requirement, without its hashes."""
+        pin = f"{self.name}=={self.version}"
+        return f"{pin} ; {self.marker}" if self.marker else pin
 
     def applies(self, python: str) -> bool:
         """Whether the package belongs on this machine under that Python version."""
@@ -79,7 +79,7 @@ def checked_requirement(line: str) -> str:
 
 @functools.lru_cache(maxsize=64)
 def read_lock(text: str) -> tuple[Pin, ...]:
-    """Take a lock apart.
+    """Parse a lock.
 
     Args:
         text: Lines such as `six==1.17.0 --hash=sha256:…`, continued by backslashes or not.
@@ -100,30 +100,30 @@ def read_lock(text: str) -> tuple[Pin, ...]:
         versions = [spec.version for spec in requirement.specifier if spec.operator in ("==", "===")]
         if requirement.url is None and (len(versions) != 1 or len(requirement.specifier) != 1 or "*" in versions[0]):
             raise InvalidInputError(f"lock line {canonical!r} does not pin one version: lock it again", field="lock")
-        hashes = [found for found in HASH.findall(f" {line}") if found.startswith("sha256:")]
+        hashes = [digest for digest in HASH.findall(f" {line}") if digest.startswith("sha256:")]
         if not hashes:
             raise InvalidInputError(f"lock line {canonical!r} has no sha256 hash: lock it with hashes", field="lock")
         source = f" @ {requirement.url}" if requirement.url else f"=={versions[0]}"
         parts = [f"{requirement.name}{source}" + (f" ; {marker}" if marker else "")]
-        parts += [f"    --hash={found}" for found in sorted(set(hashes))]
+        parts += [f"    --hash={digest}" for digest in sorted(set(hashes))]
         pins.append(Pin(requirement.name, requirement.url or versions[0], marker, " \\\n".join(parts) + "\n"))
     return tuple(pins)
 
 
 def check_lock_covers(pins: Iterable[Pin], packages: Iterable[str], python: str) -> None:
-    """Check that a lock that someone brought holds what the environment asks for.
+    """Check that a user's lock holds the packages of the environment.
 
     Raises:
         InvalidInputError: A package is missing from it or pinned to a version that was not asked for.
     """
     from packaging.requirements import Requirement
 
-    held = {pin.name: pin.version for pin in pins if pin.applies(python)}
+    locked_versions = {pin.name: pin.version for pin in pins if pin.applies(python)}
     for line in packages:
         requirement = Requirement(line)
         if requirement.marker is not None and not requirement.marker.evaluate(_marker_environment(python)):
             continue
-        version = held.get(requirement.name)
+        version = locked_versions.get(requirement.name)
         fits = version is not None and (
             version == requirement.url or requirement.specifier.contains(version, prereleases=True)
         )

@@ -1,4 +1,4 @@
-"""What a training environment is: packages on a Python, or an image, and variables, however the user wrote them."""
+"""The specification of a training environment: packages on a Python, or an image, and environment variables."""
 
 from __future__ import annotations
 
@@ -136,16 +136,16 @@ class EnvironmentSpec(BaseModel):
         Raises:
             InvalidInputError: It is not a conda specification, or has no name and none is given.
         """
-        found = str(name or specification.get("name") or "")
-        if not found:
+        full_name = str(name or specification.get("name") or "")
+        if not full_name:
             raise InvalidInputError("the conda specification has no name: give one", field="name")
         merged = {**condas.specification_variables(specification), **(variables or {})}
-        return cls(name=found, conda=dict(specification), constraints=tuple(constraints), variables=merged)
+        return cls(name=full_name, conda=dict(specification), constraints=tuple(constraints), variables=merged)
 
     @model_validator(mode="wrap")
     @classmethod
     def _one_line(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        """Say in one line what is wrong, and put every spelling of one environment into the same words."""
+        """Report an invalid field in one line, and bring every spelling of an environment into one form."""
         if isinstance(data, cls):
             return data
         if isinstance(data, dict):
@@ -208,12 +208,12 @@ def _canonical(data: dict[str, Any]) -> dict[str, Any]:
                 field="packages",
             )
         python = condas.split_specification(specification).python  # pyright: ignore[reportUnknownArgumentType]
-        asked = data.get("python", DEFAULT_PYTHON)
-        if python is not None and asked not in (python, DEFAULT_PYTHON):
+        requested = data.get("python", DEFAULT_PYTHON)
+        if python is not None and requested not in (python, DEFAULT_PYTHON):
             raise InvalidInputError(
-                f"python is {asked}, but the conda specification says {python}: drop one", field="python"
+                f"python is {requested}, but the conda specification says {python}: drop one", field="python"
             )
-        data["python"] = python or asked
+        data["python"] = python or requested
     return data
 
 
@@ -234,8 +234,8 @@ def _check(spec: EnvironmentSpec) -> None:
                 f"it has {', '.join(curated_names())}",
                 field="curated",
             )
-    found = _PYTHON.fullmatch(spec.python)
-    if found is None or int(found[1]) < _OLDEST_MINOR:
+    match = _PYTHON.fullmatch(spec.python)
+    if match is None or int(match[1]) < _OLDEST_MINOR:
         raise InvalidInputError(
             f"python version {spec.python!r} is not usable: write 3.{_OLDEST_MINOR} or newer, like 3.11 or 3.11.7",
             field="python",
@@ -258,7 +258,7 @@ def _check_images(spec: EnvironmentSpec) -> None:
         if spec.context is not None:
             raise InvalidInputError("context is for a dockerfile, and none is given", field="context")
         return
-    what = "image" if spec.image is not None else "dockerfile"
+    kind = "image" if spec.image is not None else "dockerfile"
     if spec.image is not None:
         checked_reference(spec.image, "image")
     elif spec.context is None:
@@ -271,6 +271,6 @@ def _check_images(spec: EnvironmentSpec) -> None:
         "base_image": spec.base_image is not None,
         "python": spec.python != DEFAULT_PYTHON,
     }
-    for other, given in others.items():
-        if given:
-            raise InvalidInputError(f"an environment of {what} takes no {other}: drop one of them", field=other)
+    for other, present in others.items():
+        if present:
+            raise InvalidInputError(f"an environment of {kind} takes no {other}: drop one of them", field=other)

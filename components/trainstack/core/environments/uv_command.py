@@ -1,4 +1,4 @@
-"""Run uv (and its like), streaming what it says, and turn its refusals into one line each."""
+"""Run uv and other package tools, stream their output, and turn their failures into one line each."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from trainstack.errors import (
 from trainstack.storage.cache import cache_folder
 
 Progress = Callable[[str], None]
-"""Is told in one short line what is going on."""
+"""Receives a short line about the progress."""
 
 # A shell's active environment must not decide what a named environment holds.
 _DROPPED = (
@@ -46,7 +46,7 @@ _SHOWN = 8
 
 
 def no_progress(_: str) -> None:
-    """Take progress and say nothing."""
+    """Ignore progress."""
 
 
 def uv() -> str:
@@ -57,7 +57,7 @@ def uv() -> str:
 
 
 def interpreter(python: str) -> str:
-    """Return what uv is asked for: our own interpreter where it fits, which saves a search, else the version."""
+    """Return the interpreter for uv: this process's own if its version fits, which saves a search, else the version."""
     ours = ".".join(str(part) for part in sys.version_info[: python.count(".") + 1])
     return sys.executable if ours == python and sys.implementation.name == "cpython" else python
 
@@ -119,12 +119,12 @@ def run(
     return lines
 
 
-def uv_error(failure: CommandFailedError, what: str, log: Path | None = None) -> TrainstackError:
-    """Return one line for uv's refusal.
+def uv_error(failure: CommandFailedError, subject: str, log: Path | None = None) -> TrainstackError:
+    """Return a one-line error for a failure of uv.
 
     Args:
         failure: What `run` raised.
-        what: What was being done, for example `environment mnist`.
+        subject: What was being done, for example `environment mnist`.
         log: File with the whole output, to be named in the message.
 
     Returns:
@@ -134,41 +134,43 @@ def uv_error(failure: CommandFailedError, what: str, log: Path | None = None) ->
     text = _one_line("\n".join(failure.lines))
     see = f" (see {log})" if log is not None else ""
     if re.search(r"No space left on device|os error 28\b|Disk quota exceeded", text):
-        return TrainstackError(f"{what}: disk full: free some space and run again{see}")
+        return TrainstackError(f"{subject}: disk full: free some space and run again{see}")
     tampered = re.search(r"Hash mismatch for `([^`]+)`", text)
     if tampered:
         return DigestMismatchError(
-            f"{what}: {tampered[1]} on the package index is not the one that was locked (its hash differs): "
+            f"{subject}: {tampered[1]} on the package index is not the one that was locked (its hash differs): "
             f"look why before you lock it again{see}"
         )
     if "network was disabled" not in text:
         missing = _MISSING.search(text)
         if missing:
             return InvalidInputError(
-                f"{what}: package {missing['name']!r} does not exist on the package index: check its spelling{see}",
+                f"{subject}: package {missing['name']!r} does not exist on the package index: check its spelling{see}",
                 field="packages",
             )
         if "No solution found" in text:
-            return InvalidInputError(f"{what}: {_conflict(text)}{see}", field="packages")
+            return InvalidInputError(f"{subject}: {_conflict(text)}{see}", field="packages")
     compiler = compiler_errors(failure.lines)
     if "Failed to build" in text or "build backend" in text:
-        shown = "\n".join(compiler or failure.lines[-_SHOWN:])
-        return TrainstackError(f"{what}: a package could not be built from its sources{see}; its last lines:\n{shown}")
+        tail = "\n".join(compiler or failure.lines[-_SHOWN:])
+        return TrainstackError(
+            f"{subject}: a package could not be built from its sources{see}; its last lines:\n{tail}"
+        )
     if _UNREACHABLE.search(text):
         host = re.search(r"https?://([^/\s`]+)", text)
-        named = f" at {host[1].rpartition('@')[2]}" if host else ""
+        address = f" at {host[1].rpartition('@')[2]}" if host else ""
         return IndexUnreachableError(
-            f"{what}: the package index{named} does not answer: check the network, or set UV_DEFAULT_INDEX{see}"
+            f"{subject}: the package index{address} does not answer: check the network, or set UV_DEFAULT_INDEX{see}"
         )
     causes = [line.strip() for line in failure.lines if line.startswith("error") or "cause:" in line]
     reason = _one_line(" ".join(causes or failure.lines[-3:]))
-    return TrainstackError(f"{what}: {_cut(reason.removeprefix('error: ')) or failure}{see}")
+    return TrainstackError(f"{subject}: {_cut(reason.removeprefix('error: ')) or failure}{see}")
 
 
 def compiler_errors(lines: Sequence[str]) -> list[str]:
     """Return the last lines in which a compiler, linker or CMake says what is wrong."""
-    found = [_cut(line.strip().removeprefix("DEBUG ").strip()) for line in lines if _COMPILER.search(line)]
-    return list(dict.fromkeys(found))[-_SHOWN:]
+    errors = [_cut(line.strip().removeprefix("DEBUG ").strip()) for line in lines if _COMPILER.search(line)]
+    return list(dict.fromkeys(errors))[-_SHOWN:]
 
 
 def _conflict(text: str) -> str:

@@ -1,7 +1,7 @@
 """Build locked environments: one folder for each lock, built once on a machine, shared by all workspaces.
 
 A virtual environment holds its own path, so it is built where it will stay: under a lock, with a marker written last.
-Without the marker it is not there, whatever the folder holds.
+Without the marker the environment counts as missing, whatever the folder holds.
 """
 
 from __future__ import annotations
@@ -55,12 +55,12 @@ def location(lock: Lock) -> BuiltEnvironment:
 
 
 def build(spec: EnvironmentSpec, lock: Lock, progress: Progress = no_progress) -> BuiltEnvironment:
-    """Return the built environment of a lock; a whole one is only looked at, anything else is built anew.
+    """Return the built environment of a lock; one that is missing or damaged is built.
 
     Args:
         spec: The environment, for its name in messages.
         lock: Its lock.
-        progress: Is told in one line what is going on.
+        progress: Receives a line about the progress.
 
     Returns:
         The environment. Two callers at once build it once; a killed build leaves nothing that the next trips over.
@@ -79,23 +79,23 @@ def build(spec: EnvironmentSpec, lock: Lock, progress: Progress = no_progress) -
     with locks.exclusive(
         built.folder.with_name(f"{built.folder.name}.lock"),
         lambda: progress("waiting for another process that builds this environment"),
-    ) as held:
+    ) as lock_fd:
         reason = find_damage(built)
         if reason is None:
             return built
         if built.folder.exists():
             progress(f"building again: {reason}")
         began = time.monotonic()
-        _build(spec, lock, built, progress, held)
+        _build(spec, lock, built, progress, lock_fd)
         progress(f"built {len(lock.packages)} packages in {time.monotonic() - began:.1f} s")
     return built
 
 
 def find_damage(built: BuiltEnvironment) -> str | None:
-    """Look whether a built environment is whole, without starting anything.
+    """Check whether a built environment is complete, without starting a process.
 
     Returns:
-        Why it is not, in a few words, None if it is.
+        The damage in a few words, None for a complete one.
     """
     try:
         marker: dict[str, Any] = json.loads((built.folder / _MARKER).read_bytes())
@@ -115,7 +115,7 @@ def find_damage(built: BuiltEnvironment) -> str | None:
 
 
 def last_used(folder: Path) -> float:
-    """When an environment was last asked for: seconds since the epoch; 0 for one that was not built to its end."""
+    """When an environment was last used: seconds since the epoch; 0 for an incomplete one."""
     try:
         return (folder / _MARKER).stat().st_mtime
     except FileNotFoundError:
@@ -123,7 +123,7 @@ def last_used(folder: Path) -> float:
 
 
 def discard(folder: Path, unused_since: float) -> bool:
-    """Remove an environment that was not asked for since a moment, unless somebody builds it.
+    """Remove an environment that was not used since a time, unless it is being built.
 
     Args:
         folder: The environment's folder.
@@ -148,7 +148,7 @@ def discard(folder: Path, unused_since: float) -> bool:
         return True
 
 
-def _build(spec: EnvironmentSpec, lock: Lock, built: BuiltEnvironment, progress: Progress, held: int) -> None:
+def _build(spec: EnvironmentSpec, lock: Lock, built: BuiltEnvironment, progress: Progress, lock_fd: int) -> None:
     folder = built.folder
     with disk_errors(folder):
         (folder / _MARKER).unlink(missing_ok=True)
@@ -161,11 +161,17 @@ def _build(spec: EnvironmentSpec, lock: Lock, built: BuiltEnvironment, progress:
     with disk_errors(folder), log_path.open("w", encoding="utf-8") as log:
         try:
             if lock.conda:
-                _create_conda(lock, folder, progress, log, held)
+                _create_conda(lock, folder, progress, log, lock_fd)
             else:
                 progress(f"creating a Python {lock.python} environment")
-                _run([uv(), "venv", "--python", interpreter(lock.python), "venv"], folder, no_progress, log, held)
-            _install(lock, built, progress, log, held)
+                _run(
+                    [uv(), "venv", "--python", interpreter(lock.python), "venv"],
+                    folder,
+                    no_progress,
+                    log,
+                    lock_fd,
+                )
+            _install(lock, built, progress, log, lock_fd)
         except CommandFailedError as exc:
             raise _failure(exc, spec, log_path) from exc
     site = next(folder.glob("venv/lib/python3*/site-packages"))
@@ -177,17 +183,17 @@ def _build(spec: EnvironmentSpec, lock: Lock, built: BuiltEnvironment, progress:
     )
 
 
-def _install(lock: Lock, built: BuiltEnvironment, progress: Progress, log: IO[str], held: int) -> None:
+def _install(lock: Lock, built: BuiltEnvironment, progress: Progress, log: IO[str], lock_fd: int) -> None:
     pins = [pin for pin in read_lock(lock.text) if pin.applies(lock.python)]
     plain = [pin for pin in pins if pin.name != "horovod"]
     # First, because it is what can fail (no compiler) and what takes longest.
     wheel = horovod_wheel(lock, progress) if len(plain) < len(pins) else None
     if plain:
         progress(f"installing {len(plain)} packages")
-        _run(install_command(lock, plain, built), built.folder, _uv_progress(progress), log, held)
+        _run(install_command(lock, plain, built), built.folder, _uv_progress(progress), log, lock_fd)
     if wheel is not None:
         command = [uv(), "pip", "install", "--no-deps", "--no-index", "--compile-bytecode", "--python"]
-        _run([*command, str(built.python), str(wheel)], built.folder, no_progress, log, held)
+        _run([*command, str(built.python), str(wheel)], built.folder, no_progress, log, lock_fd)
 
 
 def install_command(lock: Lock, pins: list[Pin], built: BuiltEnvironment) -> list[str]:
@@ -200,20 +206,20 @@ def install_command(lock: Lock, pins: list[Pin], built: BuiltEnvironment) -> lis
     return [uv(), "pip", verb[0], *options, *verb[1:], str(requirements)]
 
 
-def _create_conda(lock: Lock, folder: Path, progress: Progress, log: IO[str], held: int) -> None:
+def _create_conda(lock: Lock, folder: Path, progress: Progress, log: IO[str], lock_fd: int) -> None:
     tool = conda_tool.need_tool(lock.conda)
     progress(f"creating a conda environment with {tool.name}: {', '.join(lock.conda)}")
     specification = folder / "conda.yaml"
     write_bytes(specification, conda_tool.specification_for_tool(lock.python, lock.conda, lock.channels).encode())
-    _run(conda_tool.create_command(tool, folder / "venv", specification), folder, no_progress, log, held)
+    _run(conda_tool.create_command(tool, folder / "venv", specification), folder, no_progress, log, lock_fd)
 
 
-def _run(command: list[str], folder: Path, on_line: Progress, log: IO[str], held: int) -> None:
-    run(command, folder=folder, on_line=on_line, log=log, keep_open=held)
+def _run(command: list[str], folder: Path, on_line: Progress, log: IO[str], lock_fd: int) -> None:
+    run(command, folder=folder, on_line=on_line, log=log, keep_open=lock_fd)
 
 
 def _uv_progress(progress: Progress) -> Callable[[str], None]:
-    """Pass on those of uv's lines that say something to a person who waits."""
+    """Pass on the lines of uv that report its progress."""
 
     def speak(line: str) -> None:
         if line.startswith(("Downloading ", "Building ", "Prepared ", "Installed ", "Bytecode compiled ")):
@@ -224,10 +230,10 @@ def _uv_progress(progress: Progress) -> Callable[[str], None]:
 
 def _failure(exc: CommandFailedError, spec: EnvironmentSpec, log: Path) -> TrainstackError:
     text = " ".join(exc.lines)
-    what = f"environment {spec.name}"
+    subject = f"environment {spec.name}"
     if any(sign in text for sign in ("No interpreter found", "python-build-standalone", "Invalid version request")):
         return TrainstackError(
-            f"{what}: Python {spec.python} is not installed and uv could not download it: install it, or ask for "
+            f"{subject}: Python {spec.python} is not installed and uv could not download it: install it, or ask for "
             f"Python {'.'.join(platform.python_version_tuple()[:2])} (see {log})"
         )
-    return uv_error(exc, what, log)
+    return uv_error(exc, subject, log)

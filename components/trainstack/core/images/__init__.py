@@ -1,1 +1,1 @@
-"""Environments as container images: what to build, how, and where it is found again."""
+"""Environments as container images: planned, built, pushed, and found again by their content."""

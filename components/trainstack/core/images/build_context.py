@@ -54,19 +54,19 @@ class BuildContext:
         """
         packed = tempfile.TemporaryFile()  # noqa: SIM115 (the caller closes it)
         with tarfile.open(fileobj=packed, mode="w") as tar:
-            for name, what in self.files.items():
-                self._add(tar, name, what)
+            for name, entry in self.files.items():
+                self._add(tar, name, entry)
         packed.seek(0)
         return packed
 
-    def _add(self, tar: tarfile.TarFile, name: str, what: str) -> None:
+    def _add(self, tar: tarfile.TarFile, name: str, entry: str) -> None:
         member = tarfile.TarInfo(name)
-        member.mode = 0o755 if what.startswith(_EXECUTABLE) else 0o644
-        if what.startswith(_LINK):
-            member.type, member.linkname = tarfile.SYMTYPE, what.removeprefix(_LINK)
+        member.mode = 0o755 if entry.startswith(_EXECUTABLE) else 0o644
+        if entry.startswith(_LINK):
+            member.type, member.linkname = tarfile.SYMTYPE, entry.removeprefix(_LINK)
             tar.addfile(member)
             return
-        if what == _FOLDER:
+        if entry == _FOLDER:
             member.type, member.mode = tarfile.DIRTYPE, 0o755
             tar.addfile(member)
             return
@@ -74,7 +74,7 @@ class BuildContext:
             content = (self.folder / name).read_bytes()
         except OSError as exc:
             raise TrainstackError(f"{name} cannot be read while the image is built: {exc.strerror}") from exc
-        if digests.of_bytes(content) != what.removeprefix(_EXECUTABLE):
+        if digests.of_bytes(content) != entry.removeprefix(_EXECUTABLE):
             raise TrainstackError(f"{name} changed while its image was being built: run `pulumi up` again")
         member.size = len(content)
         tar.addfile(member, io.BytesIO(content))
@@ -107,24 +107,24 @@ def read_context(dockerfile: Path, folder: Path, *, limit_bytes: int = LIMIT_BYT
         )
     root = os.path.realpath(folder)
     files: list[str] = []
-    found: dict[str, str] = {}
+    entries: dict[str, str] = {}
     size = 0
     for name in _names(dockerfile, folder):
         path = folder / name
         mode = path.lstat().st_mode
         if stat.S_ISLNK(mode):
-            found[name] = f"{_LINK}{_checked_link(root, folder, name)}"
+            entries[name] = f"{_LINK}{_checked_link(root, folder, name)}"
         elif stat.S_ISREG(mode):
             files.append(name)
             size += path.stat().st_size
         elif stat.S_ISDIR(mode) and not any(path.iterdir()):
-            found[name] = _FOLDER
+            entries[name] = _FOLDER
     check_size("context", folder, files, size, limit_bytes, "list what the image does not need in .dockerignore")
     cache = DigestCache.of_folder("context", folder)
     for name, digest in cache.digests(folder, files).items():
         executable = (folder / name).stat().st_mode & stat.S_IXUSR
-        found[name] = f"{_EXECUTABLE if executable else ''}{digest}"
-    return BuildContext(text, folder, dict(sorted(found.items())))
+        entries[name] = f"{_EXECUTABLE if executable else ''}{digest}"
+    return BuildContext(text, folder, dict(sorted(entries.items())))
 
 
 def _names(dockerfile: Path, folder: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""What is to be built into an image, and the name that its content gives it on every machine."""
+"""Plan an image: the sources that it is built from, and the tag that follows from their content."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class BuildPlan:
 
 
 def build_plan(spec: EnvironmentSpec, lock: Lock, system: str, *, gpu: bool = False) -> BuildPlan:
-    """Say what an environment's image is built from; nobody is asked, and no context is read yet.
+    """Plan the image of an environment, without the network and without reading its context.
 
     Args:
         spec: An environment of packages or of a Dockerfile.
@@ -67,9 +67,9 @@ def _of_packages(spec: EnvironmentSpec, lock: Lock, system: str, gpu: bool) -> B
 
     def plain() -> Sources:
         if lock.conda or "horovod" in lock.packages:
-            what = "a conda package" if lock.conda else "Horovod"
+            needs = "a conda package" if lock.conda else "Horovod"
             raise TrainstackError(
-                f"environment {spec.name}: {what} needs Docker with BuildKit, and this machine's `docker` has none: "
+                f"environment {spec.name}: {needs} needs Docker with BuildKit, and this machine's `docker` has none: "
                 "install its buildx plugin, or push an image of your own and name it with image="
             )
         simple = dockerfile.render_plain(spec.name, lock, base, variables=spec.variables)

@@ -1,4 +1,4 @@
-"""What a build inside an image needs to know of this machine: package index, proxies, certificates.
+"""Settings of this machine that an image build needs: package index, proxies, certificates.
 
 All of it may hold passwords, so it goes into the build as one secret, a script for the shell, and into no layer.
 """
@@ -25,18 +25,18 @@ _CERTIFICATES = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUN
 
 def variables() -> dict[str, str]:
     """The variables of index and proxies that hold on this machine, pip's settings in uv's words and back."""
-    found = {
+    settings = {
         name: value
         for name, value in os.environ.items()
         if value and (name.startswith(_PASSED) or name in _PIP or name.upper() in _PROXIES)
     }
-    found |= index_variables()
-    index = found.get("UV_DEFAULT_INDEX") or found.get("UV_INDEX_URL")
+    settings |= index_variables()
+    index = settings.get("UV_DEFAULT_INDEX") or settings.get("UV_INDEX_URL")
     if index:
         # A named index is written NAME=ADDRESS, which pip does not know.
         name, mark, address = index.partition("=")
-        found.setdefault("PIP_INDEX_URL", address if mark and "/" not in name else index)
-    return found
+        settings.setdefault("PIP_INDEX_URL", address if mark and "/" not in name else index)
+    return settings
 
 
 def script() -> bytes:

@@ -1,6 +1,6 @@
-"""Have a Docker engine build an image: BuildKit through Docker's own program where that can, else the SDK's builder.
+"""Build an image on a Docker engine: with BuildKit through Docker's own program, else with the SDK's builder.
 
-The build dies with the process that asked for it. What it prints is kept in a log and passed on line by line.
+The build ends with this process. Its output is written to a log and passed on line by line.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ _STEP = re.compile(r"^#\d+ \[(?:\S+ )?(\d+/\d+)\] (.*)")
 _PERCENT = re.compile(r"\[\s*(\d+)%\]")
 _CLASSIC_STEP = re.compile(r"^Step (\d+/\d+) : (.*)")
 _MOUNT = re.compile(r"--(?:mount|network|security)=\S+\s+")
-_LOUD = ("Downloading ", "Building ", "Prepared ", "Installed ", "Bytecode compiled ", "Resolved ")
+_REPORTED = ("Downloading ", "Building ", "Prepared ", "Installed ", "Bytecode compiled ", "Resolved ")
 # Docker 23 moved BuildKit out of its own program, into the plugin buildx.
 _BUILT_IN = 23
-_STILL_SECONDS = 1.0
+_SILENCE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class BuildRequest:
-    """What to build.
+    """An image to build.
 
     Attributes:
         dockerfile: The Dockerfile's text.
@@ -93,30 +93,30 @@ def archive(files: Mapping[str, bytes]) -> IO[bytes]:
 
 
 def build(
-    client: DockerClient, what: BuildRequest, command: list[str] | None, progress: Progress, log: IO[str]
+    client: DockerClient, request: BuildRequest, command: list[str] | None, progress: Progress, log: IO[str]
 ) -> None:
     """Build an image and tag it; an interrupted or killed build leaves no tag.
 
     Args:
         client: The engine.
-        what: What to build.
+        request: What to build.
         command: What `docker_program` found.
-        progress: Is told in one line what is going on.
+        progress: Receives a line about the progress.
         log: Gets all that the build prints.
 
     Raises:
         CommandFailedError: The build failed; carries its lines.
         TrainstackError: The engine has gone.
     """
-    seen = _BuildOutput(progress, log)
+    output = _BuildOutput(progress, log)
     if command is None:
-        _build_with_sdk(client, what, seen)
+        _build_with_sdk(client, request, output)
     else:
-        _build_with_program(client, what, command, seen)
+        _build_with_program(client, request, command, output)
 
 
 class _BuildOutput:
-    """The lines of a build: kept, written to the log, and the telling ones passed on."""
+    """The lines of a build: kept, written to the log, and the informative ones passed on."""
 
     def __init__(self, progress: Progress, log: IO[str]) -> None:
         self.lines: list[str] = []
@@ -124,11 +124,11 @@ class _BuildOutput:
         self._log = log
         self._last = "building image"
 
-    def still(self) -> None:
-        """Say again what is going on: whoever is told may answer by ending the build."""
+    def repeat(self) -> None:
+        """Report the last line again: the receiver may end the build by raising an exception."""
         self._progress(self._last)
 
-    def _tell(self, text: str) -> None:
+    def _report(self, text: str) -> None:
         self._last = text
         self._progress(text)
 
@@ -137,15 +137,15 @@ class _BuildOutput:
         self.lines.append(line)
         self._log.write(f"{line}\n")
         self._log.flush()
-        said = _STAMP.sub("", line)
+        message = _STAMP.sub("", line)
         if step := _STEP.match(line):
-            self._tell(f"building image, step {step[1]}: {_step_summary(step[2])}")
-        elif said.startswith(_LOUD):
-            self._tell(f"building image: {said[0].lower()}{said[1:]}")
-        elif (done := _PERCENT.search(said)) and int(done[1]) % 5 == 0:
-            self._tell(f"building image: compiling, {done[1]} %")
-        elif found := _CLASSIC_STEP.match(said):
-            self._tell(f"building image, step {found[1]}: {_step_summary(found[2])}")
+            self._report(f"building image, step {step[1]}: {_step_summary(step[2])}")
+        elif message.startswith(_REPORTED):
+            self._report(f"building image: {message[0].lower()}{message[1:]}")
+        elif (done := _PERCENT.search(message)) and int(done[1]) % 5 == 0:
+            self._report(f"building image: compiling, {done[1]} %")
+        elif step_match := _CLASSIC_STEP.match(message):
+            self._report(f"building image, step {step_match[1]}: {_step_summary(step_match[2])}")
 
 
 def _step_summary(instruction: str, length: int = 80) -> str:
@@ -153,45 +153,45 @@ def _step_summary(instruction: str, length: int = 80) -> str:
     return " ".join(_MOUNT.sub("", instruction).replace(f"{_SETTINGS} &&", "").split())[:length]
 
 
-def _lines(output: IO[str] | None, still: Callable[[], None]) -> Iterator[str]:
-    """A process's lines as they come; while none come, `still` is called every second."""
+def _lines(stream: IO[str] | None, on_silence: Callable[[], None]) -> Iterator[str]:
+    """A process's lines as they come; while none come, `on_silence` is called every second."""
     lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
 
     def read() -> None:
-        for line in output or ():
+        for line in stream or ():
             lines.put(line)
         lines.put(None)
 
     threading.Thread(target=read, daemon=True, name="build output").start()
     while True:
         try:
-            line = lines.get(timeout=_STILL_SECONDS)
+            line = lines.get(timeout=_SILENCE_SECONDS)
         except queue.Empty:
-            still()
+            on_silence()
             continue
         if line is None:
             return
         yield line
 
 
-def _build_with_program(client: DockerClient, what: BuildRequest, command: list[str], seen: _BuildOutput) -> None:
+def _build_with_program(client: DockerClient, request: BuildRequest, command: list[str], output: _BuildOutput) -> None:
     address = engine_api.address(client)
-    with tempfile.TemporaryFile() as context, _secret(what.settings) as secret:
-        _write_context(what, context)
-        words = [*command, "--progress", "plain", "--file", DOCKERFILE, "--tag", what.tag]
-        for name, value in what.labels.items():
+    with tempfile.TemporaryFile() as context, _secret(request.settings) as secret:
+        _write_context(request, context)
+        words = [*command, "--progress", "plain", "--file", DOCKERFILE, "--tag", request.tag]
+        for name, value in request.labels.items():
             words += ["--label", f"{name}={value}"]
-        for name, value in what.arguments.items():
+        for name, value in request.arguments.items():
             words += ["--build-arg", f"{name}={value}"]
         if secret:
             words += ["--secret", f"id=settings,src={secret}"]
         if _needs_host_network(address):
             words += ["--network", "host"]
-        # The tether ends it with this process, however that ends; the engine ends a build whose client has gone.
-        tethered = [sys.executable, "-I", "-S", pdeathsig_exec.__file__, str(os.getpid()), *words, "-"]
+        # `pdeathsig_exec` ends it with this process, however that ends; the engine ends a build whose client has gone.
+        command_line = [sys.executable, "-I", "-S", pdeathsig_exec.__file__, str(os.getpid()), *words, "-"]
         environment = {**os.environ, **engine_api.variables(address), "DOCKER_BUILDKIT": "1", "NO_COLOR": "1"}
         process = subprocess.Popen(
-            tethered,
+            command_line,
             stdin=context,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -200,32 +200,32 @@ def _build_with_program(client: DockerClient, what: BuildRequest, command: list[
             errors="replace",
         )
         try:
-            for line in _lines(process.stdout, seen.still):
-                seen(line)
+            for line in _lines(process.stdout, output.repeat):
+                output(line)
             code = process.wait()
         finally:
             if process.poll() is None:
                 process.kill()
                 process.wait()
     if code != 0:
-        raise CommandFailedError(f"docker build ended with code {code}", seen.lines)
+        raise CommandFailedError(f"docker build ended with code {code}", output.lines)
 
 
-def _build_with_sdk(client: DockerClient, what: BuildRequest, seen: _BuildOutput) -> None:
+def _build_with_sdk(client: DockerClient, request: BuildRequest, output: _BuildOutput) -> None:
     with tempfile.TemporaryFile() as context, engine_api.engine_errors("building an image"):
-        _write_context(what, context)
+        _write_context(request, context)
         lines: Iterator[dict[str, Any]] = client.api.build(
-            fileobj=context, custom_context=True, dockerfile=DOCKERFILE, tag=what.tag, labels=dict(what.labels),
-            buildargs={**_proxies(), **what.arguments}, rm=True, forcerm=True, decode=True,
+            fileobj=context, custom_context=True, dockerfile=DOCKERFILE, tag=request.tag, labels=dict(request.labels),
+            buildargs={**_proxies(), **request.arguments}, rm=True, forcerm=True, decode=True,
             network_mode="host" if _needs_host_network(engine_api.address(client)) else None,
         )  # fmt: skip
-        for said in lines:
-            for line in str(said.get("stream", "")).splitlines():
+        for event in lines:
+            for line in str(event.get("stream", "")).splitlines():
                 if line.strip():
-                    seen(line)
-            if "error" in said:
-                seen(str(said["error"]))
-                raise CommandFailedError("the build ended without success", seen.lines)
+                    output(line)
+            if "error" in event:
+                output(str(event["error"]))
+                raise CommandFailedError("the build ended without success", output.lines)
 
 
 def _proxies() -> dict[str, str]:
@@ -238,19 +238,19 @@ def _needs_host_network(address: str | None) -> bool:
     return build_settings.uses_loopback() and (address is None or address.startswith("unix://"))
 
 
-def _write_context(what: BuildRequest, into: IO[bytes]) -> None:
-    shutil.copyfileobj(what.context, into)
+def _write_context(request: BuildRequest, into: IO[bytes]) -> None:
+    shutil.copyfileobj(request.context, into)
     into.seek(0)
     with tarfile.open(fileobj=into, mode="a") as tar:
         member = tarfile.TarInfo(DOCKERFILE)
-        member.size = len(what.dockerfile)
-        tar.addfile(member, io.BytesIO(what.dockerfile))
+        member.size = len(request.dockerfile)
+        tar.addfile(member, io.BytesIO(request.dockerfile))
     into.seek(0)
 
 
 @contextmanager
 def _secret(content: bytes) -> Generator[str]:
-    """A path that gives the secret to the child and to nobody else, and that no disk ever holds."""
+    """A path from which the child process alone reads the secret, and which is never written to disk."""
     if not content:
         yield ""
         return
@@ -272,7 +272,7 @@ def _secret(content: bytes) -> Generator[str]:
 
 def _command_output(command: list[str]) -> str:
     try:
-        told = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+        completed = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return told.stdout if told.returncode == 0 else ""
+    return completed.stdout if completed.returncode == 0 else ""

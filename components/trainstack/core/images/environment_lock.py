@@ -1,4 +1,4 @@
-"""What names an environment that is an image or a Dockerfile: the image's digest, or that of Dockerfile and context."""
+"""Lock an environment that is an image or a Dockerfile: by the image's digest, or that of Dockerfile and context."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def lock_environment(
     docker_host: str | None = None,
     registry: Registry | None = None,
 ) -> Lock:
-    """Return what names an environment: the lock of its packages, or its image.
+    """Return the lock of an environment: of its packages, or its image.
 
     Args:
         spec: The environment.
-        progress: Is told in one line what is going on.
+        progress: Receives a line about the progress.
         retries: How often uv asks the index again; its own default when None. 0 suits a preview.
         target: Where it is going to be used.
         docker_host: The engine to ask which image a tag means.
@@ -52,10 +52,10 @@ def lock_environment(
 
 
 def image_lock(spec: EnvironmentSpec, docker_host: str | None = None, credentials: Registry | None = None) -> Lock:
-    """Return what stands for a lock where an environment has no packages.
+    """Return the lock of an environment without packages.
 
-    An image that is written with its digest, and a Dockerfile, are known without asking anyone. For a tag the engine
-    asks the registry, or gives the image that it has itself.
+    An image with a digest, and a Dockerfile, need no engine. For a tag the engine asks the registry, or takes the image
+    that it has itself.
 
     Args:
         spec: An environment with `image` or `dockerfile`.
@@ -67,9 +67,9 @@ def image_lock(spec: EnvironmentSpec, docker_host: str | None = None, credential
         EngineUnreachableError: The engine does not answer.
     """
     if spec.image is None:
-        taken = build_context.read_context(Path(spec.dockerfile or ""), Path(spec.context or ""))
-        files = {"Dockerfile": digests.of_bytes(taken.dockerfile), **taken.files}
-        return Lock(python="", packages={}, text="", digest=taken.digest, files=files)
+        context = build_context.read_context(Path(spec.dockerfile or ""), Path(spec.context or ""))
+        files = {"Dockerfile": digests.of_bytes(context.dockerfile), **context.files}
+        return Lock(python="", packages={}, text="", digest=context.digest, files=files)
     reference = spec.image if "@" in spec.image else _resolve_tag(spec.image, docker_host, credentials)
     # A digest is the same whatever the registry that it was pulled from is called.
     return Lock(

@@ -1,6 +1,6 @@
 """An environment as an image: found again by its content, on the engine or in the registry, else built and pushed.
 
-Whatever runs it refers to it by digest. `docs/environments.md` tells the whole.
+Runs refer to it by digest. `docs/environments.md` explains images to users.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _BASE_DIGEST = "org.opencontainers.image.base.digest"
 
 
 class Image(BaseModel):
-    """An image that the engine has.
+    """An image on an engine.
 
     Attributes:
         reference: `NAME@sha256:…` where there is a registry, else the engine's own id, `sha256:…`.
@@ -59,14 +59,14 @@ def ensure(
     *,
     gpu: bool = False,
 ) -> Image:
-    """Have an environment's image on an engine.
+    """Provide an environment's image on an engine.
 
     Args:
         spec: The environment.
         lock: What `trainstack.core.images.environment_lock.lock_environment` says of it.
         client: The engine, of `trainstack.targets.docker.engine_api.connect`.
-        registry: Where images are kept for other machines; none keeps them on the engine alone.
-        progress: Is told in one line what is going on.
+        registry: Where images are pushed for other machines; without one they stay on the engine.
+        progress: Receives a line about the progress.
         gpu: Whether it is for nodes with GPUs.
 
     Returns:
@@ -94,27 +94,27 @@ def ensure(
 
 
 def ensure_built(
-    wanted: BuildPlan, client: DockerClient, registry: Registry | None, progress: Progress = no_progress
+    plan: BuildPlan, client: DockerClient, registry: Registry | None, progress: Progress = no_progress
 ) -> str:
-    """Have a planned image on an engine, and in the registry where there is one; gives its reference by digest.
+    """Provide a planned image on an engine, and in the registry if there is one; return its reference by digest.
 
     Raises:
         TrainstackError: The engine or the registry does not answer, or the build failed.
     """
-    _mark_used(wanted)
-    reference = _find(client, wanted, registry, progress)
+    _mark_used(plan)
+    reference = _find(client, plan, registry, progress)
     if reference is None:
         with locks.exclusive(
-            wanted.folder.with_name(f"{wanted.content}.lock"),
+            plan.folder.with_name(f"{plan.content}.lock"),
             lambda: progress("waiting for another process that builds this image"),
         ):
-            found = _find(client, wanted, registry, progress)
-            reference = found or _build(client, wanted, registry, progress)
+            existing = _find(client, plan, registry, progress)
+            reference = existing or _build(client, plan, registry, progress)
     return reference
 
 
 def pull(client: DockerClient, name: str, registry: Registry | None, progress: Progress = no_progress) -> Image:
-    """Have an image of somebody else's on an engine, by digest, whatever programs are in it.
+    """Pull an image onto an engine, by digest, whatever programs are in it.
 
     Raises:
         InvalidInputError: There is no such image.
@@ -127,7 +127,7 @@ def pull(client: DockerClient, name: str, registry: Registry | None, progress: P
 
 
 def exists(client: DockerClient, reference: str, registry: Registry | None = None) -> bool:
-    """Whether the engine has an image, or its registry would give it.
+    """Whether the engine or its registry has an image.
 
     Raises:
         TrainstackError: One of them does not answer.
@@ -137,106 +137,106 @@ def exists(client: DockerClient, reference: str, registry: Registry | None = Non
     return "@" in reference and registries.digest_of(client, reference, registry) is not None
 
 
-def _mark_used(wanted: BuildPlan) -> None:
-    """Note that the image was asked for now: `trainstack gc --environments` goes by it."""
-    with disk_errors(wanted.folder):
-        wanted.folder.mkdir(parents=True, exist_ok=True)
-        os.utime(wanted.folder)
+def _mark_used(plan: BuildPlan) -> None:
+    """Record that the image is used now, for `trainstack gc --environments`."""
+    with disk_errors(plan.folder):
+        plan.folder.mkdir(parents=True, exist_ok=True)
+        os.utime(plan.folder)
 
 
 def _repository(registry: Registry | None) -> str:
-    """The name of all our images, in the registry where there is one."""
+    """The repository of all environments' images, in the registry if there is one."""
     return f"{registry.address}/{REPOSITORY}" if registry else REPOSITORY
 
 
-def _find(client: DockerClient, wanted: BuildPlan, registry: Registry | None, progress: Progress) -> str | None:
+def _find(client: DockerClient, plan: BuildPlan, registry: Registry | None, progress: Progress) -> str | None:
     """The image by content, on the engine, else in the registry; None where neither has it."""
     repository = _repository(registry)
-    local = _find_local(client, f"{repository}:{wanted.content}", wanted.content)
+    local = _find_local(client, f"{repository}:{plan.content}", plan.content)
     if registry is None:
         return str(local.id) if local else None
     if local is None:
         # What was built without the registry, or for another, needs no building: only its name and a push.
-        local = next(iter(_list_by_content(client, wanted.content)), None)
-    kept = registries.digest_of(client, f"{repository}:{wanted.content}", registry)
-    if kept is not None:
-        reference = f"{repository}@{kept}"
+        local = next(iter(_list_by_content(client, plan.content)), None)
+    digest = registries.digest_of(client, f"{repository}:{plan.content}", registry)
+    if digest is not None:
+        reference = f"{repository}@{digest}"
         if local is None or reference not in (local.attrs.get("RepoDigests") or ()):
             registries.pull(client, reference, registry, progress)
         return reference
-    return _push(client, local, wanted, registry, progress) if local else None
+    return _push(client, local, plan, registry, progress) if local else None
 
 
-def _push(client: DockerClient, local: DockerClient, wanted: BuildPlan, registry: Registry, progress: Progress) -> str:
+def _push(client: DockerClient, local: DockerClient, plan: BuildPlan, registry: Registry, progress: Progress) -> str:
     repository = _repository(registry)
     with engine_errors(f"naming image {repository}"):
-        local.tag(repository, wanted.content)
-    return f"{repository}@{registries.push(client, repository, wanted.content, registry, progress)}"
+        local.tag(repository, plan.content)
+    return f"{repository}@{registries.push(client, repository, plan.content, registry, progress)}"
 
 
-def _build(client: DockerClient, wanted: BuildPlan, registry: Registry | None, progress: Progress) -> str:
+def _build(client: DockerClient, plan: BuildPlan, registry: Registry | None, progress: Progress) -> str:
     began = time.monotonic()
-    labels = {CONTENT: wanted.content, ENVIRONMENT: wanted.environment}
+    labels = {CONTENT: plan.content, ENVIRONMENT: plan.environment}
     arguments = dict[str, str]()
-    if wanted.base:
-        base, named = _ensure_base(client, wanted, registry, progress)
-        labels |= named
+    if plan.base:
+        base, base_labels = _ensure_base(client, plan, registry, progress)
+        labels |= base_labels
         arguments["BASE_IMAGE"] = base
     command = image_builder.docker_program()
-    sources = wanted.sources
-    if command is None and wanted.plain is not None:
-        sources = wanted.plain
+    sources = plan.sources
+    if command is None and plan.plain is not None:
+        sources = plan.plain
         arguments |= _build_arguments()
     text, context = sources()
-    log_path = wanted.folder / "build.log"
-    progress(f"building image of {wanted.name}")
-    tag = f"{REPOSITORY}:{wanted.content}"
+    log_path = plan.folder / "build.log"
+    progress(f"building image of {plan.name}")
+    tag = f"{REPOSITORY}:{plan.content}"
     with disk_errors(log_path), context, log_path.open("w", encoding="utf-8") as log:
         # A user's Dockerfile may mount the settings too; it needs not.
-        what = image_builder.BuildRequest(text, context, tag, labels, arguments, build_settings.script())
+        request = image_builder.BuildRequest(text, context, tag, labels, arguments, build_settings.script())
         try:
-            image_builder.build(client, what, command, progress, log)
+            image_builder.build(client, request, command, progress, log)
         except CommandFailedError as exc:
-            raise build_error(exc, wanted.name, text.decode(errors="replace"), log_path, own=bool(wanted.base)) from exc
+            raise build_error(exc, plan.name, text.decode(errors="replace"), log_path, own=bool(plan.base)) from exc
     progress(f"built image in {time.monotonic() - began:.1f} s")
-    local = _find_local(client, tag, wanted.content)
+    local = _find_local(client, tag, plan.content)
     if local is None:
-        raise TrainstackError(f"environment {wanted.name}: the image was built and has gone: run again")
-    return _push(client, local, wanted, registry, progress) if registry else str(local.id)
+        raise TrainstackError(f"environment {plan.name}: the image was built and has gone: run again")
+    return _push(client, local, plan, registry, progress) if registry else str(local.id)
 
 
 def _build_arguments() -> dict[str, str]:
-    """The package index as build arguments, for a builder without secrets; whoever has the image can read them."""
-    found = {name: value for name, value in build_settings.variables().items() if name in _INDEX}
-    for value in found.values():
+    """The package index as build arguments, for a builder without secrets; the image's history shows them."""
+    settings = {name: value for name, value in build_settings.variables().items() if name in _INDEX}
+    for value in settings.values():
         if "@" in value:
             raise TrainstackError(
                 "the package index's address holds a password, and this machine's builder would write it into the "
                 "image's history: install Docker with BuildKit (the buildx plugin)"
             )
-    return found
+    return settings
 
 
 def _ensure_base(
-    client: DockerClient, wanted: BuildPlan, registry: Registry | None, progress: Progress
+    client: DockerClient, plan: BuildPlan, registry: Registry | None, progress: Progress
 ) -> tuple[str, dict[str, str]]:
-    """Have the base image on the engine; gives its reference, by digest where it has one, and labels that say so."""
-    local = _get_image(client, wanted.base)
+    """Provide the base image on the engine; return its reference, by digest if it has one, and labels with both."""
+    local = _get_image(client, plan.base)
     if local is None:
-        registries.pull(client, wanted.base, registry, progress)
-        local = _get_image(client, wanted.base)
-    known = [str(found) for found in (local.attrs.get("RepoDigests") or ())] if local else []
-    labels = {_BASE_NAME: wanted.base}
-    if known:
-        labels[_BASE_DIGEST] = known[0].partition("@")[2]
-    return (known[0] if known else wanted.base), labels
+        registries.pull(client, plan.base, registry, progress)
+        local = _get_image(client, plan.base)
+    digests = [str(digest) for digest in (local.attrs.get("RepoDigests") or ())] if local else []
+    labels = {_BASE_NAME: plan.base}
+    if digests:
+        labels[_BASE_DIGEST] = digests[0].partition("@")[2]
+    return (digests[0] if digests else plan.base), labels
 
 
 def _find_local(client: DockerClient, tag: str, content: str) -> DockerClient | None:
-    """The engine's image of that tag, if it is what the tag promises."""
-    found = _get_image(client, tag)
-    labels: dict[str, str] = (found.labels or {}) if found is not None else {}
-    return found if labels.get(CONTENT) == content else None
+    """The engine's image of that tag, if its content is that of the tag."""
+    image = _get_image(client, tag)
+    labels: dict[str, str] = (image.labels or {}) if image is not None else {}
+    return image if labels.get(CONTENT) == content else None
 
 
 def _list_by_content(client: DockerClient, content: str) -> list[DockerClient]:

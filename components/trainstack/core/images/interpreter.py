@@ -1,4 +1,4 @@
-"""Which Python a user's image has: asked once of each image, and remembered."""
+"""Find the Python of a user's image: looked up once for each image, and cached."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def find_interpreter(client: DockerClient, reference: str, name: str) -> str:
         if remembered.is_file():
             return remembered.read_text("utf-8").strip()
         try:
-            said: bytes = client.containers.run(
+            output: bytes = client.containers.run(
                 reference, entrypoint=["sh", "-c", _ASK], command=[], remove=True, network_mode="none"
             )
         except (ContainerError, APIError) as exc:
@@ -40,6 +40,6 @@ def find_interpreter(client: DockerClient, reference: str, name: str) -> str:
                     f"image {name} has no python3 on its PATH, or no sh to find it with: a run needs both"
                 ) from exc
             raise
-    path = said.decode(errors="replace").strip().splitlines()[-1]
+    path = output.decode(errors="replace").strip().splitlines()[-1]
     write_bytes(remembered, path.encode())
     return path

@@ -1,4 +1,4 @@
-"""An image registry: ask what it has, push to it, pull from it, all through a Docker engine and by digest."""
+"""An image registry: look up, push and pull images by digest, all through a Docker engine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from trainstack.core.environments.uv_command import Progress
 from trainstack.errors import InvalidInputError, TrainstackError
 from trainstack.targets.docker.engine_api import DockerClient, engine_errors
 
-_TELL_SECONDS = 0.5
+_PROGRESS_SECONDS = 0.5
 PASSWORD = "=registry"  # noqa: S105 (a key)
 """Key of a registry's password among a run's secrets: no variable can have that name."""
 _ADDRESS = re.compile(
@@ -51,13 +51,13 @@ class Registry(BaseModel):
         return address
 
     @classmethod
-    def of(cls, described: Mapping[str, str] | None, secrets: Mapping[str, str]) -> Registry | None:
+    def of(cls, login: Mapping[str, str] | None, secrets: Mapping[str, str]) -> Registry | None:
         """The registry of a submitted run, its password among the run's secrets."""
-        return cls.model_validate({**described, "password": secrets.get(PASSWORD, "")}) if described else None
+        return cls.model_validate({**login, "password": secrets.get(PASSWORD, "")}) if login else None
 
     @property
     def open(self) -> dict[str, str]:
-        """What may be written down of it."""
+        """Its address and user name, which are no secret."""
         return {"address": self.address, "username": self.username}
 
     @property
@@ -95,8 +95,8 @@ def digest_of(client: DockerClient, reference: str, registry: Registry | None) -
         except NotFound:
             return None
         except APIError as exc:
-            said = (exc.explanation or str(exc)).lower()
-            if any(word in said for word in ("manifest unknown", "not found", "name unknown")):
+            explanation = (exc.explanation or str(exc)).lower()
+            if any(word in explanation for word in ("manifest unknown", "not found", "name unknown")):
                 return None
             raise _refusal(reference, exc.explanation or str(exc)) from exc
 
@@ -135,10 +135,10 @@ def push(client: DockerClient, repository: str, tag: str, registry: Registry, pr
 
 
 def _follow_transfer(lines: Iterable[dict[str, Any]], doing: str, progress: Progress) -> str:
-    """Show how far a transfer is; gives the digest that the engine names at the end of a push."""
+    """Report the progress of a transfer; return the digest that the engine names at the end of a push."""
     layers: dict[str, tuple[int, int]] = {}
     digest = ""
-    told = 0.0
+    last_progress = 0.0
     for line in lines:
         if "error" in line:
             raise _refusal(doing, str(line["error"]))
@@ -147,16 +147,16 @@ def _follow_transfer(lines: Iterable[dict[str, Any]], doing: str, progress: Prog
         detail: dict[str, Any] = line.get("progressDetail") or {}
         if detail.get("total") and line.get("status") in ("Pushing", "Downloading"):
             layers[str(line.get("id"))] = (int(detail.get("current", 0)), int(detail["total"]))
-            if time.monotonic() - told < _TELL_SECONDS:
+            if time.monotonic() - last_progress < _PROGRESS_SECONDS:
                 continue
-            told = time.monotonic()
+            last_progress = time.monotonic()
             done, total = (sum(part[index] for part in layers.values()) / 1e6 for index in (0, 1))
             progress(f"{doing}: {min(done, total):.0f} of {total:.0f} MB")
     return digest
 
 
-def _refusal(doing: str, said: str) -> TrainstackError:
-    line = " ".join(said.split())
+def _refusal(doing: str, explanation: str) -> TrainstackError:
+    line = " ".join(explanation.split())
     low = line.lower()
     advice = "look at the registry's own log"
     if any(word in low for word in ("unauthorized", "denied", "authentication", "no basic auth")):
@@ -212,5 +212,7 @@ def resolve(client: DockerClient, name: str, registry: Registry | None) -> str:
                 f"there is no image {name!r}, neither in its registry nor on the Docker engine: check its name",
                 field="image",
             ) from None
-    known = [str(found) for found in (local.attrs.get("RepoDigests") or ()) if str(found).startswith(f"{repository}@")]
-    return known[0] if known else str(local.id)
+    digests = [
+        str(digest) for digest in (local.attrs.get("RepoDigests") or ()) if str(digest).startswith(f"{repository}@")
+    ]
+    return digests[0] if digests else str(local.id)

@@ -36,19 +36,19 @@ def save_to_directory(spec: EnvironmentSpec, folder: Path | str) -> None:
         TrainstackError: It cannot be locked, its image is not known, or the folder cannot be written.
     """
     folder = Path(folder)
-    described: dict[str, Any] = spec.model_dump(
+    description: dict[str, Any] = spec.model_dump(
         mode="json", exclude={"lock", "dockerfile", "context"}, exclude_none=True
     )
     if spec.image is not None:
-        described["image"] = image_lock(spec).image
-        write_bytes(folder / "Dockerfile", f"FROM {described['image']}\n".encode())
+        description["image"] = image_lock(spec).image
+        write_bytes(folder / "Dockerfile", f"FROM {description['image']}\n".encode())
     elif spec.dockerfile is not None:
         _save_context(build_context.read_context(Path(spec.dockerfile), Path(spec.context or "")), folder)
-        described |= {"dockerfile": "Dockerfile", "context": _CONTEXT}
+        description |= {"dockerfile": "Dockerfile", "context": _CONTEXT}
     else:
         _save_packages(spec, folder)
-        described["lock"] = _LOCK
-    write_json(folder / _SPEC, described)
+        description["lock"] = _LOCK
+    write_json(folder / _SPEC, description)
 
 
 def load_from_directory(folder: Path | str) -> EnvironmentSpec:
@@ -59,17 +59,17 @@ def load_from_directory(folder: Path | str) -> EnvironmentSpec:
     """
     folder = Path(folder)
     try:
-        found: dict[str, Any] = read_json(folder / _SPEC)
-        if "lock" in found:
-            found["lock"] = (folder / str(found["lock"])).read_text("utf-8")
+        description: dict[str, Any] = read_json(folder / _SPEC)
+        if "lock" in description:
+            description["lock"] = (folder / str(description["lock"])).read_text("utf-8")
         for path in ("dockerfile", "context"):
-            if path in found:
-                found[path] = str((folder / str(found[path])).absolute())
+            if path in description:
+                description[path] = str((folder / str(description[path])).absolute())
     except (OSError, TypeError) as exc:
         raise InvalidInputError(
             f"{folder} holds no saved environment ({_SPEC} and what it names): save one there with save_to_directory"
         ) from exc
-    return EnvironmentSpec.model_validate(found)
+    return EnvironmentSpec.model_validate(description)
 
 
 def _save_packages(spec: EnvironmentSpec, folder: Path) -> None:
@@ -86,10 +86,10 @@ def _save_packages(spec: EnvironmentSpec, folder: Path) -> None:
         write_bytes(folder / name, content)
 
 
-def _save_context(taken: build_context.BuildContext, folder: Path) -> None:
+def _save_context(context_files: build_context.BuildContext, folder: Path) -> None:
     context = folder / _CONTEXT
-    write_bytes(folder / "Dockerfile", taken.dockerfile)
-    with disk_errors(context), taken.archive() as packed:
+    write_bytes(folder / "Dockerfile", context_files.dockerfile)
+    with disk_errors(context), context_files.archive() as packed:
         shutil.rmtree(context, ignore_errors=True)
         context.mkdir(parents=True)
         build_context.unpack(packed, context)

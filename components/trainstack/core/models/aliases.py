@@ -1,4 +1,4 @@
-"""Names for versions of a model, such as `production`: moved at will, each move kept in a history."""
+"""Aliases of a model's versions, such as `production`: moved at any time, each move kept in a history."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 _RESERVED = re.compile(r"v\d+|latest", re.IGNORECASE)
 
 
-def validated(wanted: Mapping[str, Any]) -> dict[str, int | str]:
-    """Return aliases as they are kept when all can be.
+def validated(requested: Mapping[str, Any]) -> dict[str, int | str]:
+    """Return aliases in the form in which they are kept.
 
     Args:
-        wanted: Alias to version, a number from 1 or `latest`.
+        requested: Alias to version, a number from 1 or `latest`.
 
     Raises:
         InvalidInputError: A name or a version cannot be; says which.
     """
-    found: dict[str, int | str] = {}
-    for name, version in wanted.items():
+    versions: dict[str, int | str] = {}
+    for name, version in requested.items():
         if not _NAME.fullmatch(name) or _RESERVED.fullmatch(name):
             raise InvalidInputError(
                 f"alias {name!r} is not usable: take letters, digits, '_' or '-', the first a letter, and no 'latest' "
@@ -43,40 +43,40 @@ def validated(wanted: Mapping[str, Any]) -> dict[str, int | str]:
                 field="alias",
             )
         if version == LATEST:
-            found[name] = LATEST
+            versions[name] = LATEST
         elif isinstance(version, int | float) and version >= 1 and version == int(version):
-            found[name] = int(version)
+            versions[name] = int(version)
         else:
             raise InvalidInputError(f"alias {name}: {version!r} is no version: a number or 'latest'", field="alias")
-    return found
+    return versions
 
 
 def read(workspace: Workspace, name: str) -> dict[str, int]:
-    """Which version each alias of a model stands for."""
+    """The version of each alias of a model."""
     with contextlib.suppress(FileNotFoundError):
         return {alias: int(version) for alias, version in read_json(workspace.model(name) / _FILE).items()}
     return {}
 
 
-def move(workspace: Workspace, name: str, wanted: Mapping[str, int], let_go: Mapping[str, Any] | None = None) -> None:
-    """Let aliases stand for versions.
+def move(workspace: Workspace, name: str, targets: Mapping[str, int], olds: Mapping[str, Any] | None = None) -> None:
+    """Set aliases of a model to versions.
 
     Args:
         workspace: The workspace.
         name: The model's name.
-        wanted: Alias to version.
-        let_go: Aliases that whoever asks had before; those that are not wanted any more are removed.
+        targets: Alias to version.
+        olds: The aliases that the caller set before; those that are not among the targets are removed.
 
     Raises:
         NotFoundError: A version does not exist; nothing moves then.
     """
-    for version in wanted.values():
+    for version in targets.values():
         model.find(workspace, name, version)
     folder = workspace.model(name)
     with locks.exclusive(folder / ".lock"):
         before = read(workspace, name)
-        after = {alias: version for alias, version in before.items() if alias in wanted or alias not in (let_go or {})}
-        after.update(wanted)
+        after = {alias: version for alias, version in before.items() if alias in targets or alias not in (olds or {})}
+        after.update(targets)
         if after == before:
             return
         _append_history(folder / _HISTORY, before, after)
@@ -87,12 +87,12 @@ def move(workspace: Workspace, name: str, wanted: Mapping[str, int], let_go: Map
 
 def read_history(workspace: Workspace, name: str) -> list[dict[str, Any]]:
     """Every move of an alias, oldest first: `time`, `alias`, `from`, `to`."""
-    found: list[dict[str, Any]] = []
+    moves: list[dict[str, Any]] = []
     with contextlib.suppress(FileNotFoundError):
         for line in (workspace.model(name) / _HISTORY).read_text(encoding="utf-8").splitlines():
             with contextlib.suppress(ValueError):
-                found.append(json.loads(line))
-    return found
+                moves.append(json.loads(line))
+    return moves
 
 
 def _append_history(path: Path, before: Mapping[str, int], after: Mapping[str, int]) -> None:

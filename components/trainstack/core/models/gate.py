@@ -49,27 +49,27 @@ def parse(require: Mapping[str, str]) -> list[Condition]:
     Raises:
         InvalidInputError: One cannot be read; says which.
     """
-    found: list[Condition] = []
+    conditions: list[Condition] = []
     for key, text in require.items():
         bound = _BOUND.fullmatch(str(text))
         rival = _RIVAL.fullmatch(str(text)) if key.endswith(_VERSUS) and key != _VERSUS else None
         if bound:
-            found.append(Condition(key, bound[1], float(bound[2])))
+            conditions.append(Condition(key, bound[1], float(bound[2])))
         elif rival:
-            found.append(Condition(key.removesuffix(_VERSUS), rival[1] or ">=", rival=rival[2]))
+            conditions.append(Condition(key.removesuffix(_VERSUS), rival[1] or ">=", rival=rival[2]))
         else:
             raise InvalidInputError(
                 f"require {key!r}: {text!r} is no condition: write {{'accuracy': '>= 0.97'}} or "
                 "{'accuracy_vs': 'production'}",
                 field="require",
             )
-    return found
+    return conditions
 
 
 def check(workspace: Workspace, name: str, run_id: str, conditions: list[Condition]) -> None:
-    """Hold back a model whose run is not good enough.
+    """Refuse a model whose run is not good enough.
 
-    A version that is compared with itself passes, and so does a first one, which has no rival yet.
+    A version that is compared with itself passes, and so does a first version, which has no rival yet.
 
     Args:
         workspace: The workspace.
@@ -81,7 +81,7 @@ def check(workspace: Workspace, name: str, run_id: str, conditions: list[Conditi
         GateError: They are not; has all the numbers.
     """
     metrics = RunDirectory(workspace.run(run_id)).read().metrics
-    reasons = [reason for it in conditions if (reason := _unmet(workspace, name, run_id, it, metrics))]
+    reasons = [reason for condition in conditions if (reason := _unmet(workspace, name, run_id, condition, metrics))]
     if reasons:
         raise GateError(f"model {name} is held back: run {run_id} has {'; '.join(reasons)}")
 

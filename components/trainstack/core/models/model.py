@@ -1,4 +1,4 @@
-"""The model registry of a workspace: immutable versions of files, each with a digest. `docs/models.md` tells more."""
+"""The model registry of a workspace: immutable versions of files, each with a digest. See `docs/models.md`."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def register(
         spec: What it is registered as.
         source: The file or folder; with a run, relative to the run's directory.
         run_id: The run that made it.
-        progress: Is told what happens, in a few words.
+        progress: Receives a line about the progress.
 
     Raises:
         InvalidInputError: The name or path is not usable.
@@ -69,7 +69,7 @@ def register(
     checked_name(spec.name, "model")
     files = source_files(resolve_source(workspace, source, run_id))
     progress(f"hashing {len(files)} files")
-    named = file_digests(files)
+    contents = file_digests(files)
     about = spec.model_dump(mode="json", exclude={"name"})
     with (
         locks.shared(workspace.records_lock, lambda: progress("waiting for a removal from the workspace")),
@@ -79,7 +79,7 @@ def register(
         latest = max(_versions(workspace, spec.name), default=0)
         if latest:
             record = _read_version(workspace, spec.name, latest)
-            if record.digest == digests.of_tree(named):
+            if record.digest == digests.of_tree(contents):
                 progress(f"version {latest} holds these files already")
                 history.note(workspace, f"{history.MODEL_NOTE}{spec.name}")
                 return _update_description(record, about)
@@ -87,17 +87,17 @@ def register(
         content = {
             "name": spec.name,
             "version": version,
-            "digest": digests.of_tree(named),
+            "digest": digests.of_tree(contents),
             "run_id": run_id,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "files": named,
+            "files": contents,
         }
         progress(f"storing version {version}")
-        missing = {named[name]: path for name, path in files.items() if not workspace.blobs.has(named[name])}
+        missing = {contents[name]: path for name, path in files.items() if not workspace.blobs.has(contents[name])}
         if missing:
             workspace.blobs.require(disk_space.size_of(missing.values()), f"model {spec.name}")
         for relative, path in files.items():
-            _store_blob(workspace, path, named[relative])
+            _store_blob(workspace, path, contents[relative])
         _write_version(workspace, {**content, **about})
         history.note(workspace, f"{history.MODEL_NOTE}{spec.name}")
         history.want(workspace)
@@ -134,22 +134,22 @@ def list_models(workspace: Workspace) -> list[ModelRecord]:
 
 
 def find_drift(workspace: Workspace, record: ModelRecord) -> list[str]:
-    """What has become of a version's files since it was registered.
+    """Compare a version's files with its record.
 
     Returns:
         One entry a file, `PATH: changed`, `PATH: gone` or `PATH: added`; none when all is as it was.
     """
-    found: dict[str, str] = {}
+    differences: dict[str, str] = {}
     root = Path(record.path)
     present = {path.relative_to(root).as_posix(): path for path in root.rglob("*") if not path.is_dir()}
     for relative, digest in record.files.items():
         path = present.get(relative)
         if path is None or not path.is_file():
-            found[relative] = "gone"
+            differences[relative] = "gone"
         elif digests.of_file(path) != digest:
-            found[relative] = "changed"
-    found.update((relative, "added") for relative in present.keys() - record.files.keys())
-    return [f"{relative}: {what}" for relative, what in sorted(found.items())]
+            differences[relative] = "changed"
+    differences.update((relative, "added") for relative in present.keys() - record.files.keys())
+    return [f"{relative}: {difference}" for relative, difference in sorted(differences.items())]
 
 
 def restore(workspace: Workspace, record: ModelRecord) -> None:
@@ -160,28 +160,28 @@ def restore(workspace: Workspace, record: ModelRecord) -> None:
     """
     with locks.exclusive(workspace.model(record.name) / ".lock"):
         for entry in find_drift(workspace, record):
-            relative, _, what = entry.rpartition(": ")
+            relative, _, state = entry.rpartition(": ")
             target = Path(record.path) / relative
-            if what == "added":
+            if state == "added":
                 target.unlink()
                 continue
             digest = record.files[relative]
             if not workspace.blobs.verify(digest) and not _restore_blob(workspace, record, digest):
                 raise TrainstackError(
-                    f"{relative} of model {record.name} version {record.version} is {what}, and its blob {digest} "
+                    f"{relative} of model {record.name} version {record.version} is {state}, and its blob {digest} "
                     "is damaged too: register the model again from its run"
                 )
             workspace.blobs.link(digest, target)
 
 
 def _restore_blob(workspace: Workspace, record: ModelRecord, digest: str) -> bool:
-    """Make a blob anew from the run that made the model, if that still has the file."""
+    """Add a blob again from the model's run, if that still has the file."""
     if record.run_id is None:
         return False
     run = RunDirectory(workspace.run(record.run_id))
     with contextlib.suppress(TrainstackError, OSError):
-        for name, known in run.read().outputs.items():
-            if known == digest:
+        for name, recorded in run.read().outputs.items():
+            if recorded == digest:
                 if workspace.blobs.path(digest).exists():
                     workspace.blobs.distrust(digest)
                 workspace.blobs.add(run.outputs / name, expected=digest)
@@ -212,7 +212,7 @@ def _update_description(record: ModelRecord, about: dict[str, Any]) -> ModelReco
 
 
 def _store_blob(workspace: Workspace, path: Path, digest: str) -> None:
-    """Bring a file into the blobs; a blob that somebody has written over is made anew."""
+    """Add a file to the blobs; a blob that was overwritten is replaced."""
     blobs = workspace.blobs
     if blobs.has(digest) and not blobs.verify(digest):
         blobs.path(digest).unlink()
@@ -221,7 +221,7 @@ def _store_blob(workspace: Workspace, path: Path, digest: str) -> None:
 
 
 def _write_version(workspace: Workspace, content: dict[str, Any]) -> None:
-    """Make a version's folder aside and rename it, so that it is there whole or not at all."""
+    """Write a version's folder under a temporary name and rename it, so that it is complete or absent."""
     final = workspace.model(content["name"]) / str(content["version"])
     aside = final.with_name(f".{final.name}.tmp")
     with disk_errors(aside):

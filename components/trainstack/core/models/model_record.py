@@ -1,4 +1,4 @@
-"""What a workspace knows of a model: what it is registered as, and a record for each version."""
+"""The specification of a model, its resource's inputs and outputs, and the record of a version."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LISTED_FILES = 200
 
 
 class ResourceConfiguration(BaseModel):
-    """What a service of the model asks of its machine.
+    """Resources that a service of the model needs.
 
     Attributes:
         cpu: CPU cores.
@@ -29,7 +29,7 @@ class ResourceConfiguration(BaseModel):
 
 
 class _ModelDescription(BaseModel):
-    """What describes a model. It may change while its files and so its version stay."""
+    """The description of a model. It may change while its files, and so its version, stay."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), defer_build=True)
 
@@ -52,7 +52,7 @@ class ModelSpec(_ModelDescription):
         tags: Anything to find it by.
         sample_input: JSON that the model takes: a predict body (`{"instances": …}`, `{"inputs": …}`) or the rows
             alone. A service warms up with it.
-        resource_configuration: What a service of it asks for.
+        resource_configuration: Resources that a service of it needs.
     """
 
     name: Annotated[str, ResourceField(change="replace")]

@@ -1,4 +1,4 @@
-"""Take a model over from another workspace, byte for byte: what one stack trained, another serves; nothing trains."""
+"""Promote a model from another workspace, byte for byte: one stack trains it, another serves it."""
 
 from __future__ import annotations
 
@@ -65,10 +65,10 @@ def find_promoted(workspace: Workspace, name: str, digest: str) -> ModelRecord |
 
 
 def read_source(promotion: Promotion) -> ModelRecord:
-    """What the workspace that made the model says of it.
+    """Read the model's record in the workspace that made it.
 
     Raises:
-        NotFoundError: It is not to be seen from here.
+        NotFoundError: It cannot be read from this machine.
         DigestMismatchError: There is another model in its place.
     """
     folder = Path(promotion.path)
@@ -86,7 +86,7 @@ def read_source(promotion: Promotion) -> ModelRecord:
 
 
 def promote(workspace: Workspace, name: str, promotion: Promotion, progress: Callable[[str], None]) -> ModelRecord:
-    """Register the same bytes in a workspace, or find them there.
+    """Register the same files in a workspace, or find the version that has them.
 
     A version that has them already is taken as it is, whether or not it is the newest: going back makes no new version.
 
@@ -94,10 +94,10 @@ def promote(workspace: Workspace, name: str, promotion: Promotion, progress: Cal
         workspace: The workspace to promote into.
         name: The name to register under.
         promotion: What to promote.
-        progress: Is told what happens, in a few words.
+        progress: Receives a line about the progress.
 
     Raises:
-        NotFoundError: The model is not to be seen from here.
+        NotFoundError: The model cannot be read from this machine.
         DigestMismatchError: Its bytes are not those that were promised; nothing is registered.
     """
     if (record := find_promoted(workspace, name, promotion.digest)) is not None:
@@ -116,7 +116,7 @@ def promote(workspace: Workspace, name: str, promotion: Promotion, progress: Cal
 
 
 def metrics(promotion: Promotion) -> dict[str, float]:
-    """The metrics of the run that made the model, where its workspace can be seen; empty elsewhere."""
+    """The metrics of the run that made the model, where its workspace can be read; empty elsewhere."""
     try:
         run_id = read_source(promotion).run_id
         root = Path(promotion.path).parents[3]

@@ -1,4 +1,4 @@
-"""The files that a model's path stands for: in a run's directory, or anywhere on this machine."""
+"""The files at a model's path: in a run's directory, or anywhere on this machine."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ def resolve_source(workspace: Workspace, source: Path, run_id: str | None = None
         raise NotFoundError(f"no run {run_id!r} in {workspace.root}: `trainstack runs list` shows them")
     if ".." in source.parts:
         raise InvalidInputError(f"the model's path {str(source)!r} must not hold '..'", field="path")
-    found = (directory / source).resolve()
-    if found != directory and not found.is_relative_to(directory):
+    path = (directory / source).resolve()
+    if path != directory and not path.is_relative_to(directory):
         raise InvalidInputError(
-            f"the model's path {str(source)!r} leads out of the run's directory, to {found}: "
+            f"the model's path {str(source)!r} leads out of the run's directory, to {path}: "
             "name one that the run wrote, such as outputs/model",
             field="path",
         )
-    if found == directory:
+    if path == directory:
         raise InvalidInputError("the model's path is the whole run: name a part, such as outputs/model", field="path")
-    if not found.exists():
+    if not path.exists():
         raise NotFoundError(f"run {run_id} left nothing at {str(source)!r}: {_list_outputs(directory)}")
-    return found
+    return path
 
 
 def source_files(path: Path) -> dict[str, Path]:

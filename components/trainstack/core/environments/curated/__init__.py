@@ -1,7 +1,8 @@
-"""Curated environments: tried together, locked with hashes, shipped with the package.
+"""Curated environments: tested combinations of packages, locked with hashes and shipped with this package.
 
-Each is a folder here: `environment.json` says what it is, `requirements.lock` pins it. `python -m
-trainstack.core.environments.curated` locks them anew.
+Each is a folder here: `environment.json` specifies it, `requirements.lock` pins it. `python -m
+trainstack.core.environments.curated` locks them again. `docs/contributing/add-a-curated-environment.md` explains how to
+add one.
 """
 
 from __future__ import annotations
@@ -33,12 +34,12 @@ def get_curated(name: str) -> EnvironmentSpec:
         InvalidInputError: There is none of that name; the message lists close ones.
     """
     short = name.removeprefix(CURATED_PREFIX)
-    known = [found.removeprefix(CURATED_PREFIX) for found in curated_names()]
-    if short not in known:
-        close = difflib.get_close_matches(short, known, n=3, cutoff=0.5) or known
+    names = [full_name.removeprefix(CURATED_PREFIX) for full_name in curated_names()]
+    if short not in names:
+        close = difflib.get_close_matches(short, names, n=3, cutoff=0.5) or names
         raise InvalidInputError(
             f"there is no curated environment {name!r}: did you mean "
-            f"{' or '.join(CURATED_PREFIX + found for found in close)}?",
+            f"{' or '.join(CURATED_PREFIX + match for match in close)}?",
             field="name",
         )
     return _read_curated(short)
@@ -46,7 +47,7 @@ def get_curated(name: str) -> EnvironmentSpec:
 
 @functools.cache
 def _read_curated(short: str) -> EnvironmentSpec:
-    """Read one without checking it: what is shipped was checked when it was locked, and every preview reads it."""
+    """Read one without validation: it was validated when it was locked, and every preview reads it."""
     values = read_specification(short)
     packages = tuple(sorted(map(str, cast("list[str]", values.pop("packages")))))
     text = (FOLDER / short / "requirements.lock").read_text("utf-8")
@@ -54,7 +55,7 @@ def _read_curated(short: str) -> EnvironmentSpec:
 
 
 def read_specification(short: str) -> dict[str, Any]:
-    """Return what a curated environment asks for, as `EnvironmentSpec` takes it, without its lock."""
-    named = CURATED_PREFIX + short
-    found = json.loads((FOLDER / short / "environment.json").read_bytes())
-    return {"name": named, "curated": named, **found}
+    """Return the fields of a curated environment's `EnvironmentSpec`, without its lock."""
+    full_name = CURATED_PREFIX + short
+    specification = json.loads((FOLDER / short / "environment.json").read_bytes())
+    return {"name": full_name, "curated": full_name, **specification}

@@ -1,4 +1,4 @@
-"""Lock the curated environments anew, with the newest versions that their `environment.json` allows.
+"""Lock the curated environments again, with the newest versions that their `environment.json` allows.
 
 Usage: python -m trainstack.core.environments.curated [NAME …]
 """
