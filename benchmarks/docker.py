@@ -22,9 +22,9 @@ from trainstack.core.environments import environment
 from trainstack.core.images import image
 from trainstack.core.runs import snapshot
 from trainstack.core.runs.arguments import canonical
-from trainstack.core.runs.directory import RunRequest
 from trainstack.core.runs.execution import submission
-from trainstack.core.runs.fingerprint import RunEnvironment, RunSpec
+from trainstack.core.runs.fields import RunEnvironment, RunSpec
+from trainstack.core.runs.request import LockedEnvironment, RunRequest
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.targets.docker.engine_api import connected
 
@@ -66,8 +66,8 @@ def main() -> None:
                     environment=RunEnvironment(digest=lock.digest),
                     trigger=str(next(tries)),
                 ),
-                environment={"spec": spec.model_dump(mode="json"), "lock": lock.model_dump(mode="json")},
-                compute=ComputeSpec(name="engine", target="docker").model_dump(),
+                environment=LockedEnvironment(spec=spec, lock=lock),
+                compute=ComputeSpec(name="engine", target="docker"),
             )
             submission.follow(submission.submit(workspace, request, source, {}).directory)
 

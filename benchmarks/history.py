@@ -23,8 +23,9 @@ from trainstack.core.environments.environment import EnvironmentSpec
 from trainstack.core.runs import index, snapshot
 from trainstack.core.runs.directory import RunDirectory
 from trainstack.core.runs.execution import agent_folder
-from trainstack.core.runs.fingerprint import RunEnvironment, RunSpec
-from trainstack.core.runs.record import RunRecord, RunRequest, Status
+from trainstack.core.runs.fields import RunEnvironment, RunSpec
+from trainstack.core.runs.record import RunRecord, Status
+from trainstack.core.runs.request import LockedEnvironment, RunRequest
 from trainstack.core.sweeps import sweep
 from trainstack.core.sweeps.record import Search, SweepRequest
 from trainstack.core.tracking import tracking_server
@@ -127,8 +128,8 @@ def sweep_beside_optuna(root: Path, trials: int, work: float) -> None:
             arguments={"--work": str(work)},
             environment=RunEnvironment(digest=lock.digest),
         ),
-        environment={"spec": spec.model_dump(mode="json"), "lock": lock.model_dump(mode="json")},
-        compute=ComputeSpec(name="local", max_nodes=2).model_dump(),
+        environment=LockedEnvironment(spec=spec, lock=lock),
+        compute=ComputeSpec(name="local", max_nodes=2),
     )
     space = {"--rate": {"kind": "uniform", "low": 0.0, "high": 1.0}}
     asked = {"space": {"parameters": space}, "metric": "score", "max_trials": trials}
@@ -212,8 +213,12 @@ def mirror(root: Path, runs: int, epochs: int = 10) -> None:
             spec = RunSpec(
                 script="train.py", files={}, arguments={"--rate": "0.1"}, environment=RunEnvironment(digest="0" * 64)
             )
-            asked = RunRequest(name="net", spec=spec, environment={"spec": {"name": "tiny"}}, compute={"name": "local"})
-            write_json(run.root / "spec.json", asked.model_dump(mode="json"))
+            locked = LockedEnvironment(
+                spec=EnvironmentSpec(name="tiny"),
+                lock=environment.Lock(python="3.11", packages={}, text="", digest="0" * 64),
+            )
+            request = RunRequest(name="net", spec=spec, environment=locked, compute=ComputeSpec(name="local"))
+            write_json(run.root / "spec.json", request.model_dump(mode="json"))
             run.write(RunRecord(id=run.id, name="net", status=Status.COMPLETED, created=number, updated=number))
             tracking_server.note(workspace, run.id)
         server = TrackingServer(address)

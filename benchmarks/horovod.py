@@ -23,9 +23,9 @@ from trainstack.core.datasets import dataset
 from trainstack.core.environments import environment
 from trainstack.core.runs import snapshot
 from trainstack.core.runs.arguments import canonical
-from trainstack.core.runs.directory import RunRequest
 from trainstack.core.runs.execution import submission
-from trainstack.core.runs.fingerprint import RunEnvironment, RunSpec
+from trainstack.core.runs.fields import RunEnvironment, RunSpec
+from trainstack.core.runs.request import DatasetReference, LockedEnvironment, RunRequest
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.mlflow import metric_files as tracking
 from trainstack.targets.local.node import PASSED_ON
@@ -65,9 +65,9 @@ class Bench:
                 distribution={"kind": "horovod", "node_count": 1, "processes_per_node": ranks},
                 trigger=str(next(self.tries)),
             ),
-            environment={"spec": self.spec.model_dump(mode="json"), "lock": self.lock.model_dump(mode="json")},
-            datasets={"mnist": {"name": "mnist", "version": self.data.version, "mode": "mount"}} if described else {},
-            compute=ComputeSpec(name="local").model_dump(),
+            environment=LockedEnvironment(spec=self.spec, lock=self.lock),
+            datasets={"mnist": DatasetReference(name="mnist", version=self.data.version)} if described else {},
+            compute=ComputeSpec(name="local"),
         )
         return submission.follow(submission.submit(self.workspace, request, scripts, {}).directory).metrics
 

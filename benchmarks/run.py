@@ -20,9 +20,9 @@ from trainstack.core.datasets import dataset
 from trainstack.core.environments import environment
 from trainstack.core.runs import snapshot
 from trainstack.core.runs.arguments import canonical
-from trainstack.core.runs.directory import RunRequest
 from trainstack.core.runs.execution import submission
-from trainstack.core.runs.fingerprint import RunEnvironment, RunSpec
+from trainstack.core.runs.fields import RunEnvironment, RunSpec
+from trainstack.core.runs.request import DatasetReference, LockedEnvironment, RunRequest
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.mlflow import metric_files as tracking
 from trainstack.targets.local.node import PASSED_ON
@@ -59,9 +59,9 @@ def main() -> None:
                     environment=RunEnvironment(digest=lock.digest, variables=dict(spec.variables)),
                     trigger=str(next(tries)),
                 ),
-                environment={"spec": spec.model_dump(mode="json"), "lock": lock.model_dump(mode="json")},
-                datasets={"mnist": {"name": "mnist", "version": data.version, "mode": "mount"}},
-                compute=ComputeSpec(name="local").model_dump(),
+                environment=LockedEnvironment(spec=spec, lock=lock),
+                datasets={"mnist": DatasetReference(name="mnist", version=data.version)},
+                compute=ComputeSpec(name="local"),
             )
             submission.follow(submission.submit(workspace, request, SCRIPTS, {}).directory)
 

@@ -17,7 +17,8 @@ from pathlib import Path
 from tests.core.sample_runs import request
 
 from trainstack.agent.reporting.report import NodeReport, read_report
-from trainstack.core.runs.directory import RunDirectory, RunRequest
+from trainstack.core.runs.directory import RunDirectory
+from trainstack.core.runs.request import RunRequest
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.targets.local.orphans import processes
 
@@ -133,7 +134,7 @@ class Round:
     def supervisor(self) -> list[int]:
         with contextlib.suppress(Exception):
             pid = self.run.read().supervisor
-            return [pid] if pid and self.run.driven() else []
+            return [pid] if pid and self.run.has_supervisor() else []
         return []
 
     def agent(self) -> list[int]:
@@ -252,7 +253,7 @@ def play(
         tally.lost.append(f"{kind}: {code}\n{first_said}\n--- again:\n{again_said}\n--- log:\n{_end(log)}")
     tally.repeated[kind] = max(tally.repeated.get(kind, 0), _steps(chaos)[0] - STEPS)
     with contextlib.suppress(TimeoutError):
-        _until(lambda: not chaos.run.driven() and not processes(chaos.run.root), 10)
+        _until(lambda: not chaos.run.has_supervisor() and not processes(chaos.run.root), 10)
     tally.orphans += [f"{kind}: {pid}" for pid in processes(chaos.run.root)]
 
 

@@ -7,8 +7,8 @@ import json
 import sys
 from pathlib import Path
 
-from trainstack.core.runs.directory import RunRequest
 from trainstack.core.runs.execution import submission
+from trainstack.core.runs.request import RunRequest
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
 

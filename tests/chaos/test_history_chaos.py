@@ -54,7 +54,7 @@ def pids_of(kind: str, workspace: Workspace, directory: SweepDirectory) -> list[
     """The living processes of a kind."""
     if kind == "supervisor":
         runs = [RunDirectory(workspace.run(trial.run_id)) for trial in directory.read().trials]
-        found = [run.read() for run in runs if run.driven()]
+        found = [run.read() for run in runs if run.has_supervisor()]
         return [record.supervisor for record in found if record.supervisor and record.status is Status.RUNNING]
     if kind == "driver":
         return found_by("-f", str(directory.root))

@@ -18,10 +18,11 @@ from trainstack.core.datasets import dataset
 from trainstack.core.environments import environment
 from trainstack.core.runs import snapshot
 from trainstack.core.runs.arguments import canonical
-from trainstack.core.runs.directory import RunDirectory, RunRequest
+from trainstack.core.runs.directory import RunDirectory
 from trainstack.core.runs.execution import submission
 from trainstack.core.runs.execution.submission import Outcome
-from trainstack.core.runs.fingerprint import RunEnvironment, RunSpec
+from trainstack.core.runs.fields import RunEnvironment, RunSpec
+from trainstack.core.runs.request import DatasetReference, LockedEnvironment, RunRequest
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.mlflow import metric_files as tracking
 from trainstack.targets.local.orphans import processes
@@ -76,9 +77,9 @@ def requested(workspace: Workspace, script: Path, curated: str, distribution: di
             distribution=distribution,
             trigger=trigger,
         ),
-        environment={"spec": spec.model_dump(mode="json"), "lock": lock.model_dump(mode="json")},
-        datasets={"mnist": {"name": "mnist", "version": data.version, "mode": "mount"}},
-        compute=ComputeSpec(name="local", max_nodes=distribution.get("node_count", 1)).model_dump(),
+        environment=LockedEnvironment(spec=spec, lock=lock),
+        datasets={"mnist": DatasetReference(name="mnist", version=data.version)},
+        compute=ComputeSpec(name="local", max_nodes=distribution.get("node_count", 1)),
     )
 
 
@@ -118,7 +119,7 @@ def test_a_killed_training_goes_on_from_its_last_epoch(tmp_path, program, curate
             began = time.time()
             os.kill(chance.choice(victims(run, kind, distribution.get("node_count", 1))), signal.SIGKILL)
             killed.append(kind)
-            until(lambda run=run: not run.driven() and not processes(run.root), 60)
+            until(lambda run=run: not run.has_supervisor() and not processes(run.root), 60)
             again = submission.submit(workspace, request, script.parent, {})
             assert again.outcome is Outcome.RESUMED
             beyond.append(first_epoch_after(run, began) - began - usual)

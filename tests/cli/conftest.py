@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.core.sample_runs import WRITTEN
 from typer.testing import CliRunner, Result
 
 import trainstack
@@ -21,10 +22,10 @@ from trainstack.core.environments import environment
 from trainstack.core.environments.environment import EnvironmentSpec
 from trainstack.core.runs import snapshot
 from trainstack.core.runs.arguments import canonical
-from trainstack.core.runs.directory import RunDirectory, RunRecord, RunRequest, Stage, Status
+from trainstack.core.runs.directory import RunDirectory, RunRecord, Stage, Status
 from trainstack.core.runs.execution import submission
-from trainstack.core.runs.fingerprint import RunEnvironment, RunSpec
-from trainstack.core.runs.record import Persistence
+from trainstack.core.runs.fields import RunEnvironment, RunSettings, RunSpec
+from trainstack.core.runs.request import LockedEnvironment, RunRequest
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.storage.atomic import write_json
 
@@ -74,8 +75,7 @@ def written(workspace: Workspace) -> Callable[..., RunDirectory]:
         record = {"name": "mnist", "status": Status.COMPLETED, "created": CREATED, "updated": CREATED, "attempt": 1}
         directory.write(RunRecord(id=run_id, **{**record, **facts}))
         spec = {"script": "train.py", "files": {"train.py": "0" * 64}, "environment": {"digest": "e" * 64}}
-        asked = {"name": "mnist", "environment": {"spec": {"name": "tiny"}}, "compute": {"name": "cpu"}}
-        write_json(directory.root / "spec.json", {**asked, "spec": {**spec, **(request or {})}})
+        write_json(directory.root / "spec.json", {"name": "mnist", **WRITTEN, "spec": {**spec, **(request or {})}})
         return directory
 
     return write
@@ -106,7 +106,7 @@ def started(workspace: Workspace, tmp_path: Path, tiny: Any) -> Callable[..., Ru
     spec, lock = tiny
 
     def start(script: str, arguments: dict[str, Any] | None = None, **parts: Any) -> RunDirectory:
-        how = {name: parts.pop(name) for name in Persistence.model_fields if name in parts}
+        how = {name: parts.pop(name) for name in RunSettings.model_fields if name in parts}
         source = tmp_path / "source"
         source.mkdir(exist_ok=True)
         (source / "train.py").write_text(script)
@@ -119,8 +119,8 @@ def started(workspace: Workspace, tmp_path: Path, tiny: Any) -> Callable[..., Ru
                 environment=RunEnvironment(digest=lock.digest),
                 **parts,
             ),
-            environment={"spec": spec.model_dump(mode="json"), "lock": lock.model_dump(mode="json")},
-            compute=ComputeSpec(name="local", max_nodes=1).model_dump(),
+            environment=LockedEnvironment(spec=spec, lock=lock),
+            compute=ComputeSpec(name="local", max_nodes=1),
             grace=2.0,
             tags={"stack": "local"},
             **how,

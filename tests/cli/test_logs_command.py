@@ -34,7 +34,7 @@ def following(program):
 
 
 @pytest.fixture
-def driven(written, holding):
+def supervised(written, holding):
     """A run that somebody drives until the test lets go of it; its first words are not printed yet."""
     directory = written("aaaa000000000000", status=Status.PREPARING, reason="installing 3 packages")
     with contextlib.ExitStack() as held:
@@ -67,8 +67,8 @@ def test_following_a_real_run_prints_all_of_it_and_ends_with_it(started, cli):
     assert result.stderr.splitlines()[-1] == f"run tiny ({directory.id}) completed"
 
 
-def test_following_begins_before_there_is_a_log_and_passes_lines_on_at_once(driven, following):
-    directory, let_go = driven
+def test_following_begins_before_there_is_a_log_and_passes_lines_on_at_once(supervised, following):
+    directory, let_go = supervised
     process = following("aaaa")
     assert process.stderr.readline() == "run mnist (aaaa000000000000) preparing: installing 3 packages\n"
     directory.logs.mkdir()
@@ -85,14 +85,14 @@ def test_following_begins_before_there_is_a_log_and_passes_lines_on_at_once(driv
     assert noted == "run mnist (aaaa000000000000) completed\n"
 
 
-def test_ctrl_c_ends_following_quietly_and_leaves_the_run_alone(driven, following):
-    directory, _ = driven
+def test_ctrl_c_ends_following_quietly_and_leaves_the_run_alone(supervised, following):
+    directory, _ = supervised
     process = following("aaaa")
     process.stderr.readline()
     process.send_signal(signal.SIGINT)
     said, noted = process.communicate(timeout=30)
     assert (said, noted, process.returncode) == ("", "", 130)
-    assert directory.driven()
+    assert directory.has_supervisor()
     assert not (directory.root / "stop").exists()
 
 

@@ -47,7 +47,7 @@ def test_a_run_without_attempts_left_fails_and_says_how_it_goes_on(started, cli)
     assert said.exit_code == 0, said.output
     assert "the next `pulumi up` goes on with it" in said.stdout
     until(lambda: run.read().status is Status.FAILED)
-    until(lambda: not run.driven())
+    until(lambda: not run.has_supervisor())
     assert not processes(run.root)
 
 

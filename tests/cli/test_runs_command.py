@@ -110,7 +110,7 @@ def test_a_run_shows_all_that_is_known_of_it(started, told):
         "pathlib.Path('outputs/model/weights').write_text('12345')\n"
     )
     directory = started(
-        script, {"--rate": 0.5}, environment_variables={"V": "1"}, secret_names=("TOKEN",), trigger="again"
+        script, {"--rate": 0.5}, environment_variables={"V": "1"}, secret_variables=("TOKEN",), trigger="again"
     )
     record = submission.follow(directory)
     run = told("runs", "show", "tiny")
@@ -249,7 +249,7 @@ def test_stop_waits_for_the_end_and_says_which_it_was(started, cli):
     result = cli("runs", "stop", directory.id)
     assert result.exit_code == 0
     assert result.stdout == f"run tiny ({directory.id}) canceled: stopped by `trainstack runs stop`\n"
-    assert not directory.driven()
+    assert not directory.has_supervisor()
     assert directory.read().status is Status.CANCELED
 
 

@@ -3,7 +3,7 @@
 import pytest
 from tests.core.sample_runs import SCRIPT, request, tiny_environment
 
-from trainstack.core.runs.record import Persistence
+from trainstack.core.runs.fields import RunSettings
 from trainstack.core.workspace.workspace import Workspace
 
 
@@ -30,7 +30,7 @@ def request_for(packages, source):
     """Makes a request; what is not about how to run is part of what the run is."""
 
     def make(arguments=None, *, compute=None, **given):
-        how = {name: given.pop(name) for name in ("timeout", "grace", *Persistence.model_fields) if name in given}
+        how = {name: given.pop(name) for name in ("timeout", "grace", *RunSettings.model_fields) if name in given}
         return request(packages, source, arguments, compute=compute, parts=given, **how)
 
     return make

@@ -8,6 +8,7 @@ import pytest
 
 from trainstack.core.runs import location
 from trainstack.core.runs.directory import RunDirectory
+from trainstack.core.runs.request import RegistryLogin
 from trainstack.errors import TrainstackError
 from trainstack.targets.kubernetes.api.client import Access
 from trainstack.targets.kubernetes.api.removal import everything
@@ -38,8 +39,8 @@ _REASON = _missing()
 needs_cluster = pytest.mark.skipif(bool(_REASON), reason=_REASON or "-")
 
 
-def registry() -> dict[str, str]:
-    return {"address": os.environ["TRAINSTACK_REGISTRY"]}
+def registry() -> RegistryLogin:
+    return RegistryLogin(address=os.environ["TRAINSTACK_REGISTRY"])
 
 
 def access() -> Access:

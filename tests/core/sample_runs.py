@@ -9,8 +9,9 @@ from trainstack.core.environments import environment
 from trainstack.core.environments.environment import EnvironmentSpec
 from trainstack.core.runs import snapshot
 from trainstack.core.runs.arguments import canonical
-from trainstack.core.runs.directory import RunDirectory, RunRequest
-from trainstack.core.runs.fingerprint import RunEnvironment, RunSpec
+from trainstack.core.runs.directory import RunDirectory
+from trainstack.core.runs.fields import RunEnvironment, RunSpec
+from trainstack.core.runs.request import LockedEnvironment, RunRequest
 
 SCRIPT = """
 import json, os, pathlib, sys, time
@@ -34,6 +35,14 @@ if "--exit" in arguments:
 pathlib.Path("outputs/model").mkdir(exist_ok=True)
 pathlib.Path("outputs/model/weights").write_text(str(step))
 """
+WRITTEN = {
+    "environment": {
+        "spec": {"name": "tiny"},
+        "lock": {"python": "3.11", "packages": {}, "text": "", "digest": "e" * 64},
+    },
+    "compute": {"name": "local"},
+}
+"""What `spec.json` holds besides a run's name and spec, where a test does not start it."""
 
 
 def tiny_environment() -> tuple[EnvironmentSpec, environment.Lock]:
@@ -55,8 +64,8 @@ def request(packages, source: Path, arguments=None, *, compute=None, parts=None,
             environment=RunEnvironment(digest=lock.digest),
             **(parts or {}),
         ),
-        environment={"spec": spec.model_dump(mode="json"), "lock": lock.model_dump(mode="json")},
-        compute=(compute or ComputeSpec(name="local", max_nodes=2)).model_dump(),
+        environment=LockedEnvironment(spec=spec, lock=lock),
+        compute=(compute or ComputeSpec(name="local", max_nodes=2)),
         **how,
     )
 

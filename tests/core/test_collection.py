@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+from tests.core.sample_runs import WRITTEN
 
 from trainstack.core.datasets import dataset
 from trainstack.core.datasets.dataset import DatasetSpec
@@ -51,7 +52,7 @@ def stored(workspace, tmp_path, content):
 def a_run(workspace, run_id="r1", *, files=None, outputs=None, environment="e" * 64, status=Status.COMPLETED):
     directory = RunDirectory(workspace.run(run_id))
     spec = {"script": "train.py", "files": files or {}, "environment": {"digest": environment}}
-    asked = {"name": "fit", "spec": spec, "environment": {}, "compute": {}}
+    asked = {"name": "fit", "spec": spec, **WRITTEN}
     write_json(directory.root / "spec.json", asked)
     directory.write(
         RunRecord(id=run_id, name="fit", status=status, created=1.0, updated=1.0, attempt=1, outputs=outputs or {})

@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from tests.core.sample_runs import WRITTEN
 
 from trainstack.core.datasets import dataset
 from trainstack.core.datasets.dataset import DatasetSpec
@@ -33,7 +34,7 @@ def a_run(workspace):
         (directory.outputs / "model").mkdir(parents=True)
         (directory.outputs / "model" / "weights").write_bytes(b"123456789")
         spec = {"script": "t.py", "files": {}, "environment": {"digest": "e" * 64}}
-        asked = {"name": "fit", "spec": spec, "environment": {}, "compute": {}, "datasets": datasets or {}}
+        asked = {"name": "fit", "spec": spec, **WRITTEN, "datasets": datasets or {}}
         write_json(directory.root / "spec.json", asked)
         facts = {"name": "fit", "status": Status.COMPLETED, "created": 1.0, "updated": 1.0, "attempt": 1}
         directory.write(RunRecord(id=run_id, **facts))

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tests.core.sample_runs import WRITTEN
 
 from trainstack.core.datasets import dataset
 from trainstack.core.datasets.dataset import DatasetSpec
@@ -45,7 +46,7 @@ def run(workspace):
     run_spec = {"script": "t.py", "files": {"t.py": of_bytes(b"code")}, "environment": {"digest": "e" * 64}}
     write_json(
         directory.root / "spec.json",
-        {"name": "fit", "spec": run_spec, "environment": {}, "compute": {}},
+        {"name": "fit", "spec": run_spec, **WRITTEN},
     )
     facts = {"name": "fit", "status": Status.COMPLETED, "created": 1.0, "updated": 1.0, "attempt": 1}
     directory.write(RunRecord(id="r1", outputs={"model/weights": of_bytes(WEIGHTS)}, **facts))

@@ -105,7 +105,7 @@ def test_after_the_second_ctrl_c_the_engine_ends_the_run_goes_on_and_the_next_up
     time.sleep(1)
     os.killpg(up.pid, signal.SIGINT)
     assert up.wait(30) != 0
-    assert run.driven()
+    assert run.has_supervisor()
     assert run.read().status is Status.RUNNING
     next_up = slow.up()
     assert "attached run" in next_up.text
@@ -129,7 +129,7 @@ def test_a_killed_engine_leaves_a_lock_that_cancel_clears_and_no_provider(slow, 
     assert refused.code != 0
     assert "pulumi cancel" in refused.text
     until(lambda: not providers(slow), 20)
-    assert run.driven()
+    assert run.has_supervisor()
     slow.pulumi("cancel", "--yes")
     slow.up()
     assert slow.outputs()["status"] == "completed"
@@ -144,7 +144,7 @@ def test_a_run_that_stops_when_nobody_follows_is_stopped_and_the_next_up_resumes
     run = training(slow, up)
     os.kill(up.pid, signal.SIGKILL)
     up.wait()
-    until(lambda: not run.driven(), 40)
+    until(lambda: not run.has_supervisor(), 40)
     record = run.read()
     assert record.status is Status.CANCELED
     assert "nobody followed it for 10 s" in record.reason

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from pulumi.runtime.rpc import UNKNOWN
+from tests.core.sample_runs import WRITTEN
 
 from trainstack.core.datasets import dataset
 from trainstack.core.datasets.dataset import DatasetSpec
@@ -57,7 +58,7 @@ def a_run(workspace):
         directory.outputs.mkdir(parents=True)
         (directory.outputs / "weights").write_bytes(b"1")
         spec = {"script": "t.py", "files": {}, "environment": {"digest": "e" * 64}}
-        write_json(directory.root / "spec.json", {"name": name, "spec": spec, "environment": {}, "compute": {}})
+        write_json(directory.root / "spec.json", {"name": name, "spec": spec, **WRITTEN})
         facts = {"name": name, "status": status, "created": created, "updated": created, "attempt": 1}
         outputs = {"weights": of_bytes(b"1")}
         directory.write(RunRecord(id=run_id, outputs=outputs, metrics={"accuracy": 0.5}, duration=3.0, **facts))

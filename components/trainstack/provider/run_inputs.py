@@ -14,7 +14,7 @@ from trainstack.core.environments import environment
 from trainstack.core.images.environment_lock import lock_environment
 from trainstack.core.properties import integral
 from trainstack.core.runs import arguments, distribution, snapshot
-from trainstack.core.runs.record import Persistence
+from trainstack.core.runs.fields import RunSettings
 from trainstack.errors import InvalidInputError, UnreachableError
 from trainstack.provider import images
 from trainstack.provider.base import Properties, absolute, known, validated
@@ -54,7 +54,7 @@ def completed(news: Properties) -> Properties:
         value = inputs.get(name)
         if value is not None and known(value) and not (isinstance(value, int | float) and value >= least):
             raise InvalidInputError(f"{name} must be a number of seconds, at least {least:g}, not {value!r}")
-    validated(Persistence, inputs, "run")
+    validated(RunSettings, inputs, "run")
     return inputs
 
 

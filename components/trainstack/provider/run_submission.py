@@ -8,14 +8,15 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from trainstack.core.compute.compute import ComputeSpec
 from trainstack.core.images.environment_lock import lock_environment
 from trainstack.core.images.registry import PASSWORD
-from trainstack.core.runs.declared import spec_of
-from trainstack.core.runs.directory import RunDirectory, RunRecord, RunRequest
+from trainstack.core.runs.directory import RunDirectory, RunRecord
 from trainstack.core.runs.execution import submission
-from trainstack.core.runs.fingerprint import RunEnvironment
-from trainstack.core.runs.record import Persistence
+from trainstack.core.runs.fields import RunEnvironment, RunSettings, RunSpec
+from trainstack.core.runs.request import DatasetReference, LockedEnvironment, RegistryLogin, RunRequest
 from trainstack.core.workspace.project import portable, project_root
+from trainstack.errors import InvalidInputError
 from trainstack.provider import images
 from trainstack.provider.base import Properties, finite, integral, validated
 from trainstack.provider.environment import environment_of
@@ -29,21 +30,23 @@ def request(inputs: Properties, source: Path) -> RunRequest:
     lock = lock_environment(
         spec, target=str(place.get("target") or "local"), docker_host=place.get("docker_host"), registry=registry
     )
+    compute = validated(ComputeSpec, inputs["compute"], "compute")
+    settings = validated(RunSettings, inputs, "run")
+    if compute is None or settings is None:
+        raise InvalidInputError(f"run {inputs['name']}: an input is not known")
     return RunRequest(
         name=inputs["name"],
-        spec=spec_of(
+        spec=RunSpec.from_inputs(
             integral(inputs),
             RunEnvironment(
                 digest=lock.digest, python=lock.python, packages=lock.packages, variables=dict(spec.variables)
             ),
         ),
-        environment={"spec": spec.model_dump(mode="json"), "lock": lock.model_dump(mode="json")},
-        datasets=integral(inputs["datasets"]),
-        registry=registry.open if registry else None,
-        compute=integral({name: value for name, value in inputs["compute"].items() if value is not None}),
-        timeout=inputs.get("timeout"),
-        grace=float(inputs["grace"]),
-        **_persistence(inputs),
+        environment=LockedEnvironment(spec=spec, lock=lock),
+        datasets={name: DatasetReference.model_validate(value) for name, value in integral(inputs["datasets"]).items()},
+        registry=RegistryLogin(**registry.open) if registry else None,
+        compute=compute,
+        **settings.model_dump(),
         tags=_tags(inputs.get("urn", ""), source),
     )
 
@@ -73,15 +76,10 @@ def outputs(inputs: Properties, run: RunDirectory, record: RunRecord, outcome: s
 def secrets_of(inputs: Properties) -> dict[str, str]:
     """The secret variables' values, and the registry's password where there is one."""
     variables: dict[str, Any] = inputs.get("secret_variables") or {}
-    found = {name: str(value) for name, value in variables.items()}
+    secrets = {name: str(value) for name, value in variables.items()}
     if images.needs_image(inputs) and (password := inputs.get("registry_password")):
-        found[PASSWORD] = str(password)
-    return found
-
-
-def _persistence(inputs: Properties) -> Properties:
-    given = validated(Persistence, inputs, "run")
-    return given.model_dump() if given else {}
+        secrets[PASSWORD] = str(password)
+    return secrets
 
 
 def _tags(urn: str, source: Path) -> dict[str, str]:
@@ -91,9 +89,9 @@ def _tags(urn: str, source: Path) -> dict[str, str]:
     if len(words) > 4:
         tags |= {"stack": words[2], "project": words[4]}
     if git := shutil.which("git"):
-        found = subprocess.run(
+        process = subprocess.run(
             [git, "-C", str(source), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=False
         )
-        if found.returncode == 0:
-            tags["commit"] = found.stdout.strip()
+        if process.returncode == 0:
+            tags["commit"] = process.stdout.strip()
     return tags

@@ -9,7 +9,7 @@ from pulumi.dynamic import CreateResult, DiffResult, ReadResult, UpdateResult
 from pulumi.runtime.rpc import UNKNOWN
 
 from trainstack.core.runs import diff
-from trainstack.core.runs.record import Persistence
+from trainstack.core.runs.fields import SETTINGS
 from trainstack.core.sweeps import study, sweep
 from trainstack.core.sweeps.record import Search, SweepDirectory, SweepRecord, SweepRequest
 from trainstack.core.workspace.project import portable, project_root
@@ -43,12 +43,12 @@ class SweepProvider(BaseProvider):
 
     def compare(self, olds: Properties, news: Properties) -> DiffResult:
         """Replace when what the trials compute changes; another search goes on in place."""
-        found = diff.changes(diff.parts(olds, UNKNOWN), diff.parts(news, UNKNOWN))
+        found = diff.changes(diff.comparable(olds, UNKNOWN), diff.comparable(news, UNKNOWN))
         fixed = found.pop("arguments", None)
         replaces = [*found, *(name for name in ("metric", "goal", "name", "workspace") if _differs(name, olds, news))]
         if replaces:
             lines = found or {name: [f"{name} {olds.get(name)} → {news.get(name)}"] for name in replaces}
-            log_of(news).info(diff.sentence(lines, None).replace("will retrain", "will search anew"))
+            log_of(news).info(diff.reason_line(lines, None, "will search anew"))
             return DiffResult(changes=None, replaces=replaces)
         if drift := olds.get("drift"):
             log_of(news).info(f"drifted: {'; '.join(drift)}")
@@ -57,9 +57,7 @@ class SweepProvider(BaseProvider):
         if fixed or search:
             why = "; ".join(fixed or []) or ", ".join(search)
             log_of(news).info(f"will search on: {why} changed; trials that still fit are kept")
-        moved = [
-            name for name in ("compute", "timeout", "grace", *Persistence.model_fields) if _differs(name, olds, news)
-        ]
+        moved = [name for name in ("compute", *SETTINGS) if _differs(name, olds, news)]
         return DiffResult(changes=bool(fixed or search or moved))
 
     def create(self, props: Properties) -> CreateResult:

@@ -8,7 +8,7 @@ from pulumi.dynamic import CreateResult, DiffResult, ReadResult, UpdateResult
 from pulumi.runtime.rpc import UNKNOWN
 
 from trainstack.core.runs import diff
-from trainstack.core.runs.record import Persistence
+from trainstack.core.runs.fields import SETTINGS
 from trainstack.errors import NotFoundError
 from trainstack.provider import run_inputs
 from trainstack.provider.base import BaseProvider, Properties, absolute, integral, log_of, own, workspace_of
@@ -23,16 +23,15 @@ class TrainingRunProvider(BaseProvider):
 
     def compare(self, olds: Properties, news: Properties) -> DiffResult:
         """Replace when what the run computes changes, and say why in one line; anything else changes in place."""
-        found = diff.changes(diff.parts(olds, UNKNOWN), diff.parts(news, UNKNOWN))
+        found = diff.changes(diff.comparable(olds, UNKNOWN), diff.comparable(news, UNKNOWN))
         if found:
-            log_of(news).info(diff.sentence(found, olds.get("duration")))
+            log_of(news).info(diff.reason_line(found, olds.get("duration")))
             return DiffResult(changes=None, replaces=list(found))
         if drift := olds.get("drift"):
             log_of(news).info(f"drifted: {'; '.join(drift)}")
             return DiffResult(changes=True)
         # Where it runs may differ: paths, compute, limits. The engine shows what does; nothing trains.
-        settings = ("name", "compute", "timeout", "grace", *Persistence.model_fields)
-        moved = [name for name in settings if _plain(olds, name) != _plain(news, name)]
+        moved = [name for name in ("name", "compute", *SETTINGS) if _plain(olds, name) != _plain(news, name)]
         return DiffResult(changes=bool(moved))
 
     def create(self, props: Properties) -> CreateResult:

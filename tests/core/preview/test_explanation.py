@@ -2,12 +2,13 @@
 
 import pytest
 from tests.core.preview.documents import RUN, UNKNOWN, preview, retraining, state, step, urn
+from tests.core.sample_runs import WRITTEN
 
 from trainstack.core.preview import estimate
 from trainstack.core.preview.document import read_preview
 from trainstack.core.preview.explanation import explain
-from trainstack.core.runs.declared import spec_of
 from trainstack.core.runs.directory import RunDirectory
+from trainstack.core.runs.fields import RunSpec
 from trainstack.core.runs.record import RunRecord, Status
 from trainstack.core.sweeps.record import SweepDirectory, SweepRecord, Trial, sweep_id
 from trainstack.core.workspace.workspace import Workspace
@@ -202,11 +203,11 @@ def test_a_sweep_never_takes_longer_than_its_limit(tmp_path):
 
 def test_a_sweep_goes_on_with_the_trials_that_are_left(tmp_path):
     workspace = Workspace.create(tmp_path / RUN["workspace"], "w")
-    fixed = spec_of(SWEEP)
+    fixed = RunSpec.from_inputs(SWEEP)
     directory = SweepDirectory(workspace.sweep(sweep_id(fixed, "tune", "accuracy", "maximize")))
     trials = [Trial(number=number, state="completed") for number in range(10)]
     asked = {"space": {"parameters": SWEEP["space"]}, "metric": "accuracy", "max_trials": 10}
-    run = {"name": "tune", "spec": fixed.model_dump(mode="json"), "environment": {}, "compute": {}}
+    run = {"name": "tune", "spec": fixed.model_dump(mode="json"), **WRITTEN}
     write_json(directory.root / "spec.json", {"name": "tune", "search": asked, "run": run, "source": "scripts"})
     record = {"metric": "accuracy", "goal": "maximize", "total": 10, "created": 1, "updated": 2}
     directory.write(SweepRecord(id=directory.id, name="tune", status="completed", trials=trials, **record))

@@ -3,7 +3,7 @@
 import pytest
 
 from trainstack.core.runs.arguments import canonical
-from trainstack.core.runs.fingerprint import RunEnvironment, RunSpec
+from trainstack.core.runs.fields import RunEnvironment, RunSpec
 
 ENVIRONMENT = RunEnvironment(digest="e" * 64, packages={"numpy": "1.26.4"})
 
@@ -16,7 +16,7 @@ def spec(**changes):
         "datasets": {"mnist": "d" * 64},
         "environment": ENVIRONMENT,
         "environment_variables": {"SEED": "1"},
-        "secret_names": ("TOKEN",),
+        "secret_variables": ("TOKEN",),
     }
     return RunSpec(**{**values, **changes})
 
@@ -42,7 +42,7 @@ def test_the_same_is_the_same_whatever_the_order():
         {"environment": RunEnvironment(digest="f" * 64)},
         {"environment": RunEnvironment(digest="e" * 64, variables={"A": "1"})},
         {"environment_variables": {"SEED": "2"}},
-        {"secret_names": ()},
+        {"secret_variables": ()},
         {"distribution": {"kind": "horovod", "node_count": 2}},
         {"trigger": "again"},
     ],

@@ -28,7 +28,7 @@ def truncate(run) -> bytes:
 def test_a_completed_run_is_completed_again_and_nothing_trains(workspace, source, request_for, harm):
     run = submission.submit(workspace, request_for({"--steps": 2}), source, {}).directory
     whole = submission.follow(run)
-    until(lambda: not run.driven())
+    until(lambda: not run.has_supervisor())
     damaged = truncate(run) if harm == "truncated" else b""
     if harm == "gone":
         (run.root / "run.json").unlink()
@@ -53,7 +53,7 @@ def test_an_unfinished_run_goes_on_from_its_checkpoint_and_says_so(workspace, so
     supervisor = run.read().supervisor
     assert supervisor is not None
     os.kill(supervisor, signal.SIGKILL)
-    until(lambda: not run.driven() and not processes(run.root))
+    until(lambda: not run.has_supervisor() and not processes(run.root))
     truncate(run)
     with (run.root / "events.jsonl").open("a") as history:
         history.write('{"time": "2026-')  # cut short by the same misfortune
@@ -85,7 +85,7 @@ def test_a_record_that_is_damaged_while_the_run_trains_is_written_anew_by_its_su
 def test_a_run_that_was_retrained_after_completion_is_not_taken_for_complete(workspace, source, request_for):
     run = submission.submit(workspace, request_for(), source, {}).directory
     submission.follow(run)
-    until(lambda: not run.driven())
+    until(lambda: not run.has_supervisor())
     run.event("stage", status="preparing", attempt=2, reason="")
     truncate(run)
     again = submission.submit(workspace, request_for(), source, {})
@@ -98,7 +98,7 @@ def test_a_run_that_was_retrained_after_completion_is_not_taken_for_complete(wor
 def test_a_late_supervisor_does_not_train_what_another_has_finished(workspace, source, request_for):
     run = submission.submit(workspace, request_for(), source, {}).directory
     submission.follow(run)
-    until(lambda: not run.driven())
+    until(lambda: not run.has_supervisor())
     before = (run.root / "events.jsonl").read_bytes()
     # Submitted when there was no attempt yet, like the first one, but it gets the lock only now.
     late = [sys.executable, "-m", "trainstack.core.runs.execution.supervisor", str(run.root), "0"]
@@ -116,7 +116,7 @@ def test_submitting_while_a_failed_run_still_cleans_up_waits_and_tries_again(wor
     run = submission.submit(workspace, request_for(), source, {}).directory
     with pytest.raises(RunFailedError):
         submission.follow(run)
-    until(lambda: not run.driven())
+    until(lambda: not run.has_supervisor())
     with run.lock() as held:  # as a supervisor does that has written its end and sweeps
         assert held
         outcomes = []

@@ -45,7 +45,7 @@ def test_a_killed_script_is_started_again_with_a_growing_pause_and_the_reason_in
     waits = [event for event in events(run) if event["kind"] == "retry"]
     assert [(wait["attempt"], wait["of"], wait["seconds"]) for wait in waits] == [(2, 3, 0.4), (3, 3, 0.8)]
     assert any("attempt 2 of 3 in 0.4 s: rank 0 was ended by SIGKILL" in line for line in lines)
-    until(lambda: not run.driven())
+    until(lambda: not run.has_supervisor())
     assert not processes(run.root)
 
 

@@ -60,7 +60,7 @@ def started(workspace, source, request_for):
     for run in [run for run in runs if run.root.is_dir()]:
         with contextlib.suppress(Exception):
             submission.stop(run, "the test is over")
-        until(lambda run=run: not run.driven(), SECONDS)
+        until(lambda run=run: not run.has_supervisor(), SECONDS)
 
 
 def streamed(run, nodes):
@@ -77,7 +77,7 @@ def streamed(run, nodes):
 def ended(run, volume):
     """End it; whether nothing of it is left but content, neither on the cluster nor on the claim."""
     submission.stop(run, "seen enough")
-    until(lambda: not run.driven(), SECONDS)
+    until(lambda: not run.has_supervisor(), SECONDS)
     assert run.read().status is Status.CANCELED
     assert not (run.root / "claim.json").exists()
     return not left(run) and not list((volume / "runs").glob("*/*"))

@@ -78,7 +78,7 @@ def started(workspace, source, packages):
     for run in [run for run in runs if run.root.is_dir()]:
         with contextlib.suppress(Exception):
             submission.stop(run, "the test is over")
-        until(lambda run=run: not run.driven(), SECONDS)
+        until(lambda run=run: not run.has_supervisor(), SECONDS)
 
 
 def saved(run, rank):
@@ -94,7 +94,7 @@ def working(run):
 
 def ended(run):
     """Whether nothing is left of it, and what both workers wrote is home."""
-    until(lambda: not run.driven(), SECONDS)
+    until(lambda: not run.has_supervisor(), SECONDS)
     assert (run.outputs / "rank-0").read_text() == (run.outputs / "rank-1").read_text() == "2"
     lines = run.merged_log.read_text().splitlines()
     assert all(f"[{rank}] step {step}" in lines for rank in (0, 1) for step in range(1, 4))

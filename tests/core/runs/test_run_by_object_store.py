@@ -65,7 +65,7 @@ def started(workspace, source, request_for):
     for run in [run for run in runs if run.root.is_dir()]:
         with contextlib.suppress(Exception):
             submission.stop(run, "the test is over")
-        until(lambda run=run: not run.driven(), SECONDS)
+        until(lambda run=run: not run.has_supervisor(), SECONDS)
 
 
 WRITES = """
@@ -82,7 +82,7 @@ def test_code_comes_from_the_store_and_outputs_go_home_through_it_and_nothing_of
     assert submission.follow(run).status is Status.COMPLETED
     said = run.merged_log.read_text().split()[-1]
     assert hashlib.sha256((run.outputs / "large").read_bytes()).hexdigest() == said
-    until(lambda: not run.driven(), SECONDS)
+    until(lambda: not run.has_supervisor(), SECONDS)
     assert not left(run)
     assert not names("runs")
     before = names("content")

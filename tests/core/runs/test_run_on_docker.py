@@ -39,17 +39,17 @@ def started(workspace, source, request_for):
     for run in [run for run in runs if run.root.is_dir()]:
         with contextlib.suppress(Exception):
             submission.stop(run, "the test is over")
-        until(lambda run=run: not run.driven())
+        until(lambda run=run: not run.has_supervisor())
         target_of(ON_DOCKER).remove_all(location.ref_of(run))
 
 
 def gone(run):
-    until(lambda: not run.driven())
+    until(lambda: not run.has_supervisor())
     return not left(run)
 
 
 def test_a_run_leaves_its_outputs_logs_and_metrics_at_home_and_nothing_on_the_engine(started):
-    run = started({"--steps": 2}, secrets={"TOKEN": "not for the record"}, secret_names=("TOKEN",))
+    run = started({"--steps": 2}, secrets={"TOKEN": "not for the record"}, secret_variables=("TOKEN",))
     record = submission.follow(run)
     assert record.status is Status.COMPLETED
     assert sorted(record.outputs) == ["model/weights", "seen.json"]
@@ -73,7 +73,7 @@ def test_metrics_come_home_as_on_this_machine(started, source):
 
 
 def test_nothing_secret_stands_in_a_containers_configuration_and_its_rights_are_few(started):
-    run = started({"--steps": 200, "--pause": 0.1}, secrets={"TOKEN": "hush-hush"}, secret_names=("TOKEN",))
+    run = started({"--steps": 200, "--pause": 0.1}, secrets={"TOKEN": "hush-hush"}, secret_variables=("TOKEN",))
     until(lambda: printed(run, "step 1"))
     [node] = containers(run, node="0")
     assert "hush-hush" not in json.dumps(node)
@@ -334,11 +334,11 @@ def test_an_engine_behind_ssh_is_one_like_any_other(started, tmp_path, monkeypat
     monkeypatch.setenv("PATH", f"{ssh.parent}:{os.environ['PATH']}")
     arguments = {"--steps": 40, "--pause": 0.1}
     elsewhere = ComputeSpec(name="engine", target="docker", docker_host="ssh://somebody@elsewhere", max_nodes=2)
-    run = started(arguments, compute=elsewhere, secrets={"TOKEN": "by the way"}, secret_names=("TOKEN",))
+    run = started(arguments, compute=elsewhere, secrets={"TOKEN": "by the way"}, secret_variables=("TOKEN",))
     until(lambda: printed(run, "step 3"), 60)
     os.kill(run.read().supervisor, signal.SIGKILL)
     until(lambda: run.read().status is Status.INTERRUPTED)
-    started(arguments, compute=elsewhere, secrets={"TOKEN": "by the way"}, secret_names=("TOKEN",))
+    started(arguments, compute=elsewhere, secrets={"TOKEN": "by the way"}, secret_variables=("TOKEN",))
     record = submission.follow(run)
     assert (record.status, record.attempt) == (Status.COMPLETED, 1)
     assert run.merged_log.read_text() == "starting at 0\n" + "".join(f"step {step}\n" for step in range(1, 41))

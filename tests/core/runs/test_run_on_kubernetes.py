@@ -40,11 +40,11 @@ def started(workspace, source, request_for):
     for run in [run for run in runs if run.root.is_dir()]:
         with contextlib.suppress(Exception):
             submission.stop(run, "the test is over")
-        until(lambda run=run: not run.driven(), SECONDS)
+        until(lambda run=run: not run.has_supervisor(), SECONDS)
 
 
 def gone(run):
-    until(lambda: not run.driven(), SECONDS)
+    until(lambda: not run.has_supervisor(), SECONDS)
     return not left(run)
 
 
@@ -54,7 +54,7 @@ def until_printed(run, text):
 
 
 def test_a_run_leaves_its_outputs_logs_and_metrics_at_home_and_nothing_on_the_cluster(started):
-    run = started({"--steps": 2}, secrets={"TOKEN": "not for the record"}, secret_names=("TOKEN",))
+    run = started({"--steps": 2}, secrets={"TOKEN": "not for the record"}, secret_variables=("TOKEN",))
     record = submission.follow(run)
     assert record.status is Status.COMPLETED
     assert sorted(record.outputs) == ["model/weights", "seen.json"]
@@ -65,7 +65,7 @@ def test_a_run_leaves_its_outputs_logs_and_metrics_at_home_and_nothing_on_the_cl
 
 
 def test_no_secret_can_be_read_in_the_job_or_its_pods_and_what_is_saved_comes_home_meanwhile(started):
-    run = started({"--steps": 600, "--pause": 0.1}, secrets={"TOKEN": "hush-hush"}, secret_names=("TOKEN",))
+    run = started({"--steps": 600, "--pause": 0.1}, secrets={"TOKEN": "hush-hush"}, secret_variables=("TOKEN",))
     until_printed(run, "step 5")
     kept = json.dumps([jobs(run), pods(run)])
     assert "hush" not in kept

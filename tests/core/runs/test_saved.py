@@ -11,6 +11,7 @@ from tests.waiting import until
 from trainstack.core.environments.environment import EnvironmentSpec, build, get_curated, lock
 from trainstack.core.runs import saved_progress
 from trainstack.core.runs.execution import submission
+from trainstack.core.runs.request import LockedEnvironment
 from trainstack.errors import RunFailedError
 
 
@@ -109,7 +110,7 @@ def test_keras_goes_on_at_the_epoch_that_is_named(workspace, source, request_for
     locked = lock(spec)
     build(spec, locked)
     request = request_for(grace=0)
-    request.environment = {"spec": spec.model_dump(mode="json"), "lock": locked.model_dump(mode="json")}
+    request.environment = LockedEnvironment(spec=spec, lock=locked)
     run = submission.submit(workspace, request, source, {}).directory
     until(lambda: printed(run, "epoch 5"), 60)
     submission.stop(run, "in the middle")

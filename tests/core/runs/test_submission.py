@@ -48,7 +48,7 @@ def test_the_script_gets_its_arguments_and_variables_and_nothing_of_the_shell(
     (source / "train.py").write_text(
         "import json, os, sys; json.dump([sys.argv[1:], dict(os.environ)], open('outputs/seen.json', 'w'))"
     )
-    request = request_for({"--b": "x y", "--a": 1.0}, environment_variables={"V": "1"}, secret_names=("TOKEN",))
+    request = request_for({"--b": "x y", "--a": 1.0}, environment_variables={"V": "1"}, secret_variables=("TOKEN",))
     run = submission.submit(workspace, request, source, {"TOKEN": "sesame"}).directory
     submission.follow(run)
     argv, variables = json.loads((run.outputs / "seen.json").read_text())
@@ -60,7 +60,7 @@ def test_the_script_gets_its_arguments_and_variables_and_nothing_of_the_shell(
 
 
 def test_a_secret_is_in_no_file_of_the_run_and_in_no_command_line(workspace, source, request_for):
-    request = request_for({"--steps": 20, "--pause": 0.1}, secret_names=("TOKEN",))
+    request = request_for({"--steps": 20, "--pause": 0.1}, secret_variables=("TOKEN",))
     run = submission.submit(workspace, request, source, {"TOKEN": "open-sesame-4711"}).directory
     until(lambda: printed(run, "step 1"))
     command_lines = b"".join(path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.is_file())
@@ -97,7 +97,7 @@ def test_a_failed_run_is_tried_again_in_the_same_directory_from_its_checkpoint(w
     assert again.directory.id == run.id
     assert record.attempt == 2
     assert printed(run, "starting at 2")
-    until(lambda: not run.driven())
+    until(lambda: not run.has_supervisor())
     assert not run.checkpoints.exists()
 
 
@@ -127,7 +127,7 @@ def test_a_killed_supervisor_leaves_no_process_and_the_next_submission_resumes(w
     supervisor = run.read().supervisor
     assert supervisor is not None
     os.kill(supervisor, signal.SIGKILL)
-    until(lambda: not run.driven())
+    until(lambda: not run.has_supervisor())
     assert run.read().status is Status.INTERRUPTED
     with pytest.raises(RunFailedError, match="interrupted"):
         submission.follow(run)
@@ -152,7 +152,7 @@ def test_a_stopped_run_is_canceled_and_leaves_no_process(workspace, source, requ
 def test_stopping_what_does_not_run_says_so(workspace, source, request_for):
     run = submission.submit(workspace, request_for(), source, {}).directory
     submission.follow(run)
-    until(lambda: not run.driven())
+    until(lambda: not run.has_supervisor())
     with pytest.raises(TrainstackError, match="nothing to stop"):
         submission.stop(run, "enough")
 
@@ -163,14 +163,14 @@ def test_a_run_over_its_time_is_ended_and_says_so(workspace, source, request_for
     ).directory
     with pytest.raises(RunFailedError, match=r"timeout of 0\.5 s"):
         submission.follow(run)
-    until(lambda: not run.driven())
+    until(lambda: not run.has_supervisor())
     assert not processes(run.root)
 
 
 def test_runs_wait_for_a_free_node_and_say_so(workspace, source, request_for):
     one = ComputeSpec(name="one", max_nodes=1)
     first = submission.submit(
-        workspace, request_for({"--steps": 15, "--pause": 0.1}, compute=one), source, {}
+        workspace, request_for({"--steps": 60, "--pause": 0.1}, compute=one), source, {}
     ).directory
     until(lambda: printed(first, "step 1"))
     second = submission.submit(workspace, request_for({"--steps": 1}, compute=one), source, {}).directory
@@ -213,7 +213,7 @@ def test_a_look_at_a_run_never_keeps_its_supervisor_from_starting(workspace, sou
 
     def look() -> None:
         while not looking.is_set():
-            directory.driven()
+            directory.has_supervisor()
 
     lookers = [threading.Thread(target=look) for _ in range(2)]
     for looker in lookers:

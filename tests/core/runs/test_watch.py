@@ -33,7 +33,7 @@ def test_following_shows_itself_to_the_supervisor(workspace, source, request_for
     assert not (run.root / "followed").exists()
     submission.follow(run)
     assert (run.root / "followed").exists()
-    until(lambda: not run.driven())
+    until(lambda: not run.has_supervisor())
 
 
 def test_a_clock_that_jumps_by_days_ends_nothing_and_times_nothing(workspace, source, request_for, monkeypatch):

@@ -116,12 +116,10 @@ def tensorboard(
     for directory in directories:
         if not any(directory.logs.rglob("events.out.tfevents.*")):
             raise NotFoundError(f"run {directory.id} wrote no TensorBoard logs below ./logs")
-    asked = directories[0].request().environment
-    lock = environment.Lock.model_validate(asked["lock"])
-    if "tensorboard" not in lock.packages:
+    locked = directories[0].request().environment
+    if "tensorboard" not in locked.lock.packages:
         raise TrainstackError(f"the environment of run {directories[0].id} has no tensorboard: add it to its packages")
-    spec = environment.EnvironmentSpec.model_validate(asked["spec"])
-    python = environment.build(spec, lock, output.note).python
+    python = environment.build(locked.spec, locked.lock, output.note).python
     logs = ",".join(f"{it.read().name}-{it.id[:8]}:{it.logs}" for it in directories)
     output.say(f"http://127.0.0.1:{port}")
     words = [str(python), "-c", _TENSORBOARD, "--logdir_spec", logs, "--host", "127.0.0.1", "--port", str(port)]

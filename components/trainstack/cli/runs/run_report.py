@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Callable
 from typing import Any
 
 from trainstack.cli.format import iso
 from trainstack.core.runs import artifacts
-from trainstack.core.runs.directory import RunDirectory, RunRecord, RunRequest, Status
+from trainstack.core.runs.directory import RunDirectory, RunRecord, Status
+from trainstack.core.runs.fields import COUNTED
+from trainstack.core.runs.request import RunRequest
+from trainstack.core.runs.run_field import run_fields
 from trainstack.errors import TrainstackError
 from trainstack.mlflow import metric_files as tracking
 
@@ -59,27 +63,38 @@ def submitted(directory: RunDirectory) -> RunRequest | None:
 def _request(request: RunRequest | None) -> dict[str, Any]:
     if request is None:
         return {}
-    spec = request.spec
-    return {
-        "fingerprint": spec.fingerprint,
-        "script": spec.script,
-        "arguments": spec.arguments,
-        "environment_variables": spec.environment_variables,
-        "secret_variables": sorted(spec.secret_names),
-        "datasets": {
-            name: {**request.datasets.get(name, {}), "digest": digest} for name, digest in spec.datasets.items()
-        },
-        "environment": {
-            "name": request.environment.get("spec", {}).get("name", ""),
-            "digest": spec.environment.digest,
-            "python": spec.environment.python,
-        },
-        "distribution": spec.distribution,
-        "trigger": spec.trigger,
-        "code": spec.files,
-        "compute": request.compute,
-        "timeout": request.timeout,
+    values = {
+        field.key or name: getattr(request.spec if name in COUNTED else request, name)
+        for name, field in {**COUNTED, **run_fields(RunRequest)}.items()
     }
+    return {
+        "fingerprint": request.spec.fingerprint,
+        **{key: _REPORTED[key](request) if key in _REPORTED else value for key, value in values.items()},
+    }
+
+
+def _datasets(request: RunRequest) -> dict[str, dict[str, Any]]:
+    """Each dataset as it was registered, with the digest that counts."""
+    registered = {name: reference.model_dump() for name, reference in request.datasets.items()}
+    return {name: {**registered.get(name, {}), "digest": digest} for name, digest in request.spec.datasets.items()}
+
+
+def _environment(request: RunRequest) -> dict[str, str]:
+    environment = request.spec.environment
+    return {
+        "name": request.environment.spec.name,
+        "digest": environment.digest,
+        "python": environment.python,
+    }
+
+
+_REPORTED: dict[str, Callable[[RunRequest], Any]] = {
+    "datasets": _datasets,
+    "environment": _environment,
+    "secret_variables": lambda request: sorted(request.spec.secret_variables),
+    "compute": lambda request: request.compute.model_dump(mode="json"),
+}
+"""Fields that reports show otherwise than their value."""
 
 
 def _metrics(directory: RunDirectory, record: RunRecord) -> dict[str, float]:
@@ -119,14 +134,14 @@ def _last_sign(directory: RunDirectory, record: RunRecord) -> float:
 
 
 def _outputs(directory: RunDirectory, record: RunRecord) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
+    files: list[dict[str, Any]] = []
     for path in artifacts.listing(directory.root, "outputs/"):
         with contextlib.suppress(OSError):
-            found.append(
+            files.append(
                 {
                     "path": path,
                     "bytes": (directory.root / path).stat().st_size,
                     "sha256": record.outputs.get(path.removeprefix("outputs/")),
                 }
             )
-    return found
+    return files

@@ -18,7 +18,7 @@ def settled(directory: RunDirectory, record: RunRecord) -> bool:
     """
     if not record.status.ended and record.attempt > 0:
         return False
-    return not locks.is_locked(directory.root / "submit.lock") and not directory.driven()
+    return not locks.is_locked(directory.root / "submit.lock") and not directory.has_supervisor()
 
 
 def never_started(directory: RunDirectory, record: RunRecord) -> bool:

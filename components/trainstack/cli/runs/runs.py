@@ -127,6 +127,15 @@ def _row(run: dict[str, Any]) -> tuple[str, ...]:
 
 def _print(run: dict[str, Any]) -> None:
     """The tables of `show`; what a run has none of is left out."""
+    from trainstack.core.runs.fields import COUNTED
+    from trainstack.core.runs.request import RunRequest
+    from trainstack.core.runs.run_field import JSON_ALONE, ROW, run_fields
+
+    fields = {**COUNTED, **run_fields(RunRequest)}
+
+    def value(name: str) -> Any:
+        return run.get(fields[name].key or name)
+
     facts = [
         ("name", run["name"]),
         ("id", run["id"]),
@@ -135,25 +144,24 @@ def _print(run: dict[str, Any]) -> None:
         ("created", format.local(run["created"])),
         ("took", format.took(run["seconds"])),
         ("attempt", run["attempt"]),
-        ("script", run.get("script")),
-        ("environment", _environment(run.get("environment"))),
-        ("compute", run.get("compute", {}).get("name")),
-        ("distribution", _pairs(run.get("distribution", {}))),
+        *(
+            (field.label, _cell(name, run.get(field.key or name)))
+            for name, field in fields.items()
+            if field.show == "row"
+        ),
     ]
     output.table(("", ""), [fact for fact in facts if fact[1] not in (None, "")], header=False)
     stages = [(stage["name"], format.took(stage["seconds"]), stage["reason"]) for stage in run["stages"]]
     output.section("Stages", ("", "", ""), stages)
     output.section("Metrics", ("", ""), [(name, format.number(value)) for name, value in run["metrics"].items()])
-    output.section("Arguments", ("", ""), _arguments(run.get("arguments", {})))
-    variables = [*run.get("environment_variables", {}).items()]
-    variables += [(name, "(secret)") for name in run.get("secret_variables", [])]
-    output.section("Environment variables", ("", ""), variables)
-    datasets = [
-        (name, f"{dataset.get('name', name)} version {dataset.get('version', '?')}", dataset["digest"])
-        for name, dataset in run.get("datasets", {}).items()
-    ]
-    output.section("Datasets", ("", "", ""), datasets)
-    output.section("Code", ("", ""), _some([*run.get("code", {}).items()]))
+    sections: dict[str, list[tuple[str, ...]]] = {}
+    for name, field in fields.items():
+        if field.show not in (ROW, JSON_ALONE):
+            sections.setdefault(field.show, []).extend(_rows(name, value(name)))
+    # Code comes last: it may be long.
+    for title in sorted(sections, key=lambda title: title == "Code"):
+        rows = sections[title]
+        output.section(title, ("",) * len(rows[0]) if rows else (), _some(rows))
     outputs = [(file["path"], format.size(file["bytes"]), file["sha256"] or "") for file in run["outputs"]]
     output.section("Outputs", ("", "", ""), _some(outputs))
     output.section("Tags", ("", ""), [*run["tags"].items()])
@@ -162,15 +170,40 @@ def _print(run: dict[str, Any]) -> None:
         output.section("Last lines", ("",), [(line,) for line in run["failure"]["tail"]])
 
 
-def _environment(environment: dict[str, str] | None) -> str:
-    return " ".join(environment[part] for part in ("name", "digest")) if environment else ""
+def _cell(name: str, value: Any) -> str | None:
+    """A field as a row of the first table."""
+    if value is None:
+        return None
+    match name:
+        case "environment":
+            return f"{value['name']} {value['digest']}"
+        case "compute":
+            return str(value["name"])
+        case "distribution":
+            return ", ".join(str(option) if key == "kind" else f"{key} {option}" for key, option in value.items())
+        case _:
+            return str(value)
 
 
-def _pairs(values: dict[str, Any]) -> str:
-    return ", ".join(str(value) if name == "kind" else f"{name} {value}" for name, value in values.items())
+def _rows(name: str, value: Any) -> list[tuple[str, ...]]:
+    """A field as a section of its own."""
+    if not value:
+        return []
+    match name:
+        case "arguments":
+            return _arguments(value)
+        case "datasets":
+            return [
+                (key, f"{dataset.get('name', key)} version {dataset.get('version', '?')}", dataset["digest"])
+                for key, dataset in value.items()
+            ]
+        case "secret_variables":
+            return [(variable, "(secret)") for variable in value]
+        case _:
+            return [(str(key), str(item)) for key, item in value.items()]
 
 
-def _arguments(arguments: dict[str, str | list[str] | bool] | list[str]) -> list[tuple[str, str]]:
+def _arguments(arguments: dict[str, str | list[str] | bool] | list[str]) -> list[tuple[str, ...]]:
     if isinstance(arguments, list):
         return [(argument, "") for argument in arguments]
     return [(name, " ".join(value) if isinstance(value, list) else str(value)) for name, value in arguments.items()]

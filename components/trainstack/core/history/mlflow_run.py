@@ -10,7 +10,8 @@ from pathlib import Path
 from trainstack.core.history.mlflow_sweep import parent
 from trainstack.core.runs.attempts import PastAttempt, past_attempts
 from trainstack.core.runs.diff import seconds
-from trainstack.core.runs.directory import RunDirectory, RunRecord, RunRequest, Status
+from trainstack.core.runs.directory import RunDirectory, RunRecord, Status
+from trainstack.core.runs.request import RunRequest
 from trainstack.core.sweeps.record import SweepDirectory
 from trainstack.errors import NotFoundError
 from trainstack.mlflow import metric_files
@@ -97,16 +98,16 @@ class MirroredRun:
         spec = request.spec
         self._server.log(self._id, params=_arguments(request))
         for name, digest in spec.datasets.items():
-            reference = request.datasets.get(name, {})
-            known = f"{reference.get('name', name)}:{reference.get('version', '?')}"
+            reference = request.datasets.get(name)
+            known = f"{reference.name}:{reference.version}" if reference else f"{name}:?"
             self._server.log_dataset(self._id, name=known, digest=digest, source=f"trainstack:dataset/{known}")
         tags = {
             "mlflow.source.name": spec.script,
             "mlflow.source.type": "LOCAL",
             "trainstack.fingerprint": spec.fingerprint,
-            "trainstack.environment": f"{request.environment['spec']['name']} {spec.environment.digest}",
+            "trainstack.environment": f"{request.environment.spec.name} {spec.environment.digest}",
             "trainstack.distribution": str(spec.distribution.get("kind", "")),
-            "trainstack.compute": str(request.compute.get("name", "")),
+            "trainstack.compute": request.compute.name,
             "trainstack.directory": str(self._directory.root),
         }
         tags.update({f"trainstack.{name}": value for name, value in record.tags.items()})
@@ -119,7 +120,7 @@ class MirroredRun:
             with contextlib.suppress(NotFoundError):
                 tags[_PARENT] = parent(self._server, self._experiment, sweep)
         for name, reference in request.datasets.items():
-            tags[f"trainstack.dataset.{name}"] = f"version {reference.get('version', '?')}"
+            tags[f"trainstack.dataset.{name}"] = f"version {reference.version}"
         self._server.log(self._id, tags=tags)
 
     def _tell_tags(self, record: RunRecord) -> None:

@@ -14,7 +14,8 @@ from pathlib import Path
 from trainstack.core.datasets.dataset_record import DatasetRecord
 from trainstack.core.maintenance import references
 from trainstack.core.models.model_record import ModelRecord
-from trainstack.core.runs.record import RunRecord, RunRequest
+from trainstack.core.runs.record import RunRecord
+from trainstack.core.runs.request import RunRequest
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
 from trainstack.storage import digest as digests

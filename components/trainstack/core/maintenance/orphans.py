@@ -51,7 +51,7 @@ def leave(workspace: Workspace, place: ComputeSpec, said: Said) -> None:
         place: Where.
         said: Told when it does not answer, or does not let go of something.
     """
-    _clear(workspace, place, lambda run: not run.driven(), said)
+    _clear(workspace, place, lambda run: not run.has_supervisor(), said)
 
 
 def _clear(workspace: Workspace, place: ComputeSpec, which: Callable[[RunDirectory], bool], said: Said) -> None:
@@ -107,10 +107,10 @@ def _over(run: RunDirectory) -> bool:
     try:
         record = run.read()
     except NotFoundError:
-        return not run.driven()
+        return not run.has_supervisor()
     except TrainstackError:
         return False
-    return record.status.ended and record.status is not Status.INTERRUPTED and not run.driven()
+    return record.status.ended and record.status is not Status.INTERRUPTED and not run.has_supervisor()
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ from trainstack.core.maintenance import references
 from trainstack.core.maintenance.gc import remove
 from trainstack.core.models import aliases, model
 from trainstack.core.runs.directory import RunDirectory
-from trainstack.core.runs.record import RunRequest
+from trainstack.core.runs.request import RunRequest
 from trainstack.core.services.process import living
 from trainstack.core.services.record import list_services
 from trainstack.core.tracking import tracking_server as history
@@ -127,7 +127,7 @@ def described(victim: Victim) -> str:
 
 
 def _run_needed_by(workspace: Workspace, victim: Victim) -> Iterator[str]:
-    if RunDirectory(victim.path).driven():
+    if RunDirectory(victim.path).has_supervisor():
         yield f"it is running, `trainstack runs stop {victim.name}` ends it"
     for _, record in references.models(workspace):
         if isinstance(record, TrainstackError):
@@ -154,7 +154,7 @@ def _dataset_needed_by(workspace: Workspace, victim: Victim) -> Iterator[str]:
         if not isinstance(request, RunRequest):
             raise request
         for used in request.datasets.values():
-            if (used["name"], int(used["version"])) == (victim.name, victim.version):
+            if (used.name, used.version) == (victim.name, victim.version):
                 yield f"run {path.parent.name} ({request.name}) trains on it"
 
 

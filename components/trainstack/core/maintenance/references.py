@@ -16,7 +16,8 @@ from trainstack.core.datasets import dataset_record
 from trainstack.core.datasets.dataset_record import DatasetRecord
 from trainstack.core.models import model
 from trainstack.core.models.model_record import ModelRecord
-from trainstack.core.runs.record import RunRecord, RunRequest, Status
+from trainstack.core.runs.record import RunRecord, Status
+from trainstack.core.runs.request import RunRequest
 from trainstack.core.sweeps.record import SweepRequest
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError

@@ -11,9 +11,8 @@ from pydantic import ValidationError
 
 from trainstack.core.compute.prices import Prices
 from trainstack.core.preview.document import UNKNOWN
-from trainstack.core.runs import declared, diff
 from trainstack.core.runs.directory import RunDirectory, history
-from trainstack.core.runs.fingerprint import ID_LENGTH
+from trainstack.core.runs.fields import COUNTED, ID_LENGTH, RunSpec
 from trainstack.core.runs.record import Status
 from trainstack.core.sweeps.record import Search, SweepDirectory, sweep_id
 from trainstack.core.workspace.workspace import Workspace
@@ -82,7 +81,7 @@ def trials_left(sweep: Mapping[str, Any], root: Path) -> int:
     if workspace is None or UNKNOWN in repr(sweep):
         return wanted
     try:
-        spec = declared.spec_of(sweep)
+        spec = RunSpec.from_inputs(sweep)
         named = sweep_id(spec, str(sweep["name"]), str(sweep["metric"]), str(sweep["goal"]))
         directory = SweepDirectory(workspace.sweep(named))
         record, asked = directory.read(), directory.request()
@@ -115,10 +114,10 @@ def finished(run: Mapping[str, Any], root: Path) -> str | None:
 
 def fingerprint(run: Mapping[str, Any]) -> str | None:
     """The fingerprint that inputs mean; none while a part of them is not known."""
-    if UNKNOWN in repr({name: run.get(name) for name in diff.PARTS if name != "secret_variables"}):
+    if UNKNOWN in repr({name: run.get(name) for name in COUNTED if name != "secret_variables"}):
         return None
     try:
-        return declared.spec_of(run).fingerprint
+        return RunSpec.from_inputs(run).fingerprint
     except (KeyError, TypeError, ValidationError):
         return None
 

@@ -10,8 +10,8 @@ from typing import Any
 from trainstack.core.compute.prices import Prices
 from trainstack.core.preview.document import UNKNOWN, Preview, Resource, Step
 from trainstack.core.preview.estimate import Estimate, estimate, finished, last_measured, trials_left
-from trainstack.core.runs import diff
-from trainstack.core.runs.record import Persistence
+from trainstack.core.runs import change_lines, diff
+from trainstack.core.runs.fields import COUNTED, SETTINGS
 
 RETRAINS, MAY_RETRAIN, TRAINS, ADOPTS = "retrains", "may retrain", "trains for the first time", "adopts a finished run"
 SEARCHES, SEARCHES_ON = "searches", "searches on"
@@ -131,7 +131,7 @@ def _run_change(step: Step, prices: Prices, root: Path) -> RunChange | None:
     if step.operation not in ("create", "replace"):
         return None
     before = step.old.known if step.old else {}
-    found = diff.changes(diff.parts(before, UNKNOWN), diff.parts(new.inputs, UNKNOWN)) if before else {}
+    found = diff.changes(diff.comparable(before, UNKNOWN), diff.comparable(new.inputs, UNKNOWN)) if before else {}
     reasons = [line for lines in found.values() for line in lines]
     adopted = finished(new.inputs, root)
     measured = before.get("duration")
@@ -153,9 +153,9 @@ def _sweep_change(step: Step, new: Resource, prices: Prices, root: Path) -> RunC
     if not trials or (step.operation == "update" and not differing):
         return None
     before = step.old.known if step.old else {}
-    found = diff.changes(diff.parts(before, UNKNOWN), diff.parts(new.inputs, UNKNOWN)) if before else {}
+    found = diff.changes(diff.comparable(before, UNKNOWN), diff.comparable(new.inputs, UNKNOWN)) if before else {}
     reasons = [line for lines in found.values() for line in lines]
-    reasons += [f"{name} changed" for name in differing if name not in diff.PARTS]
+    reasons += [f"{name} changed" for name in differing if name not in COUNTED]
     estimated = estimate(new.inputs, last_measured(new.inputs, root), prices, trials)
     verdict = SEARCHES_ON if step.operation == "update" else SEARCHES
     return RunChange(new.name, verdict, reasons or ["there is no such sweep in the stack yet"], None, estimated)
@@ -240,16 +240,14 @@ def _environment(step: Step) -> str:
         return "is locked and built"
     before, after = (step.old.known if step.old else {}), step.resource.inputs
     old, new = before.get("packages"), after.get("packages")
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        parts = diff.changes({"environment": {"packages": old}}, {"environment": {"packages": new}})
-        if lines := [line for group in parts.values() for line in group]:
-            more = f" and {len(lines) - 5} more" if len(lines) > 5 else ""
-            return f"changes: {', '.join(lines[:5])}{more}"
+    if isinstance(old, Mapping) and isinstance(new, Mapping) and (lines := change_lines.packages(old, new)):
+        more = f" and {len(lines) - 5} more" if len(lines) > 5 else ""
+        return f"changes: {', '.join(lines[:5])}{more}"
     return _changed(step)
 
 
 # Inputs that say where and how to run: another value trains nothing anew.
-_PLACES = ("compute", "timeout", "grace", "snapshot", "environment_spec", *Persistence.model_fields)
+_PLACES = ("compute", "snapshot", "environment_spec", *SETTINGS)
 _WORDS: dict[str, Callable[[Step], str]] = {
     "TrainingRun": _run,
     "Model": _model,

@@ -1,66 +1,51 @@
-"""What a change would retrain, and why, in words: compares two sets of a run's parts. Does no I/O."""
+"""What a change would retrain, and why, in words: compares two sets of a run's properties. Does no I/O."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-# The inputs of a run that decide what it computes; any other may change without training anew.
-PARTS = (
-    "script",
-    "files",
-    "arguments",
-    "datasets",
-    "environment",
-    "environment_variables",
-    "secret_variables",
-    "distribution",
-    "trigger",
-)
-UNKNOWN = "?"
+from trainstack.core.runs.change_lines import UNKNOWN
+from trainstack.core.runs.fields import COUNTED, read_property
+
+_MOST_LINES = 5
 
 
-def parts(properties: Mapping[str, Any], unknown: str) -> dict[str, Any]:
-    """The parts of a run in the form that is compared: content and never names of places.
+def comparable(properties: Mapping[str, Any], unknown: str) -> dict[str, Any]:
+    """The fields of a run that decide its result, in the form that is compared: content, never names of places.
 
     Args:
         properties: A training run's inputs or outputs.
         unknown: What stands for a value that is not known yet.
     """
-    datasets = _mapping(properties.get("datasets"), unknown)
-    secrets = _mapping(properties.get("secret_variables"), unknown)
-    found = {name: properties.get(name) for name in PARTS}
-    found["datasets"] = {
-        name: _mapping(reference, unknown).get("digest", UNKNOWN) for name, reference in datasets.items()
-    }
-    found["secret_variables"] = sorted(secrets)
-    return _plain(found, unknown)
+    marked = {name: _plain(properties.get(name), unknown) for name in COUNTED if properties.get(name) is not None}
+    return {name: _plain(read_property(name, marked), unknown) for name in COUNTED}
 
 
 def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, list[str]]:
     """Say what differs.
 
     Args:
-        old: Parts of the run that there is.
-        new: Parts of the run that is wanted.
+        old: The run that there is, as `comparable` gives it.
+        new: The run that its inputs describe now.
 
     Returns:
-        A line a difference, by part; empty when the run stays.
+        A line a difference, by field; empty when the run stays.
     """
-    found: dict[str, list[str]] = {}
-    for part in PARTS:
-        before, after = old.get(part), new.get(part)
-        if before != after and (lines := _lines(part, before, after)):
-            found[part] = lines
-    return found
+    differences: dict[str, list[str]] = {}
+    for name, field in COUNTED.items():
+        before, after = old.get(name), new.get(name)
+        if before != after and (lines := field.lines(name, before, after)):
+            differences[name] = lines
+    return differences
 
 
-def sentence(found: Mapping[str, list[str]], duration: float | None) -> str:
-    """The one line that preview shows: what will be retrained and why, and what that took last time."""
-    lines = [line for lines in found.values() for line in lines]
-    shown = lines[:5] + ([f"and {len(lines) - 5} more"] if len(lines) > 5 else [])
+def reason_line(differences: Mapping[str, list[str]], duration: float | None, verb: str = "will retrain") -> str:
+    """The one line that preview shows: what will be trained again and why, and what that took last time."""
+    lines = [line for lines in differences.values() for line in lines]
+    more = [f"and {len(lines) - _MOST_LINES} more"] if len(lines) > _MOST_LINES else []
     last = f"; last run took {seconds(duration)}" if duration is not None else ""
-    return f"will retrain: {'; '.join(shown)}{last}"
+    return f"{verb}: {'; '.join(lines[:_MOST_LINES] + more)}{last}"
 
 
 def seconds(duration: float) -> str:
@@ -71,69 +56,6 @@ def seconds(duration: float) -> str:
     if whole < 7200:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-def _lines(part: str, before: Any, after: Any) -> list[str]:
-    match part:
-        case "files":
-            return _named(before, after, "{name}", values=False)
-        case "arguments":
-            if isinstance(before, dict) and isinstance(after, dict):
-                return _named(before, after, "{name}")
-            return [f"arguments {_shown(before)} → {_shown(after)}"]
-        case "datasets":
-            return _named(before, after, "dataset {name}", values=False)
-        case "environment":
-            return _environment(_dict(before), _dict(after))
-        case "environment_variables":
-            return _named(before, after, "variable {name}")
-        case "secret_variables":
-            return _named(dict.fromkeys(before or [], ""), dict.fromkeys(after or [], ""), "secret variable {name}")
-        case "distribution":
-            return _named(before, after, "distribution {name}")
-        case _:
-            return [f"{part} {_shown(before)} → {_shown(after)}"]
-
-
-def _environment(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    lines = _named(before.get("packages"), after.get("packages"), "package {name}")
-    lines += _named(before.get("variables"), after.get("variables"), "environment variable {name}")
-    lines += _named(before.get("files"), after.get("files"), "{name} of the image", values=False)
-    if before.get("image") and after.get("image") and before["image"] != after["image"]:
-        lines.append(f"image {_shown(before['image'])} → {_shown(after['image'])}")
-    if before.get("python") != after.get("python"):
-        lines.insert(0, f"Python {_shown(before.get('python'))} → {_shown(after.get('python'))}")
-    if not lines and before.get("digest") != after.get("digest"):
-        lines.append("environment may change" if after.get("digest") in (UNKNOWN, None) else "environment changed")
-    return lines
-
-
-def _named(before: Any, after: Any, label: str, *, values: bool = True) -> list[str]:
-    """Lines over two mappings; with `values` small ones are shown, without them only that something changed."""
-    old, new = _dict(before), _dict(after)
-    lines: list[str] = []
-    for name in sorted(old.keys() | new.keys()):
-        subject = label.format(name=name)
-        if name not in new:
-            lines.append(f"{subject} removed")
-        elif name not in old:
-            lines.append(f"{subject} added" + (f" ({_shown(new[name])})" if values and new[name] else ""))
-        elif old[name] != new[name]:
-            if new[name] == UNKNOWN:
-                lines.append(f"{subject} may change")
-            elif values:
-                lines.append(f"{subject} {_shown(old[name])} → {_shown(new[name])}")
-            else:
-                lines.append(f"{subject} changed")
-    return lines
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    return dict(value) if isinstance(value, Mapping) else {}  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-
-
-def _mapping(value: Any, unknown: str) -> dict[str, Any]:
-    return {} if value == unknown else _dict(value)
 
 
 def _plain(value: Any, unknown: str) -> Any:
@@ -147,9 +69,3 @@ def _plain(value: Any, unknown: str) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(item, unknown) for item in value]  # pyright: ignore[reportUnknownVariableType]
     return "" if value is None else value
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return " ".join(str(item) for item in value) or "none"  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-    return str(value) if value not in ("", None) else "none"

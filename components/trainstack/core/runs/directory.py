@@ -14,17 +14,20 @@ import time
 from collections.abc import Generator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from trainstack.core.runs.record import Failure, RunRecord, RunRequest, Stage, Status
+from trainstack.core.runs.record import Failure, RunRecord, Stage, Status
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
 from trainstack.storage import locks
 from trainstack.storage.atomic import disk_errors, read_json, write_json
 
-__all__ = ["Failure", "RunDirectory", "RunRecord", "RunRequest", "Stage", "Status", "history", "resolve"]
+if TYPE_CHECKING:
+    from trainstack.core.runs.request import RunRequest
+
+__all__ = ["Failure", "RunDirectory", "RunRecord", "Stage", "Status", "history", "resolve"]
 
 
 class RunDirectory:
@@ -91,7 +94,7 @@ class RunDirectory:
             raise NotFoundError(f"no run {self.id} in {self.root.parent}") from exc
         except ValidationError as exc:
             raise TrainstackError(f"{self.root / 'run.json'} is damaged: move it away and run again") from exc
-        if not record.status.ended and record.attempt > 0 and not self.driven():
+        if not record.status.ended and record.attempt > 0 and not self.has_supervisor():
             # Read again: it may have ended between the two looks.
             record = RunRecord.model_validate(read_json(self.root / "run.json"))
             if not record.status.ended:
@@ -105,7 +108,14 @@ class RunDirectory:
         write_json(self.root / "run.json", record.model_dump(mode="json"))
 
     def request(self) -> RunRequest:
-        """Read what was submitted."""
+        """Read what was submitted.
+
+        Raises:
+            TrainstackError: It is damaged, or of another version.
+        """
+        # Loaded here: commands that list runs read records alone, and stay quick.
+        from trainstack.core.runs.request import RunRequest
+
         return RunRequest.model_validate(read_json(self.root / "spec.json"))
 
     def event(self, kind: str, **facts: Any) -> None:
@@ -128,7 +138,7 @@ class RunDirectory:
         with locks.try_exclusive(self.root / "lock", locks.LOOK_SECONDS, make_folder=False) as acquired:
             yield acquired
 
-    def driven(self) -> bool:
+    def has_supervisor(self) -> bool:
         """Whether a live supervisor holds the run."""
         return locks.is_locked(self.root / "lock")
 

@@ -1,14 +1,11 @@
-"""What is written down about a run: its status and stages, how it failed, what was asked for."""
+"""What is written down about a run: its status and stages, and how it failed."""
 
 from __future__ import annotations
 
 import enum
 import time
-from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from trainstack.core.runs.fingerprint import RunSpec
+from pydantic import BaseModel, ConfigDict
 
 
 class Status(enum.StrEnum):
@@ -123,52 +120,4 @@ class RunRecord(BaseModel):
     outputs: dict[str, str] = {}
     failure: Failure | None = None
     supervisor: int | None = None
-    tags: dict[str, str] = {}
-
-
-class Persistence(BaseModel):
-    """What a run does about misfortune, and how it is looked after. No part of the fingerprint.
-
-    Attributes:
-        max_attempts: How often one submission may start the script, for causes that another start can cure.
-        backoff: Seconds before the second start; doubles for each further one, up to five minutes.
-        retry_exit_codes: Exit codes of the script that are worth another start.
-        system_metrics: Seconds between two looks at what the nodes' machines do; 0 for none.
-        on_disconnect: Whether the run goes on, or is stopped, when nobody follows it any more.
-    """
-
-    model_config = ConfigDict(defer_build=True)
-
-    max_attempts: int = Field(default=1, ge=1, le=100)
-    backoff: float = Field(default=2.0, ge=0)
-    retry_exit_codes: tuple[int, ...] = ()
-    on_disconnect: Literal["continue", "stop"] = "continue"
-    system_metrics: float = Field(default=10.0, ge=0)
-
-
-class RunRequest(Persistence):
-    """What a submission adds to the spec: how and where to run it. No part of the fingerprint, holds no secret.
-
-    Attributes:
-        name: The name its author gave.
-        spec: What the run is.
-        environment: The environment's spec and lock, as `trainstack.core.environments.environment` dumps them.
-        datasets: Dataset name, as arguments refer to it, to registered name, version and mode.
-        registry: The workspace's image registry, address and user name.
-        compute: The compute, as `trainstack.core.compute.compute` dumps it.
-        timeout: Seconds that the running stage may last; none for no limit.
-        grace: Seconds between SIGTERM and SIGKILL.
-        tags: Who submitted it, from which stack and commit.
-    """
-
-    model_config = ConfigDict(extra="forbid", defer_build=True)
-
-    name: str
-    spec: RunSpec
-    environment: dict[str, Any]
-    datasets: dict[str, dict[str, Any]] = {}
-    registry: dict[str, str] | None = None
-    compute: dict[str, Any]
-    timeout: float | None = None
-    grace: float = 10.0
     tags: dict[str, str] = {}

@@ -7,7 +7,8 @@ import time
 from datetime import datetime
 from typing import Any
 
-from trainstack.core.runs.directory import RunDirectory, RunRecord, RunRequest, Status
+from trainstack.core.runs.directory import RunDirectory, RunRecord, Status
+from trainstack.core.runs.request import RunRequest
 from trainstack.errors import NotFoundError, TrainstackError
 
 

@@ -16,13 +16,13 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainstack.core.compute.compute import ComputeSpec
 from trainstack.core.daemons import daemonize
 from trainstack.core.runs import distribution
 from trainstack.core.runs.arguments import canonical
-from trainstack.core.runs.directory import RunDirectory, RunRecord, RunRequest, Status
+from trainstack.core.runs.directory import RunDirectory, RunRecord, Status
 from trainstack.core.runs.execution import submission
 from trainstack.core.runs.execution.following import failure_text
+from trainstack.core.runs.request import RunRequest
 from trainstack.core.sweeps import plot
 from trainstack.core.sweeps import study as studies
 from trainstack.core.sweeps.record import SweepDirectory, SweepRecord, SweepRequest, Trial
@@ -261,7 +261,7 @@ class Driver:
         return True
 
     def _concurrency(self) -> int:
-        compute = ComputeSpec.model_validate(self._request.run.compute)
+        compute = self._request.run.compute
         _, nodes = distribution.parse(self._request.run.spec.distribution)
         return self._search.max_concurrent or max(1, compute.max_nodes // nodes)
 
@@ -278,7 +278,7 @@ class Driver:
     def _stop_all(self, reason: str) -> None:
         for active in self._active:
             with contextlib.suppress(TrainstackError, OSError):
-                if active.run.driven():
+                if active.run.has_supervisor():
                     submission.ask_to_stop(active.run, reason)
 
     def _spent(self) -> float:

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from trainstack.core.runs.fingerprint import RunSpec
-from trainstack.core.runs.record import RunRequest
+from trainstack.core.runs.fields import RunSpec
+from trainstack.core.runs.request import RunRequest
 from trainstack.core.sweeps.space import Space
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
@@ -89,9 +89,8 @@ def sweep_id(spec: RunSpec, name: str, metric: str, goal: str) -> str:
         metric: The metric that decides.
         goal: Whether more of it is better, or less.
     """
-    parts = spec.model_dump(mode="json", exclude={"arguments", "environment"})
-    parts |= {"environment": spec.environment.digest, "name": name}
-    return digests.of_json({**parts, "metric": metric, "goal": goal})[:16]
+    parts = {field: part for field, part in spec.parts.items() if field != "arguments"}
+    return digests.of_json({"run": parts, "name": name, "metric": metric, "goal": goal})[:16]
 
 
 class Trial(BaseModel):

@@ -8,10 +8,11 @@ from collections.abc import Generator
 
 from trainstack.core.compute import compute
 from trainstack.core.runs import distribution, location
-from trainstack.core.runs.directory import RunDirectory, RunRecord, RunRequest, Stage, Status
+from trainstack.core.runs.directory import RunDirectory, RunRecord, Stage, Status
 from trainstack.core.runs.execution import preparation
 from trainstack.core.runs.execution.training import Training
 from trainstack.core.runs.execution.watch import Watch
+from trainstack.core.runs.request import RunRequest
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.storage.digest import of_file
 from trainstack.targets.base import NodeGroup, Target
@@ -48,17 +49,17 @@ class Attempt:
         """
         record = self._record
         started = time.monotonic()
-        with self._stage(Status.PREPARING, f"environment {self._request.environment['spec']['name']}"):
+        with self._stage(Status.PREPARING, f"environment {self._request.environment.spec.name}"):
             runtime = preparation.prepare(
                 self._workspace, self._directory, self._request, self._target, self._secrets, self._because
             )
         with contextlib.ExitStack() as held:
-            with self._stage(Status.SCALING, f"compute {self._request.compute['name']}"):
+            with self._stage(Status.SCALING, f"compute {self._request.compute.name}"):
                 self._scale(held)
             again = f"attempt {record.attempt} {record.resumed}".rstrip() if record.attempt > 1 else ""
             training = Training(self._directory, self._request, self._target, self._ref, waiting=self._waiting)
             with self._stage(Status.RUNNING, again), self._ended(training):
-                location.note(self._directory, self._compute)
+                location.note(self._directory, self._request.compute)
                 training.start(runtime, record.attempt, self._secrets)
                 # What the start waited for is over.
                 self._waiting(again)
@@ -107,12 +108,8 @@ class Attempt:
         if reason != self._record.reason:
             self._because(reason)
 
-    @property
-    def _compute(self) -> compute.ComputeSpec:
-        return compute.ComputeSpec.model_validate(self._request.compute)
-
     def _scale(self, held: contextlib.ExitStack, *, patient: bool = True) -> None:
-        spec = self._compute
+        spec = self._request.compute
         _, count = distribution.parse(self._request.spec.distribution)
         slots = compute.slots(self._workspace, spec, count, self._because, self._watch.stopped, patient=patient)
         nodes = held.enter_context(slots)

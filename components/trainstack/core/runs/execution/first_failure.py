@@ -6,9 +6,10 @@ import signal
 
 from trainstack.agent.reporting.report import last_lines, read_report
 from trainstack.core.compute import compute
-from trainstack.core.runs.directory import RunDirectory, RunRequest
+from trainstack.core.runs.directory import RunDirectory
 from trainstack.core.runs.execution import retry
 from trainstack.core.runs.record import Cause, Failure
+from trainstack.core.runs.request import RunRequest
 from trainstack.targets.base import NodeGroup
 
 # What an agent ends with after SIGTERM, once its ranks have had their grace period.
@@ -25,7 +26,7 @@ def first_failure(directory: RunDirectory, group: NodeGroup, request: RunRequest
     """
     failure = _reported(directory, group) or _lost_agent(directory, group)
     if failure.signal == signal.SIGKILL and group.out_of_memory():
-        spec = compute.ComputeSpec.model_validate(request.compute)
+        spec = request.compute
         failure.cause = Cause.OUT_OF_MEMORY
         failure.reason += f" ({retry.memory_hint(compute.node_capacity(spec), spec.name)})"
     return failure

@@ -82,6 +82,6 @@ def _read(directory: RunDirectory) -> RunRecord | None:
     except NotFoundError:
         raise
     except TrainstackError:
-        if not directory.driven():
+        if not directory.has_supervisor():
             return directory.read()
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from trainstack.core.compute.compute import ComputeSpec, target_of
+from trainstack.core.compute.compute import target_of
 from trainstack.core.runs import distribution, location
 from trainstack.core.runs.directory import RunDirectory, Status
 from trainstack.errors import InvalidInputError, TrainstackError
@@ -30,7 +30,7 @@ def preempt(directory: RunDirectory, node: int = 0, *, notice: float = NOTICE_SE
     _, count = distribution.parse(request.spec.distribution)
     if node >= count:
         raise InvalidInputError(f"run {directory.id} has no node {node}: it runs on {count}, counted from 0")
-    found = target_of(ComputeSpec.model_validate(request.compute)).node(location.ref_of(directory), node)
+    found = target_of(request.compute).node(location.ref_of(directory), node)
     if found is None:
         raise TrainstackError(f"node {node} of run {directory.id} is not running: it has not started yet, or has ended")
     directory.event("preemption", attempt=record.attempt, node=node, notice=notice)

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 
 from trainstack.core.datasets import dataset
 from trainstack.core.runs import snapshot
-from trainstack.core.runs.directory import RunDirectory, RunRequest
+from trainstack.core.runs.directory import RunDirectory
 from trainstack.core.runs.execution import agent_folder, runtime
+from trainstack.core.runs.request import RunRequest
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.storage.atomic import disk_errors
 from trainstack.targets.base import Runtime, Target
@@ -49,7 +50,7 @@ def prepare(
     for folder in (directory.outputs, directory.logs):
         (directory.code / folder.name).symlink_to(folder)
     for name, reference in request.datasets.items():
-        record = dataset.find(workspace, reference["name"], int(reference["version"]))
+        record = dataset.find(workspace, reference.name, reference.version)
         dataset.link_into(workspace, record, directory.data / name)
     agent_folder.lay_out(directory.root / "agent")
     return ready

@@ -6,7 +6,8 @@ again. An exit code is the script's own word and is believed, unless its author 
 
 from __future__ import annotations
 
-from trainstack.core.runs.record import Cause, Failure, RunRequest
+from trainstack.core.runs.record import Cause, Failure
+from trainstack.core.runs.request import RunRequest
 from trainstack.targets.base import Capacity
 
 LONGEST_BACKOFF = 300.0

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from trainstack.core.compute import node_sizes
-from trainstack.core.compute.compute import ComputeSpec
 from trainstack.core.environments import environment
 from trainstack.core.images.registry import Registry
-from trainstack.core.runs.directory import RunRequest
+from trainstack.core.runs.request import RunRequest
 from trainstack.errors import TrainstackError
 from trainstack.targets.base import Runtime, Target
 
@@ -25,20 +24,20 @@ def ready(request: RunRequest, target: Target, secrets: Mapping[str, str], becau
     Raises:
         TrainstackError: It cannot be built.
     """
-    spec = environment.EnvironmentSpec.model_validate(request.environment["spec"])
-    lock = environment.Lock.model_validate(request.environment["lock"])
+    spec, lock = request.environment.spec, request.environment.lock
     if not target.images:
         return Runtime(str(environment.build(spec, lock, because).python))
     from trainstack.core.images import image
     from trainstack.targets.docker.engine_api import connected
 
-    compute = ComputeSpec.model_validate(request.compute)
+    compute = request.compute
     gpu = bool(compute.vm_size and node_sizes.lookup(compute.vm_size).gpus)
     with connected(compute.docker_host) as client:
-        made = image.ensure(spec, lock, client, Registry.of(request.registry, secrets), because, gpu=gpu)
-    if compute.target == "kubernetes" and "@" not in made.reference:
+        login = request.registry.model_dump() if request.registry else None
+        built = image.ensure(spec, lock, client, Registry.of(login, secrets), because, gpu=gpu)
+    if compute.target == "kubernetes" and "@" not in built.reference:
         raise TrainstackError(
             f"environment {spec.name} is an image of the Docker engine alone, and a cluster pulls from a registry: "
             "give the workspace one with `registry`"
         )
-    return Runtime(made.python, made.reference)
+    return Runtime(built.python, built.reference)

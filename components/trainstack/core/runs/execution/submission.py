@@ -15,8 +15,9 @@ from pathlib import Path
 from trainstack.agent.reporting.report import last_lines
 from trainstack.core.daemons import daemonize
 from trainstack.core.runs import index, location, recovery, snapshot
-from trainstack.core.runs.directory import RunDirectory, RunRecord, RunRequest, Status
+from trainstack.core.runs.directory import RunDirectory, RunRecord, Status
 from trainstack.core.runs.execution.following import follow
+from trainstack.core.runs.request import RunRequest
 from trainstack.core.tracking import tracking_server as history
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
@@ -124,16 +125,16 @@ def stop(directory: RunDirectory, reason: str, *, wait: float | None = None) -> 
     Raises:
         TrainstackError: Nothing of the run is under way, or it did not end in time.
     """
-    if not directory.driven() and not location.goes_on(directory):
+    if not directory.has_supervisor() and not location.goes_on(directory):
         raise TrainstackError(f"run {directory.id} is {directory.read().status.value}: there is nothing to stop")
     ask_to_stop(directory, reason)
-    if not directory.driven():
+    if not directory.has_supervisor():
         # Nodes that outlived their supervisor get another, which ends them as any would.
         index.forget(Workspace.open(directory.root.parents[1]), directory.id)
         _start_supervisor(directory, {}, directory.read().attempt)
     patience = directory.request().grace + 10 if wait is None else wait
     deadline = time.monotonic() + patience
-    while directory.driven():
+    while directory.has_supervisor():
         if time.monotonic() > deadline:
             raise TrainstackError(
                 f"run {directory.id} did not end within {patience:g} s; see {directory.root / 'supervisor.txt'}"
@@ -150,7 +151,7 @@ def ask_to_stop(directory: RunDirectory, reason: str) -> None:
 def _under_way(directory: RunDirectory) -> bool:
     """Whether a supervisor takes the run somewhere; one that has ended it is waited for while it cleans up."""
     deadline = time.monotonic() + CLEAN_UP_SECONDS
-    while directory.driven():
+    while directory.has_supervisor():
         # A damaged record is written anew by the supervisor that lives.
         with contextlib.suppress(TrainstackError):
             if (record := directory.read()).status is Status.COMPLETED:
@@ -184,7 +185,7 @@ def _start_supervisor(directory: RunDirectory, secrets: dict[str, str], attempts
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         record = directory.read()
-        if directory.driven() or record.attempt > attempts:
+        if directory.has_supervisor() or record.attempt > attempts:
             return
         time.sleep(0.01)
     raise TrainstackError(f"the supervisor of run {directory.id} did not start: {_last(log)}; see {log}")

@@ -19,11 +19,12 @@ from typing import Any
 from trainstack.core.compute import compute
 from trainstack.core.environments import environment
 from trainstack.core.runs import distribution, location, saved_progress
-from trainstack.core.runs.directory import Failure, RunDirectory, RunRecord, RunRequest, Status
+from trainstack.core.runs.directory import Failure, RunDirectory, RunRecord, Status
 from trainstack.core.runs.execution import retry
 from trainstack.core.runs.execution.attempt import Attempt
 from trainstack.core.runs.execution.training import TrainingFailedError
 from trainstack.core.runs.execution.watch import Stopped, Watch
+from trainstack.core.runs.request import RunRequest
 from trainstack.errors import TrainstackError
 from trainstack.mlflow import metric_files as tracking
 from trainstack.targets.base import NodeGroup
@@ -37,7 +38,7 @@ class Supervisor:
         self._secrets = secrets
         self._request: RunRequest = directory.request()
         self._record: RunRecord = directory.read()
-        self._compute = compute.ComputeSpec.model_validate(self._request.compute)
+        self._compute = self._request.compute
         self._target = compute.target_of(self._compute)
         self._ref = location.ref_of(directory)
         self.watch = Watch(directory.root, stop_when_alone=self._request.on_disconnect == "stop")

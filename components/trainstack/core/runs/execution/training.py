@@ -10,8 +10,9 @@ from trainstack.agent.plan import KEY_VARIABLE, LaunchPlan
 from trainstack.core.compute import compute
 from trainstack.core.images.registry import PASSWORD
 from trainstack.core.runs import arguments, distribution
-from trainstack.core.runs.directory import Failure, RunDirectory, RunRequest
+from trainstack.core.runs.directory import Failure, RunDirectory
 from trainstack.core.runs.execution.first_failure import first_failure
+from trainstack.core.runs.request import RunRequest
 from trainstack.errors import RunFailedError, TrainstackError
 from trainstack.mlflow import metric_files as tracking
 from trainstack.targets.base import NodeGroup, NodeGroupSpec, RunRef, Runtime, Target
@@ -93,7 +94,7 @@ class Training:
                 attempt=attempt,
                 node_count=len(plan.nodes),
                 runtime=runtime,
-                holds=compute.node_capacity(compute.ComputeSpec.model_validate(request.compute)),
+                holds=compute.node_capacity(request.compute),
                 name=request.name,
                 stack=request.tags.get("stack", ""),
                 variables=variables,
@@ -153,7 +154,6 @@ class Training:
         spread, count = distribution.parse(spec.distribution)
         layout = self._target.layout(self._ref)
         folders = {name: str(layout.data / name) for name in self._request.datasets}
-        cluster = compute.ComputeSpec.model_validate(self._request.compute)
         addresses = self._target.addresses(self._ref, spread, count)
         return LaunchPlan(
             distribution=spread,
@@ -165,7 +165,7 @@ class Training:
             logs=str(layout.logs),
             outputs=str(layout.outputs),
             reports=str(layout.nodes),
-            cores=compute.node_capacity(cluster).cpus,
+            cores=compute.node_capacity(self._request.compute).cpus,
             grace_seconds=self._request.grace,
             tracking=str(layout.tracking),
             system_seconds=self._request.system_metrics,

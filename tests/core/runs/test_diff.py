@@ -1,10 +1,14 @@
 """What a change would retrain, and why, in words."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from trainstack.core.runs import diff
 
 UNKNOWN = "unknown-sentinel"
+GOLDEN = json.loads((Path(__file__).parent / "golden" / "changes.json").read_text(encoding="utf-8"))
 RUN = {
     "script": "train.py",
     "files": {"train.py": "1", "net.py": "2"},
@@ -21,7 +25,7 @@ RUN = {
 
 
 def found(**changes):
-    return diff.changes(diff.parts(RUN, UNKNOWN), diff.parts({**RUN, **changes}, UNKNOWN))
+    return diff.changes(diff.comparable(RUN, UNKNOWN), diff.comparable({**RUN, **changes}, UNKNOWN))
 
 
 def test_the_same_run_has_no_changes():
@@ -81,16 +85,30 @@ def test_a_changed_secret_value_does_not_retrain():
 
 
 def test_the_sentence_names_reasons_and_the_last_duration():
-    sentence = diff.sentence(found(arguments={"--lr": "0.1", "--epochs": "12"}), 42.4)
+    sentence = diff.reason_line(found(arguments={"--lr": "0.1", "--epochs": "12"}), 42.4)
     assert sentence == "will retrain: --lr 0.01 → 0.1; last run took 42 s"
 
 
 def test_many_reasons_are_counted_after_the_first_five():
     files = {f"{number}.py": "x" for number in range(9)}
-    sentence = diff.sentence(diff.changes({"files": {}}, {"files": files}), None)
+    sentence = diff.reason_line(diff.changes({"files": {}}, {"files": files}), None)
     assert sentence.endswith("4.py added; and 4 more")
 
 
 @pytest.mark.parametrize(("duration", "text"), [(0.4, "0 s"), (119, "119 s"), (190, "3 min 10 s"), (7500, "2 h 5 min")])
 def test_durations_are_for_people(duration, text):
     assert diff.seconds(duration) == text
+
+
+@pytest.mark.parametrize("case", GOLDEN["cases"].values(), ids=list(GOLDEN["cases"]))
+def test_the_words_of_a_change_are_the_written_ones(case):
+    before = GOLDEN[case["from"]]
+    unknown = GOLDEN["unknown"]
+    lines = diff.changes(diff.comparable(before, unknown), diff.comparable({**before, **case["change"]}, unknown))
+    assert lines == case["lines"]
+    assert (diff.reason_line(lines, 42.4) if lines else "") == case["sentence"]
+
+
+def test_a_field_that_an_old_state_lacks_changes_nothing():
+    before = {name: value for name, value in RUN.items() if name != "trigger"}
+    assert diff.changes(diff.comparable(before, UNKNOWN), diff.comparable(RUN, UNKNOWN)) == {}
