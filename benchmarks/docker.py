@@ -26,7 +26,7 @@ from trainstack.core.runs.execution import submission
 from trainstack.core.runs.fields import RunEnvironment, RunSpec
 from trainstack.core.runs.request import LockedEnvironment, RunRequest
 from trainstack.core.workspace.workspace import Workspace
-from trainstack.targets.docker.engine_api import connected
+from trainstack.docker_engine.engine_api import connected
 
 SCRIPT = """
 import pathlib, time

@@ -24,7 +24,7 @@ from trainstack.core.environments.environment import EnvironmentSpec, get_curate
 from trainstack.core.images import builder as image_builder
 from trainstack.core.images import image
 from trainstack.core.images.saved_environment import save_to_directory
-from trainstack.targets.docker import engine_api
+from trainstack.docker_engine import engine_api
 
 CHILD = """
 import sys

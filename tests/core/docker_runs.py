@@ -7,8 +7,8 @@ import pytest
 
 from trainstack.core.runs import location
 from trainstack.core.runs.directory import RunDirectory
+from trainstack.docker_engine.engine_api import connect
 from trainstack.errors import TrainstackError
-from trainstack.targets.docker.engine_api import connect
 
 _CLIENTS: list[Any] = []
 

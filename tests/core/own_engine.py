@@ -13,8 +13,8 @@ from tests.core.docker_runs import engine
 from tests.core.sample_runs import tiny_environment
 
 from trainstack.core.images import image
+from trainstack.docker_engine.engine_api import connect
 from trainstack.errors import TrainstackError
-from trainstack.targets.docker.engine_api import connect
 
 _START_SECONDS = 60.0
 

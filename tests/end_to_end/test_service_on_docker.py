@@ -10,7 +10,7 @@ from tests.end_to_end.project import REPOSITORY, Project
 
 from trainstack.core.services import service
 from trainstack.core.workspace.workspace import Workspace
-from trainstack.targets.docker import engine_api
+from trainstack.docker_engine import engine_api
 
 pytestmark = [
     pytest.mark.end_to_end,

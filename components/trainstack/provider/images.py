@@ -80,7 +80,7 @@ def has_gpu(compute: Properties) -> bool:
 def ensure(inputs: Properties, spec: EnvironmentSpec, lock: Lock, progress: Callable[[str], None]) -> Image:
     """Provide the environment's image where its compute is."""
     from trainstack.core.images import image
-    from trainstack.targets.docker import engine_api
+    from trainstack.docker_engine import engine_api
 
     compute: dict[str, Any] = compute_of(inputs)
     with engine_api.connected(compute.get("docker_host")) as client:
@@ -96,7 +96,7 @@ def find_damage(inputs: Properties) -> str | None:
         TrainstackError: The engine or the registry does not answer.
     """
     from trainstack.core.images import image
-    from trainstack.targets.docker import engine_api
+    from trainstack.docker_engine import engine_api
 
     reference = str(inputs.get("image") or "")
     with engine_api.connected(compute_of(inputs).get("docker_host"), timeout=10) as client:

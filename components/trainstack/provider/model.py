@@ -10,16 +10,7 @@ from trainstack.core.models import aliases, gate, model
 from trainstack.core.models.model_record import ModelInputs, ModelOutputs, ModelSpec
 from trainstack.core.workspace.workspace import Workspace, checked_name
 from trainstack.errors import GateError, InvalidInputError, NotFoundError
-from trainstack.provider.base import (
-    BaseProvider,
-    Properties,
-    absolute,
-    known,
-    log_of,
-    parsed,
-    validated,
-    workspace_of,
-)
+from trainstack.provider.base import BaseProvider, Properties, absolute, known, log_of, parsed, validated, workspace_of
 
 
 class VersionedModelProvider(BaseProvider):

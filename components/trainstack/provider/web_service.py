@@ -132,7 +132,7 @@ class WebServiceProvider(BaseProvider):
     ) -> service.ServiceRecord:
         from trainstack.core.images import image
         from trainstack.core.services import container as container_service
-        from trainstack.targets.docker import engine_api
+        from trainstack.docker_engine import engine_api
 
         workspace, log = workspace_of(inputs), log_of(inputs)
         models = service.served_models(workspace, spec, served)

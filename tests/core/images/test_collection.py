@@ -10,7 +10,7 @@ from trainstack.core.environments.environment import EnvironmentSpec, lock
 from trainstack.core.images.image import ensure
 from trainstack.core.maintenance import unused_images
 from trainstack.core.workspace.workspace import Workspace
-from trainstack.targets.docker import engine_api
+from trainstack.docker_engine import engine_api
 
 pytestmark = needs_engine
 # So long ago that no image of anybody else's on the engine is as old.

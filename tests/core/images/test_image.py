@@ -11,8 +11,8 @@ from trainstack.core.environments.environment import EnvironmentSpec, lock
 from trainstack.core.images import builder as image_builder
 from trainstack.core.images.environment_lock import lock_environment
 from trainstack.core.images.image import CONTENT, Image, Registry, ensure
+from trainstack.docker_engine import engine_api
 from trainstack.errors import InvalidInputError, TrainstackError
-from trainstack.targets.docker import engine_api
 
 pytestmark = needs_engine
 

@@ -8,8 +8,8 @@ from tests.core.images.guarded_registry import guarded
 
 from trainstack.core.environments.environment import EnvironmentSpec, lock
 from trainstack.core.images.image import CONTENT, Registry, ensure
+from trainstack.docker_engine import engine_api
 from trainstack.errors import TrainstackError
-from trainstack.targets.docker import engine_api
 
 pytestmark = needs_engine
 

@@ -15,9 +15,9 @@ from trainstack.core.environments.environment import EnvironmentSpec, lock
 from trainstack.core.images import build_settings
 from trainstack.core.images import builder as image_builder
 from trainstack.core.images.image import ensure
+from trainstack.docker_engine import engine_api
 from trainstack.errors import TrainstackError
 from trainstack.storage.cache import cache_folder
-from trainstack.targets.docker import engine_api
 
 PASSWORD = "correct-horse-battery"
 NAME = "only_there-1.0-py3-none-any.whl"

@@ -22,8 +22,8 @@ from trainstack.core.services import container as container_service
 from trainstack.core.services import service
 from trainstack.core.services.service import ServiceSpec
 from trainstack.core.workspace.workspace import Workspace
+from trainstack.docker_engine import engine_api
 from trainstack.errors import InvalidInputError, TrainstackError
-from trainstack.targets.docker import engine_api
 from trainstack.targets.docker import service as containers
 
 pytestmark = [

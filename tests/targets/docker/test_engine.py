@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
+from trainstack.docker_engine import engine_api
 from trainstack.errors import InvalidInputError, TrainstackError
-from trainstack.targets.docker import engine_api
 
 
 @pytest.mark.parametrize("address", ["localhost:2375", "ftp://host", "unix://", "tcp://host:port", "ssh://"])

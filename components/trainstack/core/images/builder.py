@@ -25,9 +25,9 @@ from trainstack.agent.ranks import pdeathsig_exec
 from trainstack.core.environments.uv_command import Progress
 from trainstack.core.images import build_settings
 from trainstack.core.images.dockerfile import SETTINGS as _SETTINGS
+from trainstack.docker_engine import engine_api
+from trainstack.docker_engine.engine_api import DockerClient
 from trainstack.errors import CommandFailedError
-from trainstack.targets.docker import engine_api
-from trainstack.targets.docker.engine_api import DockerClient
 
 DOCKERFILE = ".trainstack.Dockerfile"
 _STAMP = re.compile(r"^#\d+ (?:\d+\.\d+ )?")

@@ -9,9 +9,9 @@ from trainstack.core.environments.spec import EnvironmentSpec
 from trainstack.core.environments.uv_command import Progress, no_progress
 from trainstack.core.images import build_context, registry
 from trainstack.core.images.registry import Registry
+from trainstack.docker_engine import engine_api
 from trainstack.errors import EngineUnreachableError, InvalidInputError, TrainstackError
 from trainstack.storage import digest as digests
-from trainstack.targets.docker import engine_api
 
 
 def lock_environment(

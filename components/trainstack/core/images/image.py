@@ -20,11 +20,11 @@ from trainstack.core.images import registry as registries
 from trainstack.core.images.build_failure import build_error
 from trainstack.core.images.build_plan import BuildPlan, build_plan
 from trainstack.core.images.registry import Registry
+from trainstack.docker_engine import engine_api
+from trainstack.docker_engine.engine_api import DockerClient, engine_errors
 from trainstack.errors import CommandFailedError, TrainstackError
 from trainstack.storage import locks
 from trainstack.storage.atomic import disk_errors
-from trainstack.targets.docker import engine_api
-from trainstack.targets.docker.engine_api import DockerClient, engine_errors
 
 __all__ = ["Image", "Registry", "ensure", "exists", "pull"]
 
@@ -64,7 +64,7 @@ def ensure(
     Args:
         spec: The environment.
         lock: What `trainstack.core.images.environment_lock.lock_environment` says of it.
-        client: The engine, of `trainstack.targets.docker.engine_api.connect`.
+        client: The engine, of `trainstack.docker_engine.engine_api.connect`.
         registry: Where images are pushed for other machines; without one they stay on the engine.
         progress: Receives a line about the progress.
         gpu: Whether it is for nodes with GPUs.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from trainstack.docker_engine.engine_api import DockerClient, engine_errors
 from trainstack.errors import TrainstackError
 from trainstack.storage.atomic import write_bytes
 from trainstack.storage.cache import cache_folder
-from trainstack.targets.docker.engine_api import DockerClient, engine_errors
 
 _ASK = "command -v python3 || command -v python"
 

@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, SecretStr, field_validator
 
 from trainstack.core.environments.uv_command import Progress
+from trainstack.docker_engine.engine_api import DockerClient, engine_errors
 from trainstack.errors import InvalidInputError, TrainstackError
-from trainstack.targets.docker.engine_api import DockerClient, engine_errors
 
 _PROGRESS_SECONDS = 0.5
 PASSWORD = "=registry"  # noqa: S105 (a key)

@@ -19,11 +19,11 @@ from trainstack.core.maintenance.gc import Garbage, remove
 from trainstack.core.maintenance.orphans import places
 from trainstack.core.services.record import list_services
 from trainstack.core.workspace.workspace import Workspace
+from trainstack.docker_engine import engine_api
+from trainstack.docker_engine.engine_api import DockerClient, engine_errors
 from trainstack.errors import TrainstackError
 from trainstack.storage import disk_space, locks
 from trainstack.storage.cache import cache_folder
-from trainstack.targets.docker import engine_api
-from trainstack.targets.docker.engine_api import DockerClient, engine_errors
 
 Said = Callable[[str], None]
 _DAY = 24 * 3600

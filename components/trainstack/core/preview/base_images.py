@@ -98,7 +98,7 @@ def _environments(one: Resource, root: Path) -> Iterator[EnvironmentSpec]:
 
 def _digest(name: str, docker_host: str | None) -> str:
     from trainstack.core.images import registry
-    from trainstack.targets.docker import engine_api
+    from trainstack.docker_engine import engine_api
 
     if "@" in name:
         return name.partition("@")[2]

@@ -29,13 +29,13 @@ from trainstack.core.services.record import (
 )
 from trainstack.core.services.serving_plan import served_models, service_plan
 from trainstack.core.workspace.workspace import Workspace
+from trainstack.docker_engine import engine_api
+from trainstack.docker_engine.engine_api import DockerClient
 from trainstack.errors import TrainstackError
 from trainstack.server.process.serving_plan import Plan
 from trainstack.storage import digest as digests
 from trainstack.storage import locks
-from trainstack.targets.docker import engine_api
 from trainstack.targets.docker import service as containers
-from trainstack.targets.docker.engine_api import DockerClient
 from trainstack.targets.docker.service import FOLDER, PORT, Server
 
 # Python's and TensorFlow's own need, for more than one process, whatever the model.

@@ -16,9 +16,9 @@ from trainstack.core.models.model import ModelRecord
 from trainstack.core.services import container
 from trainstack.core.services.record import ServiceSpec
 from trainstack.core.workspace.workspace import Workspace
+from trainstack.docker_engine.engine_api import DockerClient
 from trainstack.errors import TrainstackError
 from trainstack.storage import digest as digests
-from trainstack.targets.docker.engine_api import DockerClient
 from trainstack.targets.docker.service import FOLDER
 from trainstack.targets.kubernetes.objects.service_objects import PORT
 

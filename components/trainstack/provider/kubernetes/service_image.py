@@ -42,7 +42,7 @@ class ServiceImageProvider(BaseProvider):
     def _ensure(self, inputs: Properties, before: Properties) -> Properties:
         from trainstack.core.images import image
         from trainstack.core.services import serving_image
-        from trainstack.targets.docker import engine_api
+        from trainstack.docker_engine import engine_api
 
         spec = validated(service.ServiceSpec, inputs, "web service")
         registry = images.registry_of(inputs)

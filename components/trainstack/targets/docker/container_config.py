@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import Any
 
+from trainstack.docker_engine.engine_api import DockerClient
 from trainstack.targets.base import Capacity, Layout
-from trainstack.targets.docker.engine_api import DockerClient
 
 USER = 10001
 """Number of the user and the group that nodes run as; no image needs to know it."""

@@ -9,7 +9,7 @@ import threading
 import time
 from typing import Any
 
-from trainstack.targets.docker.engine_api import DockerClient
+from trainstack.docker_engine.engine_api import DockerClient
 from trainstack.targets.docker.stream import ContainerInput
 
 OUTAGE_SECONDS = 120.0

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from trainstack.targets.docker.engine_api import DockerClient
+from trainstack.docker_engine.engine_api import DockerClient
 
 _PATIENCE_SECONDS = 10.0
 

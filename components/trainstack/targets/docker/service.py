@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import IO, Any
 
+from trainstack.docker_engine.engine_api import DockerClient, engine_errors
 from trainstack.errors import InvalidInputError, TrainstackError
 from trainstack.targets.docker.container_config import USER
-from trainstack.targets.docker.engine_api import DockerClient, engine_errors
 
 WORKSPACE, NAME, CONFIGURATION, MODEL = (
     "trainstack.services", "trainstack.service", "trainstack.service.configuration", "trainstack.service.model",

@@ -11,10 +11,10 @@ import sys
 import threading
 import time
 
+from trainstack.docker_engine.engine_api import DockerClient, engine_errors
 from trainstack.errors import TrainstackError
 from trainstack.targets.base import RunRef
 from trainstack.targets.docker import container_config, labels
-from trainstack.targets.docker.engine_api import DockerClient, engine_errors
 from trainstack.targets.docker.stream import ContainerOutput
 from trainstack.targets.transfer import archive
 from trainstack.targets.transfer.output_receiver import OutputReceiver

@@ -12,7 +12,7 @@ import struct
 import time
 from typing import Any
 
-from trainstack.targets.docker.engine_api import DockerClient
+from trainstack.docker_engine.engine_api import DockerClient
 
 _HEADER = struct.Struct(">BxxxL")
 _OUTPUT = 1

@@ -13,10 +13,10 @@ from typing import Any
 
 from trainstack.agent.distribution import Distribution
 from trainstack.agent.plan import ports_needed
+from trainstack.docker_engine.engine_api import DockerClient, connect, engine_errors, engine_info
 from trainstack.errors import TrainstackError
 from trainstack.targets.base import Addresses, Capacity, Layout, NodeGroupSpec, Orphan, RunRef
 from trainstack.targets.docker import container_config, labels
-from trainstack.targets.docker.engine_api import DockerClient, connect, engine_errors, engine_info
 from trainstack.targets.docker.node import DockerNode, StartedNode, exit_code
 from trainstack.targets.docker.node_group import DockerNodeGroup
 from trainstack.targets.docker.removal import everything, remove

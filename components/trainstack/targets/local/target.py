@@ -15,7 +15,7 @@ from trainstack.agent.reporting.report import read_report
 from trainstack.errors import TrainstackError
 from trainstack.targets.base import Addresses, Capacity, Layout, Node, NodeGroupSpec, Orphan, RunRef
 from trainstack.targets.local import node as local_node
-from trainstack.targets.local import orphans as orphans
+from trainstack.targets.local import orphans
 from trainstack.targets.local.memory import machine, oom_kills
 
 

@@ -28,7 +28,7 @@ def ready(request: RunRequest, target: Target, secrets: Mapping[str, str], becau
     if not target.images:
         return Runtime(str(environment.build(spec, lock, because).python))
     from trainstack.core.images import image
-    from trainstack.targets.docker.engine_api import connected
+    from trainstack.docker_engine.engine_api import connected
 
     compute = request.compute
     gpu = bool(compute.vm_size and node_sizes.lookup(compute.vm_size).gpus)

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
+from trainstack.docker_engine import sdk
 from trainstack.errors import InvalidInputError, TrainstackError
-from trainstack.targets.docker import sdk
 
 DockerClient: TypeAlias = Any
 """A `docker.DockerClient`; the SDK comes without types."""
