@@ -58,7 +58,7 @@ def test_without_an_engine_nothing_is_asked(monkeypatch):
         assert threading.active_count() == before
 
 
-def test_the_engine_has_the_provider_before_the_first_resource_needs_it(tmp_path):
+def test_provider_starts_before_the_first_resource(tmp_path):
     project = new_project(tmp_path)
     project.write("__main__.py", PROGRAM)
     project.variables["PULUMI_DEBUG_GRPC"] = str(tmp_path / "calls.json")

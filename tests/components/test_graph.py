@@ -155,7 +155,7 @@ def test_secrets_are_marked_secret(recorder):
     assert recorder.resources[kind("TrainingRun"), "r"]["secret_variables"]
 
 
-def test_an_environment_saved_to_a_folder_comes_back_with_its_lock(recorder, tmp_path):
+def test_saved_environment_comes_back_with_its_lock(recorder, tmp_path):
     import trainstack as ts
 
     ts.EnvironmentArgs(packages=["six==1.17.0"], variables={"A": "1"}).save_to_directory(
@@ -167,7 +167,7 @@ def test_an_environment_saved_to_a_folder_comes_back_with_its_lock(recorder, tmp
     assert "six==1.17.0" in back["lock"]
 
 
-def test_a_curated_environment_is_cloned_under_a_name_of_ones_own(recorder):
+def test_curated_environment_is_cloned_under_a_new_name(recorder):
     import trainstack as ts
 
     cloned = ts.EnvironmentArgs.clone("tensorflow-2.15").spec("mine")

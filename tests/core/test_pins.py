@@ -46,7 +46,7 @@ def test_the_file_is_beside_the_stacks_configuration(tmp_path):
     assert pin_file(tmp_path, "organization/x/dev") == tmp_path / "stacks" / "dev.lock.json"
 
 
-def test_what_is_written_is_read_again_and_the_same_pins_are_the_same_bytes(tmp_path):
+def test_pins_are_read_back_and_written_the_same(tmp_path):
     write_pins(tmp_path / "a", PINS)
     write_pins(tmp_path / "b", read_pins(tmp_path / "a"))
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
@@ -64,7 +64,7 @@ def test_no_file_says_how_to_make_one(tmp_path):
         read_pins(tmp_path / "dev.lock.json")
 
 
-def test_a_pinned_environment_is_taken_as_it_was_locked_and_not_resolved_anew(tmp_path):
+def test_pinned_environment_is_not_resolved_again(tmp_path):
     older = lock(EnvironmentSpec.from_packages("older", ["six==1.16.0"]))
     asked = EnvironmentSpec.from_packages("tiny", ["six"])
     pin = EnvironmentPin(asked=asked.digest, digest=older.digest, packages=older.packages, lock=older.text)

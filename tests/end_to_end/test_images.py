@@ -44,7 +44,7 @@ def write(project):
     return program
 
 
-def test_a_run_in_an_own_dockerfile_and_what_preview_says_of_a_changed_context(project, write):
+def test_run_in_dockerfile_and_preview_of_changed_context(project, write):
     mark = write()
     project.up()
     outputs = project.outputs()
@@ -57,7 +57,7 @@ def test_a_run_in_an_own_dockerfile_and_what_preview_says_of_a_changed_context(p
     assert "will retrain: mark of the image changed" in said
 
 
-def test_an_own_dockerfile_on_local_is_refused_in_preview_in_one_line(project, write):
+def test_dockerfile_on_local_target_is_refused_in_preview(project, write):
     write(target="local")
     said = project.preview(expect=None)
     line = (

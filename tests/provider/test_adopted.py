@@ -100,7 +100,7 @@ def refused(provider, inputs):
     return failure.reason
 
 
-def test_a_dataset_is_adopted_in_its_newest_version_or_the_one_that_is_wanted(a_dataset, tmp_path):
+def test_dataset_is_adopted_by_version_or_newest(a_dataset, tmp_path):
     first, second = a_dataset("1"), a_dataset("2")
     shutil.rmtree(tmp_path / "data")
     inputs = {"workspace": "ws", "name": "data"}
@@ -111,7 +111,7 @@ def test_a_dataset_is_adopted_in_its_newest_version_or_the_one_that_is_wanted(a_
     assert wanted["files"] == {"a.csv": of_bytes(b"1")}
 
 
-def test_a_newer_version_shows_in_preview_and_is_adopted_in_place(a_dataset):
+def test_newer_version_is_adopted_in_place(a_dataset):
     a_dataset("1")
     provider, inputs = AdoptedDatasetProvider(), {"workspace": "ws", "name": "data"}
     id_, state = adopted(provider, inputs)

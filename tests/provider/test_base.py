@@ -34,7 +34,7 @@ def test_delete_keeps_everything(tmp_path):
     assert (tmp_path / "kept").exists()
 
 
-def test_unknown_values_have_one_form_for_us_and_another_for_pulumi():
+def test_unknown_values_become_the_marker():
     assert own({"a": [Unknown()], "b": {"c": Unknown()}, "__provider": "p"}) == {"a": [UNKNOWN], "b": {"c": UNKNOWN}}
 
 

@@ -116,7 +116,7 @@ def test_check_refuses_in_one_line(provider, inputs):
     assert "\n" not in reason
 
 
-def test_create_trains_with_progress_in_the_row_and_diff_explains(provider, fake_engine, inputs):
+def test_create_shows_progress_and_diff_explains(provider, fake_engine, inputs):
     completed, _ = checked(provider, inputs)
     created = provider.Create(provider_pb2.CreateRequest(urn=URN, properties=struct(completed)))
     state = plain(created.properties)

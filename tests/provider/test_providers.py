@@ -83,7 +83,7 @@ def test_a_workspace_says_where_its_history_is(tmp_path):
     assert "MLFLOW_TRACKING_TOKEN" in refused(provider, {**news, "tracking_uri": "https://me:secret@example.com"})
 
 
-def test_a_workspace_is_limited_by_whoever_says_so_and_freed_again(tmp_path):
+def test_workspace_quota_is_set_and_lifted(tmp_path):
     provider = WorkspaceProvider()
     plain = {"name": "mine", "root": "store"}
     id_, state = deployed(provider, {**plain, "quota_gib": 0.5})
@@ -110,7 +110,7 @@ def test_a_compute_changes_in_place_and_another_name_is_another(workspace):
     assert provider.diff(id_, state, {**inputs, "name": "d"}).replaces == ["name"]
 
 
-def test_local_data_is_digested_in_check_so_that_preview_sees_it_change(workspace, tmp_path):
+def test_check_digests_local_data(workspace, tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "a.csv").write_text("1")
     provider = DatasetProvider()
@@ -133,7 +133,7 @@ def test_a_promised_digest_that_is_not_kept_names_both(workspace, tmp_path):
     assert "a.csv" in str(caught.value)
 
 
-def test_an_environment_names_its_packages_and_a_broken_one_is_found(tmp_path, monkeypatch):
+def test_environment_lists_packages_and_reports_damage(tmp_path, monkeypatch):
     monkeypatch.setenv("TRAINSTACK_CACHE", str(tmp_path / "cache"))
     provider = EnvironmentProvider()
     inputs = {"spec": {"name": "tiny", "packages": ["six==1.17.0"]}}
@@ -270,14 +270,14 @@ ON_A_CLUSTER = {
         ({"server": "tensorflow-serving"}, "server 'tensorflow-serving' is for a compute with target 'docker'"),
     ],
 )
-def test_what_a_service_on_a_cluster_does_not_have_is_refused_in_preview(change, words):
+def test_unsupported_cluster_service_is_refused_in_preview(change, words):
     said = refused(WebServiceProvider(), {**SERVICE, **ON_A_CLUSTER, **change})
     assert words in said
     assert "\n" not in said
 
 
 @pytest.mark.parametrize("change", [{"traffic": {"1": 1.0}}, {"mirror": "1"}, {"labels": {"stable": "1"}}])
-def test_shares_mirror_and_labels_are_in_the_image_of_a_service_on_a_cluster(change):
+def test_service_image_holds_shares_mirror_and_labels(change):
     olds = {**SERVICE, **ON_A_CLUSTER}
     assert not ServiceImageProvider().diff("s", olds, olds).changes
     assert ServiceImageProvider().diff("s", olds, {**olds, **change}).changes
@@ -291,7 +291,7 @@ def test_a_key_for_tensorflow_serving_is_refused_in_preview():
 @pytest.mark.parametrize(
     "serving", [{"expose": "node-port", "node_port": 30099.0}, {"expose": "ingress", "host": "m.example.com"}]
 )
-def test_two_services_of_a_program_cannot_have_the_same_port_or_host_of_a_cluster(serving, monkeypatch):
+def test_services_cannot_share_a_cluster_port_or_host(serving, monkeypatch):
     monkeypatch.setattr(web_service_checks, "_TAKEN", {})
     monkeypatch.setattr(prerequisites, "check", lambda *_: None)
     one = {**SERVICE, **ON_A_CLUSTER, "serving": serving}

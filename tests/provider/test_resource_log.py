@@ -40,7 +40,7 @@ def test_another_program_is_left_alone():
     assert not hasattr(module, "traceback")
 
 
-def test_progress_is_not_repeated_within_two_seconds_unless_the_stage_changes(monkeypatch):
+def test_progress_is_throttled_within_a_stage(monkeypatch):
     said = []
     monkeypatch.setattr(resource_log, "_log", lambda urn, text, **_: said.append(text))
     log = resource_log.ResourceLog("urn")

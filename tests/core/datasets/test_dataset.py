@@ -200,7 +200,7 @@ def test_a_promised_digest_that_is_here_asks_no_server(workspace, spec, server):
     assert server.requests == []
 
 
-def test_a_change_at_the_source_is_downloaded_alone_and_becomes_version_2(workspace, spec, server):
+def test_only_changed_file_is_fetched_for_version_2(workspace, spec, server):
     first = register(workspace, spec)
     changed = os.urandom(60_000)
     server.add("labels.gz", changed, modified=1_700_000_100)
@@ -269,7 +269,7 @@ def test_another_description_or_tag_makes_no_version(workspace, spec, server):
     assert server.requests == []
 
 
-def test_changed_content_is_an_error_where_no_new_version_is_wanted(workspace, spec, server):
+def test_changed_content_needs_create_new_version(workspace, spec, server):
     first = register(workspace, spec)
     server.add("labels.gz", b"other", modified=1_700_000_100)
     fixed = spec.model_copy(update={"create_new_version": False})
@@ -331,13 +331,13 @@ def test_local_files_may_go_once_they_are_registered(workspace, folder, tmp_path
 # Promises and failures
 
 
-def test_a_web_file_that_is_not_what_was_promised_registers_nothing(workspace, spec):
+def test_web_file_with_wrong_digest_registers_nothing(workspace, spec):
     with pytest.raises(DigestMismatchError, match=r"labels\.gz is not what was promised"):
         register(workspace, spec.model_copy(update={"sha256": {"labels.gz": "0" * 64}}))
     assert list_datasets(workspace) == []
 
 
-def test_a_local_file_that_is_not_what_was_promised_registers_nothing(workspace, folder):
+def test_local_file_with_wrong_digest_registers_nothing(workspace, folder):
     with pytest.raises(DigestMismatchError, match=rf"{folder}/a\.csv has SHA-256 {sha256(b'a')}, not the promised"):
         register(workspace, DatasetSpec(name="x", paths=(str(folder),), sha256={"a.csv": "0" * 64}))
     assert list_datasets(workspace) == []
@@ -353,7 +353,7 @@ def test_a_promise_made_later_is_held_against_what_is_registered(workspace, spec
         register(workspace, spec.model_copy(update={"sha256": {"images.gz": "0" * 64}}))
 
 
-def test_an_address_that_does_not_answer_is_one_line_and_the_next_try_goes_on(workspace, spec, server):
+def test_silent_address_is_one_line_and_retry_resumes(workspace, spec, server):
     server.files["images.gz"].failures = [404]
     with pytest.raises(TrainstackError, match=r"cannot download images\.gz: .*404 Not Found") as caught:
         register(workspace, spec)
@@ -401,7 +401,7 @@ def test_a_local_file_that_changes_during_registration_is_told(workspace, folder
         register(workspace, DatasetSpec(name="x", paths=(str(folder),)))
 
 
-def test_a_registration_killed_at_any_point_is_finished_by_the_next(workspace, server, tmp_path):
+def test_killed_registration_is_finished_by_the_next(workspace, server, tmp_path):
     contents = {f"{number}.gz": os.urandom(200_000) for number in range(6)}
     for name, content in contents.items():
         server.add(name, content, seconds_between=0.01)
@@ -445,7 +445,7 @@ def test_two_processes_registering_the_same_download_it_once(workspace, spec, se
     assert server.sent == len(IMAGES) + len(LABELS)
 
 
-def test_registrations_at_the_same_time_get_versions_of_their_own(workspace, tmp_path):
+def test_parallel_registrations_get_their_own_versions(workspace, tmp_path):
     specs = []
     for number in range(8):
         path = tmp_path / str(number) / "data.csv"

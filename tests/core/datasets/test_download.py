@@ -167,7 +167,7 @@ def test_what_cannot_be_resumed_safely_starts_again(server, blobs, client, how):
     assert [request.status for request in server.requests] == [200, 200]
 
 
-def test_a_file_that_changes_while_the_connection_is_broken_is_not_mixed(server, blobs, client):
+def test_resumed_download_of_changed_file_starts_again(server, blobs, client):
     url = server.add("a.bin", CONTENT, break_after=[100_000] * download.TRIES)
     with pytest.raises(TrainstackError, match="the connection broke"):
         fetch(client, "a.bin", [url], blobs)
@@ -213,7 +213,7 @@ def test_kept_bytes_beyond_the_end_of_the_file_are_dropped(server, blobs, client
     assert [request.status for request in server.requests] == [416, 200]
 
 
-def test_kept_bytes_that_are_not_the_promised_ones_are_fetched_again(server, blobs, client):
+def test_wrong_partial_bytes_are_fetched_again(server, blobs, client):
     url = server.add("a.bin", CONTENT)
     with PartialFile(blobs, url) as partial:
         partial.restart(server.files["a.bin"].tag, None)
@@ -370,7 +370,7 @@ def test_a_pause_between_tries_can_be_stopped(server, blobs, client, monkeypatch
     assert time.monotonic() - started < 5
 
 
-def test_two_downloads_of_one_address_at_once_do_not_disturb_each_other(server, blobs, client):
+def test_parallel_downloads_of_one_address_are_independent(server, blobs, client):
     url = server.add("a.bin", CONTENT, seconds_between=0.01)
     found = []
     threads = [threading.Thread(target=lambda: found.append(fetch(client, "a.bin", [url], blobs))) for _ in range(3)]
@@ -417,7 +417,7 @@ def test_a_missing_file_address_gives_way_to_the_next_mirror(tmp_path, server, b
         fetch(client, "a.bin", [f"file://{tmp_path}/none"], blobs)
 
 
-def test_a_disk_that_fills_up_meanwhile_is_one_line_and_the_download_goes_on_later(server, client, small_disk):
+def test_full_disk_is_one_line_and_download_resumes(server, client, small_disk):
     blobs = BlobStore(small_disk / "blobs")
     filler = small_disk / "filler"
     url = server.add("a.bin", CONTENT)
@@ -438,7 +438,7 @@ def test_a_disk_that_fills_up_meanwhile_is_one_line_and_the_download_goes_on_lat
     assert server.sent == len(CONTENT) - kept + 1
 
 
-def test_a_file_that_does_not_fit_is_refused_before_its_first_byte(server, client, small_disk):
+def test_file_larger_than_disk_is_refused_at_once(server, client, small_disk):
     blobs = BlobStore(small_disk / "blobs")
     (small_disk / "filler").write_bytes(bytes(600_000))
     url = server.add("a.bin", CONTENT)

@@ -63,7 +63,7 @@ def test_unchanged_sources_are_no_drift_and_send_nothing(workspace, spec, server
     assert server.sent == 0
 
 
-def test_a_changed_web_file_is_a_difference_until_it_is_registered(workspace, spec, server):
+def test_changed_web_file_drifts_until_registered(workspace, spec, server):
     record = register(workspace, spec)
     before = server.files["labels.gz"].tag
     server.add("labels.gz", b"other", modified=1_700_000_100)

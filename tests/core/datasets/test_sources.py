@@ -140,7 +140,7 @@ def test_sockets_and_pipes_are_no_data(folder):
         ("?.csv", ["a.csv"]),
     ],
 )
-def test_a_glob_gives_the_files_that_match_by_their_path_from_its_last_written_folder(folder, pattern, expected):
+def test_glob_names_files_from_its_last_plain_folder(folder, pattern, expected):
     assert names(folder / pattern) == expected
 
 

@@ -49,7 +49,7 @@ def small() -> EnvironmentSpec:
     return EnvironmentSpec.from_packages("mine", SMALL)
 
 
-def test_the_interpreter_of_a_built_environment_has_the_packages_and_nothing_of_ours() -> None:
+def test_built_interpreter_has_its_packages_alone() -> None:
     built = build(small(), lock(small()))
     script = "import six, itsdangerous, sys; print(sys.prefix, sys.version_info[:2], 'pydantic' in sys.modules)"
     said = subprocess.run([built.python, "-c", script], capture_output=True, text=True, check=True).stdout
@@ -154,7 +154,7 @@ def test_a_python_that_cannot_be_had_is_one_line(monkeypatch: pytest.MonkeyPatch
     assert "\n" not in str(caught.value)
 
 
-def test_a_package_that_does_not_compile_shows_the_compilers_own_words(
+def test_failed_compilation_shows_the_compilers_errors(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     source = tmp_path / "broken-ext-1.0"
@@ -196,7 +196,7 @@ def test_a_home_without_anything_in_it_is_enough(monkeypatch: pytest.MonkeyPatch
     assert built.folder.is_relative_to(tmp_path / "home")
 
 
-def test_a_home_that_cannot_be_written_is_enough_with_a_cache_folder(
+def test_read_only_home_needs_only_a_cache_folder(
     monkeypatch: pytest.MonkeyPatch, cache: Path
 ) -> None:
     monkeypatch.setenv("HOME", "/proc/no-home")

@@ -43,7 +43,7 @@ def test_conda_packages_that_the_python_index_has_too_go_to_uv(dependency: str, 
 @pytest.mark.parametrize(
     "dependency", ["cudatoolkit=11.8", "numpy=1.26=py311h64a7726_0", "conda-forge::numpy", "numpy[version='>=1']"]
 )
-def test_what_only_conda_has_is_left_to_conda_with_all_its_packages(dependency: str) -> None:
+def test_native_package_sends_all_packages_to_conda(dependency: str) -> None:
     spec = of("python=3.11", "pandas=2.2", dependency, PIP)
     assert spec.conda_packages == tuple(sorted(["pandas=2.2", dependency]))
     assert spec.requirements == ("six==1.17.0",)
@@ -56,7 +56,7 @@ def test_python_is_read_from_the_specification(dependency: str, python: str) -> 
     assert of(dependency).python == python
 
 
-def test_variables_of_the_specification_become_those_of_the_environment() -> None:
+def test_conda_variables_become_the_environments() -> None:
     assert of("python=3.11", variables={"OMP_NUM_THREADS": 1}).variables == {"OMP_NUM_THREADS": "1"}
 
 

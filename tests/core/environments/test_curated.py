@@ -74,7 +74,7 @@ def test_an_unknown_name_lists_those_that_come_close() -> None:
         get_curated("xyz")
 
 
-def test_a_clone_is_the_same_environment_on_disk_and_free_of_the_prefix() -> None:
+def test_clone_shares_the_build_and_drops_the_prefix() -> None:
     spec = get_curated("tensorflow-2.15")
     copy = clone(spec, "mine")
     assert (copy.curated, lock(copy).digest) == (None, lock(spec).digest)
@@ -117,6 +117,6 @@ def test_a_serving_environment_has_the_server_and_tensorflow(version: str) -> No
 
 
 @pytest.mark.parametrize("name", curated_names())
-def test_what_is_shipped_unchecked_is_what_a_check_would_make_of_it(name):
+def test_shipped_specification_passes_validation(name):
     shipped = get_curated(name)
     assert EnvironmentSpec.model_validate(shipped.model_dump()) == shipped

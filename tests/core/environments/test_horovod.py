@@ -13,7 +13,7 @@ from trainstack.core.environments.horovod_wheel import horovod_wheel, wheel_key
 from trainstack.errors import TrainstackError
 
 
-def test_the_wheel_is_named_by_horovod_tensorflow_python_and_architecture() -> None:
+def test_wheel_key_names_what_it_is_compiled_against() -> None:
     locked = lock(get_curated("tensorflow-2.15-horovod"))
     assert wheel_key(locked).startswith("horovod-0.28.1-tensorflow-cpu-2.15.1-cp311-")
     others = [
@@ -24,7 +24,7 @@ def test_the_wheel_is_named_by_horovod_tensorflow_python_and_architecture() -> N
     assert len({wheel_key(locked), *map(wheel_key, others)}) == 4
 
 
-def test_without_a_compiler_nothing_is_downloaded_and_the_error_says_what_to_install(
+def test_missing_compiler_fails_before_any_download(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("TRAINSTACK_CACHE", str(tmp_path))

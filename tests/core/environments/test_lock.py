@@ -25,7 +25,7 @@ def no_index(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
 
 
-def test_every_package_is_pinned_and_hashed_and_no_index_is_named() -> None:
+def test_every_package_is_pinned_without_an_index() -> None:
     found = lock(EnvironmentSpec.from_packages("mine", ["itsdangerous<2.3", "Jinja2==3.1.6"]))
     assert set(found.packages) == {"itsdangerous", "jinja2", "markupsafe"}
     assert found.packages["jinja2"] == "3.1.6"
@@ -44,7 +44,7 @@ def test_an_unchanged_environment_is_not_resolved_again(monkeypatch: pytest.Monk
     assert told == []
 
 
-def test_a_lock_that_is_not_known_is_not_asked_for_by_the_cached_one() -> None:
+def test_cached_lock_never_asks_the_index() -> None:
     assert cached_lock(EnvironmentSpec.from_packages("mine", ["six"])) is None
 
 
@@ -86,7 +86,7 @@ def test_no_packages_at_all_is_an_environment_too() -> None:
     assert lock(EnvironmentSpec.from_packages("bare", [])).packages == {}
 
 
-def test_tensorflow_cpu_stands_for_tensorflow_where_others_depend_on_it() -> None:
+def test_tensorflow_cpu_satisfies_tensorflow() -> None:
     packages = lock(EnvironmentSpec.from_packages("mine", ["tensorflow-cpu==2.15.1", "tf-keras==2.15.1"])).packages
     assert packages["tensorflow-cpu"] == "2.15.1"
     assert packages["tf-keras"] == "2.15.1"
@@ -112,7 +112,7 @@ def test_packages_that_cannot_be_had_are_named_in_one_line(packages: list[str], 
     assert cached_lock(spec) is None
 
 
-def test_an_index_out_of_reach_is_told_from_a_package_that_does_not_exist(
+def test_unreachable_index_differs_from_missing_package(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     no_index(monkeypatch, tmp_path)
@@ -120,7 +120,7 @@ def test_an_index_out_of_reach_is_told_from_a_package_that_does_not_exist(
         lock(EnvironmentSpec.from_packages("mine", ["six"]), retries=0)
 
 
-def test_the_index_that_pip_is_set_to_is_asked_where_uv_is_set_to_none(
+def test_pips_index_is_used_without_uv_settings(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -140,7 +140,7 @@ def test_the_index_that_pip_is_set_to_is_asked_where_uv_is_set_to_none(
         lock(spec, retries=0)
 
 
-def test_the_settings_of_the_folder_that_one_stands_in_do_not_count(
+def test_settings_of_the_current_folder_are_ignored(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "uv.toml").write_text('constraint-dependencies = ["six<1.16"]\n')

@@ -20,7 +20,7 @@ def test_what_was_saved_before_leaves_no_layer_behind(tmp_path):
     assert sorted(path.name for path in (tmp_path / "image").iterdir()) == ["installer.lock", "packages.lock"]
 
 
-def test_a_dockerfile_is_saved_with_its_context_to_the_same_digest(tmp_path):
+def test_saved_dockerfile_keeps_its_digest(tmp_path):
     source = tmp_path / "source"
     (source / "part" / "empty").mkdir(parents=True)
     (source / "part" / "run.sh").write_text("#!/bin/sh\n")

@@ -25,7 +25,7 @@ def test_order_spelling_and_repetition_of_packages_do_not_matter() -> None:
     assert one.digest == two.digest
 
 
-def test_name_and_variables_do_not_change_the_digest_but_python_does() -> None:
+def test_digest_covers_python_not_name_or_variables() -> None:
     spec = EnvironmentSpec.from_packages("one", ["six"])
     assert EnvironmentSpec.from_packages("two", ["six"], variables={"A": "1"}).digest == spec.digest
     assert EnvironmentSpec.from_packages("one", ["six"], python="3.12").digest != spec.digest
@@ -74,7 +74,7 @@ def test_a_lock_that_is_none_is_refused(lock: str, reason: str) -> None:
         EnvironmentSpec(name="mine", lock=lock)
 
 
-def test_a_requirements_file_with_comments_includes_and_continuations(tmp_path: Path) -> None:
+def test_requirements_file_with_comments_and_includes(tmp_path: Path) -> None:
     (tmp_path / "base.txt").write_text("itsdangerous==2.2.0  # signing\n")
     (tmp_path / "requirements.txt").write_text("# ours\n-r base.txt\nsix \\\n    >=1.16\n\n")
     spec = EnvironmentSpec.from_requirements_file(tmp_path / "requirements.txt", name="mine")

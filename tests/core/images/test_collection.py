@@ -51,7 +51,7 @@ def there(client, content):
     return bool(client.images.list(filters={"label": f"trainstack.content={content}"}))
 
 
-def test_an_image_that_nobody_asked_for_in_that_time_goes_with_its_log(client, workspace, tmp_path):
+def test_unused_image_is_collected_with_its_log(client, workspace, tmp_path):
     _, old = built(client)
     _, young = built(client)
     long_ago(tmp_path, old)
@@ -81,7 +81,7 @@ def test_an_image_that_a_container_has_stays(client, workspace, tmp_path):
     assert ("image", content) in names(unused_images.collect(workspace, DAYS))
 
 
-def test_an_engine_that_does_not_answer_is_told_and_the_rest_goes_on(workspace, tmp_path):
+def test_silent_engine_is_reported_and_skipped(workspace, tmp_path):
     (workspace.root / "computes" / "cluster" / "compute.json").write_text(
         json.dumps({"name": "cluster", "target": "docker", "docker_host": f"unix://{tmp_path}/none.sock"})
     )

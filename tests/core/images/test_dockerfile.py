@@ -22,7 +22,7 @@ def render(lock, **more):
     return {name: content.decode() for name, content in dockerfile.render("name", lock, "base:1", **more).items()}
 
 
-def test_tensorflow_has_a_layer_that_other_packages_do_not_change():
+def test_tensorflow_layer_ignores_other_packages():
     spec = get_curated("tensorflow-2.15")
     files = render(lock(spec))
     more = lock(spec).text + SIX.replace("six", "zzz-other")
@@ -46,7 +46,7 @@ def test_the_layers_hold_every_package_once(name):
 _LAYERS = ("image/tensorflow.lock", "image/horovod.lock", "image/packages.lock")
 
 
-def test_every_step_that_asks_the_index_mounts_the_cache_and_the_settings():
+def test_index_steps_mount_cache_and_settings():
     text = render(lock(get_curated("tensorflow-2.15-horovod")))["Dockerfile"]
     for step in re.findall(r"^RUN (?:.*\\\n)*.*", text, re.MULTILINE):
         assert "--mount=type=cache,id=trainstack-packages" in step
@@ -72,7 +72,7 @@ def test_horovod_is_compiled_in_a_stage_of_its_own():
     assert "/run/context/packages.lock" not in stage
 
 
-def test_conda_packages_come_from_micromamba_and_the_rest_from_uv():
+def test_micromamba_installs_conda_packages_alone():
     files = render(locked(conda=("gdal=3.8", "libspatialindex"), channels=("conda-forge",)))
     assert files["image/conda.yaml"] == (
         "channels:\n- conda-forge\ndependencies:\n- python=3.11\n- gdal=3.8\n- libspatialindex\n"
@@ -93,7 +93,7 @@ def test_gpu_nodes_build_on_cudas_runtime_and_uv_brings_python(monkeypatch):
     assert "apt-get install --yes --no-install-recommends ca-certificates python3-pip" in text
 
 
-def test_the_base_is_chosen_by_environment_then_variable_then_python(monkeypatch):
+def test_base_image_order_of_precedence(monkeypatch):
     monkeypatch.delenv("TRAINSTACK_BASE_IMAGE", raising=False)
     assert base_image("3.11") == "python:3.11-slim-bookworm"
     assert base_image("3.12.4") == "python:3.12.4-slim-bookworm"

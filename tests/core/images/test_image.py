@@ -60,7 +60,7 @@ def test_an_image_that_is_there_is_found_and_not_built(client):
     assert told == []
 
 
-def test_a_registry_gives_the_image_to_a_machine_that_has_not_built_it(client, registry):
+def test_image_is_pulled_from_the_registry(client, registry):
     spec = tiny()
     image = ensure(spec, lock(spec), client, registry)
     assert image.reference.startswith(f"{registry.address}/trainstack-environment@sha256:")
@@ -71,7 +71,7 @@ def test_a_registry_gives_the_image_to_a_machine_that_has_not_built_it(client, r
     assert said_in(client, image, "import six; print(six.__version__)") == "1.17.0"
 
 
-def test_what_was_built_without_a_registry_is_pushed_and_not_built_again(client, registry):
+def test_local_image_is_pushed_without_a_rebuild(client, registry):
     spec = tiny()
     ensure(spec, lock(spec), client)
     told = []
@@ -104,7 +104,7 @@ def test_a_dockerfile_is_built_with_its_context_and_found_again(client, tmp_path
     assert told == []
 
 
-def test_a_context_that_changed_since_it_was_submitted_is_refused(client, tmp_path):
+def test_context_changed_since_its_lock_is_refused(client, tmp_path):
     spec = dockerfile(tmp_path / "own", f"FROM {base()}\nCOPY mark /mark\n", mark=unique_variables()["TEST"])
     named = lock_environment(spec, target="docker")
     (tmp_path / "own" / "mark").write_text("another")
@@ -167,7 +167,7 @@ def test_an_image_that_nobody_has_is_refused(client):
         lock_environment(EnvironmentSpec(name="none", image="localhost:5000/no/such:1"), target="docker")
 
 
-def test_what_progress_raises_ends_the_build_and_the_next_one_succeeds(client):
+def test_exception_in_progress_ends_the_build(client):
     spec = tiny()
 
     def stop(line):

@@ -74,7 +74,7 @@ def until(condition, seconds=30):
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_a_killed_build_stops_on_the_engine_and_the_next_one_succeeds(slow, builder, number):
+def test_killed_build_stops_and_the_next_succeeds(slow, builder, number):
     folder, seconds = slow
     command = [sys.executable, "-c", BUILD, str(folder), builder]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

@@ -7,7 +7,7 @@ from trainstack.core.images.build_plan import build_plan
 from trainstack.errors import TrainstackError
 
 
-def test_the_name_does_not_change_the_content_and_the_system_does():
+def test_content_covers_the_system_not_the_name():
     spec = get_curated("tensorflow-2.15")
     locked = lock(spec)
     content = build_plan(spec, locked, "linux/amd64").content
@@ -16,7 +16,7 @@ def test_the_name_does_not_change_the_content_and_the_system_does():
     assert build_plan(spec, locked, "linux/arm64").content != content
 
 
-def test_horovod_is_refused_for_a_builder_without_buildkit_before_anything_is_built():
+def test_horovod_without_buildkit_is_refused_before_building():
     spec = get_curated("tensorflow-2.15-horovod")
     wanted = build_plan(spec, lock(spec), "linux/amd64")
     assert wanted.plain is not None

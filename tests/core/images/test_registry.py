@@ -45,7 +45,7 @@ def test_a_registry_with_a_password_takes_and_gives_images(client, address):
 
 
 @pytest.mark.parametrize("login", [{}, {"username": "team", "password": "wrong"}])
-def test_a_missing_or_wrong_password_is_one_line_that_says_what_to_give(client, address, login):
+def test_wrong_registry_password_is_one_line(client, address, login):
     spec = EnvironmentSpec.from_packages("tiny", ["six==1.17.0"], variables=unique_variables())
     with pytest.raises(TrainstackError, match="give the workspace's registry a username and a password") as caught:
         ensure(spec, lock(spec), client, Registry.model_validate({"address": address, **login}))

@@ -71,7 +71,7 @@ def index(monkeypatch, tmp_path):
 
 
 @needs_engine
-def test_an_indexs_password_reaches_the_build_and_no_layer_history_label_or_log(monkeypatch, request):
+def test_index_password_stays_out_of_image_and_log(monkeypatch, request):
     if image_builder.docker_program() is None:
         pytest.skip("no docker program with BuildKit on PATH")
     with engine_api.connected() as client:
@@ -99,7 +99,7 @@ def test_an_indexs_password_reaches_the_build_and_no_layer_history_label_or_log(
 
 
 @needs_engine
-def test_a_builder_without_secrets_refuses_an_index_with_a_password(monkeypatch, index):
+def test_builder_without_secrets_refuses_index_password(monkeypatch, index):
     monkeypatch.setattr(image_builder, "docker_program", lambda: None)
     spec = EnvironmentSpec.from_packages("private", ["only-there==1.0"], variables=unique_variables())
     with (

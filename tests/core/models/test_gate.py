@@ -43,7 +43,7 @@ def test_a_metric_below_its_bound_is_told_with_the_numbers(workspace):
     assert said == f"model net is held back: run {run} has accuracy 0.9421, which is not >= 0.97"
 
 
-def test_a_metric_that_was_never_logged_or_is_nan_holds_the_model_back(workspace):
+def test_missing_or_nan_metric_fails_the_gate(workspace):
     run = finished(workspace, "c" * 16, loss=float("nan"))
     assert "no metric accuracy (it logged loss)" in refused(workspace, run, accuracy="> 0.5")
     assert "loss nan" in refused(workspace, run, loss="< 1")

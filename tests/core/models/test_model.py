@@ -40,7 +40,7 @@ def run(workspace: Workspace) -> Path:
     return workspace.run("r1")
 
 
-def test_the_first_registration_is_version_1_with_the_files_as_they_are(workspace: Workspace, source: Path):
+def test_first_registration_is_version_1(workspace: Workspace, source: Path):
     record = model.register(workspace, SPEC, source, run_id=None)
     assert (record.name, record.version, record.framework, record.framework_version) == (
         "mnist",
@@ -72,7 +72,7 @@ def test_unchanged_files_make_no_new_version(workspace: Workspace, source: Path)
     assert len(model.list_models(workspace)) == 1
 
 
-def test_a_new_description_of_unchanged_files_changes_the_latest_version_in_place(
+def test_new_description_updates_the_latest_version(
     workspace: Workspace, source: Path, run: Path
 ):
     model.register(workspace, SPEC, source)
@@ -147,7 +147,7 @@ def test_a_path_out_of_the_run_is_refused(workspace: Workspace, run: Path, path:
 
 
 @pytest.mark.parametrize("target", ["/etc/hostname", "../metrics.json", "nowhere", "."])
-def test_a_link_inside_a_model_that_is_not_to_one_of_its_files_is_refused(workspace: Workspace, run: Path, target: str):
+def test_link_out_of_the_model_is_refused(workspace: Workspace, run: Path, target: str):
     (run / "outputs" / "model" / "link").symlink_to(target)
     with pytest.raises(InvalidInputError, match="link"):
         model.register(workspace, SPEC, Path("outputs/model"), run_id="r1")
@@ -201,7 +201,7 @@ def test_drift_names_each_file_and_restore_puts_them_back(workspace: Workspace, 
     assert data.read_bytes() == b"weights"
 
 
-def test_a_blob_written_over_in_place_is_told_and_healed_by_registering_again(workspace: Workspace, source: Path):
+def test_overwritten_blob_is_repaired_by_registering(workspace: Workspace, source: Path):
     record = model.register(workspace, SPEC, source)
     graph = Path(record.path) / "saved_model.pb"
     graph.chmod(0o644)
@@ -290,7 +290,7 @@ def test_a_spec_with_an_unknown_field_or_no_resources_is_refused():
         ModelSpec(name="a", resource_configuration={"cpu": 0, "memory_in_gb": 1})  # pyright: ignore[reportArgumentType]
 
 
-def test_a_model_that_does_not_fit_is_refused_before_anything_is_copied(small_disk: Path, tmp_path: Path):
+def test_model_larger_than_disk_is_refused_at_once(small_disk: Path, tmp_path: Path):
     workspace = Workspace.create(small_disk / "workspace", "test")
     (tmp_path / "big").mkdir()
     (tmp_path / "big" / "weights").write_bytes(os.urandom(2_000_000))

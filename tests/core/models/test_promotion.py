@@ -69,7 +69,7 @@ def test_what_was_promoted_does_not_need_its_source_any_more(dev, prod):
     assert promote(prod, "net", promotion, silent).version == 1
 
 
-def test_bytes_that_are_not_those_promised_are_refused_and_nothing_is_registered(dev, prod):
+def test_promotion_of_wrong_bytes_registers_nothing(dev, prod):
     promotion = made(dev, "one")
     changed = promotion.model_copy(update={"digest": "0" * 64})
     with pytest.raises(DigestMismatchError, match="not 000000000000"):
