@@ -79,6 +79,7 @@ class EnvironmentArgs:
             name: The curated environment.
             add: Requirements besides its own; with any, it is locked anew.
         """
+        # Only programs that clone load what reads environments.
         from trainstack.core.environments.environment import clone, get_curated
 
         with program_errors(f"environment {name}"):
@@ -91,6 +92,7 @@ class EnvironmentArgs:
         Args:
             folder: The folder, relative to the program's.
         """
+        # Only programs that load one need pydantic and the rest of it.
         from trainstack.core.images.saved_environment import load_from_directory
 
         with program_errors(f"environment in {folder}"):
@@ -103,6 +105,7 @@ class EnvironmentArgs:
             folder: The folder; made when missing.
             name: What the environment is called there.
         """
+        # Only programs that save one need pydantic and the rest of it.
         from trainstack.core.environments.environment import spec_from_inputs
         from trainstack.core.images.saved_environment import save_to_directory
 

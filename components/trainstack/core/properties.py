@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -42,8 +42,24 @@ def integral(value: Any) -> Any:
     """Make whole numbers integers again: Pulumi passes every number as a float."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    if isinstance(value, Mapping):
-        return {name: integral(item) for name, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
-    if isinstance(value, list | tuple):
-        return [integral(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+    if (mapping := as_mapping(value)) is not None:
+        return {name: integral(item) for name, item in mapping.items()}
+    if (items := as_list(value)) is not None:
+        return [integral(item) for item in items]
     return value
+
+
+def as_mapping(value: object) -> dict[str, Any] | None:
+    """A copy of a value that is a mapping, else None."""
+    return dict(cast("Mapping[str, Any]", value)) if isinstance(value, Mapping) else None
+
+
+def as_list(value: object) -> list[Any] | None:
+    """A copy of a value that is a list or tuple, else None."""
+    return list(cast("list[Any]", value)) if isinstance(value, list | tuple) else None
+
+
+def as_lines(value: object) -> list[str] | None:
+    """A copy of a value that is a list or tuple of texts, else None."""
+    items = as_list(value)
+    return items if items is not None and all(isinstance(item, str) for item in items) else None

@@ -19,7 +19,7 @@ from pulumi.dynamic import (
 from pulumi.output import Unknown
 from pulumi.runtime.rpc import UNKNOWN
 
-from trainstack.core.properties import integral, resource_fields
+from trainstack.core.properties import as_list, as_mapping, integral, resource_fields
 from trainstack.core.workspace.project import project_root
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import InvalidInputError, NotFoundError
@@ -143,19 +143,19 @@ def own(properties: Mapping[str, Any]) -> Properties:
 def _with_unknowns(value: Any) -> Any:
     if isinstance(value, Unknown):
         return UNKNOWN
-    if isinstance(value, Mapping):
-        return {name: _with_unknowns(item) for name, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
-    if isinstance(value, list | tuple):
-        return [_with_unknowns(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+    if (mapping := as_mapping(value)) is not None:
+        return {name: _with_unknowns(item) for name, item in mapping.items()}
+    if (items := as_list(value)) is not None:
+        return [_with_unknowns(item) for item in items]
     return value
 
 
 def known(value: Any) -> bool:
     """Whether preview knows a value, and everything in it."""
-    if isinstance(value, Mapping):
-        return all(known(item) for item in value.values())  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-    if isinstance(value, list | tuple):
-        return all(known(item) for item in value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    if (mapping := as_mapping(value)) is not None:
+        return all(known(item) for item in mapping.values())
+    if (items := as_list(value)) is not None:
+        return all(known(item) for item in items)
     return value != UNKNOWN
 
 

@@ -21,7 +21,7 @@ class DatasetProvider(BaseProvider, inputs=DatasetInputs):
 
     def apply(self, inputs: Properties, olds: Properties | None) -> Properties:
         """Register it: missing files are fetched, and on an update those that changed at their source."""
-        # Only the commands that fetch load what fetching needs, so that preview stays quick.
+        # Preview fetches nothing, so it does not load what does.
         from trainstack.core.datasets import dataset
 
         spec = parsed(DatasetInputs, _with_absolute_paths(inputs), f"dataset {inputs['name']}")

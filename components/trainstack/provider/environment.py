@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from trainstack.core.environments import environment
 from trainstack.core.environments.environment import EnvironmentDescription
 from trainstack.core.images.environment_lock import lock_environment
-from trainstack.core.properties import ResourceField
+from trainstack.core.properties import ResourceField, as_mapping
 from trainstack.core.workspace.project import project_root
 from trainstack.errors import TrainstackError, UnreachableError
 from trainstack.provider import images
@@ -121,10 +121,10 @@ def environment_of(description: Mapping[str, Any]) -> environment.EnvironmentSpe
 
 def _without_pins(properties: Properties) -> Properties:
     """Leave out the file of pins: what it pins shows in the digest, and that it exists changes nothing."""
-    description: Any = properties.get("spec")
-    if not isinstance(description, dict):
+    description = as_mapping(properties.get("spec"))
+    if description is None:
         return properties
-    return {**properties, "spec": {name: value for name, value in description.items() if name != "pins"}}  # pyright: ignore[reportUnknownVariableType]
+    return {**properties, "spec": {name: value for name, value in description.items() if name != "pins"}}
 
 
 def _find_damage(inputs: Properties) -> str | None:

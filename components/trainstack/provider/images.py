@@ -79,6 +79,7 @@ def has_gpu(compute: Properties) -> bool:
 
 def ensure(inputs: Properties, spec: EnvironmentSpec, lock: Lock, progress: Callable[[str], None]) -> Image:
     """Provide the environment's image where its compute is."""
+    # Preview builds no image, so it does not load what does.
     from trainstack.core.images import image
     from trainstack.docker_engine import engine_api
 
@@ -95,6 +96,7 @@ def find_damage(inputs: Properties) -> str | None:
     Raises:
         TrainstackError: The engine or the registry does not answer.
     """
+    # Loaded here for the same reason.
     from trainstack.core.images import image
     from trainstack.docker_engine import engine_api
 

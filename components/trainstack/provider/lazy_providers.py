@@ -38,6 +38,10 @@ def _gc_paused() -> Generator[None]:
         gc.enable()
 
 
+Properties = dict[str, Any]
+"""A resource's inputs or outputs, as Pulumi passes them."""
+
+
 class LazyProvider(ResourceProvider):
     """Loads the provider that it names at the first verb, and passes every verb on to it.
 
@@ -49,27 +53,27 @@ class LazyProvider(ResourceProvider):
     serialize_as_secret_always = False
     provider: ClassVar[str]
 
-    def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
+    def check(self, _olds: Properties, news: Properties) -> CheckResult:
         """Validate and complete the inputs."""
         return _load(self.provider).check(_olds, news)
 
-    def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
+    def diff(self, _id: str, _olds: Properties, _news: Properties) -> DiffResult:
         """Compare the state with new inputs."""
         return _load(self.provider).diff(_id, _olds, _news)
 
-    def create(self, props: dict[str, Any]) -> CreateResult:
+    def create(self, props: Properties) -> CreateResult:
         """Create the resource."""
         return _load(self.provider).create(props)
 
-    def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
+    def read(self, id_: str, props: Properties) -> ReadResult:
         """Read the resource as it is now."""
         return _load(self.provider).read(id_, props)
 
-    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
+    def update(self, _id: str, _olds: Properties, _news: Properties) -> UpdateResult:
         """Update the resource in place."""
         return _load(self.provider).update(_id, _olds, _news)
 
-    def delete(self, _id: str, _props: dict[str, Any]) -> None:
+    def delete(self, _id: str, _props: Properties) -> None:
         """Delete the resource."""
         _load(self.provider).delete(_id, _props)
 

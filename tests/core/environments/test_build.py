@@ -154,9 +154,7 @@ def test_a_python_that_cannot_be_had_is_one_line(monkeypatch: pytest.MonkeyPatch
     assert "\n" not in str(caught.value)
 
 
-def test_failed_compilation_shows_the_compilers_errors(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_failed_compilation_shows_the_compilers_errors(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     source = tmp_path / "broken-ext-1.0"
     source.mkdir()
     (source / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: broken-ext\nVersion: 1.0\n")
@@ -196,9 +194,7 @@ def test_a_home_without_anything_in_it_is_enough(monkeypatch: pytest.MonkeyPatch
     assert built.folder.is_relative_to(tmp_path / "home")
 
 
-def test_read_only_home_needs_only_a_cache_folder(
-    monkeypatch: pytest.MonkeyPatch, cache: Path
-) -> None:
+def test_read_only_home_needs_only_a_cache_folder(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     monkeypatch.setenv("HOME", "/proc/no-home")
     monkeypatch.delenv("UV_CACHE_DIR", raising=False)
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)

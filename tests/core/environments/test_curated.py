@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from trainstack.core.environments.curated import FOLDER
+from trainstack.core.environments.curated_names import FOLDER
 from trainstack.core.environments.environment import (
     CURATED_PREFIX,
     EnvironmentSpec,

@@ -24,9 +24,7 @@ def test_wheel_key_names_what_it_is_compiled_against() -> None:
     assert len({wheel_key(locked), *map(wheel_key, others)}) == 4
 
 
-def test_missing_compiler_fails_before_any_download(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_missing_compiler_fails_before_any_download(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TRAINSTACK_CACHE", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CXX", raising=False)

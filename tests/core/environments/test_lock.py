@@ -112,17 +112,13 @@ def test_packages_that_cannot_be_had_are_named_in_one_line(packages: list[str], 
     assert cached_lock(spec) is None
 
 
-def test_unreachable_index_differs_from_missing_package(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_unreachable_index_differs_from_missing_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     no_index(monkeypatch, tmp_path)
     with pytest.raises(IndexUnreachableError, match=r"index at 127\.0\.0\.1:9 does not answer"):
         lock(EnvironmentSpec.from_packages("mine", ["six"]), retries=0)
 
 
-def test_pips_index_is_used_without_uv_settings(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_pips_index_is_used_without_uv_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
     for variable in ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "PIP_INDEX_URL", "XDG_CONFIG_HOME"):
@@ -140,9 +136,7 @@ def test_pips_index_is_used_without_uv_settings(
         lock(spec, retries=0)
 
 
-def test_settings_of_the_current_folder_are_ignored(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_settings_of_the_current_folder_are_ignored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "uv.toml").write_text('constraint-dependencies = ["six<1.16"]\n')
     monkeypatch.chdir(tmp_path)
     assert lock(EnvironmentSpec.from_packages("mine", ["six==1.17.0"])).packages == {"six": "1.17.0"}

@@ -72,9 +72,7 @@ def test_unchanged_files_make_no_new_version(workspace: Workspace, source: Path)
     assert len(model.list_models(workspace)) == 1
 
 
-def test_new_description_updates_the_latest_version(
-    workspace: Workspace, source: Path, run: Path
-):
+def test_new_description_updates_the_latest_version(workspace: Workspace, source: Path, run: Path):
     model.register(workspace, SPEC, source)
     described = SPEC.model_copy(update={"description": "digits", "tags": {}, "sample_input": [[0.5]]})
     record = model.register(workspace, described, source)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import httpx
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, sleep_using_event, stop_after_attempt
 
 from trainstack.core.datasets.partial_file import PartialFile
 from trainstack.core.datasets.remote_file import (
@@ -19,10 +22,6 @@ from trainstack.core.datasets.remote_file import (
 from trainstack.core.datasets.sources import file_url_path, redacted_url
 from trainstack.errors import DigestMismatchError, TrainstackError
 from trainstack.storage.blobs import BlobStore
-
-if TYPE_CHECKING:
-    import httpx
-    from tenacity import RetryCallState
 
 TRIES = 4
 BACKOFF_SECONDS = 0.5
@@ -108,9 +107,6 @@ def _download(
     report: Callable[[int, int | None], None],
     stopped: threading.Event,
 ) -> RemoteFile:
-    import httpx
-    from tenacity import Retrying, retry_if_exception_type, sleep_using_event, stop_after_attempt
-
     retrying = Retrying(
         stop=stop_after_attempt(TRIES),
         wait=_wait,
@@ -136,10 +132,6 @@ def _attempt(
     report: Callable[[int, int | None], None],
     stopped: threading.Event,
 ) -> RemoteFile:
-    import ssl
-
-    import httpx
-
     if stopped.is_set():
         raise StoppedError
     start = partial.resume_from

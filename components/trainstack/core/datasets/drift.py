@@ -5,7 +5,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+
+import httpx
 
 from trainstack.core.datasets.dataset_record import DatasetFile, DatasetRecord
 from trainstack.core.datasets.local_files import local_files
@@ -14,9 +15,6 @@ from trainstack.core.datasets.sources import redacted_url
 from trainstack.core.datasets.spec import DatasetSpec, local_digests
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import InvalidInputError
-
-if TYPE_CHECKING:
-    import httpx
 
 _WORKERS = 4
 # Refresh asks, it does not fetch: a source that is slower than this counts as not reachable.

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import netrc
+import socket
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import httpx
 
 from trainstack.core.datasets.sources import file_url_path
 from trainstack.errors import TrainstackError
-
-if TYPE_CHECKING:
-    import httpx
 
 CONNECT_SECONDS = 10.0
 STALL_SECONDS = 60.0
@@ -46,10 +47,6 @@ def open_client(*, connect: float = CONNECT_SECONDS, stall: float = STALL_SECOND
         connect: Seconds to wait for a connection.
         stall: Seconds without a byte after which a connection counts as broken.
     """
-    import netrc
-
-    import httpx
-
     try:
         auth = httpx.NetRCAuth()
     except FileNotFoundError:
@@ -73,8 +70,6 @@ def find_change(client: httpx.Client, file: RemoteFile) -> str | None:
     Raises:
         UnavailableError: It cannot be asked.
     """
-    import httpx
-
     path = file_url_path(file.url)
     if path is not None:
         return None if file_validator(path) == file.etag else "its time or size changed"
@@ -101,11 +96,6 @@ def find_change(client: httpx.Client, file: RemoteFile) -> str | None:
 
 def failure_reason(error: Exception) -> str:
     """The reason of a failed request, in a few words."""
-    import socket
-    import ssl
-
-    import httpx
-
     cause = root_cause(error)
     match cause:
         case ConnectionRefusedError():

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, field_validator
 from trainstack.core.datasets.dataset_record import DatasetRecord
 from trainstack.core.datasets.local_files import LocalFiles, local_files
 from trainstack.core.datasets.sources import check_unique_names, name_urls
-from trainstack.core.properties import ResourceField
+from trainstack.core.properties import ResourceField, as_lines, as_list, as_mapping
 from trainstack.core.workspace.workspace import checked_name
 from trainstack.errors import InvalidInputError
 from trainstack.storage import digest as digests
@@ -52,13 +52,11 @@ class DatasetSpec(BaseModel):
     @classmethod
     def _addresses(cls, value: Any) -> Any:
         """Report a wrong type in one line, where pydantic would write one for each type of the union."""
-        entries: Any = list(value.values()) if isinstance(value, dict) else value  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-        if not isinstance(value, list | tuple | dict) or not all(
-            isinstance(entry, str) or (isinstance(entry, list | tuple) and all(isinstance(url, str) for url in entry))  # pyright: ignore[reportUnknownVariableType]
-            for entry in entries
-        ):
+        mapping = as_mapping(value)
+        entries = as_list(value) if mapping is None else list(mapping.values())
+        if entries is None or not all(isinstance(entry, str) or as_lines(entry) is not None for entry in entries):
             raise ValueError("give a list with one entry a file, an address or a list of its mirrors")
-        return value  # pyright: ignore[reportUnknownVariableType]
+        return value
 
     @field_validator("paths")
     @classmethod

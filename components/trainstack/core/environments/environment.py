@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from trainstack.core.environments.curated import curated_names, get_curated
+from trainstack.core.environments.curated import get_curated
+from trainstack.core.environments.curated_names import CURATED_PREFIX, curated_names
 from trainstack.core.environments.description import EnvironmentDescription, spec_from_inputs
 from trainstack.core.environments.lock import Lock, cached_lock, lock
-from trainstack.core.environments.spec import CURATED_PREFIX, DEFAULT_PYTHON, EnvironmentSpec
+from trainstack.core.environments.spec import DEFAULT_PYTHON, EnvironmentSpec
 from trainstack.core.environments.uv_command import Progress
 from trainstack.core.environments.venv import BuiltEnvironment, build, find_damage, location
 from trainstack.errors import InvalidInputError
@@ -54,6 +55,7 @@ def clone(spec: EnvironmentSpec, new_name: str, *, add: Iterable[str] = ()) -> E
         name=new_name,
         python=spec.python,
         packages=(*spec.packages, *added),
+        constraints=spec.constraints,
         conda=spec.conda,
         variables=spec.variables,
         lock=None if added else spec.lock,

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import IO
 
+from trainstack.core.environments.curated_names import FOLDER
 from trainstack.core.environments.lock import Lock, tensorflow_of
 from trainstack.core.environments.requirements import Pin, read_lock
 from trainstack.core.environments.uv_command import (
@@ -31,7 +32,7 @@ from trainstack.storage import locks
 from trainstack.storage.atomic import disk_errors, read_json, write_json
 from trainstack.storage.cache import cache_folder
 
-_BUILD_LOCK = Path(__file__).parent / "curated" / "horovod-build.lock"
+_BUILD_LOCK = FOLDER / "horovod-build.lock"
 _PERCENT = re.compile(r"\[\s*(\d+)%\]")
 _STEP = 5
 # Gloo alone: the launcher brings its own rendezvous, so no MPI is needed to build or to run.

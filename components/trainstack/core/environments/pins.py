@@ -6,6 +6,7 @@ for stays the same. `trainstack lock --check` refuses whatever is not what the f
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Literal
@@ -73,8 +74,6 @@ def read_pins(path: Path) -> Pins:
 
 def write_pins(path: Path, pins: Pins) -> None:
     """Write a stack's pins: sorted, so that the same pins are the same bytes everywhere."""
-    import json
-
     write_bytes(path, (json.dumps(pins.model_dump(), indent=2, sort_keys=True) + "\n").encode())
 
 

@@ -11,13 +11,14 @@ from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, Validatio
 
 from trainstack.core.environments import conda as condas
 from trainstack.core.environments.base_image import checked_reference
+from trainstack.core.environments.curated_names import CURATED_PREFIX, curated_names
 from trainstack.core.environments.requirements import checked_requirement, read_lock
 from trainstack.core.environments.requirements_file import Requirements, read_pip_list, read_requirements_file
+from trainstack.core.properties import as_lines, as_mapping
 from trainstack.core.workspace.workspace import checked_name
 from trainstack.errors import InvalidInputError
 from trainstack.storage import digest as digests
 
-CURATED_PREFIX = "trainstack-"
 DEFAULT_PYTHON = "3.11"
 _PYTHON = re.compile(r"3\.(\d{1,2})(\.\d{1,2})?")
 _OLDEST_MINOR = 8
@@ -148,10 +149,9 @@ class EnvironmentSpec(BaseModel):
         """Report an invalid field in one line, and bring every spelling of an environment into one form."""
         if isinstance(data, cls):
             return data
-        if isinstance(data, dict):
-            data = _canonical(dict(data))  # pyright: ignore[reportUnknownArgumentType]
+        fields = as_mapping(data)
         try:
-            spec = handler(data)
+            spec = handler(data if fields is None else _canonical(fields))
         except ValidationError as exc:
             error = exc.errors()[0]
             field = ".".join(str(part) for part in error["loc"])
@@ -189,25 +189,21 @@ class EnvironmentSpec(BaseModel):
 
 
 def _canonical(data: dict[str, Any]) -> dict[str, Any]:
-    packages = data.get("packages")
-    if isinstance(packages, str):
-        raise InvalidInputError(f"environment packages: {packages!r} is one text, not a list", field="packages")
-    if isinstance(packages, list | tuple):
-        lines: list[Any] = list(packages)  # pyright: ignore[reportUnknownArgumentType]
-        if all(isinstance(line, str) for line in lines):
-            data["packages"] = tuple(sorted({checked_requirement(line) for line in lines}))
-    constraints = data.get("constraints")
-    if isinstance(constraints, list | tuple):
-        data["constraints"] = tuple(sorted({checked_requirement(str(line)) for line in constraints}))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-    specification = data.get("conda")
-    if isinstance(specification, dict):
+    if isinstance(data.get("packages"), str):
+        raise InvalidInputError(f"environment packages: {data['packages']!r} is one text, not a list", field="packages")
+    for field in ("packages", "constraints"):
+        lines = as_lines(data.get(field))
+        if lines is not None:
+            data[field] = tuple(sorted({checked_requirement(line) for line in lines}))
+    specification = as_mapping(data.get("conda"))
+    if specification is not None:
         if data.get("packages"):
             raise InvalidInputError(
                 "an environment takes packages or a conda specification, not both: move the packages into the "
                 "specification's pip list",
                 field="packages",
             )
-        python = condas.split_specification(specification).python  # pyright: ignore[reportUnknownArgumentType]
+        python = condas.split_specification(specification).python
         requested = data.get("python", DEFAULT_PYTHON)
         if python is not None and requested not in (python, DEFAULT_PYTHON):
             raise InvalidInputError(
@@ -225,15 +221,11 @@ def _check(spec: EnvironmentSpec) -> None:
             "choose another name, or get the curated one and clone it",
             field="name",
         )
-    if spec.curated is not None:
-        from trainstack.core.environments.curated import curated_names  # it is built on this module
-
-        if spec.curated not in curated_names():
-            raise InvalidInputError(
-                f"there is no curated environment {spec.curated!r} in this Trainstack: "
-                f"it has {', '.join(curated_names())}",
-                field="curated",
-            )
+    if spec.curated is not None and spec.curated not in curated_names():
+        raise InvalidInputError(
+            f"there is no curated environment {spec.curated!r} in this Trainstack: it has {', '.join(curated_names())}",
+            field="curated",
+        )
     match = _PYTHON.fullmatch(spec.python)
     if match is None or int(match[1]) < _OLDEST_MINOR:
         raise InvalidInputError(

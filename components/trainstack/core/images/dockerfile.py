@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from trainstack.core.environments import conda_tool
+from trainstack.core.environments.curated_names import FOLDER as CURATED_FOLDER
 from trainstack.core.environments.horovod_wheel import FLAGS
 from trainstack.core.environments.lock import Lock, tensorflow_of
 from trainstack.core.environments.requirements import Pin, read_lock
@@ -21,7 +22,6 @@ ENVIRONMENT = "/opt/environment"
 PYTHON = f"{ENVIRONMENT}/bin/python"
 MICROMAMBA_IMAGE = "mambaorg/micromamba:2"
 USER = 1000
-_CURATED = Path(__file__).parents[1] / "environments" / "curated"
 # What TensorFlow cannot be imported, and Horovod not be compiled, without: large, and changed together or not at all.
 _WITH_TENSORFLOW = frozenset(
     {
@@ -52,7 +52,7 @@ def render(name: str, lock: Lock, base: str, *, variables: dict[str, str] | None
         The content of each file, by its path in the build context.
     """
     heavy, horovod, rest = _layers(lock)
-    files = {f"{FOLDER}/installer.lock": (_CURATED / "installer.lock").read_bytes()}
+    files = {f"{FOLDER}/installer.lock": (CURATED_FOLDER / "installer.lock").read_bytes()}
     text = [
         f"# Environment {name}: Python {lock.python}, {len(lock.packages)} packages, verified by hash.",
         "# Build it with BuildKit, nothing else is needed: DOCKER_BUILDKIT=1 docker build --tag NAME .",
@@ -87,7 +87,7 @@ def render(name: str, lock: Lock, base: str, *, variables: dict[str, str] | None
         text.append(_install("tensorflow.lock"))
     if horovod:
         files[f"{FOLDER}/horovod.lock"] = _text(horovod)
-        files[f"{FOLDER}/horovod-build.lock"] = (_CURATED / "horovod-build.lock").read_bytes()
+        files[f"{FOLDER}/horovod-build.lock"] = (CURATED_FOLDER / "horovod-build.lock").read_bytes()
         text += ["", "FROM tensorflow AS horovod", *_compile_horovod()]
     text += ["", "FROM tensorflow"]
     if horovod:
@@ -141,7 +141,7 @@ def render_plain(name: str, lock: Lock, base: str, *, variables: dict[str, str] 
     ]
     return {
         "Dockerfile": "\n".join(text).encode(),
-        f"{FOLDER}/installer.lock": (_CURATED / "installer.lock").read_bytes(),
+        f"{FOLDER}/installer.lock": (CURATED_FOLDER / "installer.lock").read_bytes(),
         f"{FOLDER}/packages.lock": _text(pins),
     }
 

@@ -10,18 +10,11 @@ from __future__ import annotations
 import difflib
 import functools
 import json
-from pathlib import Path
 from typing import Any, cast
 
-from trainstack.core.environments.spec import CURATED_PREFIX, EnvironmentSpec
+from trainstack.core.environments.curated_names import CURATED_PREFIX, FOLDER, curated_names
+from trainstack.core.environments.spec import EnvironmentSpec
 from trainstack.errors import InvalidInputError
-
-FOLDER = Path(__file__).parent
-
-
-def curated_names() -> list[str]:
-    """Return the full names of the curated environments, sorted."""
-    return sorted(CURATED_PREFIX + path.parent.name for path in FOLDER.glob("*/environment.json"))
 
 
 def get_curated(name: str) -> EnvironmentSpec:

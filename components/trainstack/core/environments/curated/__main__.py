@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import sys
 
-from trainstack.core.environments.curated import FOLDER, curated_names, read_specification
+from trainstack.core.environments.curated import read_specification
+from trainstack.core.environments.curated_names import CURATED_PREFIX, FOLDER, curated_names
 from trainstack.core.environments.lock import resolve
 from trainstack.core.environments.requirements import read_lock
-from trainstack.core.environments.spec import CURATED_PREFIX, EnvironmentSpec
+from trainstack.core.environments.spec import EnvironmentSpec
 from trainstack.errors import TrainstackError
 from trainstack.storage.atomic import write_bytes
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping
 
-from trainstack.core.datasets import dataset
+from trainstack.core.datasets import dataset_record
 from trainstack.core.runs import snapshot
 from trainstack.core.runs.directory import RunDirectory
 from trainstack.core.runs.execution import agent_folder, runtime
@@ -50,7 +50,7 @@ def prepare(
     for folder in (directory.outputs, directory.logs):
         (directory.code / folder.name).symlink_to(folder)
     for name, reference in request.datasets.items():
-        record = dataset.find(workspace, reference.name, reference.version)
-        dataset.link_into(workspace, record, directory.data / name)
+        record = dataset_record.find(workspace, reference.name, reference.version)
+        dataset_record.link_into(workspace, record, directory.data / name)
     agent_folder.lay_out(directory.root / "agent")
     return ready
