@@ -13,7 +13,7 @@ PULUMI := $(BIN)/pulumi$(if $(OTHER), -C programs/$(OTHER))
 SELECT := $(if $(OTHER),$(PULUMI) stack select --create --non-interactive $(STACK),true)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up preview down test chaos lint format docs recordings bench lock
+.PHONY: help setup up preview down test chaos lint format tables docs recordings bench lock
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
@@ -54,6 +54,9 @@ test: lint ## Lint, then all tests, two files at a time
 
 chaos: setup ## Kill and harm everything at random moments; N=200: so many times
 	@CHAOS_N=$(or $(N),60) $(BIN)/pytest tests/chaos
+
+tables: setup ## Write the documentation's tables of a run's fields anew
+	@PYTHONPATH=components $(BIN)/python tools/run_fields.py
 
 docs: setup ## Build the documentation's site into site/; a link that leads nowhere fails
 	@$(BIN)/mkdocs build --strict --quiet

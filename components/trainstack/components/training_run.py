@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 
 from trainstack.components.adopted import Adopted
-from trainstack.components.base import BaseResource, Component, absolute_path, portable_path
+from trainstack.components.base import BaseResource, Component, absolute_path, portable_path, resource_inputs
 from trainstack.components.compute import Compute
 from trainstack.components.dataset import DatasetReference
 from trainstack.components.distribution import Horovod, TensorFlow
@@ -180,46 +180,36 @@ class TrainingRun(Component):
 
 
 def run_inputs(name: str, args: TrainingRunArgs) -> dict[str, Any]:
-    """What the provider gets of a run."""
+    """The inputs of a run: each argument under its own name, but for those that become something else."""
     datasets: dict[str, DatasetReference] = {}
-    return {
-        "workspace": args.compute.workspace.root,
-        "name": name,
-        "source_directory": portable_path(args.source_directory),
-        "source_limit_bytes": args.source_limit_bytes,
-        "script": args.script,
-        "arguments": _arguments(args.arguments, datasets),
-        "datasets": {key: it.dataset.reference(it.mode) for key, it in datasets.items()},
-        "environment_spec": args.environment.spec,
+    return resource_inputs(
+        args,
+        workspace=args.compute.workspace.root,
+        name=name,
+        source_directory=portable_path(args.source_directory),
+        arguments=_arguments(args.arguments, datasets),
+        datasets={key: reference.dataset.reference(reference.mode) for key, reference in datasets.items()},
+        environment_spec=args.environment.spec,
         **args.compute.workspace.images,
         # Known in preview whenever the lock can be resolved then; the provider fills it in.
-        "environment": {},
-        "environment_variables": dict(args.environment_variables),
-        "secret_variables": {key: pulumi.Output.secret(it) for key, it in args.secret_variables.items()},
-        "distribution": args.distribution.spec() if args.distribution else {"kind": "single"},
-        "compute": args.compute.spec,
-        "timeout": args.timeout,
-        "grace": args.grace,
-        "max_attempts": args.max_attempts,
-        "backoff": args.backoff,
-        "retry_exit_codes": list(args.retry_exit_codes),
-        "on_disconnect": args.on_disconnect,
-        "system_metrics": args.system_metrics,
-        "trigger": args.trigger,
-    }
+        environment={},
+        secret_variables={key: pulumi.Output.secret(value) for key, value in args.secret_variables.items()},
+        distribution=args.distribution.spec() if args.distribution else {"kind": "single"},
+        compute=args.compute.spec,
+    )
 
 
-def _arguments(given: Mapping[str, Value] | Sequence[Argument], datasets: dict[str, DatasetReference]) -> Any:
+def _arguments(arguments: Mapping[str, Value] | Sequence[Argument], datasets: dict[str, DatasetReference]) -> Any:
     """Put a placeholder where a dataset stands, and collect the datasets."""
 
-    def placed(value: Any) -> Any:
+    def with_placeholders(value: Any) -> Any:
         if isinstance(value, DatasetReference):
             datasets[value.dataset.name] = value
             return f"${{dataset:{value.dataset.name}}}"
         if isinstance(value, list | tuple):
-            return [placed(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+            return [with_placeholders(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
         return value
 
-    if isinstance(given, Mapping):
-        return {name: placed(value) for name, value in given.items()}
-    return [placed(value) for value in given]
+    if isinstance(arguments, Mapping):
+        return {name: with_placeholders(value) for name, value in arguments.items()}
+    return [with_placeholders(value) for value in arguments]

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from trainstack.core.properties import marked_fields
 from trainstack.core.runs import change_lines
 from trainstack.core.runs.change_lines import Lines
 
@@ -43,9 +44,4 @@ class RunField:
 
 def run_fields(model: type[BaseModel]) -> dict[str, RunField]:
     """The fields of a model that describe a run, by name, in the order of their declaration."""
-    fields: dict[str, RunField] = {}
-    for name, info in model.model_fields.items():
-        for entry in info.metadata:
-            if isinstance(entry, RunField):
-                fields[name] = entry
-    return fields
+    return marked_fields(model, RunField)
