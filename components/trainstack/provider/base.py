@@ -66,6 +66,17 @@ class BaseProvider(ResourceProvider):
         """
         return news
 
+    def known_outputs(self, inputs: Properties) -> Properties:
+        """The outputs that the next update will give, as far as they are known before it.
+
+        `check` adds them to the inputs: the engine shows inputs as outputs of whatever an update touches, so that
+        preview knows what becomes of the resources that depend on this one.
+
+        Args:
+            inputs: The inputs that `accept` has completed.
+        """
+        return {}
+
     def apply(self, inputs: Properties, olds: Properties | None) -> Properties:
         """Create or update the resource.
 
@@ -105,7 +116,8 @@ class BaseProvider(ResourceProvider):
         """Validate and complete the inputs; an invalid one fails here, in preview too."""
         inputs = own(news)
         try:
-            return CheckResult(self.accept(inputs), [])
+            accepted = self.accept(inputs)
+            return CheckResult({**accepted, **self.known_outputs(accepted)}, [])
         except InvalidInputError as exc:
             # Without a property the engine does not print the whole value before the reason.
             return CheckResult(inputs, [CheckFailure("", str(exc))])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from trainstack.core.datasets.expected import expected_outputs
 from trainstack.core.datasets.spec import DatasetInputs, DatasetOutputs, DatasetSpec, local_digest, validate
-from trainstack.provider.base import BaseProvider, Properties, absolute, log_of, parsed, validated, workspace_of
+from trainstack.errors import NotFoundError
+from trainstack.provider.base import BaseProvider, Properties, absolute, known, log_of, parsed, validated, workspace_of
 
 
 class DatasetProvider(BaseProvider, inputs=DatasetInputs):
@@ -19,14 +21,26 @@ class DatasetProvider(BaseProvider, inputs=DatasetInputs):
                 inputs["contents"] = local_digest(spec)
         return inputs
 
+    def known_outputs(self, inputs: Properties) -> Properties:
+        """The files' digests, of content that is local or that the workspace has from the same addresses."""
+        spec = validated(DatasetSpec, _with_absolute_paths(inputs), "dataset")
+        if spec is None or not known(inputs["workspace"]):
+            return {}
+        try:
+            workspace = workspace_of(inputs)
+        except NotFoundError:
+            workspace = None
+        return expected_outputs(workspace, spec)
+
     def apply(self, inputs: Properties, olds: Properties | None) -> Properties:
-        """Register it: missing files are fetched, and on an update those that changed at their source."""
+        """Register it: missing files are fetched, and those that a refresh saw changed at their source."""
         # Preview fetches nothing, so it does not load what does.
         from trainstack.core.datasets import dataset
 
         spec = parsed(DatasetInputs, _with_absolute_paths(inputs), f"dataset {inputs['name']}")
         log = log_of(inputs)
-        record = dataset.register(workspace_of(inputs), spec, log.progress, check_remote=olds is not None)
+        drifted = bool(olds and olds.get("drift"))
+        record = dataset.register(workspace_of(inputs), spec, log.progress, check_remote=drifted)
         log.info(f"version {record.version}: {len(record.files)} files, {record.size:,} bytes")
         return {**inputs, **DatasetOutputs.of(record).model_dump()}
 
@@ -39,6 +53,7 @@ class DatasetProvider(BaseProvider, inputs=DatasetInputs):
         record = dataset.find(workspace, properties["name"], int(properties["version"]))
         spec = validated(DatasetSpec, _with_absolute_paths(properties), "dataset")
         drift = dataset.find_drift(workspace, record, spec)
+        dataset.mark_drift(workspace, record, drift)
         log = log_of(properties)
         for warning in drift.warnings:
             log.warn(warning)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from trainstack.core.datasets import download
-from trainstack.core.datasets.dataset_record import DatasetFile, DatasetRecord, list_datasets
+from trainstack.core.datasets.dataset_record import DatasetFile, DatasetRecord, latest_of_sources, list_datasets
 from trainstack.core.datasets.local_files import local_files
 from trainstack.core.datasets.progress import RegistrationProgress
 from trainstack.core.datasets.remote_file import RemoteFile, open_client
@@ -21,12 +21,6 @@ from trainstack.storage import disk_space
 _WORKERS = 4
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-def latest_of_sources(versions: Sequence[DatasetRecord], spec: DatasetSpec) -> DatasetRecord | None:
-    """The version that was last registered from the same web sources."""
-    same = [record for record in versions if record.sources == spec.sources]
-    return max(same, key=lambda record: record.updated, default=None)
 
 
 def remote_contents(
@@ -50,7 +44,7 @@ def remote_contents(
         DigestMismatchError: A file is not what was promised.
         TrainstackError: A file cannot be had, or the disk is full.
     """
-    unchanged = None if check_remote else latest_of_sources(versions, spec)
+    unchanged = None if check_remote else latest_of_sources(versions, spec.sources)
     before = {file.path: file for file in unchanged.files} if unchanged else {}
     files: list[DatasetFile] = []
     missing: list[str] = []

@@ -9,18 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from trainstack.core.datasets.contents import latest_of_sources, local_contents, remote_contents
+from trainstack.core.datasets.contents import local_contents, remote_contents
 from trainstack.core.datasets.dataset_record import (
     DatasetFile,
     DatasetRecord,
+    drift_mark,
     find,
+    latest_of_sources,
     link_into,
     list_datasets,
     save,
     to_path,
     versions,
 )
-from trainstack.core.datasets.drift import Drift, find_drift
+from trainstack.core.datasets.drift import Drift, find_drift, mark_drift
 from trainstack.core.datasets.spec import DatasetSpec, local_digest, validate
 from trainstack.core.workspace.version_numbers import last_purged
 from trainstack.core.workspace.workspace import Workspace
@@ -38,6 +40,7 @@ __all__ = [
     "link_into",
     "list_datasets",
     "local_digest",
+    "mark_drift",
     "register",
     "to_path",
     "validate",
@@ -82,7 +85,11 @@ def register(
         registered = [find(workspace, spec.name, version) for version in versions(workspace, spec.name)]
         files = remote_contents(workspace, spec, registered, progress, check_remote=check_remote)
         files += local_contents(workspace, spec, progress)
-        return _save_version(workspace, spec, registered, tuple(sorted(files, key=lambda file: file.path)))
+        record = _save_version(workspace, spec, registered, tuple(sorted(files, key=lambda file: file.path)))
+        if check_remote:
+            for before in registered:
+                drift_mark(workspace, before).unlink(missing_ok=True)
+        return record
 
 
 def _save_version(
@@ -109,7 +116,7 @@ def _save_version(
         sources=spec.sources,
     )
     if same is not None:
-        if fresh == same and same is latest_of_sources(registered, spec):
+        if fresh == same and same is latest_of_sources(registered, spec.sources):
             return same
         fresh = fresh.model_copy(update={"updated": now})
     save(workspace, fresh)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -112,6 +113,22 @@ def list_datasets(workspace: Workspace) -> list[DatasetRecord]:
             with contextlib.suppress(TrainstackError):
                 records.append(find(workspace, folder.name, version))
     return records
+
+
+def latest_of_sources(known: Sequence[DatasetRecord], sources: str) -> DatasetRecord | None:
+    """The version that a registration from the same web sources found last.
+
+    Args:
+        known: Versions of one dataset.
+        sources: `DatasetSpec.sources`.
+    """
+    same = [record for record in known if record.sources == sources]
+    return max(same, key=lambda record: record.updated, default=None)
+
+
+def drift_mark(workspace: Workspace, record: DatasetRecord) -> Path:
+    """The file that is there while the version's sources are known to have something else."""
+    return workspace.dataset(record.name) / f"{record.version}.drift"
 
 
 def save(workspace: Workspace, record: DatasetRecord) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
 import httpx
 
-from trainstack.core.datasets.dataset_record import DatasetFile, DatasetRecord
+from trainstack.core.datasets.dataset_record import DatasetFile, DatasetRecord, drift_mark
 from trainstack.core.datasets.local_files import local_files
 from trainstack.core.datasets.remote_file import RemoteFile, UnavailableError, find_change, open_client
 from trainstack.core.datasets.sources import redacted_url
@@ -71,6 +72,17 @@ def find_drift(workspace: Workspace, record: DatasetRecord, spec: DatasetSpec | 
         except InvalidInputError as exc:
             warnings.append(f"local files could not be checked: {exc}")
     return Drift(tuple(differences), tuple(warnings))
+
+
+def mark_drift(workspace: Workspace, record: DatasetRecord, drift: Drift) -> None:
+    """Remember in the workspace whether a version's sources have something else, for previews of any stack."""
+    mark = drift_mark(workspace, record)
+    # Whoever may only read the workspace can look all the same; their own state tells them of the drift.
+    with contextlib.suppress(OSError):
+        if drift.differences:
+            mark.touch()
+        else:
+            mark.unlink(missing_ok=True)
 
 
 def _check_local(paths: tuple[str, ...], registered: list[DatasetFile]) -> list[str]:

@@ -1,0 +1,70 @@
+"""What preview knows of a dataset before it is registered again."""
+
+import os
+
+import pytest
+from tests.core.file_server import file_server
+
+from trainstack.core.datasets.dataset import DatasetSpec, find_drift, mark_drift, register
+from trainstack.core.datasets.expected import expected_outputs
+from trainstack.core.datasets.spec import DatasetOutputs
+from trainstack.core.workspace.workspace import Workspace
+
+
+@pytest.fixture
+def server(monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with file_server() as running:
+        running.add("page.txt", b"a page")
+        yield running
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    return Workspace.create(tmp_path / "workspace", "test")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.txt").write_text("1")
+    return tmp_path / "data"
+
+
+def test_local_files_are_known_before_they_are_registered(workspace, folder):
+    spec = DatasetSpec(name="numbers", paths=(str(folder),))
+    expected = expected_outputs(None, spec)
+    record = register(workspace, spec)
+    assert expected == {"digest": record.digest, "files": {"a.txt": record.files[0].sha256}, "file_count": 1}
+
+
+def test_registered_content_is_known_with_its_version(workspace, folder, server):
+    spec = DatasetSpec(name="mixed", paths=(str(folder),), urls=(server.url("page.txt"),))
+    outputs = DatasetOutputs.of(register(workspace, spec)).model_dump()
+    described = spec.model_copy(update={"description": "both"})
+    for expected in (expected_outputs(workspace, spec), expected_outputs(workspace, described)):
+        assert expected == {name: outputs[name] for name in ("digest", "files", "file_count", "version")}
+
+
+def test_what_only_the_web_can_tell_is_not_known(workspace, server):
+    assert expected_outputs(workspace, DatasetSpec(name="page", urls=(server.url("page.txt"),))) == {}
+
+
+def test_content_that_drifted_is_not_known_until_it_is_registered(workspace, server):
+    spec = DatasetSpec(name="page", urls=(server.url("page.txt"),))
+    record = register(workspace, spec)
+    server.add("page.txt", os.urandom(9))
+    drift = find_drift(workspace, record)
+    assert drift.differences
+    mark_drift(workspace, record, drift)
+    assert expected_outputs(workspace, spec) == {}
+    second = register(workspace, spec, check_remote=True)
+    assert expected_outputs(workspace, spec)["version"] == second.version == 2
+
+
+def test_a_lost_copy_makes_remote_content_unknown(workspace, server):
+    spec = DatasetSpec(name="page", urls=(server.url("page.txt"),))
+    record = register(workspace, spec)
+    workspace.blobs.path(record.files[0].sha256).unlink()
+    assert expected_outputs(workspace, spec) == {}
