@@ -11,10 +11,15 @@ import functools
 import gc
 import importlib
 import os
+import sys
+import threading
 from collections.abc import Generator
 from typing import Any, ClassVar
 
 from pulumi.dynamic import CheckResult, CreateResult, DiffResult, ReadResult, ResourceProvider, UpdateResult
+
+# What most programs need. All of it but pydantic is loaded while the engine prepares the next verb.
+_COMMON = ("compute", "dataset", "environment", "training_run", "model", "web_service")
 
 
 @functools.cache
@@ -24,7 +29,27 @@ def _load(provider: str) -> ResourceProvider:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     with _gc_paused():
         module = importlib.import_module(f"trainstack.provider.{module_name}")
+    _preload()
     return getattr(module, name)()
+
+
+@functools.cache
+def _preload() -> None:
+    """Import in a thread what most programs need next: between two verbs this process only waits."""
+    threading.Thread(target=_import_common, name="preload", daemon=True).start()
+
+
+def _import_common() -> None:
+    interval = sys.getswitchinterval()
+    # A verb that comes meanwhile must not wait for the usual 5 ms each time it takes the interpreter back.
+    sys.setswitchinterval(0.0002)
+    try:
+        # A module that cannot be imported fails again, and is reported, at the verb that needs it.
+        with _gc_paused(), contextlib.suppress(ImportError):
+            for name in _COMMON:
+                importlib.import_module(f"trainstack.provider.{name}")
+    finally:
+        sys.setswitchinterval(interval)
 
 
 @contextlib.contextmanager
