@@ -29,6 +29,7 @@ from trainstack.core.runs.request import LockedEnvironment, RunRequest
 from trainstack.core.sweeps import sweep
 from trainstack.core.sweeps.record import Search, SweepRequest
 from trainstack.core.tracking import tracking_server
+from trainstack.core.tracking.queue import enqueue
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.mlflow import metric_files
 from trainstack.mlflow.rest_client import TrackingServer
@@ -220,7 +221,7 @@ def mirror(root: Path, runs: int, epochs: int = 10) -> None:
             request = RunRequest(name="net", spec=spec, environment=locked, compute=ComputeSpec(name="local"))
             write_json(run.root / "spec.json", request.model_dump(mode="json"))
             run.write(RunRecord(id=run.id, name="net", status=Status.COMPLETED, created=number, updated=number))
-            tracking_server.note(workspace, run.id)
+            enqueue(workspace, run.id)
         server = TrackingServer(address)
         experiment = server.experiment(workspace.name)
         began = time.perf_counter()

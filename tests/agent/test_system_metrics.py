@@ -24,8 +24,8 @@ NAMES = {
 
 
 def measured(folder):
-    [node] = metric_files.systems(folder)
-    return {name.removeprefix("system/"): point for name, point in metric_files.News(node).points()}
+    [node] = metric_files.system_metrics(folder)
+    return {name.removeprefix("system/"): point for name, point in metric_files.NewPoints(node).points()}
 
 
 def test_a_run_has_what_its_machine_did(launch):
@@ -56,7 +56,7 @@ def test_a_short_run_has_one_look_at_its_end(launch):
 def test_none_are_taken_with_zero_seconds(launch):
     launch.write("pass", tracking=str(launch.folder / "tracking"))
     assert launch.run() == [0]
-    assert metric_files.systems(launch.folder / "tracking") == []
+    assert metric_files.system_metrics(launch.folder / "tracking") == []
 
 
 def test_gpus_are_those_that_the_driver_tells_of(tmp_path, monkeypatch):

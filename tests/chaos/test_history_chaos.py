@@ -60,7 +60,7 @@ def pids_of(kind: str, workspace: Workspace, directory: SweepDirectory) -> list[
         return found_by("-f", str(directory.root))
     if not tracking_server.running(workspace):
         return []
-    keeper = int(read_json(workspace.history / "keeper.json")["pid"])
+    keeper = int(read_json(workspace.history / tracking_server.STATUS_FILE)["pid"])
     return [keeper] if kind == "keeper" else found_by("-P", str(keeper))
 
 

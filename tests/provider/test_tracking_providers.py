@@ -5,6 +5,7 @@ from pulumi.runtime.rpc import UNKNOWN
 
 from trainstack.core.images.image import Image
 from trainstack.core.tracking import cluster_server, tracking_server
+from trainstack.core.tracking.settings import ClusterServer, read_settings
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
 from trainstack.provider import images
@@ -92,7 +93,7 @@ def workspace(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "Pulumi.yaml").write_text("name: shop\nruntime: python\n")
     made = Workspace.create(tmp_path / "ws", "ws")
-    tracking_server.declare(made, None, tracking_server.ClusterServer("", "history", SERVER["name"]))
+    tracking_server.declare(made, None, ClusterServer("", "history", SERVER["name"]))
     return made
 
 
@@ -102,7 +103,7 @@ def test_up_waits_for_the_pod_and_tells_the_port_of_this_machine(workspace, monk
     made = TrackingServerProvider().create(SERVER).outs
     assert made is not None
     assert waited == [(SERVER["name"], "0a1b")]
-    assert made["address"] == tracking_server.settings(workspace).address
+    assert made["address"] == read_settings(workspace).address
 
 
 @pytest.mark.parametrize(("found", "drift"), [(None, []), ("its Deployment is gone", ["its Deployment is gone"])])
@@ -111,7 +112,7 @@ def test_refresh_finds_that_its_deployment_is_gone(workspace, monkeypatch, found
     read = TrackingServerProvider().read("id", SERVER).outs
     assert read is not None
     assert read["drift"] == drift
-    assert read["address"] == tracking_server.settings(workspace).address
+    assert read["address"] == read_settings(workspace).address
 
 
 def test_a_cluster_that_does_not_answer_tells_nothing_of_it(workspace, monkeypatch):

@@ -30,7 +30,7 @@ def ui(
         output.emit_json({"address": None}) if as_json else output.say("the tracking server is stopped")
         return
     if rebuild:
-        tracking_server.forget(opened)
+        tracking_server.reset(opened)
     lines: list[str] = []
 
     def progress(line: str) -> None:

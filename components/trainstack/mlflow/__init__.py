@@ -1,1 +1,1 @@
-"""What a script logs through MLflow, and where it ends up. Imports MLflow nowhere: the script's own client writes."""
+"""Files that a script's MLflow client writes, and a client of MLflow's REST API. MLflow itself is not imported."""

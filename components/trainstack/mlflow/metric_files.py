@@ -1,7 +1,7 @@
-"""Metrics that an MLflow client wrote to its file store, read while it is still writing.
+"""Metrics that an MLflow client writes to its file store, read while it is still writing.
 
-A run's variables point MLflow at a folder of the run directory, one a rank, so any client version works and nothing
-has to be up. The store's layout is MLflow's own: `EXPERIMENT/RUN/metrics/NAME`, a line `TIMESTAMP VALUE STEP` a call.
+A run's variables point MLflow at a folder of the run directory, one a rank, so any client version works, without
+a server. The store's layout is MLflow's own: `EXPERIMENT/RUN/metrics/NAME`, a line `TIMESTAMP VALUE STEP` a call.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ def variables(folder: PurePath) -> dict[str, str]:
     """Environment variables that make an MLflow client log below `folder`; `{rank}` is filled in for each rank."""
     return {
         "MLFLOW_TRACKING_URI": f"file://{folder}/rank-{{rank}}",
-        # Newer clients want this said before they write files; older ones ignore it.
+        # Newer clients write files only with this variable; older ones ignore it.
         "MLFLOW_ALLOW_FILE_STORE": "true",
     }
 
 
 def read(folder: Path, rank: int = 0) -> dict[str, list[Point]]:
-    """All points of one rank, by metric, in the order of their time.
+    """Return all points of one rank, by metric, in the order of their time.
 
-    Several attempts log to several MLflow runs; their points are put together. A line that is still being written
-    is left for the next look.
+    Several attempts log to several MLflow runs; their points are merged. A line that is still being written is left
+    out.
     """
     metrics: dict[str, list[Point]] = {}
     for run in (folder / f"rank-{rank}").glob("*/*/metrics"):
@@ -46,17 +46,17 @@ def read(folder: Path, rank: int = 0) -> dict[str, list[Point]]:
 
 
 def last(folder: Path, rank: int = 0) -> dict[str, float]:
-    """The last value of each metric."""
+    """Return the last value of each metric."""
     return {name: points[-1].value for name, points in read(folder, rank).items()}
 
 
 @dataclass(frozen=True)
 class LoggedRun:
-    """What a client calls a run: one call of `mlflow.start_run` in one process.
+    """A run as a client knows it: one call of `mlflow.start_run` in one process.
 
     Attributes:
         folder: Its folder in the store.
-        rank: The process's rank; for what an agent measures the node's number.
+        rank: The process's rank; of system metrics the node's number.
     """
 
     folder: Path
@@ -64,7 +64,7 @@ class LoggedRun:
 
     @property
     def id(self) -> str:
-        """The id that the client gave it."""
+        """The id that the client chose."""
         return self.folder.name
 
     @property
@@ -84,42 +84,42 @@ class LoggedRun:
 
 
 def runs(folder: Path) -> list[LoggedRun]:
-    """The runs that clients have begun, oldest first.
+    """Return the runs that clients have started, oldest first.
 
     Args:
         folder: The run's tracking folder.
     """
-    found: list[tuple[float, LoggedRun]] = []
+    started: list[tuple[float, LoggedRun]] = []
     for meta in folder.glob("rank-*/*/*/meta.yaml"):
         with contextlib.suppress(OSError, ValueError):
             rank = int(meta.parents[2].name.removeprefix("rank-"))
-            found.append((meta.stat().st_ctime, LoggedRun(meta.parent, rank)))
-    return [run for _, run in sorted(found, key=lambda entry: entry[0])]
+            started.append((meta.stat().st_ctime, LoggedRun(meta.parent, rank)))
+    return [run for _, run in sorted(started, key=lambda entry: entry[0])]
 
 
-def systems(folder: Path) -> list[LoggedRun]:
-    """What the agents measure of their machines, by node.
+def system_metrics(folder: Path) -> list[LoggedRun]:
+    """Return the system metrics that the agents recorded, by node.
 
     Args:
         folder: The run's tracking folder.
     """
-    found: list[LoggedRun] = []
+    nodes: list[LoggedRun] = []
     for node in folder.glob("node-*"):
         with contextlib.suppress(ValueError):
-            found.append(LoggedRun(node, int(node.name.removeprefix("node-"))))
-    return sorted(found, key=lambda measured: measured.rank)
+            nodes.append(LoggedRun(node, int(node.name.removeprefix("node-"))))
+    return sorted(nodes, key=lambda node: node.rank)
 
 
-class News:
-    """The points of a logged run that were not given before; reads only what has grown."""
+class NewPoints:
+    """The new points of a logged run since the last call; reads only what was appended."""
 
     def __init__(self, run: LoggedRun) -> None:
         self._folder = run.folder / "metrics"
         self._read: dict[Path, int] = {}
 
     def points(self) -> list[tuple[str, Point]]:
-        """Metric and point, by metric in the order in which they were written."""
-        found: list[tuple[str, Point]] = []
+        """Return metric and point, by metric in the order in which they were written."""
+        points: list[tuple[str, Point]] = []
         for path in sorted(self._folder.rglob("*")):
             name = path.relative_to(self._folder).as_posix()
             with contextlib.suppress(OSError), path.open("rb") as file:
@@ -129,17 +129,17 @@ class News:
                         break
                     self._read[path] = self._read.get(path, 0) + len(line)
                     if (point := _point(line.decode(errors="replace"))) is not None:
-                        found.append((name, point))
-        return found
+                        points.append((name, point))
+        return points
 
 
 def _texts(folder: Path) -> dict[str, str]:
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for path in sorted(folder.rglob("*")):
         with contextlib.suppress(OSError):
             if path.is_file():
-                found[path.relative_to(folder).as_posix()] = path.read_text(encoding="utf-8", errors="replace")
-    return found
+                texts[path.relative_to(folder).as_posix()] = path.read_text(encoding="utf-8", errors="replace")
+    return texts
 
 
 def _points(path: Path) -> list[Point]:

@@ -1,4 +1,4 @@
-"""An MLflow tracking server as its REST API shows it: as much of it as the history of a workspace needs.
+"""A client of MLflow's REST API: as much of it as the history of a workspace needs.
 
 The protocol is MLflow's REST API 2.0 (https://mlflow.org/docs/latest/rest-api.html). MLflow itself is not imported.
 """
@@ -60,17 +60,17 @@ class TrackingServer:
                 headers["Authorization"] = f"Bearer {token}"
             elif user := os.environ.get("MLFLOW_TRACKING_USERNAME"):
                 auth = (user, os.environ.get("MLFLOW_TRACKING_PASSWORD", ""))
-        # What is on this machine is reached without the proxies of the environment.
+        # A server on this machine is reached without the proxies of the environment.
         self._client: httpx.Client = httpx.Client(
             base_url=f"{self.uri}/api/2.0/mlflow/", timeout=timeout, trust_env=not local, headers=headers, auth=auth
         )
 
     def close(self) -> None:
-        """Let go of its connections."""
+        """Close its connections."""
         self._client.close()
 
     def healthy(self, seconds: float = 2.0) -> bool:
-        """Whether it answers within so many seconds."""
+        """Return whether it answers within `seconds`."""
         import httpx
 
         try:
@@ -79,51 +79,51 @@ class TrackingServer:
             return False
 
     def experiment(self, name: str) -> str:
-        """The id of an experiment; made when missing, brought back when deleted."""
-        found = self.get_or_none("experiments/get-by-name", experiment_name=name)
-        if found is None:
+        """Return the id of an experiment, which is created when missing, and restored when deleted."""
+        response = self.get_or_none("experiments/get-by-name", experiment_name=name)
+        if response is None:
             try:
                 return str(self.post("experiments/create", name=name)["experiment_id"])
             except TrackingError as exc:
                 if exc.code != "RESOURCE_ALREADY_EXISTS":
                     raise
-                found = self.get("experiments/get-by-name", experiment_name=name)
-        experiment = found["experiment"]
+                response = self.get("experiments/get-by-name", experiment_name=name)
+        experiment = response["experiment"]
         if experiment.get("lifecycle_stage") == "deleted":
             self.post("experiments/restore", experiment_id=experiment["experiment_id"])
         return str(experiment["experiment_id"])
 
     def find_run(self, experiment: str, tag: str, value: str) -> str | None:
-        """The id of the run of an experiment that bears a tag; the newest, where there are several."""
-        found = self.post(
+        """Return the id of the newest run of an experiment with a tag, or None."""
+        response = self.post(
             "runs/search",
             experiment_ids=[experiment],
             filter=f"tags.`{tag}` = '{value}'",
             max_results=1,
             run_view_type="ACTIVE_ONLY",
         )
-        runs: list[dict[str, Any]] = found.get("runs", [])
+        runs: list[dict[str, Any]] = response.get("runs", [])
         return str(runs[0]["info"]["run_id"]) if runs else None
 
     def create_run(self, experiment: str, name: str, started: float, tags: Mapping[str, str]) -> str:
-        """Make a run.
+        """Create a run.
 
         Args:
             experiment: The experiment's id.
-            name: What the page calls it.
+            name: Its name on the page.
             started: Seconds since the epoch.
             tags: Its first tags.
 
         Returns:
             Its id.
         """
-        made = self.post(
+        response = self.post(
             "runs/create", experiment_id=experiment, run_name=name, start_time=int(started * 1000), tags=_pairs(tags)
         )
-        return str(made["run"]["info"]["run_id"])
+        return str(response["run"]["info"]["run_id"])
 
     def set_status(self, run: str, status: str, ended: float | None = None) -> None:
-        """Say where a run is: `SCHEDULED`, `RUNNING`, `FINISHED`, `FAILED` or `KILLED`."""
+        """Set the status of a run: `SCHEDULED`, `RUNNING`, `FINISHED`, `FAILED` or `KILLED`."""
         end = {} if ended is None else {"end_time": int(ended * 1000)}
         self.post("runs/update", run_id=run, status=status, **end)
 
@@ -135,26 +135,27 @@ class TrackingServer:
         params: Mapping[str, str] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Log metrics, parameters and tags; what is there already stays as it is, so saying it twice is harmless."""
-        given = [(key, str(value)[:_PARAM_LENGTH]) for key, value in (params or {}).items()]
-        for part in _parts(given, _PARAMS):
+        """Log metrics, parameters and tags; what the server has already stays, so that logging it twice is harmless."""
+        truncated = [(key, str(value)[:_PARAM_LENGTH]) for key, value in (params or {}).items()]
+        for part in _parts(truncated, _PARAMS):
             self.post("runs/log-batch", run_id=run, params=_pairs(dict(part)))
         for part in _parts(list((tags or {}).items()), _TAGS):
             self.post("runs/log-batch", run_id=run, tags=_pairs(dict(part)))
         for part in _parts(metrics, _METRICS):
             points = [
-                {"key": key, "value": _number(it.value), "timestamp": it.time, "step": it.step} for key, it in part
+                {"key": key, "value": _number(point.value), "timestamp": point.time, "step": point.step}
+                for key, point in part
             ]
             self.post("runs/log-batch", run_id=run, metrics=points)
 
     def log_dataset(self, run: str, *, name: str, digest: str, source: str, context: str = "training") -> None:
-        """Say that a run has a dataset for its input."""
-        described = {"name": name, "digest": digest[:36], "source_type": "trainstack", "source": source}
+        """Log a dataset as an input of a run."""
+        dataset = {"name": name, "digest": digest[:36], "source_type": "trainstack", "source": source}
         tags = [{"key": "mlflow.data.context", "value": context}]
-        self.post("runs/log-inputs", run_id=run, datasets=[{"tags": tags, "dataset": described}])
+        self.post("runs/log-inputs", run_id=run, datasets=[{"tags": tags, "dataset": dataset}])
 
     def get(self, path: str, **query: Any) -> dict[str, Any]:
-        """Ask something.
+        """Send a GET request.
 
         Raises:
             TrackingError: No answer, or a refusal.
@@ -162,7 +163,7 @@ class TrackingServer:
         return self._call("GET", path, params=query)
 
     def get_or_none(self, path: str, **query: Any) -> dict[str, Any] | None:
-        """Ask for something that may not be there.
+        """Send a GET request, and return None when the resource does not exist.
 
         Raises:
             TrackingError: No answer, or another refusal.
@@ -175,7 +176,7 @@ class TrackingServer:
             raise
 
     def post(self, path: str, **body: Any) -> dict[str, Any]:
-        """Tell something.
+        """Send a POST request.
 
         Raises:
             TrackingError: No answer, or a refusal.
@@ -183,7 +184,7 @@ class TrackingServer:
         return self._call("POST", path, json=body)
 
     def call(self, method: str, path: str, **body: Any) -> dict[str, Any]:
-        """Tell something by another method, `PATCH` or `DELETE`.
+        """Send a request by another method, `PATCH` or `DELETE`.
 
         Raises:
             TrackingError: No answer, or a refusal.
@@ -215,20 +216,21 @@ class TrackingServer:
         except httpx.HTTPError as exc:
             raise TrackingError(f"the tracking server at {self.uri} did not take {path}: {exc}") from exc
 
-    def _call(self, method: str, path: str, **how: Any) -> dict[str, Any]:
+    def _call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         import httpx
 
         try:
-            answer = self._client.request(method, path, **how)
+            response = self._client.request(method, path, **options)
         except httpx.HTTPError as exc:
             raise TrackingError(f"the tracking server at {self.uri} does not answer: {exc}") from exc
         with contextlib.suppress(ValueError):
-            said: dict[str, Any] = answer.json()
-            if answer.is_success:
-                return said
-            code = str(said.get("error_code", answer.status_code))
-            raise TrackingError(f"the tracking server at {self.uri} refused {path}: {said.get('message', code)}", code)
-        raise TrackingError(f"{self.uri} does not speak MLflow: {path} gave status {answer.status_code}")
+            document: dict[str, Any] = response.json()
+            if response.is_success:
+                return document
+            code = str(document.get("error_code", response.status_code))
+            message = document.get("message", code)
+            raise TrackingError(f"the tracking server at {self.uri} refused {path}: {message}", code)
+        raise TrackingError(f"{self.uri} does not speak MLflow: {path} gave status {response.status_code}")
 
 
 def _pairs(values: Mapping[str, str]) -> list[dict[str, str]]:

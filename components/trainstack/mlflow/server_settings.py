@@ -1,16 +1,16 @@
-"""What an MLflow server of ours is told by its environment, wherever it runs: what a history needs of MLflow."""
+"""The environment variables of an MLflow server that holds a history, wherever it runs."""
 
 from __future__ import annotations
 
 DATABASE = "MLFLOW_BACKEND_STORE_URI"
-"""Variable with the database's address, by which MLflow's own commands know it as well."""
+"""Variable with the database's address; MLflow's own commands read it too."""
 
 
 def variables(destination: str) -> dict[str, str]:
-    """The variables of a server that passes artifacts on.
+    """Return the variables of a server that serves artifacts.
 
     Args:
-        destination: Where it keeps them: `file:///FOLDER` or `s3://BUCKET/FOLDER`.
+        destination: Where it stores them: `file:///FOLDER` or `s3://BUCKET/FOLDER`.
     """
     return {
         "_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/",
@@ -24,7 +24,7 @@ def variables(destination: str) -> dict[str, str]:
 
 
 def stores(database: str) -> dict[str, str]:
-    """The variables that say where runs and registered models are.
+    """Return the variables with the location of runs and registered models.
 
     Args:
         database: The database's address, as SQLAlchemy takes it.

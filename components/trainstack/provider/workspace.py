@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from trainstack.core.properties import ResourceField
 from trainstack.core.tracking import tracking_server
+from trainstack.core.tracking.settings import ClusterServer, read_settings
 from trainstack.core.workspace.project import project_root
 from trainstack.core.workspace.workspace import Workspace, checked_name
 from trainstack.errors import InvalidInputError, NotFoundError
@@ -71,7 +72,7 @@ class WorkspaceProvider(BaseProvider, inputs=WorkspaceInputs):
     def refresh(self, properties: Properties) -> Properties:
         """Check that the folder is still a workspace."""
         workspace = Workspace.open(absolute(properties["root"]))
-        return {"tracking_address": tracking_server.settings(workspace).address}
+        return {"tracking_address": read_settings(workspace).address}
 
     def delete(self, _id: str, _props: Properties) -> None:
         """End the tracking server; the folder stays."""
@@ -84,5 +85,5 @@ def _declare_tracking(workspace: Workspace, request: WorkspaceInputs) -> str:
     tracking = request.tracking or {}
     # Behind an Ingress a server on a cluster is reached as any server with an address is.
     uri = request.tracking_uri or tracking.get("url")
-    server = tracking_server.ClusterServer(**tracking["server"]) if tracking and not uri else None
+    server = ClusterServer(**tracking["server"]) if tracking and not uri else None
     return tracking_server.declare(workspace, uri, server).address

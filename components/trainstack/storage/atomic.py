@@ -1,4 +1,4 @@
-"""Write a file whole or not at all."""
+"""Write a file completely or not at all."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from trainstack.errors import TrainstackError
 
 @contextlib.contextmanager
 def disk_errors(path: Path) -> Generator[None]:
-    """Turn the file system's refusals into one clear line.
+    """Turn errors of the file system into one clear line.
 
     Args:
         path: What was being written.
@@ -35,7 +35,7 @@ def disk_errors(path: Path) -> Generator[None]:
 
 
 def write_bytes(path: Path, data: bytes, *, mode: int = 0o644) -> None:
-    """Replace `path` by `data`: written aside, fsynced, renamed, so that a reader sees the old or the new.
+    """Replace `path` by `data`: written under another name, fsynced, renamed, so that a reader sees the old or the new.
 
     Args:
         path: The file to replace; its folder is made when missing.
@@ -47,31 +47,31 @@ def write_bytes(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+        unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
         try:
-            with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+            with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            aside.replace(path)
+            unfinished.replace(path)
         except BaseException:
-            aside.unlink(missing_ok=True)
+            unfinished.unlink(missing_ok=True)
             raise
 
 
 def write_bytes_once(path: Path, data: bytes) -> None:
-    """Write a file whole unless there is one; of several who do so at once one wins.
+    """Write a file completely unless it exists; of several writers at the same time one wins.
 
     Raises:
         TrainstackError: The disk is full or the folder not writable.
     """
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        write_bytes(aside, data)
+        write_bytes(unfinished, data)
         with disk_errors(path), contextlib.suppress(FileExistsError):
-            os.link(aside, path)
+            os.link(unfinished, path)
     finally:
-        aside.unlink(missing_ok=True)
+        unfinished.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any, *, mode: int = 0o644) -> None:
@@ -83,8 +83,8 @@ def read_json(path: Path) -> Any:
     """Read JSON.
 
     Raises:
-        TrainstackError: The file is not whole JSON.
-        FileNotFoundError: There is no such file.
+        TrainstackError: The file is not valid JSON.
+        FileNotFoundError: The file does not exist.
     """
     try:
         return json.loads(path.read_bytes())

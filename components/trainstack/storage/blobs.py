@@ -1,4 +1,4 @@
-"""Content-addressed files: `sha256/ab/abcdef…`, each written once, read-only, handed out by hard link."""
+"""Content-addressed files: `sha256/ab/abcdef…`, each written once, read-only, and linked where it is needed."""
 
 from __future__ import annotations
 
@@ -26,31 +26,35 @@ _ABANDONED_SECONDS = 7 * 24 * 3600
 class BlobStore:
     """Blobs under one folder. Every file in it is named by its own SHA-256, so writing twice is harmless.
 
-    A hard link lets whoever may write the file write to the blob (mode 0444 does not stop root). So each blob
-    carries a modification time that follows from its digest: any write moves it, and the blob is then read
-    before it is trusted again.
+    Who may write to a hard link may write to the blob (mode 0444 does not stop root). So each blob has a
+    modification time that follows from its digest: any write moves it, and the blob is then read before it is
+    trusted again.
     """
 
     def __init__(self, root: Path, quota: disk_space.Quota | None = None) -> None:
         self.root = root
         self._quota = quota
 
-    def require(self, size: int, what: str) -> None:
-        """Make sure that so many bytes more fit on the disk and under the quota.
+    def require(self, size: int, label: str) -> None:
+        """Check that `size` more bytes fit on the disk and under the quota.
+
+        Args:
+            size: How many bytes.
+            label: What they are, for the message.
 
         Raises:
-            TrainstackError: They do not; says what is too big for what.
+            TrainstackError: They do not fit.
         """
-        disk_space.require(self.root, size, what)
+        disk_space.require(self.root, size, label)
         if self._quota is not None:
-            self._quota.require(size, what)
+            self._quota.require(size, label)
 
     def path(self, digest: str) -> Path:
-        """Where the blob of a hex SHA-256 is, or would be."""
+        """Return the path of the blob with a hex SHA-256, whether it exists or not."""
         return self.root / "sha256" / digest[:2] / digest
 
     def has(self, digest: str) -> bool:
-        """Whether the blob is there and unharmed; it is read only when somebody may have written to it."""
+        """Return whether the blob exists and is intact; it is read only when something may have written to it."""
         path = self.path(digest)
         try:
             if path.stat().st_mtime_ns == _seal(digest):
@@ -65,7 +69,7 @@ class BlobStore:
         return True
 
     def partial(self, name: str) -> Path:
-        """A place for a file that is still being written, on the same file system; kept between tries."""
+        """Return a path for an unfinished file on the same file system, which stays between tries."""
         folder = self.root / "partial"
         with disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -103,22 +107,22 @@ class BlobStore:
             DigestMismatchError: The bytes are not the promised ones.
             OSError: The source cannot be read.
         """
-        aside = self.partial(f"{secrets.token_hex(8)}.add")
+        unfinished = self.partial(f"{secrets.token_hex(8)}.add")
         try:
             with source.open("rb") as origin:
-                digest = _copy(origin.fileno(), aside)
+                digest = _copy(origin.fileno(), unfinished)
             if expected in (None, digest):
-                self.adopt(aside, digest)
+                self.adopt(unfinished, digest)
                 return digest
         finally:
-            aside.unlink(missing_ok=True)
+            unfinished.unlink(missing_ok=True)
         raise DigestMismatchError(f"{source} has SHA-256 {digest}, not {expected}: the file changed")
 
     def link(self, digest: str, target: Path) -> None:
-        """Hand a blob out as a hard link at `target`; a copy where a link cannot be.
+        """Make a hard link to a blob at `target`, or a copy where no link is possible.
 
         Raises:
-            NotFoundError: The store does not hold the blob, or somebody changed its bytes.
+            NotFoundError: The store does not have the blob, or its bytes have changed.
         """
         if not self.has(digest):
             state = "damaged" if self.path(digest).exists() else "gone"
@@ -131,35 +135,35 @@ class BlobStore:
             except OSError as exc:
                 if exc.errno not in _UNLINKABLE:
                     raise
-                aside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+                unfinished = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
                 try:
-                    shutil.copyfile(self.path(digest), aside)
-                    aside.chmod(0o444)
-                    aside.replace(target)
+                    shutil.copyfile(self.path(digest), unfinished)
+                    unfinished.chmod(0o444)
+                    unfinished.replace(target)
                 except BaseException:
-                    aside.unlink(missing_ok=True)
+                    unfinished.unlink(missing_ok=True)
                     raise
 
     def verify(self, digest: str) -> bool:
-        """Read the blob and tell whether its bytes are those of its name."""
+        """Read the blob, and return whether its bytes have the digest of its name."""
         path = self.path(digest)
         return path.is_file() and digests.of_file(path) == digest
 
     def sweep(self) -> None:
-        """Remove unfinished files that nobody has written to for a week: their writer was killed for good."""
+        """Remove unfinished files without a write for a week: their writer was killed."""
         for path in self.abandoned():
             with contextlib.suppress(OSError):
                 path.unlink()
 
     def abandoned(self) -> list[Path]:
-        """The files that `remove_all` removes."""
+        """Return the files that `sweep` removes."""
         oldest = time.time() - _ABANDONED_SECONDS
-        found: list[Path] = []
+        paths: list[Path] = []
         for path in self.root.glob("partial/*"):
             with contextlib.suppress(OSError):
-                if _written(path.stat()) < oldest:
-                    found.append(path)
-        return found
+                if _last_write(path.stat()) < oldest:
+                    paths.append(path)
+        return paths
 
     def distrust(self, digest: str) -> None:
         """Break a blob's seal: it is read before it is trusted again, and replaced when it is damaged."""
@@ -181,13 +185,13 @@ def _seal(digest: str) -> int:
     return (946_684_800 + 2 * int(digest[:7], 16)) * 1_000_000_000
 
 
-def _written(status: os.stat_result) -> float:
-    """When a file in `partial` was last written to: one that `adopt` has sealed and not yet moved looks years old."""
+def _last_write(status: os.stat_result) -> float:
+    """Return when a file in `partial` was last written: one that `adopt` has sealed and not moved looks years old."""
     return status.st_mtime if status.st_mtime_ns > _seal("f" * 64) else status.st_ctime
 
 
 def _copy(origin: int, target: Path) -> str:
-    """Copy an open file and digest the same bytes on their way."""
+    """Copy an open file, and return the digest of the same bytes."""
     digest = hashlib.sha256()
     buffer = memoryview(bytearray(1 << 20))
     with disk_errors(target), target.open("xb", buffering=0) as file:

@@ -1,4 +1,4 @@
-"""Where this machine keeps what all workspaces share: locks, built environments, built wheels."""
+"""The folder of what all workspaces of this machine share: environment locks, built environments, built wheels."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def cache_folder() -> Path:
     Raises:
         InvalidInputError: `TRAINSTACK_CACHE` is a relative path, which would mean another folder in each process.
     """
-    named = os.environ.get("TRAINSTACK_CACHE")
-    if named:
-        path = Path(named).expanduser()
+    variable = os.environ.get("TRAINSTACK_CACHE")
+    if variable:
+        path = Path(variable).expanduser()
         if not path.is_absolute():
-            raise InvalidInputError(f"TRAINSTACK_CACHE={named} is a relative path: give an absolute one")
+            raise InvalidInputError(f"TRAINSTACK_CACHE={variable} is a relative path: give an absolute one")
         return path
     if sys.platform == "linux":
         # As platformdirs has it, which takes a while to load: https://specifications.freedesktop.org/basedir

@@ -1,4 +1,4 @@
-"""SHA-256 of files, in parallel, remembered by what `stat` says of each."""
+"""SHA-256 of files, computed in parallel and cached by what `stat` returns for each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from trainstack.storage.cache import cache_folder
 # A file changed within this many nanoseconds of being read may change again without its mtime moving
 # (coarse clocks), so it is not remembered: git calls such an entry racy and does the same.
 RACY_NS = 2_000_000_000
-# Files that one thread digests in one go.
+# Files that one thread digests at once.
 _PART = 64
 
 
@@ -54,16 +54,16 @@ class DigestCache:
     def __init__(self, path: Path, *, workers: int | None = None) -> None:
         self._path = path
         self._workers = workers or min(8, os.cpu_count() or 1)
-        self._known: dict[str, list[Any]] = {}
+        self._entries: dict[str, list[Any]] = {}
         with contextlib.suppress(OSError, ValueError, TypeError):
-            self._known = dict(json.loads(path.read_bytes()))
+            self._entries = dict(json.loads(path.read_bytes()))
 
     @classmethod
     def of_folder(cls, kind: str, folder: str | Path) -> DigestCache:
-        """The machine's own cache for one folder, which is there before any workspace is.
+        """Return the machine's own cache for one folder, which needs no workspace.
 
         Args:
-            kind: What its files are read as; each kind forgets what it no longer sees, and nothing of the others.
+            kind: The purpose of the digests; each kind has a cache of its own.
             folder: The folder, absolute.
         """
         return cls(cache_folder() / "digests" / f"{kind}-{of_bytes(os.fsencode(folder))[:16]}.json")
@@ -81,43 +81,43 @@ class DigestCache:
         Raises:
             OSError: A file is gone or cannot be read.
         """
-        found: dict[str, str] = {}
+        digests: dict[str, str] = {}
         missing: list[tuple[str, str, list[int]]] = []
         base = os.path.abspath(root)  # noqa: PTH100 (a link in the path must stay as the caller named it)
         for name in names:
             path = f"{base}/{name}"
             stat = os.stat(path)  # noqa: PTH116 (10,000 Path objects cost more than the digests)
             proof = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
-            entry = self._known.get(path)
+            entry = self._entries.get(path)
             if entry is not None and entry[:4] == proof:
-                found[name] = entry[4]
+                digests[name] = entry[4]
             else:
-                found[name] = ""
+                digests[name] = ""
                 missing.append((name, path, proof))
         if missing:
-            self._read(missing, found)
-            self._forget(base, found)
-            # A cache that cannot be kept costs time later; it must not fail whoever asked for a digest.
+            self._read(missing, digests)
+            self._forget(base, digests)
+            # A cache that cannot be written costs time later; it must not fail the caller.
             with contextlib.suppress(TrainstackError, OSError):
-                write_bytes(self._path, json.dumps(self._known, separators=(",", ":")).encode())
-        return found
+                write_bytes(self._path, json.dumps(self._entries, separators=(",", ":")).encode())
+        return digests
 
-    def _read(self, missing: list[tuple[str, str, list[int]]], found: dict[str, str]) -> None:
+    def _read(self, missing: list[tuple[str, str, list[int]]], digests: dict[str, str]) -> None:
         now = time.time_ns()
         parts = [missing[start : start + _PART] for start in range(0, len(missing), _PART)]
         with ThreadPoolExecutor(self._workers) as pool:
-            for part, digests in zip(parts, pool.map(_of_files, parts), strict=True):
-                for (name, path, proof), digest in zip(part, digests, strict=True):
-                    found[name] = digest
+            for part, computed in zip(parts, pool.map(_of_files, parts), strict=True):
+                for (name, path, proof), digest in zip(part, computed, strict=True):
+                    digests[name] = digest
                     if now - max(proof[1], proof[2]) > RACY_NS:
-                        self._known[path] = [*proof, digest]
+                        self._entries[path] = [*proof, digest]
 
-    def _forget(self, base: str, found: dict[str, str]) -> None:
+    def _forget(self, base: str, digests: dict[str, str]) -> None:
         """Drop files below `base` that are gone, so that the cache does not grow for ever."""
-        asked = {f"{base}/{name}" for name in found}
-        for path in [path for path in self._known if path.startswith(f"{base}/") and path not in asked]:
+        current = {f"{base}/{name}" for name in digests}
+        for path in [path for path in self._entries if path.startswith(f"{base}/") and path not in current]:
             if not os.path.lexists(path):
-                del self._known[path]
+                del self._entries[path]
 
 
 def _of_files(part: list[tuple[str, str, list[int]]]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Room on a disk: whether something fits, asked before its first byte is written, and what a removal would free."""
+"""Space on a disk: whether something fits before its first byte is written, and what a removal would free."""
 
 from __future__ import annotations
 
@@ -11,50 +11,50 @@ from pathlib import Path
 
 from trainstack.errors import TrainstackError
 
-# Looking takes a while where there are many files, and one dataset asks for each of its own.
-LOOK_AGAIN_SECONDS = 5.0
+# Measuring takes a while with many files, and one dataset checks each of its own.
+REMEASURE_SECONDS = 5.0
 
 
 class Quota:
-    """How many bytes a folder may hold. Asked before something is written; files with several names count once."""
+    """How many bytes a folder may hold, checked before something is written; a file with several links counts once."""
 
     def __init__(self, folder: Path, limit: int) -> None:
         """Limit `folder` to `limit` bytes."""
         self.folder = folder
         self.limit = limit
         self._used = 0
-        self._looked = float("-inf")
+        self._measured = float("-inf")
 
-    def require(self, size: int, what: str) -> None:
-        """Make sure that so many bytes more are allowed; they count as used from then on.
+    def require(self, size: int, label: str) -> None:
+        """Check that `size` more bytes are allowed; they count as used from then on.
 
         Args:
             size: How many bytes.
-            what: What they are, for the message.
+            label: What they are, for the message.
 
         Raises:
-            TrainstackError: They are over the quota.
+            TrainstackError: They exceed the quota.
         """
-        if time.monotonic() - self._looked > LOOK_AGAIN_SECONDS:
+        if time.monotonic() - self._measured > REMEASURE_SECONDS:
             self._used = used(self.folder)
-            self._looked = time.monotonic()
+            self._measured = time.monotonic()
         if self._used + size > self.limit:
             raise TrainstackError(
-                f"quota: {what} needs {size:,} bytes, {self.folder} holds {self._used:,} of the {self.limit:,} that "
+                f"quota: {label} needs {size:,} bytes, {self.folder} holds {self._used:,} of the {self.limit:,} that "
                 "quota_gib allows: free some (`trainstack gc` says what can go) or raise it, and run again"
             )
         self._used += size
 
 
-def require(folder: Path, size: int, what: str) -> None:
-    """Make sure that bytes fit where they are to be written.
+def require(folder: Path, size: int, label: str) -> None:
+    """Check that bytes fit where they are to be written.
 
-    A look ahead and no promise: others write meanwhile, and a write that then fails says so itself.
+    This is no reservation: other processes write meanwhile, and a write that then fails raises an error of its own.
 
     Args:
-        folder: Where they are to go; may not exist yet.
+        folder: Their folder, which may not exist yet.
         size: How many bytes.
-        what: What they are, for the message.
+        label: What they are, for the message.
 
     Raises:
         TrainstackError: Less is free there.
@@ -63,13 +63,13 @@ def require(folder: Path, size: int, what: str) -> None:
     free = shutil.disk_usage(existing).free
     if size > free:
         raise TrainstackError(
-            f"disk full: {what} needs {size:,} bytes, {folder} has {free:,}: free some space "
+            f"disk full: {label} needs {size:,} bytes, {folder} has {free:,}: free some space "
             "(`trainstack gc` says what can go) and run again"
         )
 
 
 def size_of(files: Iterable[Path]) -> int:
-    """Bytes of files in all; one that is gone counts nothing, whoever reads it will say so."""
+    """Return the bytes of all files; a missing one counts nothing, because reading it fails later."""
     size = 0
     for file in files:
         with contextlib.suppress(FileNotFoundError):
@@ -78,7 +78,7 @@ def size_of(files: Iterable[Path]) -> int:
 
 
 def used(folder: Path) -> int:
-    """Bytes that the files below a folder hold; one with several hard links counts once."""
+    """Return the bytes of the files below a folder; a file with several hard links counts once."""
     sizes: dict[tuple[int, int], int] = {}
     for file in files_below(folder):
         with contextlib.suppress(FileNotFoundError):
@@ -88,9 +88,9 @@ def used(folder: Path) -> int:
 
 
 def freed(groups: Iterable[Iterable[Path]]) -> list[int]:
-    """Bytes that the disk gets back when groups of files are removed one after the other.
+    """Return the bytes that removing groups of files, one after the other, frees.
 
-    A file with several hard links counts where its last one goes, and nowhere while one is left elsewhere.
+    A file with several hard links counts in the group of its last link, and nowhere while a link is left elsewhere.
     """
     gone: Counter[tuple[int, int]] = Counter()
     sizes: list[int] = []
@@ -107,7 +107,7 @@ def freed(groups: Iterable[Iterable[Path]]) -> list[int]:
 
 
 def files_below(path: Path) -> list[Path]:
-    """A file itself, or all that is below a folder and is none."""
+    """Return a file itself, or all files below a folder."""
     if path.is_symlink() or not path.is_dir():
         return [path]
-    return [found for found in path.rglob("*") if found.is_symlink() or not found.is_dir()]
+    return [entry for entry in path.rglob("*") if entry.is_symlink() or not entry.is_dir()]

@@ -1,8 +1,8 @@
-"""A bucket between home and nodes elsewhere: what they read is put there once, what they write passes through it.
+"""A bucket between a supervisor and its nodes: what they read is put there once, what they write passes through it.
 
-Whoever drives a run has the credentials, by the variables that all tools for S3 know (`AWS_ACCESS_KEY_ID`,
-`AWS_SECRET_ACCESS_KEY`, `AWS_ENDPOINT_URL`, `AWS_REGION`). Nodes get addresses of single objects that are signed for a
-while, and no more. The library is loaded by the first use.
+The supervisor has the credentials, by the variables that all tools for S3 read (`AWS_ACCESS_KEY_ID`,
+`AWS_SECRET_ACCESS_KEY`, `AWS_ENDPOINT_URL`, `AWS_REGION`). Nodes only get signed addresses of single objects, for
+a while. The library is loaded by the first use.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ _URL = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._/-]*)?")
 ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 """Variables that name the server, the first that is set."""
 _SIGNED_FOR = timedelta(hours=1)
-_PATIENCE = {"max_retries": 3, "retry_timeout": timedelta(seconds=30)}
+_RETRIES = {"max_retries": 3, "retry_timeout": timedelta(seconds=30)}
 _CONTENT = "content/sha256"
 
 
 def checked_url(url: str) -> str:
-    """Return a store's address when it has the form of one that nodes elsewhere can reach, asking nobody.
+    """Return a store's address when its form is one that other machines can reach; no server is contacted.
 
     Raises:
-        InvalidInputError: It has not, or its server is one that only this machine can reach.
+        InvalidInputError: The form is wrong, or only this machine can reach its server.
     """
     checked_form(url, "object_store")
     check_endpoint(_endpoint(), f"object_store {url!r}")
@@ -38,14 +38,14 @@ def checked_url(url: str) -> str:
 
 
 def checked_form(url: str, field: str) -> str:
-    """Return the address of a folder of a bucket when it has the form of one.
+    """Return the address of a folder of a bucket when its form is right.
 
     Args:
         url: The address.
-        field: What it is called, for the error.
+        field: Its name in the error.
 
     Raises:
-        InvalidInputError: It has not.
+        InvalidInputError: The form is wrong.
     """
     if not _URL.fullmatch(url):
         raise InvalidInputError(
@@ -54,26 +54,26 @@ def checked_form(url: str, field: str) -> str:
     return url
 
 
-def check_endpoint(endpoint: str, what: str) -> None:
+def check_endpoint(endpoint: str, label: str) -> None:
     """Refuse a server that only this machine can reach.
 
     Args:
         endpoint: Its address; empty for Amazon's own.
-        what: What it is for, for the error.
+        label: Its use, for the error.
 
     Raises:
         InvalidInputError: It is on the loopback.
     """
     if (urlsplit(endpoint).hostname or "") in ("localhost", "127.0.0.1", "::1"):
         raise InvalidInputError(
-            f"{what}: AWS_ENDPOINT_URL is {endpoint}, which pods cannot reach: name an address of the "
+            f"{label}: AWS_ENDPOINT_URL is {endpoint}, which pods cannot reach: name an address of the "
             "server that the cluster's network knows",
             field="object_store",
         )
 
 
 class ObjectStore:
-    """A folder of a bucket. Making one reaches nobody."""
+    """A folder of a bucket. Creating this object contacts no server."""
 
     def __init__(self, url: str) -> None:
         """Use `s3://BUCKET/FOLDER`."""
@@ -87,27 +87,27 @@ class ObjectStore:
         endpoint = _endpoint()
         if endpoint.startswith("http://"):
             options["allow_http"] = True
-        place: dict[str, Any] = {"endpoint": endpoint} if endpoint else {}
-        patience: Any = _PATIENCE
-        return from_url(self.url, client_options=options, retry_config=patience, **place)
+        server: dict[str, Any] = {"endpoint": endpoint} if endpoint else {}
+        retries: Any = _RETRIES
+        return from_url(self.url, client_options=options, retry_config=retries, **server)
 
     def check(self) -> None:
-        """Ask whether it answers and lets us in.
+        """Check that it answers and accepts the credentials.
 
         Raises:
             TrainstackError: It does not.
         """
-        self._there("check")
+        self._exists("check")
 
     def put_content(self, digest: str, chunks: Callable[[], Iterable[bytes]]) -> str:
-        """Have some content in it, uploaded when it is not there.
+        """Upload content unless the store has it.
 
         Args:
             digest: Its hex SHA-256.
-            chunks: Gives it.
+            chunks: Returns its bytes.
 
         Returns:
-            An address that it can be read from for an hour.
+            An address that serves it for an hour.
 
         Raises:
             TrainstackError: The store refuses or does not answer.
@@ -115,20 +115,20 @@ class ObjectStore:
         import obstore
 
         name = f"{_CONTENT}/{digest}"
-        if not self._there(name):
-            with self._errors("keeping what a run is given"):
+        if not self._exists(name):
+            with self._errors("uploading a run's files"):
                 obstore.put(self._store, name, iter(chunks()))
         return self._signed("GET", name)
 
-    def writing(self, name: str) -> str:
-        """An address that an object can be written to for an hour."""
+    def write_url(self, name: str) -> str:
+        """Return an address to which an object can be written for an hour."""
         return self._signed("PUT", name)
 
     def read(self, name: str) -> Generator[bytes]:
-        """The content of an object.
+        """Yield the content of an object.
 
         Raises:
-            TrainstackError: The store refuses, does not answer, or has it not.
+            TrainstackError: The store refuses, does not answer, or does not have it.
         """
         import obstore
 
@@ -137,7 +137,7 @@ class ObjectStore:
                 yield bytes(piece)
 
     def remove(self, folder: str) -> int:
-        """Remove all below a folder; gives how many objects there were.
+        """Remove everything below a folder, and return the number of objects.
 
         Raises:
             TrainstackError: The store refuses or does not answer.
@@ -148,22 +148,22 @@ class ObjectStore:
         with self._errors(f"removing {folder}"):
             listing: Any = obstore
             for page in listing.list(self._store, f"{folder}/"):
-                names = [str(each["path"]) for each in page]
+                names = [str(entry["path"]) for entry in page]
                 obstore.delete(self._store, names)
                 count += len(names)
         return count
 
-    def forget(self, name: str) -> None:
-        """Remove an object, or leave it to `remove` where that cannot be done now."""
+    def discard(self, name: str) -> None:
+        """Try to remove an object; `remove` removes the rest."""
         import obstore
 
         with contextlib.suppress(Exception):
             obstore.delete(self._store, name)
 
-    def _there(self, name: str) -> bool:
+    def _exists(self, name: str) -> bool:
         import obstore
 
-        with self._errors("looking what it has"):
+        with self._errors("checking what it has"):
             try:
                 obstore.head(self._store, name)
             except FileNotFoundError as exc:
@@ -186,12 +186,12 @@ class ObjectStore:
         try:
             yield
         except (BaseError, OSError) as exc:
-            words = str(exc).partition("Debug source")[0]
-            said = " ".join(words.split())[:400]
+            text = str(exc).partition("Debug source")[0]
+            message = " ".join(text.split())[:400]
             raise TrainstackError(
-                f"object store {self.url}: {doing}: {said}: check AWS_ENDPOINT_URL, the credentials and the bucket"
+                f"object store {self.url}: {doing}: {message}: check AWS_ENDPOINT_URL, the credentials and the bucket"
             ) from exc
 
 
 def _endpoint() -> str:
-    return next((found for name in ENDPOINTS if (found := os.environ.get(name))), "")
+    return next((value for name in ENDPOINTS if (value := os.environ.get(name))), "")

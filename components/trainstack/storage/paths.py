@@ -1,4 +1,4 @@
-"""Whether a path stays where it belongs."""
+"""Checks of paths."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import os
 
 
 def is_below(root: str, path: str) -> bool:
-    """Whether an absolute path is a folder or below it; of real paths, no link in between can lead out.
+    """Return whether an absolute path is a folder or below it.
 
-    Compares text, as 10,000 files need it; who distrusts links gives `os.path.realpath` of both.
+    It compares text, which is quick for 10,000 files. A caller that distrusts links passes `os.path.realpath` of both.
     """
     return path == root or path.startswith(root.rstrip(os.sep) + os.sep)

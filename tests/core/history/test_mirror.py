@@ -93,7 +93,7 @@ def test_no_metric_is_lost_when_server_and_keeper_are_killed(workspace, server, 
     submitted = submission.submit(workspace, request_for({"--steps": 80, "--pause": 0.05}), source, {})
     run = submitted.directory
     until(lambda: printed(run, "step 5"))
-    keeper = read_json(workspace.history / "keeper.json")["pid"]
+    keeper = read_json(workspace.history / tracking_server.STATUS_FILE)["pid"]
     os.kill(keeper, signal.SIGKILL)
     until(lambda: not server.healthy())
     submission.follow(run)
@@ -104,7 +104,7 @@ def test_no_metric_is_lost_when_server_and_keeper_are_killed(workspace, server, 
 
 
 def test_a_server_that_is_killed_alone_comes_again(workspace, server):
-    keeper = read_json(workspace.history / "keeper.json")["pid"]
+    keeper = read_json(workspace.history / tracking_server.STATUS_FILE)["pid"]
     [pid] = subprocess.run(["pgrep", "-P", str(keeper)], capture_output=True, text=True).stdout.split()
     os.kill(int(pid), signal.SIGKILL)
     time.sleep(0.2)
@@ -115,7 +115,7 @@ def test_the_history_can_be_built_anew_from_the_run_directories(workspace, serve
     run = trained(workspace, request_for({"--steps": 2}), source)
     [before] = shown("trainstack.run_id", run.id, ended)
     tracking_server.stop(workspace)
-    tracking_server.forget(workspace)
+    tracking_server.reset(workspace)
     tracking_server.ensure(workspace)
     [after] = shown("trainstack.run_id", run.id, ended)
     assert values(after, "metrics") == values(before, "metrics")

@@ -73,7 +73,7 @@ def test_runs_are_told_to_the_server_that_a_workspace_names(tmp_path, address, r
         assert tracking_server.ensure(workspace) == address
         assert not list(workspace.history.glob("mlflow.db")), "no server of ours"
         assert httpx.get(f"{address}/health").text == "OK"
-        keeper = read_json(workspace.history / "keeper.json")["pid"]
+        keeper = read_json(workspace.history / tracking_server.STATUS_FILE)["pid"]
         assert subprocess.run(["pgrep", "-P", str(keeper)], capture_output=True, check=False).stdout == b""
     finally:
         tracking_server.stop(workspace)

@@ -6,8 +6,9 @@ import threading
 import pytest
 from tests.waiting import until
 
-from trainstack.core.history.daemon import Keeper
+from trainstack.core.history.daemon import TrackingDaemon
 from trainstack.core.tracking import database, tracking_server
+from trainstack.core.tracking.settings import ClusterServer, change_port, read_settings
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
 from trainstack.mlflow.rest_client import TrackingServer
@@ -15,7 +16,7 @@ from trainstack.mlflow.rest_client import TrackingServer
 
 def test_a_port_that_another_workspace_took_meanwhile_is_left_to_it(workspace, server, tmp_path):
     other = Workspace.create(tmp_path / "other", "other")
-    tracking_server.moved(other, tracking_server.settings(workspace).port)
+    change_port(other, read_settings(workspace).port)
     try:
         address = tracking_server.ensure(other)
         assert address != server.uri
@@ -32,39 +33,39 @@ def test_a_database_is_made_whole_or_not_at_all(tmp_path):
     (environment / ".mlflow.db.1").write_bytes(b"half")
     broken = ["sh", "-c", "echo half >> $(echo $3 | sed s,sqlite:///,,); echo no space left >&2; exit 1", "python"]
     with pytest.raises(TrainstackError, match=r"MLflow cannot make its database in .*: no space left"):
-        database.ready(made, environment, broken, {"PATH": "/usr/bin:/bin"})
+        database.ensure(made, environment, broken, {"PATH": "/usr/bin:/bin"})
     assert not made.exists()
     whole = ["sh", "-c", "printf whole > $(echo $3 | sed s,sqlite:///,,)", "python"]
-    database.ready(made, environment, whole, {"PATH": "/usr/bin:/bin"})
+    database.ensure(made, environment, whole, {"PATH": "/usr/bin:/bin"})
     assert made.read_bytes() == b"whole"
-    database.ready(tmp_path / "second.db", environment, broken, {"PATH": "/usr/bin:/bin"})
+    database.ensure(tmp_path / "second.db", environment, broken, {"PATH": "/usr/bin:/bin"})
     assert (tmp_path / "second.db").read_bytes() == b"whole"
 
 
 def test_a_server_on_a_cluster_is_at_the_workspaces_own_port_and_its_memory_is_not_ours_to_forget(tmp_path):
     workspace = Workspace.create(tmp_path / "ws", "ws")
-    before = tracking_server.settings(workspace)
+    before = read_settings(workspace)
     assert before.embedded
-    place = tracking_server.ClusterServer("prod", "history", "ws-tracking-shop-prod")
+    place = ClusterServer("prod", "history", "ws-tracking-shop-prod")
     declared = tracking_server.declare(workspace, None, place)
     assert (declared.cluster, declared.address) == (place, before.address)
-    assert tracking_server.settings(workspace) == declared
+    assert read_settings(workspace) == declared
     assert not declared.embedded
     with pytest.raises(TrainstackError, match="on a server that others may use too"):
-        tracking_server.forget(workspace)
+        tracking_server.reset(workspace)
     assert tracking_server.declare(workspace, None) == before
 
 
 def test_whoever_leads_to_a_cluster_that_is_not_there_says_why(tmp_path, monkeypatch):
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     workspace = Workspace.create(tmp_path / "ws", "ws")
-    tracking_server.declare(workspace, None, tracking_server.ClusterServer("", "history", "ws-tracking-shop-prod"))
-    keeper = Keeper(workspace)
+    tracking_server.declare(workspace, None, ClusterServer("", "history", "ws-tracking-shop-prod"))
+    keeper = TrackingDaemon(workspace)
     keeping = threading.Thread(target=keeper.run)
     keeping.start()
     try:
-        said = until(lambda: it if "waiting" in (it := tracking_server.told(workspace)) else None, 60)
-        assert said.startswith(f"waiting for {tracking_server.settings(workspace).address}: kubernetes: ")
+        said = until(lambda: it if "waiting" in (it := tracking_server.daemon_status(workspace)) else None, 60)
+        assert said.startswith(f"waiting for {read_settings(workspace).address}: kubernetes: ")
         assert "cannot be used" in said
         assert "set KUBECONFIG" in said
     finally:

@@ -1,1 +1,1 @@
-"""Processes of ours that outlive the command that starts them."""
+"""Processes that outlive the command that starts them."""

@@ -1,4 +1,4 @@
-"""Start a process of ours as nobody's child, so that it outlives `pulumi up`, the engine and the terminal."""
+"""Start a module as a daemon, which outlives `pulumi up`, the engine and the terminal."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import sys
 from collections.abc import Generator
 from pathlib import Path
 
-from trainstack.core.daemons.prefork import Warm
+from trainstack.core.daemons.prefork import PreforkServer
 from trainstack.storage.atomic import disk_errors
 
-# The child forks and leaves, so that the process belongs to init.
+# The child forks and exits, so that init adopts the process.
 _FORK = """
 import os, sys
 if os.fork():
@@ -22,39 +22,39 @@ os.nice({nice})
 from {module} import main
 main(*sys.argv[1:])
 """
-_warm: dict[str, Warm] = {}
+_prefork_servers: dict[str, PreforkServer] = {}
 
 
 @contextlib.contextmanager
-def kept_warm(module: str) -> Generator[None]:
-    """While the block lasts, `start` of this module starts it at once. For those who start it again and again.
+def prefork(module: str) -> Generator[None]:
+    """Let `start` fork a process that has loaded the module, while the block lasts. For modules that start often.
 
     Args:
         module: The module's name.
     """
-    _warm[module] = Warm(module)
+    _prefork_servers[module] = PreforkServer(module)
     try:
         yield
     finally:
-        _warm.pop(module).close()
+        _prefork_servers.pop(module).close()
 
 
-def start(module: str, *arguments: str, folder: Path, log: Path, given: bytes = b"", nice: int = 0) -> None:
-    """Start `main(*arguments)` of a module; returns as soon as it is on its own.
+def start(module: str, *arguments: str, folder: Path, log: Path, stdin: bytes = b"", nice: int = 0) -> None:
+    """Start `main(*arguments)` of a module, and return as soon as it is detached from this process.
 
     Args:
         module: The module's name.
-        *arguments: What its `main` gets, as text.
+        *arguments: The arguments of its `main`.
         folder: Its working folder.
         log: Gets what it prints.
-        given: What it reads from its standard input; secrets go this way.
-        nice: How far it stands back behind others for the processor.
+        stdin: Its standard input, which may hold secrets.
+        nice: Its niceness.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")}
     with disk_errors(log):
         log.parent.mkdir(parents=True, exist_ok=True)
-        warm = _warm.get(module)
-        if warm is not None and warm.start(*arguments, folder=folder, log=log, given=given, nice=nice):
+        server = _prefork_servers.get(module)
+        if server is not None and server.start(*arguments, folder=folder, log=log, stdin=stdin, nice=nice):
             return
         with log.open("ab") as output:
             child = subprocess.Popen(
@@ -66,4 +66,4 @@ def start(module: str, *arguments: str, folder: Path, log: Path, given: bytes = 
                 cwd=folder,
                 start_new_session=True,
             )
-    child.communicate(given)
+    child.communicate(stdin)

@@ -1,8 +1,8 @@
-"""A process that has loaded a module of ours, and starts the module's `main` as nobody's child, again and again.
+"""A server process that has loaded a module, and forks a daemon that runs the module's `main` for each request.
 
-Starting an interpreter and loading what a supervisor needs takes a quarter of a second. A sweep starts a supervisor
-for each trial while a slot stands empty, so its driver keeps one such process: a fork of it starts at once. It ends
-when the driver does; what it has started goes on.
+An interpreter that loads what a supervisor needs takes a quarter of a second to start. A sweep starts a supervisor for
+each trial while a slot stands empty, so its driver keeps one such server: a fork of it starts at once. The server ends
+with the driver; its daemons go on.
 """
 
 from __future__ import annotations
@@ -14,19 +14,29 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypedDict
 
 _STARTED = b"1"
 
 
-class Warm:
-    """The process, as the one who keeps it sees it."""
+class StartRequest(TypedDict):
+    """One line on the server's standard input."""
+
+    arguments: list[str]
+    folder: str
+    log: str
+    nice: int
+    stdin: str
+
+
+class PreforkServer:
+    """A handle of the server process."""
 
     def __init__(self, module: str) -> None:
-        """Start it; does not wait until it has loaded anything.
+        """Start the server, without waiting until it has loaded the module.
 
         Args:
-            module: The module whose `main` it starts. Its `warm_up`, where it has one, is called first, and once.
+            module: The module whose `main` it starts. Its function `preload`, if there is one, is called once.
         """
         self._process = subprocess.Popen(
             [sys.executable, "-m", __name__, module],
@@ -36,23 +46,25 @@ class Warm:
             cwd="/",
         )
 
-    def start(self, *arguments: str, folder: Path, log: Path, given: bytes, nice: int) -> bool:
-        """Start `main(*arguments)`, as `detached.start` does.
+    def start(self, *arguments: str, folder: Path, log: Path, stdin: bytes, nice: int) -> bool:
+        """Start `main(*arguments)`, as `daemonize.start` does.
 
         Returns:
-            Whether it was started. When this process is gone, somebody else has to.
+            Whether it was started; false when the server has ended.
         """
-        asked = {"arguments": arguments, "folder": str(folder), "log": str(log), "nice": nice, "given": given.decode()}
+        request = StartRequest(
+            arguments=list(arguments), folder=str(folder), log=str(log), nice=nice, stdin=stdin.decode()
+        )
         requests, answers = self._process.stdin, self._process.stdout
         if requests is not None and answers is not None:
             with contextlib.suppress(OSError):
-                requests.write(json.dumps(asked).encode() + b"\n")
+                requests.write(json.dumps(request).encode() + b"\n")
                 requests.flush()
                 return answers.read(len(_STARTED)) == _STARTED
         return False
 
     def close(self) -> None:
-        """End it; what it has started goes on."""
+        """End the server; its daemons go on."""
         with contextlib.suppress(OSError):
             self._process.communicate()
 
@@ -64,38 +76,38 @@ def main(module: str) -> None:
         module: The module's name.
     """
     loaded: Any = importlib.import_module(module)
-    if hasattr(loaded, "warm_up"):
-        loaded.warm_up()
-    # Requests and answers have descriptors of their own: what is started gets others for its standard ones.
+    if hasattr(loaded, "preload"):
+        loaded.preload()
+    # Requests and answers have descriptors of their own: each daemon gets its own standard input and output.
     requests, answers = os.fdopen(os.dup(0), "rb"), os.dup(1)
     _redirect(os.open(os.devnull, os.O_RDWR), 0, 1)
     for line in requests:
         child = os.fork()
         if child == 0:
-            asked: dict[str, Any] = json.loads(line)
-            _leave(asked, requests, answers)
-            loaded.main(*asked["arguments"])
+            request: StartRequest = json.loads(line)
+            _detach(request, requests, answers)
+            loaded.main(*request["arguments"])
             return
         _, status = os.waitpid(child, 0)
         os.write(answers, _STARTED if status == 0 else b"0")
 
 
-def _leave(asked: dict[str, Any], requests: BinaryIO, answers: int) -> None:
-    """Become nobody's child, with the folder, the log and the input that were asked for."""
+def _detach(request: StartRequest, requests: BinaryIO, answers: int) -> None:
+    """Become a daemon with the folder, the log and the input of a request."""
     requests.close()
     os.close(answers)
     reading, writing = os.pipe()
-    log = os.open(asked["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-    os.chdir(asked["folder"])
+    log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    os.chdir(request["folder"])
     if os.fork():
-        # The one between waits until all is read, so that a pipe's size is no limit.
+        # The process between waits until the daemon has read everything, so that a pipe's size is no limit.
         os.close(reading)
         with os.fdopen(writing, "wb") as pipe, contextlib.suppress(OSError):
-            pipe.write(asked["given"].encode())
+            pipe.write(request["stdin"].encode())
         os._exit(0)
     os.close(writing)
     os.setsid()
-    os.nice(asked["nice"])
+    os.nice(request["nice"])
     _redirect(reading, 0)
     _redirect(log, 1, 2)
 

@@ -1,6 +1,6 @@
-"""A registered model as MLflow shows it: its versions with their numbers, aliases, files, signature and lineage.
+"""A registered model on an MLflow server: versions with their numbers, aliases, files, signature and lineage.
 
-The files are shown in the form that `mlflow.pyfunc.load_model` takes: an `MLmodel` document beside the SavedModel,
+The files have the form that `mlflow.pyfunc.load_model` takes: an `MLmodel` document beside the SavedModel,
 which MLflow's own TensorFlow flavor loads.
 """
 
@@ -27,7 +27,7 @@ _MLFLOW = "3.17.2"
 """The version whose format of `MLmodel` is written."""
 
 
-class MirroredModels:
+class MlflowModels:
     """The models of a workspace on a server."""
 
     def __init__(self, workspace: Workspace, server: TrackingServer, experiment: str, artifacts: Path | None) -> None:
@@ -36,15 +36,15 @@ class MirroredModels:
         self._experiment = experiment
         self._artifacts = artifacts
 
-    def tell(self, name: str, wanted: Callable[[str], None]) -> bool:
-        """Tell what is new of a model.
+    def sync(self, name: str, request_run: Callable[[str], None]) -> bool:
+        """Mirror what is new of a model.
 
         Args:
             name: The model's name.
-            wanted: Told the id of a run that has to be there first.
+            request_run: Called with the id of a run that has to be mirrored first.
 
         Returns:
-            Whether all was told.
+            Whether the model is complete.
 
         Raises:
             TrackingError: The server does not answer.
@@ -53,42 +53,44 @@ class MirroredModels:
         if server.get_or_none("registered-models/get", name=name) is None:
             server.post("registered-models/create", name=name)
         records = {record.version: record for record in model.list_models(self._workspace) if record.name == name}
-        there = self._there(name)
+        numbers = self._version_numbers(name)
         for version in range(1, max([*records, 0]) + 1):
-            new = version > max(there, default=0)
-            if new and not self._register(name, version, records.get(version), wanted):
+            new = version > max(numbers, default=0)
+            if new and not self._register(name, version, records.get(version), request_run):
                 return False
-        for version in there - records.keys():
-            if self._live(name, version):
+        for version in numbers - records.keys():
+            if self._exists(name, version):
                 server.call("DELETE", "model-versions/delete", name=name, version=str(version))
         if records:
             newest = records[max(records)]
             server.call("PATCH", "registered-models/update", name=name, description=newest.description)
-        self._alias(name)
+        self._sync_aliases(name)
         return True
 
-    def _there(self, name: str) -> set[int]:
-        """Numbers that the server has given, also of versions that were removed again."""
-        found = self._server.get("model-versions/search", filter=f"name = '{name}'", max_results=10_000)
-        return {int(version["version"]) for version in found.get("model_versions", [])}
+    def _version_numbers(self, name: str) -> set[int]:
+        """Return the numbers that the server has assigned, also those of removed versions."""
+        response = self._server.get("model-versions/search", filter=f"name = '{name}'", max_results=10_000)
+        return {int(version["version"]) for version in response.get("model_versions", [])}
 
-    def _live(self, name: str, version: int) -> bool:
+    def _exists(self, name: str, version: int) -> bool:
         return self._server.get_or_none("model-versions/get", name=name, version=str(version)) is not None
 
-    def _register(self, name: str, version: int, record: ModelRecord | None, wanted: Callable[[str], None]) -> bool:
-        """Make one version; one that was purged is made and removed, so that the next bears its own number."""
+    def _register(
+        self, name: str, version: int, record: ModelRecord | None, request_run: Callable[[str], None]
+    ) -> bool:
+        """Make a version; a purged one is made and removed, so that the next version has its own number."""
         server = self._server
-        run = self._run_of(name, version, record, wanted)
+        run = self._run_of(name, version, record, request_run)
         if run is None:
             return False
         at = f"models/{name}/{version}"
         base = str(server.get("runs/get", run_id=run)["run"]["info"]["artifact_uri"])
         tags = []
         if record is not None:
-            self._show(record, run, at, base)
+            self._put_files(record, run, at, base)
             about = {**record.tags, "trainstack.digest": record.digest, "trainstack.framework": record.framework}
             tags = [{"key": key, "value": value} for key, value in about.items()]
-        made = server.post(
+        response = server.post(
             "model-versions/create",
             name=name,
             source=f"{base}/{at}",
@@ -96,30 +98,32 @@ class MirroredModels:
             tags=tags,
             description=record.description if record else "purged",
         )
-        number = str(made["model_version"]["version"])
+        number = str(response["model_version"]["version"])
         if record is None or int(number) != version:
             server.call("DELETE", "model-versions/delete", name=name, version=number)
         if int(number) != version:
             raise TrackingError(f"the server has versions of its own under this name, and gave {number}", "CONFLICT")
         return True
 
-    def _run_of(self, name: str, version: int, record: ModelRecord | None, wanted: Callable[[str], None]) -> str | None:
-        """The server's run that made a version; models that no run made get one that stands for them."""
+    def _run_of(
+        self, name: str, version: int, record: ModelRecord | None, request_run: Callable[[str], None]
+    ) -> str | None:
+        """Return the server's run that produced a version; a model without a run gets a run of its own."""
         if record is not None and record.run_id is not None and self._workspace.run(record.run_id).is_dir():
             run = self._server.find_run(self._experiment, RUN_TAG, record.run_id)
             if run is None:
-                wanted(record.run_id)
+                request_run(record.run_id)
             return run
         value = f"{name}/{version}"
         run = self._server.find_run(self._experiment, "trainstack.model", value)
         if run is None:
-            begun = datetime.fromisoformat(record.created).timestamp() if record else 0.0
-            run = self._server.create_run(self._experiment, f"model {name}", begun, {"trainstack.model": value})
-            self._server.set_status(run, "FINISHED", begun)
+            started = datetime.fromisoformat(record.created).timestamp() if record else 0.0
+            run = self._server.create_run(self._experiment, f"model {name}", started, {"trainstack.model": value})
+            self._server.set_status(run, "FINISHED", started)
         return run
 
-    def _show(self, record: ModelRecord, run: str, at: str, base: str) -> None:
-        """Put the files where the server finds them: by hard link on this machine, else by upload."""
+    def _put_files(self, record: ModelRecord, run: str, at: str, base: str) -> None:
+        """Make the files available to the server: by hard link on this machine, else by upload."""
         documents = _documents(record, run, at)
         files = {f"data/{name}": Path(record.path) / name for name in record.files}
         if self._artifacts is None:
@@ -137,19 +141,19 @@ class MirroredModels:
         for name, document in documents.items():
             write_json(folder / name, document)
 
-    def _alias(self, name: str) -> None:
-        found = self._server.get("registered-models/get", name=name)["registered_model"].get("aliases", [])
-        there = {entry["alias"]: int(entry["version"]) for entry in found}
+    def _sync_aliases(self, name: str) -> None:
+        entries = self._server.get("registered-models/get", name=name)["registered_model"].get("aliases", [])
+        theirs = {entry["alias"]: int(entry["version"]) for entry in entries}
         ours = aliases.read(self._workspace, name)
-        for alias in there.keys() - ours.keys():
+        for alias in theirs.keys() - ours.keys():
             self._server.call("DELETE", "registered-models/alias", name=name, alias=alias)
         for alias, version in ours.items():
-            if there.get(alias) != version:
+            if theirs.get(alias) != version:
                 self._server.post("registered-models/alias", name=name, alias=alias, version=str(version))
 
 
 def _documents(record: ModelRecord, run: str, at: str) -> dict[str, Any]:
-    """What MLflow wants beside the files: how to load them (JSON is YAML), and an example of an input."""
+    """Return the documents beside the files: how MLflow loads them (JSON is YAML), and an example input."""
     declared = signatures(Path(record.path))
     about: dict[str, Any] = {
         "artifact_path": at,

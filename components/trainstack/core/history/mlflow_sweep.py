@@ -1,4 +1,4 @@
-"""A sweep as MLflow shows it: a run whose children are its trials, with the best one's parameters and metric."""
+"""A sweep on an MLflow server: a run whose children are the trials, with the parameters and metric of the best."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ SWEEP_TAG = "trainstack.sweep_id"
 _STATUS = {"running": "RUNNING", "completed": "FINISHED", "failed": "FAILED", "canceled": "KILLED"}
 
 
-def parent(server: TrackingServer, experiment: str, directory: SweepDirectory) -> str:
-    """The server's run that stands for a sweep; made when missing."""
-    found = server.find_run(experiment, SWEEP_TAG, directory.id)
-    if found is not None:
-        return found
+def find_or_create(server: TrackingServer, experiment: str, directory: SweepDirectory) -> str:
+    """Return the id of the server's run that represents a sweep, which is created if it is missing."""
+    run = server.find_run(experiment, SWEEP_TAG, directory.id)
+    if run is not None:
+        return run
     record = directory.read()
     return server.create_run(experiment, record.name, record.created, {SWEEP_TAG: directory.id})
 
 
-def tell(server: TrackingServer, experiment: str, directory: SweepDirectory, artifacts: Path | None) -> None:
-    """Tell where a sweep is.
+def sync(server: TrackingServer, experiment: str, directory: SweepDirectory, artifacts: Path | None) -> None:
+    """Mirror a sweep.
 
     Raises:
         NotFoundError: There is no such sweep.
         TrackingError: The server does not answer.
     """
     record = directory.read()
-    run = parent(server, experiment, directory)
+    run = find_or_create(server, experiment, directory)
     tags = {
         "trainstack.trials": progress_line(record),
         "trainstack.reason": record.reason,

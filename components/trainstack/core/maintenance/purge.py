@@ -19,7 +19,7 @@ from trainstack.core.runs.directory import RunDirectory
 from trainstack.core.runs.request import RunRequest
 from trainstack.core.services.process import living
 from trainstack.core.services.record import list_services
-from trainstack.core.tracking import tracking_server as history
+from trainstack.core.tracking.queue import MODEL_PREFIX, enqueue
 from trainstack.core.workspace.version_numbers import note_purged
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import InUseError, NotFoundError, TrainstackError
@@ -96,14 +96,14 @@ def purge(workspace: Workspace, victims: list[Victim], waiting: Waiting = lambda
         for victim in victims:
             if victim.kind == "run":
                 _discard_run(workspace, victim)
-                history.note(workspace, victim.name)
+                enqueue(workspace, victim.name)
                 continue
             # `restore` holds the name's lock alone and not the records lock.
             with locks.exclusive(victim.path.parent / ".lock", lambda: waiting("waiting for another change of it")):
                 note_purged(victim.path.parent, victim.version)
                 _discard(workspace, victim)
             if victim.kind == "model":
-                history.note(workspace, f"{history.MODEL_NOTE}{victim.name}")
+                enqueue(workspace, f"{MODEL_PREFIX}{victim.name}")
 
 
 def check(workspace: Workspace, victims: list[Victim]) -> None:

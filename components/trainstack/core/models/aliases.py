@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from trainstack.core.models import model
-from trainstack.core.tracking import tracking_server as history
+from trainstack.core.tracking import tracking_server
+from trainstack.core.tracking.queue import MODEL_PREFIX, enqueue
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import InvalidInputError
 from trainstack.storage import locks
@@ -81,8 +82,8 @@ def move(workspace: Workspace, name: str, targets: Mapping[str, int], olds: Mapp
             return
         _append_history(folder / _HISTORY, before, after)
         write_json(folder / _FILE, after)
-    history.note(workspace, f"{history.MODEL_NOTE}{name}")
-    history.want(workspace)
+    enqueue(workspace, f"{MODEL_PREFIX}{name}")
+    tracking_server.start_in_background(workspace)
 
 
 def read_history(workspace: Workspace, name: str) -> list[dict[str, Any]]:

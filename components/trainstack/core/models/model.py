@@ -15,7 +15,8 @@ from pydantic import ValidationError
 from trainstack.core.models.model_record import ModelRecord, ModelSpec, ResourceConfiguration
 from trainstack.core.models.source import file_digests, resolve_source, source_digest, source_files
 from trainstack.core.runs.directory import RunDirectory
-from trainstack.core.tracking import tracking_server as history
+from trainstack.core.tracking import tracking_server
+from trainstack.core.tracking.queue import MODEL_PREFIX, enqueue
 from trainstack.core.workspace.version_numbers import last_purged
 from trainstack.core.workspace.workspace import Workspace, checked_name
 from trainstack.errors import NotFoundError, TrainstackError
@@ -81,7 +82,7 @@ def register(
             record = _read_version(workspace, spec.name, latest)
             if record.digest == digests.of_tree(contents):
                 progress(f"version {latest} holds these files already")
-                history.note(workspace, f"{history.MODEL_NOTE}{spec.name}")
+                enqueue(workspace, f"{MODEL_PREFIX}{spec.name}")
                 return _update_description(record, about)
         version = max(latest, last_purged(workspace.model(spec.name))) + 1
         content = {
@@ -99,8 +100,8 @@ def register(
         for relative, path in files.items():
             _store_blob(workspace, path, contents[relative])
         _write_version(workspace, {**content, **about})
-        history.note(workspace, f"{history.MODEL_NOTE}{spec.name}")
-        history.want(workspace)
+        enqueue(workspace, f"{MODEL_PREFIX}{spec.name}")
+        tracking_server.start_in_background(workspace)
         return _read_version(workspace, spec.name, version)
 
 

@@ -353,5 +353,5 @@ def main(root: str) -> None:
     secrets: dict[str, str] = json.loads(sys.stdin.read() or "{}")
     with locks.try_exclusive(directory.lock, locks.LOOK_SECONDS) as mine:
         if mine:
-            with daemonize.kept_warm(submission.SUPERVISOR):
+            with daemonize.prefork(submission.SUPERVISOR):
                 Driver(directory, Workspace.open(directory.root.parent.parent), secrets).run()

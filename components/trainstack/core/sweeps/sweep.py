@@ -12,7 +12,7 @@ from trainstack.agent.reporting.report import last_lines
 from trainstack.core.daemons import daemonize
 from trainstack.core.runs import snapshot
 from trainstack.core.sweeps.record import SweepDirectory, SweepRecord, SweepRequest
-from trainstack.core.tracking import tracking_server as history
+from trainstack.core.tracking.queue import SWEEP_PREFIX, enqueue
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import RunFailedError, TrainstackError
 from trainstack.storage import locks
@@ -55,12 +55,12 @@ def submit(workspace: Workspace, request: SweepRequest, secrets: Mapping[str, st
             str(directory.root),
             folder=directory.root,
             log=directory.log,
-            given=json.dumps(dict(secrets)).encode(),
+            stdin=json.dumps(dict(secrets)).encode(),
         )
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
             if _updated(directory) != before:
-                history.note(workspace, f"{history.SWEEP_NOTE}{directory.id}")
+                enqueue(workspace, f"{SWEEP_PREFIX}{directory.id}")
                 return directory
             time.sleep(TICK)
     said = (last_lines(directory.log, 1) or ["it wrote nothing"])[0]

@@ -1,6 +1,6 @@
-"""A workspace's tracking server on a cluster: what is declared there is waited for, and asked how it does.
+"""A workspace's tracking server on a cluster: wait for it, and check whether it has drifted.
 
-The objects themselves are declared by the component; here nothing of them is made or removed.
+The component declares its objects; nothing here makes or removes any.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ def await_answering(cluster: Cluster, name: str, revision: str, progress: Callab
     """Wait until a server's pod answers, as long as the cluster's pods may be pending.
 
     Args:
-        cluster: Where it is.
-        name: What its objects are called.
-        revision: Which pod is meant.
-        progress: Told what is waited for, in the cluster's own words.
+        cluster: The cluster.
+        name: The name of its objects.
+        revision: The revision of its pod.
+        progress: Called with what it waits for, in the cluster's own words.
 
     Raises:
-        TrainstackError: It does not come to it, or the cluster does not answer.
+        TrainstackError: No pod answers in time, or the cluster does not answer.
     """
     try:
         rollout.await_deployment(
@@ -35,19 +35,19 @@ def await_answering(cluster: Cluster, name: str, revision: str, progress: Callab
 
 
 def drift(cluster: Cluster, name: str, revision: str) -> str | None:
-    """Say in a few words that a server is not as it was declared; none when it is.
+    """Return how a server differs from its declaration, or None.
 
     Args:
-        cluster: Where it is.
-        name: What its objects are called.
-        revision: Which pod is meant.
+        cluster: The cluster.
+        name: The name of its objects.
+        revision: The revision of its pod.
 
     Raises:
         TrainstackError: The cluster does not answer.
     """
-    found = rollout.deployment(Access(cluster), name, REVISION)
-    if found is None:
+    deployment = rollout.deployment(Access(cluster), name, REVISION)
+    if deployment is None:
         return "its Deployment is gone"
-    if found.digest != revision:
+    if deployment.digest != revision:
         return "its Deployment is another"
     return None

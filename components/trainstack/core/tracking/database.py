@@ -1,8 +1,8 @@
-"""The embedded server's database, which is there whole or not at all.
+"""The embedded server's database, which exists whole or not at all.
 
-MLflow makes the tables of a new database in some sixty steps, which SQLite does not take back together: killed between
-two of them, no MLflow ever opens that database again. So an empty one is made aside, once for an MLflow environment,
-and each workspace begins with a copy.
+MLflow makes the tables of a new database in some sixty steps, which SQLite does not roll back together: if MLflow is
+killed between two of them, no MLflow ever opens that database again. So an empty database is made under another name,
+once for an MLflow environment, and each workspace starts with a copy.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ SqlAlchemyStore(sys.argv[1], "mlflow-artifacts:/")
 """
 
 
-def ready(database: Path, environment: Path, python: list[str], variables: dict[str, str]) -> None:
-    """Make the database unless it is there.
+def ensure(database: Path, environment: Path, python: list[str], variables: dict[str, str]) -> None:
+    """Make the database unless it exists.
 
     Args:
-        database: Where it belongs.
+        database: Its file.
         environment: The folder of the MLflow environment.
         python: The command of its interpreter.
-        variables: What that finds.
+        variables: The environment variables.
 
     Raises:
         TrainstackError: MLflow cannot make one, or the disk is full.
@@ -38,14 +38,18 @@ def ready(database: Path, environment: Path, python: list[str], variables: dict[
         return
     empty = environment / NAME
     if not empty.is_file():
-        aside = environment / f".{NAME}.{os.getpid()}"
-        aside.unlink(missing_ok=True)
-        made = subprocess.run(
-            [*python, "-c", _MAKE, f"sqlite:///{aside}"], env=variables, capture_output=True, text=True, check=False
+        unfinished = environment / f".{NAME}.{os.getpid()}"
+        unfinished.unlink(missing_ok=True)
+        process = subprocess.run(
+            [*python, "-c", _MAKE, f"sqlite:///{unfinished}"],
+            env=variables,
+            capture_output=True,
+            text=True,
+            check=False,
         )
-        if made.returncode != 0:
-            aside.unlink(missing_ok=True)
-            said = (made.stderr.strip().splitlines() or ["it said nothing"])[-1]
-            raise TrainstackError(f"MLflow cannot make its database in {environment}: {said}")
-        aside.replace(empty)
+        if process.returncode != 0:
+            unfinished.unlink(missing_ok=True)
+            message = (process.stderr.strip().splitlines() or ["it printed nothing"])[-1]
+            raise TrainstackError(f"MLflow cannot make its database in {environment}: {message}")
+        unfinished.replace(empty)
     write_bytes_once(database, empty.read_bytes())

@@ -1,4 +1,4 @@
-"""The embedded MLflow server: a process of its own, in an environment of its own, that dies with the keeper."""
+"""The embedded MLflow server: a process of its own, in an environment of its own, that dies with the daemon."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from pathlib import Path
 
 from trainstack.agent.ranks import pdeathsig_exec
 from trainstack.core.environments import environment
-from trainstack.core.tracking import database, tracking_server
+from trainstack.core.tracking import database
+from trainstack.core.tracking.settings import listen, read_settings
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
 from trainstack.mlflow import server_settings
@@ -21,50 +22,50 @@ from trainstack.mlflow.rest_client import TrackingServer
 ENVIRONMENT = "mlflow-3"
 _START_SECONDS = 180.0
 _PDEATHSIG_EXEC = Path(pdeathsig_exec.__file__)
-# Only what finds programs and places: no secret of the shell reaches the server.
-_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
+# Only these are inherited: no secret of the shell reaches the server.
+_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
 
 
 class MlflowProcess:
     """One server on 127.0.0.1, with SQLite and a folder of the workspace."""
 
-    def __init__(self, workspace: Workspace, say: Callable[[str], None], ended: Callable[[], bool]) -> None:
+    def __init__(self, workspace: Workspace, report: Callable[[str], None], stopped: Callable[[], bool]) -> None:
         self._workspace = workspace
-        self._say = say
-        self._ended = ended
+        self._report = report
+        self._stopped = stopped
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
 
     @property
     def alive(self) -> bool:
-        """Whether the process is there."""
+        """Whether the process runs."""
         return self._process is not None and self._process.poll() is None
 
     @property
-    def said(self) -> str:
-        """Nothing: what it says is in the keeper's log."""
+    def problem(self) -> str:
+        """Empty: what the server prints is in the daemon's log."""
         return ""
 
     def start(self) -> None:
-        """Build the environment where it is missing, start the server and wait until it answers.
+        """Build the environment if it is missing, start the server, and wait until it answers.
 
         Raises:
             TrainstackError: The environment cannot be built, or the server does not come up.
         """
         spec = environment.get_curated(ENVIRONMENT)
-        built = environment.build(spec, environment.lock(spec), lambda line: self._say(f"MLflow: {line}"))
-        # It goes on listening: between two servers the port is nobody else's.
-        self._socket = self._socket or tracking_server.listen(self._workspace)
-        self._say("MLflow is starting")
+        built = environment.build(spec, environment.lock(spec), lambda line: self._report(f"MLflow: {line}"))
+        # The socket stays open, so that no other process takes the port between two servers.
+        self._socket = self._socket or listen(self._workspace)
+        self._report("MLflow is starting")
         folder = self._workspace.history
-        kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         stores = server_settings.stores(f"sqlite:///{folder / database.NAME}")
-        variables = kept | stores | server_settings.variables((folder / "artifacts").as_uri())
+        variables = inherited | stores | server_settings.variables((folder / "artifacts").as_uri())
         (folder / "artifacts").mkdir(parents=True, exist_ok=True)
         python = [sys.executable, "-I", "-S", str(_PDEATHSIG_EXEC), str(os.getpid()), str(built.python)]
-        database.ready(folder / database.NAME, built.folder, python, variables)
+        database.ensure(folder / database.NAME, built.folder, python, variables)
         command = [*python, "-m", "uvicorn", "--fd", str(self._socket.fileno()), "--log-level", "warning"]
-        # Standard output is the keeper's: history/log.txt.
+        # Standard output is the daemon's: history/log.txt.
         self._process = subprocess.Popen(
             [*command, "mlflow.server.fastapi_app:app"],
             stdin=subprocess.DEVNULL,
@@ -72,10 +73,10 @@ class MlflowProcess:
             env=variables,
             pass_fds=[self._socket.fileno()],
         )
-        self._wait(tracking_server.settings(self._workspace).address)
+        self._wait(read_settings(self._workspace).address)
 
-    def end(self) -> None:
-        """End the server, gently at first."""
+    def stop(self) -> None:
+        """Terminate the server, and kill it when it does not end."""
         if self._process is None:
             return
         self._process.terminate()
@@ -91,11 +92,11 @@ class MlflowProcess:
         try:
             while not server.healthy():
                 if not self.alive:
-                    raise TrainstackError("MLflow ended while it started; what it said is in log.txt")
+                    raise TrainstackError("MLflow ended while it started; its output is in log.txt")
                 if time.monotonic() > deadline:
-                    self.end()
+                    self.stop()
                     raise TrainstackError(f"MLflow did not answer within {_START_SECONDS:g} s")
-                if self._ended():
+                if self._stopped():
                     return
                 time.sleep(0.1)
         finally:

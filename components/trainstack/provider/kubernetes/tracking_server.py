@@ -8,8 +8,8 @@ import os
 from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 
 from trainstack.core.compute import cluster_checks
-from trainstack.core.tracking import cluster_server
-from trainstack.core.tracking import tracking_server as history
+from trainstack.core.tracking import cluster_server, tracking_server
+from trainstack.core.tracking.settings import read_settings
 from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
 from trainstack.provider.base import BaseProvider, Properties, known, log_of, own, workspace_of
 from trainstack.provider.base import integral as whole
@@ -53,28 +53,28 @@ class TrackingServerProvider(BaseProvider):
             log_of(inputs).warn(str(exc))
             return ReadResult(id_, inputs)
         with contextlib.suppress(NotFoundError):
-            inputs["address"] = history.settings(workspace_of(inputs)).address
+            inputs["address"] = read_settings(workspace_of(inputs)).address
         return ReadResult(id_, {**inputs, "drift": [reason] if reason else []})
 
     def delete(self, _id: str, _props: Properties) -> None:
         """End this machine's way to it, unless the history is elsewhere by now."""
         with contextlib.suppress(NotFoundError):
             workspace = workspace_of(_props)
-            found = history.settings(workspace).cluster
+            found = read_settings(workspace).cluster
             if found is not None and found.name == _props["name"]:
-                history.stop(workspace)
+                tracking_server.stop(workspace)
 
     def _await(self, inputs: Properties) -> Properties:
         log = log_of(inputs)
         cluster_server.await_answering(_cluster(inputs), inputs["name"], inputs["container"]["revision"], log.progress)
         workspace = workspace_of(inputs)
-        settings = history.settings(workspace)
-        if settings.cluster is None or os.environ.get(history.SWITCH) == "off":
+        settings = read_settings(workspace)
+        if settings.cluster is None or os.environ.get(tracking_server.SWITCH) == "off":
             # The name of an Ingress may come to be known later; its pod answers.
-            history.want(workspace)
+            tracking_server.start_in_background(workspace)
             address = settings.address
         else:
-            address = history.ensure(workspace, log.progress)
+            address = tracking_server.ensure(workspace, log.progress)
         log.info(f"at {address}")
         return {**inputs, "address": address, "drift": []}
 

@@ -52,10 +52,10 @@ class Segmented:
                 yield from self._exactly(length)
             elif letter == ASK:
                 self._asked = f"{self._folder}/{secrets.token_hex(12)}"
-                self._answer(b"u" + self._store.writing(self._asked).encode() + b"\n")
+                self._answer(b"u" + self._store.write_url(self._asked).encode() + b"\n")
             else:
                 yield from self._store.read(self._asked)
-                self._store.forget(self._asked)
+                self._store.discard(self._asked)
 
     def _exactly(self, size: int) -> Iterator[bytes]:
         """So many bytes, fewer when the connection breaks."""

@@ -18,7 +18,8 @@ from trainstack.core.runs import index, location, recovery, snapshot
 from trainstack.core.runs.directory import RunDirectory, RunRecord, Status
 from trainstack.core.runs.execution.following import follow
 from trainstack.core.runs.request import RunRequest
-from trainstack.core.tracking import tracking_server as history
+from trainstack.core.tracking import tracking_server
+from trainstack.core.tracking.queue import enqueue
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
 from trainstack.storage import locks
@@ -108,9 +109,9 @@ def _submit(workspace: Workspace, request: RunRequest, source: Path, secrets: di
         directory.write(record)
         # Again: whoever listed runs between the two has put the end before this attempt back in.
         index.forget(workspace, directory.id)
-        history.note(workspace, directory.id)
+        enqueue(workspace, directory.id)
         _start_supervisor(directory, secrets, attempts)
-        history.want(workspace)
+        tracking_server.start_in_background(workspace)
         return Submitted(directory, Outcome.RESUMED if attempts else Outcome.STARTED, note)
 
 
@@ -180,7 +181,7 @@ def _start_supervisor(directory: RunDirectory, secrets: dict[str, str], attempts
         str(attempts),
         folder=directory.root,
         log=log,
-        given=json.dumps(secrets).encode(),
+        stdin=json.dumps(secrets).encode(),
     )
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:

@@ -155,7 +155,7 @@ class Supervisor:
         self._directory.write(record)
 
 
-def warm_up() -> None:
+def preload() -> None:
     """Make what every run needs and its modules leave for later, in a process that starts many supervisors."""
     for model in (RunRecord, RunRequest, compute.ComputeSpec, environment.EnvironmentSpec, environment.Lock):
         model.model_rebuild()
