@@ -105,7 +105,7 @@ def test_a_benchmark_that_fails_or_measures_nothing_is_named(make_bench):
     assert "Measured nothing here: run." in text
 
 
-def test_every_benchmark_is_run_by_make_bench_and_has_committed_ratios():
+def test_make_bench_runs_every_benchmark_and_has_its_ratios():
     folder = REPOSITORY / "benchmarks"
     measuring = {path.stem for path in folder.glob("*.py") if "\nfrom benchmarks.machine import" in path.read_text()}
     assert measuring - {"__main__", "loopback"} == set(bench.MODULES)

@@ -98,7 +98,7 @@ def test_no_workspace_is_a_warning_until_one_is_named(checks, monkeypatch, tmp_p
 
 
 @pytest.mark.parametrize("marker", ['{"layout": 99, "name": "x"}', "{", '{"name": "x"}', "[]"])
-def test_a_damaged_or_newer_workspace_is_broken_and_the_rest_is_still_told(workspace, checks, marker):
+def test_a_damaged_workspace_hides_no_other_check(workspace, checks, marker):
     (workspace.root / "workspace.json").write_text(marker)
     found, healthy = checks()
     assert (found["workspace"]["state"], found["python"]["state"], healthy) == ("broken", "ok", False)

@@ -23,7 +23,7 @@ def built(cache):
     return environment.build(spec, environment.lock(spec))
 
 
-def test_curated_environments_are_listed_by_name_also_when_nothing_is_built(cache, told, cli):
+def test_curated_environments_are_listed_before_they_are_built(cache, told, cli):
     found = told("environments", "list")
     assert [one["name"] for one in found] == environment.curated_names()
     assert {one["state"] for one in found} == {"not built"}

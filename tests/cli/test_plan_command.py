@@ -20,7 +20,7 @@ def run(tmp_path, monkeypatch):
     return invoke
 
 
-def test_the_comment_says_what_retrains_why_how_long_and_for_how_much(run):
+def test_the_comment_says_what_retrains_why_time_and_cost(run):
     result = run("plan", "--markdown", "-", text=preview(retraining(arguments={"--rate": "0.2"})))
     assert result.exit_code == 0
     lines = result.output.splitlines()

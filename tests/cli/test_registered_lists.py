@@ -16,7 +16,7 @@ from trainstack.core.services.service import ServiceRecord, ServiceSpec
 
 
 @pytest.mark.parametrize("what", ["datasets", "models", "services", "computes"])
-def test_an_empty_workspace_says_so_kindly_and_is_an_empty_list_to_programs(workspace, cli, told, what):
+def test_an_empty_workspace_is_an_empty_list_in_json(workspace, cli, told, what):
     result = cli(what, "list")
     assert result.exit_code == 0
     assert result.stdout.startswith(f"workspace tests has no {what} yet: `pulumi up` ")
@@ -84,7 +84,7 @@ def recorded(workspace, registered):
     return record
 
 
-def test_a_service_that_was_stopped_differs_from_one_that_is_down(recorded, cli, told):
+def test_a_stopped_service_differs_from_one_that_is_down(recorded, cli, told):
     recorded("asleep", "stopped")
     recorded("dead", "running")
     assert [(one["name"], one["state"]) for one in told("services", "list")] == [

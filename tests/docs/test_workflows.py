@@ -29,7 +29,7 @@ def test_actionlint_finds_nothing_in_the_workflows(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_no_workflow_gives_a_pull_request_more_rights_than_its_author_has():
+def test_no_workflow_gives_pull_requests_extra_rights():
     for path in WORKFLOWS:
         text = path.read_text()
         assert "\n  pull_request_target" not in text, path.name

@@ -92,7 +92,7 @@ def test_mnist_reaches_97_5_percent_with_two_workers(checkout, mode):
 @needs_mnist
 @pytest.mark.tensorflow
 @each_mode
-def test_a_killed_rank_ends_the_run_within_5_s_and_up_goes_on_from_the_last_checkpoint(checkout, mode):
+def test_a_killed_rank_ends_the_run_and_up_resumes_it(checkout, mode):
     project = checkout(mode.program)
     project.pulumi("config", "set", "epochs", "5")
     with ThreadPoolExecutor(1) as pool:

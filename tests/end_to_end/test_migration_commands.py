@@ -76,7 +76,7 @@ def shop(tmp_path_factory):
     project.pulumi("destroy", "--yes", "--skip-preview", expect=None)
 
 
-def test_every_command_of_the_guides_runs_and_says_what_it_is_for(shop):
+def test_every_command_of_the_guides_runs(shop):
     every = sorted(commands(), key=first)
     assert every[0] == "pulumi up --yes"
     assert len(every) >= 18

@@ -90,7 +90,7 @@ def test_preview_names_a_changed_argument_and_what_follows(mnist):
     assert shown.lines("WebService: (update)")
 
 
-def test_a_killed_service_is_found_by_refresh_and_started_again_by_up(mnist, outputs, workspace):
+def test_a_killed_service_is_started_again_after_refresh(mnist, outputs, workspace):
     record = service.find(workspace, "mnist")
     assert record.pid is not None
     os.kill(record.pid, signal.SIGKILL)
@@ -103,7 +103,7 @@ def test_a_killed_service_is_found_by_refresh_and_started_again_by_up(mnist, out
     assert status["model_version_status"][0]["state"] == "AVAILABLE"
 
 
-def test_a_changed_model_file_is_found_by_refresh_and_mended_without_training(mnist, outputs, workspace):
+def test_a_changed_model_file_is_restored_without_training(mnist, outputs, workspace):
     path = Path(outputs["model"]["path"], "fingerprint.pb")
     path.unlink()
     mnist.pulumi("refresh", "--yes", "--skip-preview")

@@ -50,7 +50,7 @@ def guarded(project):
     return run
 
 
-def test_a_costly_program_is_blocked_warned_about_or_let_by_as_the_configuration_says(guarded):
+def test_a_costly_program_is_blocked_as_the_configuration_says(guarded):
     guarded.project.pulumi("config", "set", "--path", "trainstack:prices.local", "6")
     over = "training it would cost about 12.00 USD, over the budget of 5 an update"
     blocked = guarded("preview", expect=None, budget={"enforcementLevel": "mandatory", "maximum": 5})
@@ -70,7 +70,7 @@ def test_a_costly_program_is_blocked_warned_about_or_let_by_as_the_configuration
     assert not root.exists() or history(Workspace.open(root)) == []
 
 
-def test_a_model_under_the_gate_is_not_registered_and_one_over_it_is(guarded):
+def test_only_a_model_over_the_gate_is_registered(guarded):
     gate = {"gate-metric": {"enforcementLevel": "mandatory", "metric": "accuracy", "minimum": 0.9}}
     blocked = guarded("up", expect=None, **gate)
     assert blocked.code != 0

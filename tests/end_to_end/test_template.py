@@ -44,7 +44,7 @@ def test_pulumi_new_and_trainstack_init_make_the_same_project(tmp_path, backend)
     assert "template" not in (tmp_path / "a/shop/Pulumi.yaml").read_text()
 
 
-def test_init_overwrites_nothing_and_takes_no_name_that_pulumi_would_not(tmp_path):
+def test_init_overwrites_nothing_and_checks_the_name(tmp_path):
     (tmp_path / "shop").mkdir()
     (tmp_path / "shop" / "README.md").write_text("mine")
     assert "is there already" in init(tmp_path / "shop", expect=1).stderr

@@ -171,13 +171,13 @@ def test_the_budget_is_for_all_training_of_an_update(tmp_path):
     assert violation == "training it would cost about 3.60 USD with the 1 before it, over the budget of 2.5 an update"
 
 
-def test_a_finished_run_costs_nothing_and_an_adopted_one_is_never_counted(tmp_path):
+def test_finished_and_adopted_runs_cost_nothing(tmp_path):
     record_run(tmp_path, RUN, duration=3600.0)
     assert spend(Budget({}), tmp_path, "a", RUN, maximum=0) == []
     assert spend(Budget({}), tmp_path, "a", {"wanted": None, "name": "fit"}, maximum=0) == []
 
 
-def test_a_run_that_nobody_measured_counts_with_its_timeout_or_is_refused(tmp_path):
+def test_an_unmeasured_run_counts_its_timeout_or_is_refused(tmp_path):
     assert "no run of its name was measured" in spend(Budget({}), tmp_path, "a", RUN, maximum=100)[0]
     assert spend(Budget({}), tmp_path, "a", RUN, maximum=100, unmeasured="allow") == []
     assert "1.80 USD" in spend(Budget({}), tmp_path, "a", {**RUN, "timeout": 3600}, maximum=1)[0]

@@ -28,7 +28,7 @@ def built(tmp_path_factory):
     return next(folder.glob("*.whl")), next(folder.glob("*.tar.gz"))
 
 
-def test_wheel_and_sdist_hold_the_package_its_types_locks_and_templates(built):
+def test_distributions_hold_types_locks_and_templates(built):
     wheel, sdist = built
     names = set(zipfile.ZipFile(wheel).namelist())
     package = REPOSITORY / "components" / "trainstack"

@@ -38,7 +38,7 @@ def test_a_typed_command_and_what_it_prints_are_recorded(tmp_path):
     assert session.output[0][0] < session.output[-1][0]
 
 
-def test_a_redrawn_screen_is_a_frame_each_and_long_pauses_are_cut():
+def test_each_screen_is_a_frame_and_long_pauses_are_cut():
     shown = frames.frames_of([(0, "\x1b[31mwait"), (1, ""), (40, "\r\x1b[0;1mdone"), (40.01, "!\r\n")], 20, 4)
     assert [texts(frame) for frame in shown] == [["wait"], ["done!"]]
     assert [(run.colour, run.bold) for frame in shown for row in frame.rows for run in row] == [
@@ -57,7 +57,7 @@ def test_a_session_is_one_svg_whose_rows_are_drawn_once():
 
 
 @pytest.mark.parametrize("picture", PICTURES, ids=lambda path: path.stem)
-def test_a_committed_recording_fetches_nothing_and_names_no_machine(picture):
+def test_recordings_fetch_nothing_and_name_no_machine(picture):
     text = picture.read_text()
     shown = " ".join(one.text or "" for one in ElementTree.fromstring(text).iter(f"{SVG}text"))
     assert "$" in shown

@@ -56,7 +56,7 @@ def test_engine_from_the_minimum_on_is_new_enough(version: str) -> None:
 
 
 @pytest.mark.parametrize("version", ["v3.249.9", "v3.79.0", "v4.0.0", "", "unknown"])
-def test_engine_before_the_minimum_or_of_another_major_version_is_refused(version: str) -> None:
+def test_engine_of_an_unsupported_version_is_refused(version: str) -> None:
     assert not engine.is_new_enough(version)
 
 
@@ -110,7 +110,7 @@ def test_choice_stands_until_path_engine_or_pins_change(
     assert chosen.current() is None, "the pins of the build changed"
 
 
-def test_second_checkout_takes_the_machines_engine_without_a_build(
+def test_second_checkout_reuses_the_machines_engine(
     checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen = choice(checkout, monkeypatch, tmp_path, tmp_path / "empty")
@@ -170,7 +170,7 @@ def edited(root: Path, name: str, change: Callable[[str], str]) -> None:
     (root / name).write_text(change(text))
 
 
-def test_environment_changes_with_lock_and_metadata_but_not_with_linter_settings(checkout: Path) -> None:
+def test_environment_changes_with_lock_and_metadata_only(checkout: Path) -> None:
     here = environment.Environment(checkout)
     keys = [here.key()]
     edited(checkout, "pyproject.toml", lambda text: text.replace("[tool.ruff]\n", "[tool.ruff]\npreview = true\n"))
@@ -233,7 +233,7 @@ def test_locks_have_every_dependency_and_agree() -> None:
     assert names(dev) <= {pin.split("==")[0] for pin in everything}, "run `make lock`"
 
 
-def test_build_backend_is_locked_at_the_version_that_the_project_names() -> None:
+def test_build_backend_is_locked_at_the_projects_version() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert set(project["build-system"]["requires"]) <= pins("requirements-dev.lock")
 
@@ -243,7 +243,7 @@ def started(file: Path, **env: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
 
 
-def test_wrapper_starts_the_engine_in_the_environment_with_the_empty_passphrase(tmp_path: Path) -> None:
+def test_wrapper_sets_the_environment_and_the_passphrase(tmp_path: Path) -> None:
     bin_folder, engine_folder = tmp_path / "it's a venv/bin", tmp_path / "engine $HOME"
     program(engine_folder / "pulumi", 'echo "ARGS=$#:$1:$2"; /usr/bin/env')
     made = wrapper.Wrapper(bin_folder.parent.parent)
@@ -273,7 +273,7 @@ def test_wrapper_keeps_what_the_person_has_set(tmp_path: Path) -> None:
 
 
 @pytest.mark.end_to_end
-def test_wrapper_of_this_checkout_opens_the_local_stack_without_settings(tmp_path: Path) -> None:
+def test_wrapper_opens_the_local_stack_without_settings(tmp_path: Path) -> None:
     ours = ROOT / ".venv/bin/pulumi"
     if not ours.exists():
         pytest.skip("this checkout was not set up by `make setup`")
