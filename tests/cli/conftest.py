@@ -48,7 +48,7 @@ def cli() -> Callable[..., Result]:
 
 
 @pytest.fixture
-def told(cli: Callable[..., Result]) -> Callable[..., Any]:
+def json_output(cli: Callable[..., Result]) -> Callable[..., Any]:
     """What a command that must succeed says with --json."""
 
     def call(*words: str) -> Any:

@@ -1,4 +1,4 @@
-"""`trainstack doctor`: each thing that can be wrong is found, said, and told apart from what is only a pity."""
+"""`trainstack doctor`: each thing that can be wrong is found, said, and json_output apart from what is only a pity."""
 
 import json
 import os

@@ -26,10 +26,10 @@ def printed(run, text):
     return run.merged_log.is_file() and text in run.merged_log.read_text()
 
 
-def test_a_run_with_attempts_left_goes_on_by_itself_from_its_checkpoint(started, told):
+def test_a_run_with_attempts_left_goes_on_by_itself_from_its_checkpoint(started, json_output):
     run = started(STEPS, max_attempts=2, backoff=0.1)
     until(lambda: printed(run, "step 3"))
-    ended = told("runs", "simulate-preemption", run.id)
+    ended = json_output("runs", "simulate-preemption", run.id)
     assert (ended["id"], ended["node"]) == (run.id, 0)
     record = submission.follow(run)
     assert record.attempt == 2

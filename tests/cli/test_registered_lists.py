@@ -16,21 +16,21 @@ from trainstack.core.services.service import ServiceRecord, ServiceSpec
 
 
 @pytest.mark.parametrize("what", ["datasets", "models", "services", "computes"])
-def test_an_empty_workspace_is_an_empty_list_in_json(workspace, cli, told, what):
+def test_an_empty_workspace_is_an_empty_list_in_json(workspace, cli, json_output, what):
     result = cli(what, "list")
     assert result.exit_code == 0
     assert result.stdout.startswith(f"workspace tests has no {what} yet: `pulumi up` ")
-    assert told(what, "list") == []
+    assert json_output(what, "list") == []
 
 
-def test_every_version_of_a_dataset_is_listed(workspace, cli, told, tmp_path, monkeypatch):
+def test_every_version_of_a_dataset_is_listed(workspace, cli, json_output, tmp_path, monkeypatch):
     monkeypatch.setenv("TRAINSTACK_CACHE", str(tmp_path / "cache"))
     table = tmp_path / "table.csv"
     spec = DatasetSpec(name="table", paths=(str(table),), description="[b]a table", tags={"team": "vision"})
     for content in ("1,2", "1,2,3"):
         table.write_text(content)
         dataset.register(workspace, spec)
-    first, second = told("datasets", "list")
+    first, second = json_output("datasets", "list")
     assert (first["name"], first["version"], first["bytes"], second["version"], second["bytes"]) == (
         "table",
         1,
@@ -54,8 +54,8 @@ def registered(workspace, tmp_path):
     return model.register(workspace, ModelSpec(name="tf-dnn", framework_version="2.15.1", tags={"a": "b"}), saved)
 
 
-def test_models_are_listed_with_version_framework_and_digest(registered, cli, told):
-    (found,) = told("models", "list")
+def test_models_are_listed_with_version_framework_and_digest(registered, cli, json_output):
+    (found,) = json_output("models", "list")
     assert (found["name"], found["version"], found["digest"]) == ("tf-dnn", 1, registered.digest)
     assert (found["path"], found["tags"]) == (registered.path, {"a": "b"})
     line = cli("models", "list").stdout.splitlines()[1]
@@ -84,10 +84,10 @@ def recorded(workspace, registered):
     return record
 
 
-def test_a_stopped_service_differs_from_one_that_is_down(recorded, cli, told):
+def test_a_stopped_service_differs_from_one_that_is_down(recorded, cli, json_output):
     recorded("asleep", "stopped")
     recorded("dead", "running")
-    assert [(one["name"], one["state"]) for one in told("services", "list")] == [
+    assert [(one["name"], one["state"]) for one in json_output("services", "list")] == [
         ("asleep", "stopped"),
         ("dead", "down"),
     ]
@@ -97,26 +97,28 @@ def test_a_stopped_service_differs_from_one_that_is_down(recorded, cli, told):
 
 
 @pytest.mark.tensorflow
-def test_a_real_service_is_healthy_while_it_answers(workspace, told, cli, serving_python, zoo):
+def test_a_real_service_is_healthy_while_it_answers(workspace, json_output, cli, serving_python, zoo):
     served = model.register(workspace, ModelSpec(name="zoo", framework_version="2.15.1"), zoo)
     record = service.start(workspace, ServiceSpec(name="zoo"), served, serving_python)
     try:
-        (found,) = told("services", "list")
+        (found,) = json_output("services", "list")
         assert (found["state"], found["scoring_uri"]) == ("healthy", record.scoring_uri)
         checks = json.loads(cli("doctor", "--json").stdout)["checks"]
         assert {"name": "services", "state": "ok", "found": "1 healthy", "advice": ""} in checks
     finally:
         service.stop(workspace, "zoo")
-    (found,) = told("services", "list")
+    (found,) = json_output("services", "list")
     assert found["state"] == "stopped"
 
 
-def test_computes_are_listed_with_their_busy_nodes(workspace, cli, told):
+def test_computes_are_listed_with_their_busy_nodes(workspace, cli, json_output):
     spec = ComputeSpec(name="cpu", max_nodes=2, priority="low")
     compute.ensure(workspace, spec)
-    assert [(one["name"], one["max_nodes"], one["busy_nodes"]) for one in told("computes", "list")] == [("cpu", 2, 0)]
+    assert [(one["name"], one["max_nodes"], one["busy_nodes"]) for one in json_output("computes", "list")] == [
+        ("cpu", 2, 0)
+    ]
     with compute.slots(workspace, spec, 1, lambda _: None, lambda: False):
-        assert told("computes", "list")[0]["busy_nodes"] == 1
+        assert json_output("computes", "list")[0]["busy_nodes"] == 1
         assert cli("computes", "list").stdout.splitlines()[1].split() == [
             "cpu",
             "local",
@@ -127,7 +129,7 @@ def test_computes_are_listed_with_their_busy_nodes(workspace, cli, told):
             "1",
             "low",
         ]
-    assert told("computes", "list")[0]["busy_nodes"] == 0
+    assert json_output("computes", "list")[0]["busy_nodes"] == 0
 
 
 def test_a_damaged_record_is_one_line_that_names_it(workspace, cli):

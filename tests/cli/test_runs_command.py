@@ -20,21 +20,21 @@ from trainstack.storage.atomic import write_json
 ESCAPE = "\x1b"
 
 
-def test_runs_are_listed_newest_first(written, told):
+def test_runs_are_listed_newest_first(written, json_output):
     written("aaaa000000000000", created=1_700_000_000.0)
     written("bbbb000000000000", created=1_700_000_200.0)
     written("cccc000000000000", created=1_700_000_100.0)
-    assert [run["id"][:4] for run in told("runs", "list")] == ["bbbb", "cccc", "aaaa"]
+    assert [run["id"][:4] for run in json_output("runs", "list")] == ["bbbb", "cccc", "aaaa"]
 
 
-def test_the_list_is_filtered_by_status_name_and_count(written, told):
+def test_the_list_is_filtered_by_status_name_and_count(written, json_output):
     written("aaaa000000000000", name="small", created=1.0)
     written("bbbb000000000000", name="large", created=2.0)
     written("cccc000000000000", name="large", created=3.0, status=Status.FAILED)
     written("dddd000000000000", name="large", created=4.0, status=Status.CANCELED)
 
     def ids(*words):
-        return [run["id"][:4] for run in told("runs", "list", *words)]
+        return [run["id"][:4] for run in json_output("runs", "list", *words)]
 
     assert ids("--status", "completed") == ["bbbb", "aaaa"]
     assert ids("--status", "failed", "--status", "canceled") == ["dddd", "cccc"]
@@ -42,10 +42,10 @@ def test_the_list_is_filtered_by_status_name_and_count(written, told):
     assert ids("--name", "large", "--limit", "2") == ["dddd", "cccc"]
 
 
-def test_an_empty_workspace_says_how_runs_come_about(workspace, cli, told):
+def test_an_empty_workspace_says_how_runs_come_about(workspace, cli, json_output):
     result = cli("runs", "list")
     assert (result.exit_code, result.stdout) == (0, "workspace tests has no runs yet: `pulumi up` makes them\n")
-    assert told("runs", "list") == []
+    assert json_output("runs", "list") == []
 
 
 def test_a_filter_that_fits_nothing_says_that_there_are_runs(written, cli):
@@ -104,7 +104,7 @@ def test_on_a_narrow_terminal_wide_cells_fold_and_nothing_vanishes(written, prog
     assert ESCAPE in said
 
 
-def test_a_run_shows_all_that_is_known_of_it(started, told):
+def test_a_run_shows_all_that_is_known_of_it(started, json_output):
     script = (
         "import pathlib, sys\nprint(*sys.argv[1:])\npathlib.Path('outputs/model').mkdir()\n"
         "pathlib.Path('outputs/model/weights').write_text('12345')\n"
@@ -113,7 +113,7 @@ def test_a_run_shows_all_that_is_known_of_it(started, told):
         script, {"--rate": 0.5}, environment_variables={"V": "1"}, secret_variables=("TOKEN",), trigger="again"
     )
     record = submission.follow(directory)
-    run = told("runs", "show", "tiny")
+    run = json_output("runs", "show", "tiny")
     assert (run["id"], run["name"], run["status"], run["attempt"]) == (directory.id, "tiny", "completed", 1)
     assert run["fingerprint"].startswith(directory.id)
     assert (run["script"], run["arguments"], run["trigger"]) == ("train.py", {"--rate": "0.5"}, "again")
@@ -153,30 +153,30 @@ def test_show_prints_the_same_for_people(written, stage, cli):
     assert any(line[0] == "mnist" and line[-1] == "d" * 64 for line in lines)
 
 
-def test_a_failed_run_shows_its_last_lines(written, cli, told):
+def test_a_failed_run_shows_its_last_lines(written, cli, json_output):
     failure = Failure(rank=0, exit_code=3, tail=["Traceback", "ValueError: [bold]no[/bold]"], log="/log")
     written("aaaa000000000000", status=Status.FAILED, reason="train.py: rank 0 exited with code 3", failure=failure)
     said = cli("runs", "show", "aaaa").stdout
     assert "train.py: rank 0 exited with code 3" in said
     assert "  ValueError: [bold]no[/bold]\n" in said
-    assert told("runs", "show", "aaaa")["failure"]["exit_code"] == 3
+    assert json_output("runs", "show", "aaaa")["failure"]["exit_code"] == 3
 
 
-def test_a_run_that_still_runs_shows_the_metrics_it_has_logged_so_far(written, told, stage):
+def test_a_run_that_still_runs_shows_the_metrics_it_has_logged_so_far(written, json_output, stage):
     directory = written("aaaa000000000000", status=Status.RUNNING, stages=[stage(Status.RUNNING, 0, None)])
     metrics = directory.tracking / "rank-0" / "0" / "run" / "metrics"
     metrics.mkdir(parents=True)
     (metrics / "loss").write_text("1000 0.75 1\n2000 0.5 2\n")
     with directory.lock() as mine:
         assert mine
-        run = told("runs", "show", "aaaa")
+        run = json_output("runs", "show", "aaaa")
     assert (run["status"], run["metrics"]) == ("running", {"loss": 0.5})
 
 
-def test_numbers_that_json_does_not_have_are_null(written, cli, told):
+def test_numbers_that_json_does_not_have_are_null(written, cli, json_output):
     directory = written("aaaa000000000000", metrics={"loss": math.nan, "norm": math.inf, "accuracy": 0.5})
     assert "NaN" in (directory.root / "run.json").read_text()
-    assert told("runs", "show", "aaaa")["metrics"] == {"loss": None, "norm": None, "accuracy": 0.5}
+    assert json_output("runs", "show", "aaaa")["metrics"] == {"loss": None, "norm": None, "accuracy": 0.5}
     assert "loss nan" in cli("runs", "list").stdout
 
 
@@ -188,45 +188,45 @@ def test_markup_and_control_characters_in_a_name_are_shown_as_text(written, cli)
     assert "[b]  [/b]" in shown
 
 
-def test_a_cut_off_run_is_interrupted_and_its_clock_stands_still(written, told, stage):
+def test_a_cut_off_run_is_interrupted_and_its_clock_stands_still(written, json_output, stage):
     directory = written("aaaa000000000000", status=Status.RUNNING, stages=[stage(Status.RUNNING, 0, None)])
     record = json.loads((directory.root / "run.json").read_text())
     write_json(directory.root / "run.json", {**record, "updated": record["stages"][0]["started"]})
     heartbeat = directory.root / "heartbeat"
     heartbeat.touch()
     os.utime(heartbeat, (0, record["stages"][0]["started"] + 7))
-    run = told("runs", "show", "aaaa")
+    run = json_output("runs", "show", "aaaa")
     assert (run["status"], run["reason"]) == ("interrupted", "its supervisor was killed while running")
     assert run["seconds"] == 7
 
 
-def test_a_run_without_a_readable_request_is_shown_as_far_as_it_is_known(written, cli, told):
+def test_a_run_without_a_readable_request_is_shown_as_far_as_it_is_known(written, cli, json_output):
     directory = written("aaaa000000000000")
     for content in ("{", '{"name": "mnist"}', None):
         (directory.root / "spec.json").unlink()
         if content is not None:
             (directory.root / "spec.json").write_text(content)
-        run = told("runs", "show", "aaaa")
+        run = json_output("runs", "show", "aaaa")
         assert run["status"] == "completed"
         assert "arguments" not in run
         assert cli("runs", "show", "aaaa").exit_code == 0
         (directory.root / "spec.json").touch()
 
 
-def test_many_code_files_are_cut_for_people_and_whole_in_json(written, cli, told):
+def test_many_code_files_are_cut_for_people_and_whole_in_json(written, cli, json_output):
     files = {f"module_{number:03}.py": "0" * 64 for number in range(100)}
     written("aaaa000000000000", request={"files": files})
     assert "and 70 more (--json lists all)" in cli("runs", "show", "aaaa").stdout
-    assert told("runs", "show", "aaaa")["code"] == files
+    assert json_output("runs", "show", "aaaa")["code"] == files
 
 
-def test_a_run_is_named_by_id_start_of_id_or_name(written, told):
+def test_a_run_is_named_by_id_start_of_id_or_name(written, json_output):
     written("aaaa000000000000", name="old", created=1.0)
     written("aabb000000000000", name="new", created=2.0)
     written("aacc000000000000", name="new", created=3.0)
-    assert told("runs", "show", "aaaa000000000000")["id"] == "aaaa000000000000"
-    assert told("runs", "show", "aab")["id"] == "aabb000000000000"
-    assert told("runs", "show", "new")["id"] == "aacc000000000000"
+    assert json_output("runs", "show", "aaaa000000000000")["id"] == "aaaa000000000000"
+    assert json_output("runs", "show", "aab")["id"] == "aabb000000000000"
+    assert json_output("runs", "show", "new")["id"] == "aacc000000000000"
 
 
 def test_a_run_that_is_not_there_or_not_clear_is_one_line_on_standard_error(written, cli):
@@ -253,10 +253,10 @@ def test_stop_waits_for_the_end_and_says_which_it_was(started, cli):
     assert directory.read().status is Status.CANCELED
 
 
-def test_stop_tells_programs_the_runs_new_state(started, told):
+def test_stop_tells_programs_the_runs_new_state(started, json_output):
     directory = started(LOOP)
     until(lambda: directory.read().status is Status.RUNNING)
-    assert told("runs", "stop", "tiny")["status"] == "canceled"
+    assert json_output("runs", "stop", "tiny")["status"] == "canceled"
 
 
 def test_there_is_nothing_to_stop_in_an_ended_run(written, cli):
@@ -266,7 +266,7 @@ def test_there_is_nothing_to_stop_in_an_ended_run(written, cli):
     assert result.stderr == "error: run aaaa000000000000 is completed: there is nothing to stop\n"
 
 
-def test_download_copies_what_starts_with_the_prefix(written, cli, told, tmp_path):
+def test_download_copies_what_starts_with_the_prefix(written, cli, json_output, tmp_path):
     directory = written("aaaa000000000000")
     (directory.outputs / "model").mkdir(parents=True)
     (directory.outputs / "model" / "weights").write_bytes(b"w")
@@ -277,7 +277,7 @@ def test_download_copies_what_starts_with_the_prefix(written, cli, told, tmp_pat
     assert result.stdout == f"{tmp_path}/to/outputs/model/weights\n"
     assert (tmp_path / "to" / "outputs" / "model" / "weights").read_bytes() == b"w"
     assert not (tmp_path / "to" / "outputs" / "table.csv").exists()
-    copies = told("runs", "download", "aaaa", "--to", str(tmp_path / "all"))
+    copies = json_output("runs", "download", "aaaa", "--to", str(tmp_path / "all"))
     assert [path.removeprefix(f"{tmp_path}/all/") for path in copies] == [
         "logs/run.txt",
         "outputs/model/weights",

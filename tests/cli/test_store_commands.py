@@ -29,26 +29,26 @@ def answered(answer, *words):
     return CliRunner().invoke(app, list(words), input=answer, prog_name="trainstack")
 
 
-def test_gc_only_lists_unless_told_to_delete(workspace, orphan, cli, told):
+def test_gc_only_lists_unless_told_to_delete(workspace, orphan, cli, json_output):
     listed = cli("gc")
     assert (listed.exit_code, listed.stderr) == (0, "")
     assert listed.stdout.splitlines()[-1] == "would reclaim 2.5 kB (2,500 bytes): run it again with --delete"
     assert workspace.blobs.has(orphan)
     item = {"kind": "blob", "path": str(workspace.blobs.path(orphan)), "bytes": 2500}
-    assert told("gc") == {"deleted": False, "bytes": 2500, "items": [item]}
-    assert told("gc", "--delete") == {"deleted": True, "bytes": 2500, "items": [item]}
+    assert json_output("gc") == {"deleted": False, "bytes": 2500, "items": [item]}
+    assert json_output("gc", "--delete") == {"deleted": True, "bytes": 2500, "items": [item]}
     assert not workspace.blobs.has(orphan)
     assert cli("gc").stdout == "nothing to reclaim in workspace tests\n"
     assert cli("gc", "--delete").stdout == "reclaimed 0 bytes (0 bytes)\n"
 
 
-def test_gc_takes_environments_only_when_asked(workspace, tmp_path, monkeypatch, cli, told):
+def test_gc_takes_environments_only_when_asked(workspace, tmp_path, monkeypatch, cli, json_output):
     monkeypatch.setenv("TRAINSTACK_CACHE", str(tmp_path / "cache"))
     broken = tmp_path / "cache" / "environments" / ("a" * 64)
     broken.mkdir(parents=True)
     (broken / "file").write_bytes(b"123")
-    assert told("gc", "--delete")["items"] == []
-    assert told("gc", "--environments", "30")["bytes"] == 3
+    assert json_output("gc", "--delete")["items"] == []
+    assert json_output("gc", "--environments", "30")["bytes"] == 3
     assert broken.exists()
     assert "unused training environment" in cli("gc", "--environments", "30", "--delete").stdout
     assert not broken.exists()
@@ -63,10 +63,10 @@ def test_gc_does_nothing_when_a_record_is_damaged(workspace, orphan, registered,
     assert workspace.blobs.has(orphan)
 
 
-def test_fsck_of_a_whole_workspace_ends_with_0(registered, cli, told):
+def test_fsck_of_a_whole_workspace_ends_with_0(registered, cli, json_output):
     result = cli("fsck")
     assert (result.exit_code, result.stdout) == (0, "2 files, 7 bytes read: all whole\n")
-    assert told("fsck") == {"whole": True, "files": 2, "bytes": 7, "damages": []}
+    assert json_output("fsck") == {"whole": True, "files": 2, "bytes": 7, "damages": []}
 
 
 def test_fsck_ends_with_1_and_says_what_to_do_for_each(workspace, registered, cli):
@@ -96,21 +96,21 @@ def test_purge_asks_and_a_no_keeps_everything(workspace, registered):
     assert model.list_models(workspace) == []
 
 
-def test_purge_takes_a_run_by_its_name(workspace, written, cli, told):
+def test_purge_takes_a_run_by_its_name(workspace, written, cli, json_output):
     directory = written("0123456789abcdef")
     assert cli("purge", "mnist", "--yes").exit_code == 0
     assert not directory.root.exists()
     written("00aa")
-    [gone] = told("purge", "00", "--yes")
+    [gone] = json_output("purge", "00", "--yes")
     assert (gone["kind"], gone["name"], gone["version"]) == ("run", "00aa", None)
 
 
-def test_purge_takes_one_version_of_a_dataset(workspace, tmp_path, told):
+def test_purge_takes_one_version_of_a_dataset(workspace, tmp_path, json_output):
     (tmp_path / "data").mkdir()
     for content in ("one", "two"):
         (tmp_path / "data" / "a.csv").write_text(content)
         dataset.register(workspace, DatasetSpec(name="data", paths=(str(tmp_path / "data"),)))
-    [gone] = told("purge", "--dataset", "data:1", "--yes")
+    [gone] = json_output("purge", "--dataset", "data:1", "--yes")
     assert (gone["name"], gone["version"]) == ("data", 1)
     assert [record.version for record in dataset.list_datasets(workspace)] == [2]
 
