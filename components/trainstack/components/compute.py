@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pulumi
 
@@ -11,6 +11,7 @@ from trainstack.components.base import BaseResource, Component
 from trainstack.components.kubernetes.args import KubernetesArgs
 from trainstack.components.workspace import Workspace
 from trainstack.provider.lazy_providers import LazyComputeProvider
+from trainstack.targets import registry
 
 if TYPE_CHECKING:
     from trainstack.components.kubernetes.compute import ClusterCompute
@@ -75,7 +76,6 @@ class Compute(Component):
             "name": name,
             "target": args.target,
             "docker_host": args.docker_host,
-            "kubernetes": None,
             "object_store": args.workspace.object_store,
             "vm_size": args.vm_size,
             "min_nodes": args.min_nodes,
@@ -84,11 +84,14 @@ class Compute(Component):
             "idle_seconds_before_scaledown": args.idle_seconds_before_scaledown,
         }
         self.cluster: ClusterCompute | None = None
-        if args.target == "kubernetes" or args.kubernetes is not None:
-            from trainstack.components.kubernetes.compute import ClusterCompute
-
-            self.cluster = ClusterCompute(name, args, self)
-            self.spec["kubernetes"] = self.cluster.described
+        chosen = [args.target] if isinstance(args.target, str) else []
+        # Options of another target are declared too, and refused with its name.
+        others = [target for target in registry.names() if getattr(args, target, None) is not None]
+        for target in dict.fromkeys([*chosen, *others]):
+            plugin = registry.find_plugin(target)
+            if plugin is not None and plugin.compute_component:
+                self.cluster = cast("ClusterCompute", registry.load(plugin.compute_component)(name, args, self))
+                self.spec[target] = self.cluster.described
         declared = self.cluster.objects if self.cluster else []
         inputs = {**self.spec, "workspace": args.workspace.root}
         self._resource = _Resource(LazyComputeProvider(), name, inputs, self._child_options(declared))

@@ -11,6 +11,7 @@ from pydantic import Field
 from trainstack.core.compute.prices import Prices
 from trainstack.core.preview.estimate import estimate, finished, last_measured, trials_left
 from trainstack.policy.rules import Inputs, Settings
+from trainstack.targets import registry
 
 
 class BudgetSettings(Settings):
@@ -59,7 +60,7 @@ class Budget:
         last = last_measured(inputs, root) or inputs.get("timeout")
         prices = Prices.from_config(self._config)
         training = estimate(inputs, float(last) if isinstance(last, int | float) else None, prices, trials)
-        own = training.cost is None and training.size in ("local", "docker")
+        own = training.cost is None and _is_own(training.size)
         if training.seconds is None or (training.cost is None and not own):
             if settings.unmeasured == "refuse":
                 yield (
@@ -79,3 +80,8 @@ class Budget:
             )
         if settings.hours is not None and hours > settings.hours:
             yield f"training it would take about {hours:.1f} node hours{of}, over the budget of {settings.hours:g}"
+
+
+def _is_own(size: str) -> bool:
+    """Whether a size that is a target's name stands for a machine of one's own, which has no price."""
+    return size in registry.names() and not registry.capabilities(size).elastic_capacity

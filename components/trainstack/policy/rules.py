@@ -19,6 +19,7 @@ from trainstack.core.preview.document import UNKNOWN
 from trainstack.core.runs.directory import RunDirectory
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
+from trainstack.targets import registry
 
 Inputs = Mapping[str, Any]
 
@@ -109,7 +110,7 @@ def node_limits(kind: str, inputs: Inputs, settings: NodeLimits, root: Path) -> 
 
 def low_priority(kind: str, inputs: Inputs, settings: NoSettings, root: Path) -> Iterator[str]:
     """A compute whose nodes are rented at the full price; this machine's own nodes are rented from nobody."""
-    if kind == "Compute" and inputs.get("target", "local") != "local":
+    if kind == "Compute" and not registry.capabilities(inputs.get("target")).same_machine:
         priority = inputs.get("priority", "dedicated")
         if priority not in ("low", UNKNOWN):
             yield f"priority is {priority}: set priority='low'"

@@ -6,23 +6,24 @@ import contextlib
 
 from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 
-from trainstack.core.compute import cluster_checks, compute
+from trainstack.core.compute import compute, target_checks
 from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
-from trainstack.provider.base import BaseProvider, Properties, changed, log_of, own, validated, workspace_of
+from trainstack.provider.base import BaseProvider, Properties, log_of, own, workspace_of
+from trainstack.provider.compute_inputs import compute_spec
 from trainstack.storage.atomic import read_json
 
 
 class ComputeProvider(BaseProvider):
     """A named compute."""
 
-    content = tuple(name for name in compute.ComputeSpec.model_fields if name != "name")
+    content = compute.input_names()
 
     def accept(self, news: Properties) -> Properties:
         """Check the size against the place, where that answers."""
-        spec = validated(compute.ComputeSpec, news, "compute")
+        spec = compute_spec(news)
         if spec is not None:
             compute.check(spec)
-            cluster_checks.check_quota(spec)
+            target_checks.check_size(spec)
             try:
                 holds = compute.holding(spec, seconds=compute.PATIENCE_SECONDS)
             except InvalidInputError:
@@ -31,7 +32,7 @@ class ComputeProvider(BaseProvider):
                 log_of(news).warn(f"its size is not checked: {exc}")
             else:
                 compute.node_capacity(spec, holds)
-                cluster_checks.check_compute(spec)
+                target_checks.check_compute(spec)
         return news
 
     def create(self, props: Properties) -> CreateResult:
@@ -48,21 +49,25 @@ class ComputeProvider(BaseProvider):
         path = workspace_of(props).compute(props["name"]) / "compute.json"
         if not path.is_file():
             return ReadResult("", {})
-        record = read_json(path)
-        drift = [f"{name} is {record.get(name)}" for name in changed(self.content, inputs, record) if inputs.get(name)]
+        declared, record = compute_spec(inputs), compute.ComputeSpec.model_validate(read_json(path))
+        drift = [
+            f"{name} is {value}"
+            for name, value in record.model_dump(mode="json", include=set(record.model_fields_set)).items()
+            if declared is not None and getattr(record, name) != getattr(declared, name)
+        ]
         return ReadResult(id_, {**inputs, "drift": drift})
 
     def delete(self, _id: str, _props: Properties) -> None:
         """Keep the record, but leave nothing at the place that nobody drives."""
         from trainstack.core.maintenance import orphans
 
-        spec = validated(compute.ComputeSpec, _props, "compute")
+        spec = compute_spec(_props)
         if spec is not None:
             with contextlib.suppress(NotFoundError):
                 orphans.leave(workspace_of(_props), spec, log_of(_props).warn)
 
     def _ensure(self, props: Properties) -> Properties:
-        spec = validated(compute.ComputeSpec, props, "compute")
+        spec = compute_spec(props)
         if spec is None:
             raise InvalidInputError("compute: an input is not known")
         found = compute.ensure(workspace_of(props), spec)

@@ -17,6 +17,7 @@ from trainstack.core.workspace.project import project_root
 from trainstack.errors import TrainstackError, UnreachableError
 from trainstack.provider import images
 from trainstack.provider.base import BaseProvider, Properties, changed, integral, known, log_of
+from trainstack.provider.compute_inputs import capabilities_of
 
 
 class EnvironmentInputs(BaseModel):
@@ -145,13 +146,13 @@ def _lock(inputs: Properties, spec: environment.EnvironmentSpec, retries: int | 
     log = log_of(inputs)
     if not inputs.get("compute") and spec.only_image:
         # Its runs decide where it is used.
-        return lock_environment(spec, log.progress, retries=retries, target="docker")
+        return lock_environment(spec, log.progress, retries=retries, in_image=True)
     compute = images.compute_of(inputs)
     return lock_environment(
         spec,
         log.progress,
         retries=retries,
-        target=str(compute.get("target") or "local"),
+        in_image=capabilities_of(compute).uses_images,
         docker_host=compute.get("docker_host"),
         registry=images.registry_of(inputs),
     )

@@ -11,6 +11,7 @@ from trainstack.core.environments.environment import EnvironmentSpec, Lock
 from trainstack.core.images.registry import Registry
 from trainstack.errors import InvalidInputError
 from trainstack.provider.base import Properties, known
+from trainstack.targets import registry
 
 if TYPE_CHECKING:
     from trainstack.core.images.image import Image
@@ -26,7 +27,8 @@ def check(inputs: Properties) -> None:
         registry_of(inputs)
         description = inputs.get("environment_spec") or inputs.get("spec")
         own = isinstance(description, dict) and bool(cast("Properties", description).get("image"))
-        if not inputs.get("registry") and not own and compute_of(inputs).get("target") == "kubernetes":
+        needed = registry.capabilities(compute_of(inputs).get("target")).needs_registry
+        if needed and not inputs.get("registry") and not own:
             raise InvalidInputError(
                 "a cluster pulls images from a registry, and the workspace has none: give it `registry`",
                 field="registry",
@@ -43,7 +45,7 @@ def compute_of(inputs: Properties) -> Properties:
 
 def needs_image(inputs: Properties) -> bool:
     """Whether the environment is used as an image."""
-    return compute_of(inputs).get("target", "local") != "local"
+    return registry.capabilities(compute_of(inputs).get("target")).uses_images
 
 
 def registry_of(inputs: Properties) -> Registry | None:

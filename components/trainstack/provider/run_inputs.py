@@ -9,7 +9,7 @@ from typing import Any
 
 from pulumi.runtime.rpc import UNKNOWN
 
-from trainstack.core.compute import cluster_checks, compute
+from trainstack.core.compute import target_checks
 from trainstack.core.environments import environment
 from trainstack.core.images.environment_lock import lock_environment
 from trainstack.core.properties import integral
@@ -18,6 +18,7 @@ from trainstack.core.runs.fields import RunSettings
 from trainstack.errors import InvalidInputError, UnreachableError
 from trainstack.provider import images
 from trainstack.provider.base import Properties, absolute, known, validated
+from trainstack.provider.compute_inputs import capabilities_of, compute_spec
 from trainstack.provider.environment import environment_of
 
 
@@ -38,7 +39,7 @@ def completed(news: Properties) -> Properties:
         _check_datasets(inputs)
     _check_variables(inputs)
     images.check(inputs)
-    cluster = validated(compute.ComputeSpec, inputs["compute"], "compute")
+    compute = compute_spec(inputs["compute"])
     packed = False
     if known(inputs["environment_spec"]):
         spec = environment_of(inputs["environment_spec"])
@@ -47,9 +48,9 @@ def completed(news: Properties) -> Properties:
     if known(inputs["distribution"]):
         # What packages an image has is not known before it runs.
         packages = None if packed else inputs.get("environment")
-        inputs["distribution"] = distribution.checked(integral(inputs["distribution"]), packages, cluster)
-        if cluster is not None:
-            cluster_checks.check_run(cluster, inputs["distribution"]["node_count"])
+        inputs["distribution"] = distribution.checked(integral(inputs["distribution"]), packages, compute)
+        if compute is not None:
+            target_checks.check_run(compute, inputs["distribution"]["node_count"])
     for name, least in (("timeout", 0.001), ("grace", 0)):
         value = inputs.get(name)
         if value is not None and known(value) and not (isinstance(value, int | float) and value >= least):
@@ -102,7 +103,7 @@ def _environment(spec: environment.EnvironmentSpec, inputs: Properties) -> Prope
         lock = lock_environment(
             spec,
             retries=0,
-            target=str(place.get("target") or "local"),
+            in_image=capabilities_of(place).uses_images,
             docker_host=place.get("docker_host"),
             registry=images.registry_of(inputs),
         )

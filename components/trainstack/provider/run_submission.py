@@ -8,7 +8,6 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from trainstack.core.compute.compute import ComputeSpec
 from trainstack.core.images.environment_lock import lock_environment
 from trainstack.core.images.registry import PASSWORD
 from trainstack.core.runs.directory import RunDirectory, RunRecord
@@ -19,6 +18,7 @@ from trainstack.core.workspace.project import portable, project_root
 from trainstack.errors import InvalidInputError
 from trainstack.provider import images
 from trainstack.provider.base import Properties, finite, integral, validated
+from trainstack.provider.compute_inputs import capabilities_of, compute_spec
 from trainstack.provider.environment import environment_of
 
 
@@ -28,9 +28,9 @@ def request(inputs: Properties, source: Path) -> RunRequest:
     place = images.compute_of(inputs)
     registry = images.registry_of(inputs)
     lock = lock_environment(
-        spec, target=str(place.get("target") or "local"), docker_host=place.get("docker_host"), registry=registry
+        spec, in_image=capabilities_of(place).uses_images, docker_host=place.get("docker_host"), registry=registry
     )
-    compute = validated(ComputeSpec, inputs["compute"], "compute")
+    compute = compute_spec(inputs["compute"])
     settings = validated(RunSettings, inputs, "run")
     if compute is None or settings is None:
         raise InvalidInputError(f"run {inputs['name']}: an input is not known")

@@ -174,13 +174,7 @@ class NodeGroup(Protocol):
 
 
 class Target(Protocol):
-    """A place for nodes. Making one reaches nobody; the first call that needs the place does.
-
-    Attributes:
-        images: Whether environments are images here, and not folders of this machine.
-    """
-
-    images: bool
+    """Runs nodes. Making one connects to nothing; the first call that has to, does."""
 
     def capacity(self) -> Capacity | None:
         """What the whole place holds; none where it grows as needed.
@@ -244,4 +238,8 @@ class Target(Protocol):
         Raises:
             TrainstackError: The place does not answer.
         """
+        ...
+
+    def unlisted(self, ref: RunRef) -> Orphan | None:
+        """What the target may have of a run though it lists nothing of it; found in the run's directory alone."""
         ...

@@ -35,12 +35,12 @@ def test_saved_dockerfile_keeps_its_digest(tmp_path):
     shutil.rmtree(source)
     loaded = load_from_directory(tmp_path / "saved")
     assert loaded.name == "own"
-    taken = lock_environment(loaded, target="docker")
+    taken = lock_environment(loaded, in_image=True)
     assert taken.files["part/run.sh"].startswith("+x ")
     assert taken.files["link"] == "link to part/run.sh"
     again = tmp_path / "again"
     save_to_directory(loaded, again)
-    assert lock_environment(load_from_directory(again), target="docker").digest == taken.digest
+    assert lock_environment(load_from_directory(again), in_image=True).digest == taken.digest
 
 
 @needs_engine

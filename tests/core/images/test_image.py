@@ -95,7 +95,7 @@ def base():
 def test_a_dockerfile_is_built_with_its_context_and_found_again(client, tmp_path):
     mark = unique_variables()["TEST"]
     spec = dockerfile(tmp_path / "own", f"FROM {base()}\nCOPY mark /mark\n", mark=mark)
-    named = lock_environment(spec, target="docker")
+    named = lock_environment(spec, in_image=True)
     image = ensure(spec, named, client)
     assert image.python == "/usr/bin/python3"
     assert said_in(client, image, "print(open('/mark').read())") == mark
@@ -106,7 +106,7 @@ def test_a_dockerfile_is_built_with_its_context_and_found_again(client, tmp_path
 
 def test_context_changed_since_its_lock_is_refused(client, tmp_path):
     spec = dockerfile(tmp_path / "own", f"FROM {base()}\nCOPY mark /mark\n", mark=unique_variables()["TEST"])
-    named = lock_environment(spec, target="docker")
+    named = lock_environment(spec, in_image=True)
     (tmp_path / "own" / "mark").write_text("another")
     with pytest.raises(TrainstackError, match="changed meanwhile"):
         ensure(spec, named, client)
@@ -124,7 +124,7 @@ def test_context_changed_since_its_lock_is_refused(client, tmp_path):
 def test_a_failed_build_names_the_line_and_the_log(client, tmp_path, line, said):
     spec = dockerfile(tmp_path / "own", f"FROM {base()}\n# a comment\n{line}\n", mark=unique_variables()["TEST"])
     with pytest.raises(TrainstackError, match=said) as caught:
-        ensure(spec, lock_environment(spec, target="docker"), client)
+        ensure(spec, lock_environment(spec, in_image=True), client)
     assert "\n" not in str(caught.value)
     log = re.search(r"\(see (.*)\)$", str(caught.value))
     assert log is not None
@@ -134,7 +134,7 @@ def test_a_failed_build_names_the_line_and_the_log(client, tmp_path, line, said)
 def test_a_missing_base_image_is_named(client, tmp_path):
     spec = dockerfile(tmp_path / "own", "FROM localhost:5000/no/such:1\n", mark=unique_variables()["TEST"])
     with pytest.raises(TrainstackError, match="base image localhost:5000/no/such:1 is not to be had"):
-        ensure(spec, lock_environment(spec, target="docker"), client)
+        ensure(spec, lock_environment(spec, in_image=True), client)
 
 
 def test_a_package_that_is_gone_from_the_index_is_named(client):
@@ -154,17 +154,17 @@ def test_a_package_with_another_hash_is_refused(client):
 
 def test_an_image_is_named_by_its_digest(client, registry):
     spec = EnvironmentSpec(name="theirs", image=base())
-    named = lock_environment(spec, target="docker")
+    named = lock_environment(spec, in_image=True)
     assert "@sha256:" in named.image
     image = ensure(spec, named, client)
     assert image == Image(reference=named.image, python="/usr/bin/python3")
     pinned = EnvironmentSpec(name="theirs", image=named.image)
-    assert lock_environment(pinned, target="docker", docker_host="tcp://127.0.0.1:1").digest == named.digest
+    assert lock_environment(pinned, in_image=True, docker_host="tcp://127.0.0.1:1").digest == named.digest
 
 
 def test_an_image_that_nobody_has_is_refused(client):
     with pytest.raises(InvalidInputError, match="there is no image 'localhost:5000/no/such:1'"):
-        lock_environment(EnvironmentSpec(name="none", image="localhost:5000/no/such:1"), target="docker")
+        lock_environment(EnvironmentSpec(name="none", image="localhost:5000/no/such:1"), in_image=True)
 
 
 def test_exception_in_progress_ends_the_build(client):

@@ -32,7 +32,7 @@ if sys.argv[2] == "sdk":
     image_builder.docker_program = lambda: None
 spec = EnvironmentSpec(name="slow", dockerfile=sys.argv[1] + "/Dockerfile", context=sys.argv[1])
 with engine_api.connected() as client:
-    print(image.ensure(spec, lock_environment(spec, target="docker"), client).reference)
+    print(image.ensure(spec, lock_environment(spec, in_image=True), client).reference)
 """
 
 

@@ -13,7 +13,7 @@ from tests.core.cluster_volumes import asked_for, claimed, emptied
 from tests.core.kubernetes_runs import CLUSTER, access, delete_pod, jobs, left, needs_cluster, pods, registry
 from tests.waiting import until
 
-from trainstack.core.compute import cluster_checks, compute
+from trainstack.core.compute import compute, target_checks
 from trainstack.core.compute.compute import ComputeSpec
 from trainstack.core.maintenance import orphans
 from trainstack.core.runs.directory import Status
@@ -31,7 +31,7 @@ LONG = {"--steps": 3000, "--pause": 0.1}
 
 def by_claim(name=NAME, **changes):
     given = {"name": "cluster", "target": "kubernetes", "vm_size": "STANDARD_D1_V2", "max_nodes": 2}
-    return ComputeSpec(**{**given, "kubernetes": CLUSTER.model_copy(update={"store": name}), **changes})
+    return ComputeSpec(**{**given, "config": CLUSTER.model_copy(update={"store": name}), **changes})
 
 
 @pytest.fixture(scope="module")
@@ -194,11 +194,11 @@ def test_a_claim_that_cannot_be_written_is_one_line(started, volume):
 
 def test_a_claim_that_is_not_there_or_cannot_be_had_by_all_nodes_is_refused_in_preview():
     with pytest.raises(InvalidInputError, match="there is no claim no-such in namespace trainstack-tests"):
-        cluster_checks.check_compute(by_claim("no-such"))
+        target_checks.check_compute(by_claim("no-such"))
     once = "trainstack-tests-once"
     with asked_for(once, "ReadWriteOnce"):
         with pytest.raises(InvalidInputError, match=rf"claim {once} has access mode ReadWriteOnce, and 2 nodes"):
-            cluster_checks.check_compute(by_claim(once))
-        cluster_checks.check_compute(by_claim(once, max_nodes=1))
+            target_checks.check_compute(by_claim(once))
+        target_checks.check_compute(by_claim(once, max_nodes=1))
     with pytest.raises(InvalidInputError, match="give one of them"):
         compute.check(by_claim(object_store="s3://bucket"))

@@ -20,7 +20,7 @@ from trainstack.targets.kubernetes.objects import mpijob
 BY_MPI = ComputeSpec(
     name="cluster",
     target="kubernetes",
-    kubernetes=CLUSTER.model_copy(update={"engine": "mpijob"}),
+    config=CLUSTER.model_copy(update={"engine": "mpijob"}),
     vm_size="STANDARD_D1_V2",
     max_nodes=2,
 )

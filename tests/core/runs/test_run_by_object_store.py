@@ -41,7 +41,7 @@ def reachable(monkeypatch):
 
 
 def by_store(**changes):
-    given = {"name": "cluster", "target": "kubernetes", "kubernetes": CLUSTER, "vm_size": "STANDARD_D1_V2"}
+    given = {"name": "cluster", "target": "kubernetes", "config": CLUSTER, "vm_size": "STANDARD_D1_V2"}
     return ComputeSpec(**{**given, "max_nodes": 2, "object_store": URL, **changes})
 
 

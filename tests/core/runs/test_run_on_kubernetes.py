@@ -19,9 +19,7 @@ from trainstack.errors import InvalidInputError, RunFailedError, TrainstackError
 from trainstack.targets.kubernetes.config import Cluster
 
 pytestmark = [needs_cluster, pytest.mark.timeout(300)]
-ON_KUBERNETES = ComputeSpec(
-    name="cluster", target="kubernetes", kubernetes=CLUSTER, vm_size="STANDARD_D1_V2", max_nodes=2
-)
+ON_KUBERNETES = ComputeSpec(name="cluster", target="kubernetes", config=CLUSTER, vm_size="STANDARD_D1_V2", max_nodes=2)
 SECONDS = 90.0
 
 
@@ -182,7 +180,7 @@ def test_a_lack_of_memory_names_the_limit_and_what_to_raise(started, source):
 
 def test_what_no_node_can_hold_is_told_in_the_schedulers_words_and_ends_at_the_deadline(started):
     large = ON_KUBERNETES.model_copy(
-        update={"vm_size": "STANDARD_D8_V3", "kubernetes": CLUSTER.model_copy(update={"pending_deadline": 4.0})}
+        update={"vm_size": "STANDARD_D8_V3", "config": CLUSTER.model_copy(update={"pending_deadline": 4.0})}
     )
     run = started(compute=large)
     until(lambda: "Insufficient cpu" in run.read().reason, SECONDS)
@@ -218,7 +216,7 @@ def test_an_interrupted_run_is_no_garbage_and_giving_up_its_compute_brings_home_
 
 
 def test_a_wrong_context_and_a_cluster_that_is_off_are_one_line(monkeypatch, tmp_path):
-    wrong = ComputeSpec(name="c", target="kubernetes", kubernetes=Cluster(context="no-such"), vm_size="STANDARD_D1_V2")
+    wrong = ComputeSpec(name="c", target="kubernetes", config=Cluster(context="no-such"), vm_size="STANDARD_D1_V2")
     with pytest.raises(InvalidInputError, match=r"context 'no-such' is not in .*, which has: "):
         compute.holding(wrong)
     config = tmp_path / "config"
@@ -241,6 +239,6 @@ def test_a_wrong_context_and_a_cluster_that_is_off_are_one_line(monkeypatch, tmp
 
 def test_a_cluster_that_serves_no_mpijob_is_one_line(monkeypatch):
     monkeypatch.setattr("trainstack.targets.kubernetes.objects.mpijob.GROUP", "absent.example.com")
-    by_mpi = ON_KUBERNETES.model_copy(update={"kubernetes": CLUSTER.model_copy(update={"engine": "mpijob"})})
+    by_mpi = ON_KUBERNETES.model_copy(update={"config": CLUSTER.model_copy(update={"engine": "mpijob"})})
     with pytest.raises(InvalidInputError, match=r"serves no MPIJob .*install Kubeflow's MPI operator"):
         compute.holding(by_mpi)

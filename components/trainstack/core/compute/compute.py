@@ -9,81 +9,43 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from pathlib import Path
-from typing import Literal, TypeAlias
-
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Any
 
 from trainstack.core.compute import node_sizes
 from trainstack.core.workspace.workspace import Workspace, checked_name
 from trainstack.errors import InvalidInputError, TrainstackError
 from trainstack.storage import locks
 from trainstack.storage.atomic import read_json, write_json
-from trainstack.storage.object_store import checked_url
-from trainstack.targets.base import Capacity, Target
-from trainstack.targets.kubernetes.config import Cluster
-from trainstack.targets.registry import Kind, open_target
-
-Place: TypeAlias = tuple[str, str | None, str]
-"""A target, which one, and where in it."""
+from trainstack.targets import registry
+from trainstack.targets.base import Capacity
+from trainstack.targets.compute_spec import ComputeSpec, location_key, target_of
+from trainstack.targets.plugin import LocationKey
 
 PATIENCE_SECONDS = 3.0
 """How long a preview waits for a place that is far away."""
 
 
-class ComputeSpec(BaseModel):
-    """What a compute is asked to be.
+def fields_of(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a `ComputeSpec` that a compute's inputs name.
 
-    Attributes:
-        name: Its name in the workspace.
-        target: Where its nodes are: `local` is this machine, `docker` an engine, a container a node, `kubernetes` a
-            cluster, a pod a node.
-        docker_host: The engine's address, for `docker`, and for `kubernetes` that of the engine that makes images; none
-            takes the one that DOCKER_HOST names where it is used.
-        kubernetes: Which cluster and where in it, for `kubernetes`; none takes the current context.
-        object_store: The workspace's, which code, data and outputs of pods pass through; none streams them.
-        vm_size: A size that says what one node holds; none shares the machine evenly between `max_nodes`.
-        min_nodes: Nodes that stay up when idle; where nodes cost nothing it is only kept.
-        max_nodes: Nodes that may be busy at once.
-        priority: `dedicated`, or `low` for nodes that may be taken away.
-        idle_seconds_before_scaledown: Seconds until an idle node goes; on `local` and `docker` it goes at once.
+    Args:
+        inputs: The inputs; what only one target's computes have is under the target's name.
+
+    Raises:
+        InvalidInputError: There are options of another target.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-    name: str
-    target: Kind = "local"
-    docker_host: str | None = None
-    kubernetes: Cluster | None = None
-    object_store: str | None = None
-    vm_size: str | None = None
-    min_nodes: int = Field(default=0, ge=0)
-    max_nodes: int = Field(default=1, ge=1)
-    priority: Literal["dedicated", "low"] = "dedicated"
-    idle_seconds_before_scaledown: int = Field(default=1800, ge=0)
+    target = inputs.get("target") or registry.DEFAULT
+    for name in registry.names():
+        if name != target and inputs.get(name):
+            raise InvalidInputError(f"{name} is for target {name!r}, not {target!r}", field=name)
+    return {**inputs, "config": inputs.get(str(target))}
 
 
-def target_of(spec: ComputeSpec) -> Target:
-    """The target that a compute means; it reaches nobody yet."""
-    return open_target(
-        spec.target,
-        docker_host=spec.docker_host,
-        cluster=spec.kubernetes,
-        low_priority=spec.priority == "low",
-        object_store=spec.object_store,
-    )
-
-
-def place_of(spec: ComputeSpec) -> Place:
-    """What tells the place of a compute from others, whatever its sizes."""
-    if spec.target == "docker":
-        return spec.target, spec.docker_host, ""
-    if spec.target == "kubernetes":
-        cluster = spec.kubernetes or Cluster()
-        # What one engine has made, the other does not look for.
-        return spec.target, cluster.context, f"{cluster.namespace} {cluster.engine}"
-    return spec.target, None, ""
+def input_names() -> tuple[str, ...]:
+    """Return the inputs that say what a compute is asked to be: the common ones, and one for each target's own."""
+    return (*(name for name in ComputeSpec.model_fields if name not in ("name", "config")), *registry.names())
 
 
 def holding(spec: ComputeSpec, *, seconds: float | None = None) -> Capacity | None:
@@ -96,8 +58,8 @@ def holding(spec: ComputeSpec, *, seconds: float | None = None) -> Capacity | No
     Raises:
         TrainstackError: It does not answer, or not in that time.
     """
-    key = place_of(spec)
-    if key not in _ANSWERS and spec.target == "local":
+    key = location_key(spec)
+    if key not in _ANSWERS and not spec.plugin.capabilities.remote:
         # The kernel answers at once.
         _ANSWERS[key] = target_of(spec).capacity()
     if key not in _ANSWERS:
@@ -120,7 +82,7 @@ def holding(spec: ComputeSpec, *, seconds: float | None = None) -> Capacity | No
     return _ANSWERS[key]
 
 
-_ANSWERS: dict[Place, Capacity | None] = {}
+_ANSWERS: dict[LocationKey, Capacity | None] = {}
 
 
 def node_capacity(spec: ComputeSpec, holds: Capacity | None = None) -> Capacity:
@@ -135,7 +97,7 @@ def node_capacity(spec: ComputeSpec, holds: Capacity | None = None) -> Capacity:
         TrainstackError: The place does not answer.
     """
     check(spec)
-    if holds is None and spec.target != "kubernetes":
+    if holds is None and not spec.plugin.capabilities.elastic_capacity:
         holds = holding(spec)
     if spec.vm_size is None:
         if holds is None:
@@ -145,7 +107,7 @@ def node_capacity(spec: ComputeSpec, holds: Capacity | None = None) -> Capacity:
             )
         if spec.max_nodes > holds.cpus:
             raise InvalidInputError(
-                f"max_nodes {spec.max_nodes} is more than the {holds.cpus} CPUs of {_place(spec)}: "
+                f"max_nodes {spec.max_nodes} is more than the {holds.cpus} CPUs of {spec.plugin.describe(spec)}: "
                 "take at most one a CPU",
                 field="max_nodes",
             )
@@ -168,7 +130,7 @@ def node_capacity(spec: ComputeSpec, holds: Capacity | None = None) -> Capacity:
         there += "" if holds.gpus is None else f", {holds.gpus} GPUs"
         raise InvalidInputError(
             f"max_nodes {spec.max_nodes} of {spec.vm_size} ({size.cpus} CPUs, {size.memory_gib:g} GiB, {size.gpus} GPUs"
-            f" each) is more than {_place(spec)} holds ({there}): "
+            f" each) is more than {spec.plugin.describe(spec)} holds ({there}): "
             f"take {f'at most {fits}' if fits else 'a smaller size or none'}",
             field="max_nodes",
         )
@@ -189,21 +151,7 @@ def check(spec: ComputeSpec) -> None:
         )
     if spec.vm_size is not None:
         node_sizes.lookup(spec.vm_size)
-    if spec.docker_host and spec.target == "local":
-        raise InvalidInputError("docker_host is for target 'docker', not 'local'", field="docker_host")
-    if spec.object_store and spec.target == "kubernetes":
-        if spec.kubernetes and spec.kubernetes.store:
-            raise InvalidInputError(
-                f"compute {spec.name!r} has a store of its own, and its workspace an object store: give one of them",
-                field="store",
-            )
-        checked_url(spec.object_store)
-    if spec.kubernetes and spec.target != "kubernetes":
-        raise InvalidInputError(f"kubernetes is for target 'kubernetes', not {spec.target!r}", field="kubernetes")
-
-
-def _place(spec: ComputeSpec) -> str:
-    return "this machine" if spec.target == "local" else f"the machine of {spec.docker_host or 'the Docker engine'}"
+    spec.plugin.check(spec)
 
 
 def ensure(workspace: Workspace, spec: ComputeSpec) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from trainstack.errors import InvalidInputError
+from trainstack.targets import registry
 
 PRICES_KEY = "trainstack:prices"
 CURRENCY_KEY = "trainstack:currency"
@@ -107,7 +108,7 @@ class Prices:
         Args:
             compute: A compute's spec: `vm_size`, `target`, `priority`.
         """
-        size = str(compute.get("vm_size") or compute.get("target") or "local").upper()
+        size = str(compute.get("vm_size") or compute.get("target") or registry.DEFAULT).upper()
         low = compute.get("priority") == "low"
         if low and f"{size}/LOW" in self.own:
             return self.own[f"{size}/LOW"]

@@ -19,7 +19,7 @@ def lock_environment(
     progress: Progress = no_progress,
     *,
     retries: int | None = None,
-    target: str = "local",
+    in_image: bool = False,
     docker_host: str | None = None,
     registry: Registry | None = None,
 ) -> Lock:
@@ -29,7 +29,7 @@ def lock_environment(
         spec: The environment.
         progress: Receives a line about the progress.
         retries: How often uv asks the index again; its own default when None. 0 suits a preview.
-        target: Where it is going to be used.
+        in_image: Whether it is going to be used as an image, and not as a folder of this machine.
         docker_host: The engine to ask which image a tag means.
         registry: That image's login.
 
@@ -40,8 +40,8 @@ def lock_environment(
         EngineUnreachableError: The engine did not answer.
     """
     if not spec.only_image:
-        return lock(spec, progress=progress, retries=retries, here=target == "local")
-    if target == "local":
+        return lock(spec, progress=progress, retries=retries, here=not in_image)
+    if not in_image:
         kind = f"the image {spec.image}" if spec.image else "a Dockerfile"
         raise InvalidInputError(
             f"environment {spec.name} is {kind}, and target 'local' starts no containers: give it packages, or take a "

@@ -73,22 +73,19 @@ def _clear(workspace: Workspace, place: ComputeSpec, which: Callable[[RunDirecto
 
 def _orphans(place: ComputeSpec, workspace: Workspace, said: Said) -> list[Orphan]:
     try:
-        return [*target_of(place).orphans(workspace.id), *_on_claims(place, workspace)]
+        return [*target_of(place).orphans(workspace.id), *_unlisted(place, workspace)]
     except TrainstackError as exc:
         said(f"what runs have left there is not known: {exc}")
         return []
 
 
-def _on_claims(place: ComputeSpec, workspace: Workspace) -> Generator[Orphan]:
-    """What runs may have on volumes of a cluster although it has no object of theirs any more."""
-    if place.target != "kubernetes":
-        return
-    from trainstack.targets.kubernetes.transfer import pvc_transfer
-
+def _unlisted(place: ComputeSpec, workspace: Workspace) -> Generator[Orphan]:
+    """What runs may have at a target although it lists nothing of theirs any more."""
+    target = target_of(place)
     for path in sorted(workspace.runs.iterdir() if workspace.runs.is_dir() else ()):
-        claim, where = pvc_transfer.noted(RunRef(path, workspace.id)), location.noted(RunDirectory(path))
-        if claim and where and location.same_place(where, place):
-            yield Orphan(path.name, "claim", claim)
+        orphan = target.unlisted(RunRef(path, workspace.id))
+        if orphan and (started_on := location.noted(RunDirectory(path))) and location.same_place(started_on, place):
+            yield orphan
 
 
 def places(workspace: Workspace) -> list[ComputeSpec]:

@@ -24,6 +24,7 @@ from trainstack.docker_engine.engine_api import DockerClient, engine_errors
 from trainstack.errors import TrainstackError
 from trainstack.storage import disk_space, locks
 from trainstack.storage.cache import cache_folder
+from trainstack.targets import registry
 
 Said = Callable[[str], None]
 _DAY = 24 * 3600
@@ -124,9 +125,15 @@ def _needed(workspace: Workspace) -> set[str]:
 
 
 def _hosts(workspace: Workspace) -> list[str | None]:
-    named = [place.docker_host for place in places(workspace) if place.target == "docker"]
-    named += [one.docker_host for one in list_services(workspace) if one.target == "docker"]
+    named = [place.docker_host for place in places(workspace) if _has_images(place.target)]
+    named += [one.docker_host for one in list_services(workspace) if _has_images(one.target)]
     return list(dict.fromkeys(named))
+
+
+def _has_images(target: str) -> bool:
+    """Whether containers of a target take images from its Docker engine, where they then are in use."""
+    capabilities = registry.capabilities(target)
+    return capabilities.uses_images and not capabilities.needs_registry
 
 
 def _builds() -> Path:

@@ -13,6 +13,7 @@ from trainstack.core.environments.base_image import base_image
 from trainstack.core.environments.spec import EnvironmentSpec
 from trainstack.core.preview.document import UNKNOWN, Resource
 from trainstack.core.services.service import serving_environment
+from trainstack.targets import registry
 
 _INSTRUCTION = re.compile(r"^\s*(FROM|ARG)\s+(.+?)\s*$", re.IGNORECASE | re.MULTILINE)
 _VARIABLE = re.compile(r"\$(?:\{(\w+)(?::-([^}]*))?\}|(\w+))")
@@ -40,7 +41,7 @@ def find_base_images(resources: Sequence[Resource], root: Path) -> dict[str, str
         if not isinstance(compute, Mapping):
             continue
         place = cast("Mapping[str, Any]", compute)
-        if place.get("target", "local") == "local":
+        if not registry.capabilities(place.get("target")).uses_images:
             continue
         for name in _named(one, place, root):
             if name not in found:

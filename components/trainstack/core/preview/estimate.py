@@ -17,6 +17,7 @@ from trainstack.core.runs.record import Status
 from trainstack.core.sweeps.record import Search, SweepDirectory, sweep_id
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
+from trainstack.targets import registry
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def estimate(run: Mapping[str, Any], last: float | None, prices: Prices, trials:
         seconds = float(longest) if seconds is None else min(seconds, longest)
     node_hours = None if seconds is None else seconds * at_once / 3600 * nodes
     cost = None if node_hours is None or hourly is None else node_hours * hourly
-    size = str(compute.get("vm_size") or compute.get("target") or "local")
+    size = str(compute.get("vm_size") or compute.get("target") or registry.DEFAULT)
     return Estimate(nodes, size, compute.get("priority") == "low", last, trials, seconds, node_hours, cost)
 
 

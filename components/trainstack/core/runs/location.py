@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trainstack.core.compute.compute import ComputeSpec, place_of, target_of
+from trainstack.core.compute.compute import ComputeSpec, location_key, target_of
 from trainstack.core.runs import distribution
 from trainstack.core.runs.directory import RunDirectory
 from trainstack.core.workspace.workspace import Workspace
@@ -32,7 +32,7 @@ def noted(directory: RunDirectory) -> ComputeSpec | None:
 
 def same_place(one: ComputeSpec, other: ComputeSpec) -> bool:
     """Whether two computes mean the same place, whatever their sizes."""
-    return place_of(one) == place_of(other)
+    return location_key(one) == location_key(other)
 
 
 def goes_on(directory: RunDirectory) -> bool:

@@ -7,13 +7,14 @@ import os
 
 from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 
-from trainstack.core.compute import cluster_checks
+from trainstack.core.compute.compute import PATIENCE_SECONDS
 from trainstack.core.tracking import cluster_server, tracking_server
 from trainstack.core.tracking.settings import read_settings
 from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
 from trainstack.provider.base import BaseProvider, Properties, known, log_of, own, workspace_of
 from trainstack.provider.base import integral as whole
 from trainstack.storage.object_store import ENDPOINTS, check_endpoint
+from trainstack.targets.kubernetes.checks.namespace_check import check_namespace
 from trainstack.targets.kubernetes.config import Cluster
 
 
@@ -29,7 +30,7 @@ class TrackingServerProvider(BaseProvider):
             if known(settings.get(name, "")) and news["server"].get("artifacts"):
                 check_endpoint(str(settings.get(name, "")), "tracking: artifacts")
         try:
-            cluster_checks.check_namespace(_cluster(news))
+            check_namespace(_cluster(news), PATIENCE_SECONDS)
         except InvalidInputError:
             raise
         except TrainstackError as exc:

@@ -31,8 +31,6 @@ _OWN_ENDS = (0, 1, 2)
 class DockerTarget:
     """A Docker engine, here or elsewhere."""
 
-    images = True
-
     def __init__(self, docker_host: str | None = None) -> None:
         """Name an engine.
 
@@ -157,6 +155,9 @@ class DockerTarget:
         """
         with engine_errors("removing what a run has left"):
             return remove(self.client, labels.of_run(ref))
+
+    def unlisted(self, ref: RunRef) -> None:
+        """Nothing: all that there is bears the run's name."""
 
     def orphans(self, workspace: str) -> Sequence[Orphan]:
         """Containers, networks and volumes of a workspace's runs.

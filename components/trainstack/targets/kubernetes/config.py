@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from trainstack.errors import InvalidInputError
+from trainstack.targets.config import TargetConfig
 
 # Folders of a pod that are the image's or ours.
 _TAKEN = ("", "trainstack", "tmp", "dev", "proc", "sys", "etc", "usr", "bin", "lib", "opt", "service")
@@ -52,7 +53,7 @@ class Claim(BaseModel):
         return path
 
 
-class Cluster(BaseModel):
+class Cluster(TargetConfig):
     """A cluster and a place in it.
 
     Attributes:
@@ -74,8 +75,6 @@ class Cluster(BaseModel):
         tolerations: Taints that pods put up with.
         pending_deadline: Seconds that pods may wait for a node and their image.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     context: str | None = None
     namespace: str = "trainstack"

@@ -46,8 +46,6 @@ _OWN_ENDS = (0, 1, 2)
 class KubernetesTarget:
     """A namespace of a cluster."""
 
-    images = True
-
     def __init__(self, cluster: Cluster, *, low_priority: bool = False, store: ObjectStore | None = None) -> None:
         """Name a cluster.
 
@@ -191,6 +189,11 @@ class KubernetesTarget:
         removed = removal.remove(self._access, labels.of_run(ref))
         self._way(ref, begun=True).clear()
         return removed
+
+    def unlisted(self, ref: RunRef) -> Orphan | None:
+        """The claim that may have something of a run, though the cluster has no object of it."""
+        claim = pvc_transfer.noted(ref)
+        return Orphan(ref.id, "claim", claim) if claim else None
 
     def orphans(self, workspace: str) -> Sequence[Orphan]:
         """Jobs, services and pods of a workspace's runs.

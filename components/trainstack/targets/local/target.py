@@ -38,8 +38,6 @@ class LocalNodeGroup:
 class LocalTarget:
     """This machine."""
 
-    images = False
-
     def capacity(self) -> Capacity:
         """What this machine holds."""
         return machine()
@@ -102,6 +100,9 @@ class LocalTarget:
     def remove_all(self, ref: RunRef) -> int:
         """SIGKILL what still carries the run's marker."""
         return orphans.remove_all(ref.root)
+
+    def unlisted(self, ref: RunRef) -> None:
+        """Nothing: all that there is bears the run's name."""
 
     def orphans(self, workspace: str) -> Sequence[Orphan]:
         """Nothing: processes end with their supervisor, and the next attempt sweeps."""

@@ -39,7 +39,7 @@ def prepare(
     Raises:
         TrainstackError: The environment cannot be built, data or code is gone, or the disk is full.
     """
-    ready = runtime.ready(request, target, secrets, because)
+    ready = runtime.ready(request, secrets, because)
     because("code and data")
     for folder in (directory.code, directory.data, directory.root / "agent"):
         shutil.rmtree(folder, ignore_errors=True)

@@ -9,33 +9,31 @@ from trainstack.core.environments import environment
 from trainstack.core.images.registry import Registry
 from trainstack.core.runs.request import RunRequest
 from trainstack.errors import TrainstackError
-from trainstack.targets.base import Runtime, Target
+from trainstack.targets.base import Runtime
 
 
-def ready(request: RunRequest, target: Target, secrets: Mapping[str, str], because: Callable[[str], None]) -> Runtime:
+def ready(request: RunRequest, secrets: Mapping[str, str], because: Callable[[str], None]) -> Runtime:
     """Build the environment unless it is there.
 
     Args:
         request: What was submitted.
-        target: Where the nodes are going to be.
         secrets: What came with it; a registry's password may be among them.
         because: Told, in a few words, what takes time.
 
     Raises:
         TrainstackError: It cannot be built.
     """
-    spec, lock = request.environment.spec, request.environment.lock
-    if not target.images:
+    spec, lock, compute = request.environment.spec, request.environment.lock, request.compute
+    if not compute.plugin.capabilities.uses_images:
         return Runtime(str(environment.build(spec, lock, because).python))
     from trainstack.core.images import image
     from trainstack.docker_engine.engine_api import connected
 
-    compute = request.compute
     gpu = bool(compute.vm_size and node_sizes.lookup(compute.vm_size).gpus)
     with connected(compute.docker_host) as client:
         login = request.registry.model_dump() if request.registry else None
         built = image.ensure(spec, lock, client, Registry.of(login, secrets), because, gpu=gpu)
-    if compute.target == "kubernetes" and "@" not in built.reference:
+    if compute.plugin.capabilities.needs_registry and "@" not in built.reference:
         raise TrainstackError(
             f"environment {spec.name} is an image of the Docker engine alone, and a cluster pulls from a registry: "
             "give the workspace one with `registry`"

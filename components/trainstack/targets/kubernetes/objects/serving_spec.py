@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from trainstack.targets.config import ServingOptions
 from trainstack.targets.kubernetes.objects import exposure
 from trainstack.targets.kubernetes.objects import validation as asked_for
 
@@ -15,7 +16,7 @@ _CPU_PERCENT = 70
 Exposed = Literal["port-forward", "node-port", "ingress"]
 
 
-class ServingSpec(BaseModel):
+class ServingSpec(ServingOptions):
     """How a service runs on a cluster.
 
     Attributes:
@@ -31,8 +32,6 @@ class ServingSpec(BaseModel):
         ingress_class: The class of the Ingress; the cluster's default when left out.
         tls_secret: The Secret with the Ingress's certificate; plain HTTP when left out.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     engine: Literal["deployment", "kserve"] = "deployment"
     min_replicas: int = Field(default=1, ge=1)

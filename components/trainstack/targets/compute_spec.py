@@ -1,0 +1,107 @@
+"""What a compute is asked to be: what all targets have in common, and the config model of its own target."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+
+from trainstack.errors import InvalidInputError
+from trainstack.targets import registry
+from trainstack.targets.base import Target
+from trainstack.targets.config import TargetConfig
+from trainstack.targets.plugin import LocationKey, TargetPlugin
+
+
+class ComputeSpec(BaseModel):
+    """What a compute is asked to be.
+
+    Attributes:
+        name: Its name in the workspace.
+        target: Where its nodes are: `local` is this machine, `docker` an engine, a container a node, `kubernetes` a
+            cluster, a pod a node. It decides which model `config` is.
+        config: What only computes of this target have.
+        docker_host: The address of the Docker engine that makes images, and for `docker` runs the nodes; none takes the
+            one that DOCKER_HOST names where it is used.
+        object_store: The workspace's, which code, data and outputs of pods pass through; none streams them.
+        vm_size: A size that says what one node holds; none shares the machine evenly between `max_nodes`.
+        min_nodes: Nodes that stay up when idle; where nodes cost nothing it is only kept.
+        max_nodes: Nodes that may be busy at once.
+        priority: `dedicated`, or `low` for nodes that may be taken away.
+        idle_seconds_before_scaledown: Seconds until an idle node goes; on `local` and `docker` it goes at once.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    name: str
+    target: str = registry.DEFAULT
+    config: SerializeAsAny[TargetConfig] = Field(default_factory=TargetConfig, validate_default=True)
+    docker_host: str | None = None
+    object_store: str | None = None
+    vm_size: str | None = None
+    min_nodes: int = Field(default=0, ge=0)
+    max_nodes: int = Field(default=1, ge=1)
+    priority: Literal["dedicated", "low"] = "dedicated"
+    idle_seconds_before_scaledown: int = Field(default=1800, ge=0)
+
+    @field_validator("target")
+    @classmethod
+    def _is_registered(cls, target: str) -> str:
+        if registry.find_plugin(target) is None:
+            raise ValueError(f"is none of {', '.join(registry.names())}, but {target!r}")
+        return target
+
+    @field_validator("config", mode="before")
+    @classmethod
+    def _of_target(cls, config: object, info: ValidationInfo) -> TargetConfig:
+        """The target's name says which model this is."""
+        target = info.data.get("target")
+        if target is None:  # It was refused already.
+            return TargetConfig()
+        return config_of(target, config)
+
+    @property
+    def plugin(self) -> TargetPlugin:
+        """The registration of its target."""
+        return registry.plugin(self.target)
+
+
+def config_of(target: str, config: object) -> TargetConfig:
+    """Return the config of a target as its model.
+
+    Args:
+        target: The target's name.
+        config: The model, or a mapping of its fields; the defaults when empty.
+
+    Raises:
+        InvalidInputError: A field is unknown or its value unusable; names the first.
+    """
+    model: type[TargetConfig] = registry.load(registry.plugin(target).config)
+    if isinstance(config, model):
+        return config
+    fields: Any = {} if config is None or type(config) is TargetConfig else config
+    try:
+        return model.model_validate(fields)
+    except ValidationError as exc:
+        problem = exc.errors()[0]
+        field = ".".join(map(str, (target, *problem["loc"])))
+        reason = problem["msg"].removeprefix("Value error, ")
+        raise InvalidInputError(f"compute: {field}: {reason}, not {problem['input']!r}", field=field) from exc
+
+
+def target_of(spec: ComputeSpec) -> Target:
+    """Return the target that a compute means; this connects to nothing yet."""
+    return spec.plugin.open(spec)
+
+
+def location_key(spec: ComputeSpec) -> LocationKey:
+    """Return what tells where a compute is from where others are, whatever their sizes."""
+    return spec.plugin.location(spec)

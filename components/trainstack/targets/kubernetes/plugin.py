@@ -1,0 +1,102 @@
+"""The registration of the target `kubernetes`. The client library is loaded by what connects, not with this module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from trainstack.errors import InvalidInputError
+from trainstack.storage.object_store import ObjectStore, checked_url
+from trainstack.targets.base import Capacity, Target
+from trainstack.targets.compute_spec import ComputeSpec
+from trainstack.targets.kubernetes.config import Cluster
+from trainstack.targets.plugin import Capabilities, LocationKey, TargetPlugin
+
+
+class KubernetesPlugin(TargetPlugin):
+    """A Kubernetes cluster: a pod a node."""
+
+    name = "kubernetes"
+    capabilities = Capabilities(uses_images=True, needs_registry=True, elastic_capacity=True, remote=True)
+    config = "trainstack.targets.kubernetes.config:Cluster"
+    serving = "trainstack.targets.kubernetes.objects.serving_spec:ServingSpec"
+    service_runner = "trainstack.core.services.runners.cluster:ClusterRunner"
+    compute_component = "trainstack.components.kubernetes.compute:ClusterCompute"
+    service_component = "trainstack.components.kubernetes.service:ClusterService"
+
+    def open(self, spec: ComputeSpec) -> Target:
+        """Return the cluster."""
+        from trainstack.targets.kubernetes.target import KubernetesTarget  # loads the client library
+
+        store = ObjectStore(spec.object_store) if spec.object_store else None
+        return KubernetesTarget(cluster_of(spec), low_priority=spec.priority == "low", store=store)
+
+    def location(self, spec: ComputeSpec) -> LocationKey:
+        """Return the context, with the namespace and what makes pods there."""
+        cluster = cluster_of(spec)
+        # What one engine has made, the other does not look for.
+        return spec.target, cluster.context, f"{cluster.namespace} {cluster.engine}"
+
+    def describe(self, spec: ComputeSpec) -> str:
+        """Name the namespace and its cluster."""
+        return cluster_of(spec).described
+
+    def check(self, spec: ComputeSpec) -> None:
+        """Refuse two stores at once.
+
+        Raises:
+            InvalidInputError: There are two, or the workspace's has no usable address.
+        """
+        super().check(spec)
+        if not spec.object_store:
+            return
+        if cluster_of(spec).store:
+            raise InvalidInputError(
+                f"compute {spec.name!r} has a store of its own, and its workspace an object store: give one of them",
+                field="store",
+            )
+        checked_url(spec.object_store)
+
+    def check_size(self, spec: ComputeSpec, node: Callable[[], Capacity]) -> None:
+        """Refuse more nodes than the compute's own quota ever holds.
+
+        Raises:
+            InvalidInputError: Says which resource.
+        """
+        cluster = cluster_of(spec)
+        if cluster.quota:
+            from trainstack.targets.kubernetes.checks import quota  # loads the client library
+
+            quota.check(cluster, node(), spec.max_nodes)
+
+    def check_compute(self, spec: ComputeSpec, node: Callable[[], Capacity], seconds: float) -> None:
+        """Ask the cluster for the namespace, its claims and its quotas.
+
+        Raises:
+            InvalidInputError: The namespace is missing and is not to be created, or never holds one node; a claim is
+                missing, or a store that not all nodes can write to.
+            TrainstackError: The cluster does not answer.
+        """
+        from trainstack.targets.kubernetes.checks import namespace_check, pvc  # loads the client library
+
+        cluster = cluster_of(spec)
+        namespace_check.check_namespace(cluster, seconds)
+        pvc.check_found(cluster, spec.max_nodes, seconds)
+        self.check_run(spec, node, 1, seconds)
+
+    def check_run(self, spec: ComputeSpec, node: Callable[[], Capacity], node_count: int, seconds: float) -> None:
+        """Refuse more nodes than the quotas of the namespace ever hold.
+
+        Raises:
+            InvalidInputError: Says which quota and which resource.
+            TrainstackError: The cluster does not answer.
+        """
+        from trainstack.targets.kubernetes.checks import quota  # loads the client library
+
+        quota.check_found(cluster_of(spec), node(), node_count, seconds)
+
+
+def cluster_of(spec: ComputeSpec) -> Cluster:
+    """Return which cluster a compute means."""
+    if not isinstance(spec.config, Cluster):
+        raise InvalidInputError(f"compute {spec.name!r} is on target {spec.target!r}, not on a cluster", field="target")
+    return spec.config
