@@ -40,17 +40,17 @@ lint: setup ## Ruff, pyright, import-linter
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
 
-format: setup ## Let ruff mend what it can
+format: setup ## Let ruff fix what it can
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
-# A test that waits for a real server, container or pod can lose to the load beside it, and is then run once more
-# alone. What fails again fails the build; what passes then is told as such, and is a test to mend.
+# A test that waits for a real server, container or pod can fail under the load of other tests, and is then run
+# once more alone. What fails again fails the build; what passes then is reported as such, and is a test to fix.
 test: lint ## Lint, then all tests, two files at a time
 	@$(BIN)/pytest -n 2 --dist loadfile || { code=$$?; test $$code -eq 1 || exit $$code; \
 		echo "what failed is run once more, alone"; \
 		$(BIN)/pytest --last-failed --last-failed-no-failures none -x && \
-		echo "passed alone: what failed above depends on the load, and is to be mended"; }
+		echo "passed alone: what failed above depends on the load, and is to be fixed"; }
 
 chaos: setup ## Kill and harm everything at random moments; N=200: so many times
 	@CHAOS_N=$(or $(N),60) $(BIN)/pytest tests/chaos
@@ -64,7 +64,7 @@ docs: setup ## Build the documentation's site into site/; a link that leads nowh
 recordings: setup ## Record the terminal sessions that the documentation shows anew
 	@PYTHONPATH=tools $(BIN)/python -m recordings
 
-bench: setup ## Measure beside what a user would pick instead; ONE="preview run": some of it, ACCEPT=1: commit to the ratios
+bench: setup ## Measure, next to what a user would pick instead; ONE="preview run": some of it, ACCEPT=1: commit to the ratios
 	@$(BIN)/python -m benchmarks $(ONE) $(if $(ACCEPT),--accept)
 
 lock: ## Write the locks anew from pyproject.toml (UPGRADE=1: newest versions)

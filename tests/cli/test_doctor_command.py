@@ -1,4 +1,4 @@
-"""`trainstack doctor`: each thing that can be wrong is found, said, and json_output apart from what is only a pity."""
+"""`trainstack doctor`: each problem is reported with its state and with what to do about it."""
 
 import json
 import os
