@@ -23,15 +23,11 @@ class BaseResource(Resource):
     What a subclass annotates are the properties that its provider adds to the inputs.
     """
 
-    outputs: ClassVar[tuple[str, ...]] = ()
-
     def __init__(
         self, provider: ResourceProvider, name: str, props: Mapping[str, Any], opts: pulumi.ResourceOptions
     ) -> None:
         urn = pulumi.create_urn(name, f"pulumi-python:{self._resource_type_name}", _urn_alone(opts.parent))
-        super().__init__(
-            provider, name, {**dict.fromkeys((*type(self).__annotations__, *self.outputs)), **props, "urn": urn}, opts
-        )
+        super().__init__(provider, name, {**dict.fromkeys(type(self).__annotations__), **props, "urn": urn}, opts)
 
 
 def _urn_alone(parent: pulumi.Resource | None) -> pulumi.Output[str] | None:

@@ -92,19 +92,6 @@ class SweepArgs:
 
 
 class _Resource(BaseResource, module="trainstack", name="Sweep"):
-    outputs = (
-        "sweep_id",
-        "run_id",
-        "best_value",
-        "best_parameters",
-        "metrics",
-        "directory",
-        "trials",
-        "importance",
-        "importance_plot",
-        "snapshot",
-        "files",
-    )
     sweep_id: pulumi.Output[str]
     run_id: pulumi.Output[str]
     best_value: pulumi.Output[float]
@@ -114,6 +101,8 @@ class _Resource(BaseResource, module="trainstack", name="Sweep"):
     trials: pulumi.Output[dict[str, int]]
     importance: pulumi.Output[dict[str, float]]
     importance_plot: pulumi.Output[str]
+    snapshot: pulumi.Output[str]
+    files: pulumi.Output[dict[str, str]]
 
 
 class Sweep(Component):

@@ -68,27 +68,18 @@ class TrainingRunArgs:
 
 
 class _Resource(BaseResource, module="trainstack", name="TrainingRun"):
-    outputs = (
-        "run_id",
-        "fingerprint",
-        "status",
-        "outcome",
-        "attempt",
-        "stages",
-        "duration",
-        "metrics",
-        "directory",
-        "output_files",
-        "files",
-        "snapshot",
-    )
     run_id: pulumi.Output[str]
     fingerprint: pulumi.Output[str]
     status: pulumi.Output[str]
+    outcome: pulumi.Output[str]
+    attempt: pulumi.Output[int]
     stages: pulumi.Output[list[dict[str, Any]]]
     duration: pulumi.Output[float]
     metrics: pulumi.Output[dict[str, float]]
     directory: pulumi.Output[str]
+    output_files: pulumi.Output[dict[str, str]]
+    files: pulumi.Output[dict[str, str]]
+    snapshot: pulumi.Output[str]
 
 
 class TrainingRun(Component):

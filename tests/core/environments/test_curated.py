@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from trainstack.core.environments.environment import (
 )
 from trainstack.errors import InvalidInputError
 
+ROOT = Path(__file__).resolve().parents[3]
+
 
 def run_in(name: str, script: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run a script as a run would have it: in the curated environment, with its variables."""
@@ -35,7 +38,7 @@ def run_in(name: str, script: str, **variables: str) -> subprocess.CompletedProc
     )
 
 
-def test_the_curated_environments_are_those_that_are_documented() -> None:
+def test_the_shipped_curated_environments() -> None:
     assert curated_names() == [
         "trainstack-mlflow-3",
         "trainstack-serving-2.15",
@@ -44,6 +47,12 @@ def test_the_curated_environments_are_those_that_are_documented() -> None:
         "trainstack-tensorflow-2.15-horovod",
         "trainstack-tensorflow-2.21",
     ]
+
+
+def test_the_docs_list_the_curated_environments() -> None:
+    section = (ROOT / "docs" / "environments.md").read_text("utf-8").partition("## Curated environments")[2]
+    rows = [line for line in section.partition("\n## ")[0].splitlines() if line.startswith(f"| `{CURATED_PREFIX}")]
+    assert sorted(name for row in rows for name in re.findall(rf"`({CURATED_PREFIX}[^`]+)`", row)) == curated_names()
 
 
 @pytest.mark.parametrize("name", curated_names())
@@ -57,7 +66,7 @@ def test_a_curated_lock_is_complete_and_names_no_index(
     assert cached_lock(spec) == locked
     asked = json.loads((FOLDER / name.removeprefix(CURATED_PREFIX) / "environment.json").read_bytes())
     assert set(asked["packages"]) == set(spec.packages)
-    assert ("tensorflow-cpu" in locked.packages) == (name != "trainstack-mlflow-3")
+    assert ("tensorflow-cpu" in locked.packages) == name.startswith(("trainstack-tensorflow-", "trainstack-serving-"))
     assert "tensorflow" not in locked.packages
     assert "://" not in locked.text
 
