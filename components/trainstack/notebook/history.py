@@ -57,8 +57,8 @@ class Run:
     def parameters(self) -> dict[str, Any]:
         """The script's arguments, by name; a list of them without names is under `arguments`."""
         with contextlib.suppress(OSError, ValueError, TrainstackError):
-            given = self._directory.request().spec.arguments
-            return {"arguments": list(given)} if isinstance(given, list) else dict(given)
+            arguments = self._directory.request().spec.arguments
+            return {"arguments": list(arguments)} if isinstance(arguments, list) else dict(arguments)
         return {}
 
     @property
@@ -101,7 +101,7 @@ class Run:
         return f"<run {record.name} ({record.id}) {record.status.value}>"
 
     def _repr_html_(self) -> str:
-        series = {name: [point.value for point in found] for name, found in self._series().items()}
+        series = {name: [point.value for point in points] for name, points in self._series().items()}
         return html.run(self._directory.read(), self.parameters, series)
 
     def _series(self) -> dict[str, list[tracking.Point]]:
@@ -111,9 +111,9 @@ class Run:
 class Runs(Sequence[Run]):
     """Runs of a workspace, newest first."""
 
-    def __init__(self, found: Sequence[Run]) -> None:
+    def __init__(self, runs: Sequence[Run]) -> None:
         """Use `History.runs`."""
-        self._found = found
+        self._runs = runs
 
     @overload
     def __getitem__(self, index: int) -> Run: ...
@@ -121,15 +121,15 @@ class Runs(Sequence[Run]):
     def __getitem__(self, index: slice) -> Runs: ...
     def __getitem__(self, index: int | slice) -> Run | Runs:
         """The run at a place, or the runs at several."""
-        return Runs(self._found[index]) if isinstance(index, slice) else self._found[index]
+        return Runs(self._runs[index]) if isinstance(index, slice) else self._runs[index]
 
     def __len__(self) -> int:
         """How many there are."""
-        return len(self._found)
+        return len(self._runs)
 
     def __iter__(self) -> Iterator[Run]:
         """One after the other."""
-        return iter(self._found)
+        return iter(self._runs)
 
     def __repr__(self) -> str:
         return f"<{len(self)} runs>"
@@ -193,8 +193,8 @@ class History:
         Raises:
             NotFoundError: There is none.
         """
-        found = config.find(Path.cwd())[0] if folder is None else Path(folder)
-        self._workspace = Workspace.open(found.expanduser().absolute())
+        root = config.find(Path.cwd())[0] if folder is None else Path(folder)
+        self._workspace = Workspace.open(root.expanduser().absolute())
 
     def runs(self, name: str | None = None, status: str | None = None, limit: int = 20) -> Runs:
         """The newest runs.

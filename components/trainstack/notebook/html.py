@@ -11,7 +11,7 @@ from typing import Any
 from trainstack.core.runs.diff import seconds
 from trainstack.core.runs.record import RunRecord
 from trainstack.core.sweeps.record import SweepRecord
-from trainstack.core.sweeps.sweep import described, progress_line
+from trainstack.core.sweeps.sweep import parameter_texts, progress_line
 
 _COLOURS = {"completed": "#2e7d32", "failed": "#c62828", "canceled": "#8d6e63", "interrupted": "#8d6e63"}
 _GOING = "#1565c0"
@@ -34,33 +34,36 @@ def run(record: RunRecord, parameters: Mapping[str, Any], series: Mapping[str, S
     took = f" · {seconds(record.duration)}" if record.duration is not None else ""
     head = f"<b>{escape(record.name)}</b> <code>{escape(record.id)}</code> {_badge(record.status.value)}{took}"
     reason = f"<div>{escape(record.reason)}</div>" if record.reason else ""
-    given = _table(("parameter", "value"), [(escape(name), escape(_text(value))) for name, value in parameters.items()])
-    logged = _table(
+    parameter_table = _table(
+        ("parameter", "value"), [(escape(name), escape(_text(value))) for name, value in parameters.items()]
+    )
+    metric_table = _table(
         ("metric", "last", ""),
         [(escape(name), _number(values[-1]), sparkline(values)) for name, values in series.items() if values],
     )
-    return f'<div class="trainstack">{head}{reason}{given}{logged}</div>'
+    return f'<div class="trainstack">{head}{reason}{parameter_table}{metric_table}</div>'
 
 
-def runs(found: Sequence[Row]) -> str:
+def runs(rows: Sequence[Row]) -> str:
     """Runs as rows: what they were given and what they came to, one column a parameter and a metric.
 
     Args:
-        found: Record, parameters and last metrics of each.
+        rows: Record, parameters and last metrics of each.
     """
-    given = list(dict.fromkeys(name for _, parameters, _ in found for name in parameters))
-    logged = list(dict.fromkeys(name for _, _, metrics in found for name in metrics))
-    rows = [
+    parameter_names = list(dict.fromkeys(name for _, parameters, _ in rows for name in parameters))
+    metric_names = list(dict.fromkeys(name for _, _, metrics in rows for name in metrics))
+    cells = [
         (
             f"<code>{escape(record.id[:8])}</code>",
             escape(record.name),
             _badge(record.status.value),
-            *(escape(_text(parameters.get(name, ""))) for name in given),
-            *(_number(metrics[name]) if name in metrics else "" for name in logged),
+            *(escape(_text(parameters.get(name, ""))) for name in parameter_names),
+            *(_number(metrics[name]) if name in metrics else "" for name in metric_names),
         )
-        for record, parameters, metrics in found
+        for record, parameters, metrics in rows
     ]
-    return f'<div class="trainstack">{_table(("run", "name", "status", *map(escape, given + logged)), rows)}</div>'
+    columns = ("run", "name", "status", *map(escape, parameter_names + metric_names))
+    return f'<div class="trainstack">{_table(columns, cells)}</div>'
 
 
 def sweep(record: SweepRecord, plot: bytes | None = None) -> str:
@@ -72,13 +75,13 @@ def sweep(record: SweepRecord, plot: bytes | None = None) -> str:
     """
     head = f"<b>{escape(record.name)}</b> <code>{escape(record.id)}</code> {_badge(record.status)}"
     sign = -1 if record.goal == "maximize" else 1
-    trials = sorted(record.trials, key=lambda it: (it.value is None, sign * (it.value or 0.0)))
+    trials = sorted(record.trials, key=lambda trial: (trial.value is None, sign * (trial.value or 0.0)))
     rows = [
         (
             str(trial.number),
             _badge(trial.state),
             "" if trial.value is None else _number(trial.value),
-            escape(", ".join(described(trial.parameters))),
+            escape(", ".join(parameter_texts(trial.parameters))),
             f"<code>{escape(trial.run_id[:8])}</code>",
         )
         for trial in trials[:_MOST_TRIALS]
@@ -86,9 +89,11 @@ def sweep(record: SweepRecord, plot: bytes | None = None) -> str:
     more = len(trials) - len(rows)
     left = f"<div>and {more} more</div>" if more > 0 else ""
     # As a picture of its own, an SVG can neither run anything nor share names with the page.
-    shown = f'<img alt="importance" src="data:image/svg+xml;base64,{base64.b64encode(plot).decode()}">' if plot else ""
+    picture = (
+        f'<img alt="importance" src="data:image/svg+xml;base64,{base64.b64encode(plot).decode()}">' if plot else ""
+    )
     table = _table(("trial", "state", escape(record.metric), "parameters", "run"), rows)
-    return f'<div class="trainstack">{head}<div>{escape(progress_line(record))}</div>{table}{left}{shown}</div>'
+    return f'<div class="trainstack">{head}<div>{escape(progress_line(record))}</div>{table}{left}{picture}</div>'
 
 
 def sparkline(values: Sequence[float]) -> str:

@@ -65,10 +65,10 @@ def _accept_code(inputs: Properties) -> None:
     taken = snapshot.take(source, limit_bytes=int(limit) if limit else snapshot.DEFAULT_LIMIT_BYTES)
     script = inputs["script"]
     if known(script) and script not in taken.files:
-        there = [name for name in taken.files if name.endswith(".py")]
+        scripts = [name for name in taken.files if name.endswith(".py")]
         raise InvalidInputError(
             f"script {script!r} is not in {inputs['source_directory']!r}: it holds "
-            f"{', '.join(there[:5]) or 'no Python file'}{' …' if len(there) > 5 else ''}"
+            f"{', '.join(scripts[:5]) or 'no Python file'}{' …' if len(scripts) > 5 else ''}"
         )
     inputs["files"] = taken.files
     inputs["snapshot"] = str(taken)

@@ -43,11 +43,14 @@ class SweepProvider(BaseProvider):
 
     def compare(self, olds: Properties, news: Properties) -> DiffResult:
         """Replace when what the trials compute changes; another search goes on in place."""
-        found = diff.changes(diff.comparable(olds, UNKNOWN), diff.comparable(news, UNKNOWN))
-        fixed = found.pop("arguments", None)
-        replaces = [*found, *(name for name in ("metric", "goal", "name", "workspace") if _differs(name, olds, news))]
+        differences = diff.changes(diff.comparable(olds, UNKNOWN), diff.comparable(news, UNKNOWN))
+        fixed = differences.pop("arguments", None)
+        replaces = [
+            *differences,
+            *(name for name in ("metric", "goal", "name", "workspace") if _differs(name, olds, news)),
+        ]
         if replaces:
-            lines = found or {name: [f"{name} {olds.get(name)} → {news.get(name)}"] for name in replaces}
+            lines = differences or {name: [f"{name} {olds.get(name)} → {news.get(name)}"] for name in replaces}
             log_of(news).info(diff.reason_line(lines, None, "will search anew"))
             return DiffResult(changes=None, replaces=replaces)
         if drift := olds.get("drift"):
@@ -86,8 +89,10 @@ class SweepProvider(BaseProvider):
         if search is None:
             raise InvalidInputError(f"sweep {inputs['name']}: an input is not known")
         source = absolute(inputs["source_directory"])
-        wanted = SweepRequest(name=inputs["name"], search=search, run=request(inputs, source), source=str(source))
-        directory = sweep.submit(workspace_of(inputs), wanted, secrets_of(inputs))
+        sweep_request = SweepRequest(
+            name=inputs["name"], search=search, run=request(inputs, source), source=str(source)
+        )
+        directory = sweep.submit(workspace_of(inputs), sweep_request, secrets_of(inputs))
         log = log_of(inputs)
         record = sweep.follow(directory, log.progress)
         log.info(f"sweep {record.id}: {sweep.progress_line(record)}")
@@ -95,9 +100,9 @@ class SweepProvider(BaseProvider):
 
 
 def _search(inputs: Properties) -> Search | None:
-    given = {**inputs, "space": {"parameters": inputs["space"]} if known(inputs["space"]) else inputs["space"]}
+    values = {**inputs, "space": {"parameters": inputs["space"]} if known(inputs["space"]) else inputs["space"]}
     with contextlib.suppress(KeyError):
-        return validated(Search, given, f"sweep {inputs['name']}")
+        return validated(Search, values, f"sweep {inputs['name']}")
     return None
 
 

@@ -23,10 +23,10 @@ class TrainingRunProvider(BaseProvider):
 
     def compare(self, olds: Properties, news: Properties) -> DiffResult:
         """Replace when what the run computes changes, and say why in one line; anything else changes in place."""
-        found = diff.changes(diff.comparable(olds, UNKNOWN), diff.comparable(news, UNKNOWN))
-        if found:
-            log_of(news).info(diff.reason_line(found, olds.get("duration")))
-            return DiffResult(changes=None, replaces=list(found))
+        differences = diff.changes(diff.comparable(olds, UNKNOWN), diff.comparable(news, UNKNOWN))
+        if differences:
+            log_of(news).info(diff.reason_line(differences, olds.get("duration")))
+            return DiffResult(changes=None, replaces=list(differences))
         if drift := olds.get("drift"):
             log_of(news).info(f"drifted: {'; '.join(drift)}")
             return DiffResult(changes=True)

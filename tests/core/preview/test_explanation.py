@@ -137,7 +137,7 @@ def test_models_and_services_that_follow_are_told_in_words(tmp_path):
         ),
         step("delete", state("WebService", "old", served, served), None),
     )
-    words = [f"{one.kind} {one.name} {one.text}" for one in explained(text, tmp_path).followers]
+    words = [f"{one.kind} {one.name} {one.text}" for one in explained(text, tmp_path).downstream]
     assert words == [
         "Model net gets a new version after version 3 from run fit, unless its files are the same",
         "WebService web switches from version 3 of net to the new version, if that differs; stable follows it",
@@ -149,7 +149,7 @@ def test_settings_of_a_run_that_stays_are_no_training(tmp_path):
     old = state("TrainingRun", "fit", RUN, {**RUN, "duration": 5.0})
     found = explained(preview(step("update", old, state("TrainingRun", "fit", {**RUN, "timeout": 9}))), tmp_path)
     assert found.runs == []
-    assert found.followers[0].text == "stays as it is; its settings change (timeout)"
+    assert found.downstream[0].text == "stays as it is; its settings change (timeout)"
 
 
 def test_the_same_secret_hides_and_changes_nothing(tmp_path):

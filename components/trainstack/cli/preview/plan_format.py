@@ -5,7 +5,7 @@ from __future__ import annotations
 from trainstack.cli import markdown as md
 from trainstack.cli.format import took
 from trainstack.cli.output import printable
-from trainstack.core.preview.explanation import Explanation, Follower, RunChange
+from trainstack.core.preview.explanation import DownstreamChange, Explanation, RunChange
 
 _NOUNS = {
     "WebService": "service",
@@ -22,7 +22,7 @@ def headline(explanation: Explanation) -> str:
     """The update in one line."""
     if explanation.errors:
         return "the preview failed"
-    training, changing = len(explanation.training), len(explanation.runs) + len(explanation.followers)
+    training, changing = len(explanation.training), len(explanation.runs) + len(explanation.downstream)
     if not changing:
         return "nothing changes"
     if not training:
@@ -35,14 +35,14 @@ def headline(explanation: Explanation) -> str:
 
 
 def text(explanation: Explanation) -> str:
-    """The explanation for a terminal: a line a run, a line a follower."""
+    """The explanation for a terminal: a line a run, a line a change."""
     lines = [f"{explanation.stack}: {headline(explanation)}" if explanation.stack else headline(explanation)]
     lines += [f"  error: {printable(error)}" for error in explanation.errors]
     for run in explanation.runs:
         lines.append(f"  run {run.name} {_verdict(run)}: {'; '.join(run.reasons) or 'no difference is left'}")
         if run.trains:
             lines.append(f"    {', '.join(_facts(run, explanation.currency))}")
-    lines += [f"  {_noun(follower)} {follower.name} {follower.text}" for follower in explanation.followers]
+    lines += [f"  {_noun(change)} {change.name} {change.text}" for change in explanation.downstream]
     if explanation.unchanged and not explanation.errors:
         lines.append(f"  {_unchanged_text(explanation)}")
     return "\n".join(printable(line) for line in lines)
@@ -58,11 +58,10 @@ def markdown(explanation: Explanation) -> str:
     if explanation.runs:
         columns = ("run", "what happens", "why", "last took", "on", "estimate")
         lines += [*md.table(columns, [_row(run, explanation.currency) for run in explanation.runs]), ""]
-    if explanation.followers:
+    if explanation.downstream:
         lines.append("**What follows**")
         lines += [
-            f"- {_noun(follower)} {md.code(follower.name)} {md.words(follower.text)}"
-            for follower in explanation.followers
+            f"- {_noun(change)} {md.code(change.name)} {md.words(change.text)}" for change in explanation.downstream
         ] + [""]
     if explanation.training:
         lines += [_footnotes(explanation), ""]
@@ -131,8 +130,8 @@ def _unchanged_text(explanation: Explanation) -> str:
     return f"{count} {'resource stays as it is' if count == 1 else 'resources stay as they are'}"
 
 
-def _noun(follower: Follower) -> str:
-    return _NOUNS.get(follower.kind, follower.kind)
+def _noun(change: DownstreamChange) -> str:
+    return _NOUNS.get(change.kind, change.kind)
 
 
 def _safe_marker(name: str) -> str:

@@ -44,7 +44,7 @@ def list_all(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> 
 @app.command("show")
 def show(sweep: SweepArgument, workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
     """Show a sweep and all its trials, the best first."""
-    from trainstack.core.sweeps.sweep import described, progress_line
+    from trainstack.core.sweeps.sweep import parameter_texts, progress_line
 
     record = _find(workspace, sweep).read()
     if as_json:
@@ -57,7 +57,7 @@ def show(sweep: SweepArgument, workspace: WorkspaceOption = None, as_json: JsonO
     for trial in trials:
         value = "" if trial.value is None else format.number(trial.value)
         rows.append(
-            (trial.number, trial.state, value, trial.run_id, ", ".join(described(trial.parameters)), trial.reason)
+            (trial.number, trial.state, value, trial.run_id, ", ".join(parameter_texts(trial.parameters)), trial.reason)
         )
     output.table(("trial", "state", record.metric, "run", "parameters", "reason"), rows)
     output.section("Importance", ("", ""), [(name, format.number(share)) for name, share in record.importance.items()])

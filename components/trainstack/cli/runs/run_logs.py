@@ -93,8 +93,8 @@ def _log(directory: RunDirectory, rank: int | None) -> tuple[Path, int | None]:
     if rank is None:
         return directory.merged_log, tasks
     if tasks is not None and rank >= tasks:
-        there = "rank 0 alone" if tasks == 1 else f"ranks 0 to {tasks - 1}"
-        raise InvalidInputError(f"run {directory.id} has no rank {rank}: it has {there}")
+        ranks = "rank 0 alone" if tasks == 1 else f"ranks 0 to {tasks - 1}"
+        raise InvalidInputError(f"run {directory.id} has no rank {rank}: it has {ranks}")
     return directory.logs / f"rank-{rank}.txt", tasks
 
 
@@ -131,5 +131,5 @@ class _JsonLines:
             return None, line
         if not self._merged_of_many:
             return 0, line
-        found = _RANK.match(line)
-        return (int(found[1]), found[2]) if found else (None, line)
+        match = _RANK.match(line)
+        return (int(match[1]), match[2]) if match else (None, line)

@@ -44,18 +44,18 @@ def compare(
     from trainstack.core.runs.directory import resolve
 
     opened = open_workspace(workspace)
-    found = compared(opened, resolve(opened, first), resolve(opened, second))
+    comparison = compared(opened, resolve(opened, first), resolve(opened, second))
     if as_json:
-        output.emit_json(found)
+        output.emit_json(comparison)
         return
-    names = [f"{it['name']} ({it['id'][:8]})" for it in found["runs"]]
-    output.table(("", *names), [("status", *(it["status"] for it in found["runs"]))])
+    names = [f"{summary['name']} ({summary['id'][:8]})" for summary in comparison["runs"]]
+    output.table(("", *names), [("status", *(summary["status"] for summary in comparison["runs"]))])
     for title in ("arguments", "metrics", "datasets", "environment"):
-        rows = [(name, *map(_cell, pair)) for name, pair in found[title].items()]
+        rows = [(name, *map(_cell, pair)) for name, pair in comparison[title].items()]
         output.section(title.capitalize(), ("", *names), rows)
-    if found["code"]:
-        typer.echo("\n".join(["", *found["code"]]))
-    elif not any(found[title] for title in ("arguments", "datasets", "environment")):
+    if comparison["code"]:
+        typer.echo("\n".join(["", *comparison["code"]]))
+    elif not any(comparison[title] for title in ("arguments", "datasets", "environment")):
         output.say("nothing that decides the result differs")
 
 
@@ -76,7 +76,7 @@ def plot(
     directories = [resolve(opened, reference) for reference in (run, *(more or []))]
     series = _series(directories, metric)
     if not series:
-        logged = sorted({name for it in directories for name in _metrics(it)})
+        logged = sorted({name for directory in directories for name in _metrics(directory)})
         raise NotFoundError(f"no metric {metric or ''} to plot: there is {', '.join(logged) or 'none'}")
     if to is not None:
         from trainstack.core.sweeps.plot import lines
@@ -120,7 +120,7 @@ def tensorboard(
     if "tensorboard" not in locked.lock.packages:
         raise TrainstackError(f"the environment of run {directories[0].id} has no tensorboard: add it to its packages")
     python = environment.build(locked.spec, locked.lock, output.note).python
-    logs = ",".join(f"{it.read().name}-{it.id[:8]}:{it.logs}" for it in directories)
+    logs = ",".join(f"{directory.read().name}-{directory.id[:8]}:{directory.logs}" for directory in directories)
     output.say(f"http://127.0.0.1:{port}")
     words = [str(python), "-c", _TENSORBOARD, "--logdir_spec", logs, "--host", "127.0.0.1", "--port", str(port)]
     os.execv(words[0], words)  # noqa: S606 - there is no shell to go through
@@ -133,14 +133,17 @@ def compared(workspace: Workspace, *runs: RunDirectory) -> dict[str, Any]:
     first, second = (detail(run, run.read()) for run in runs)
     packages = [_packages(run) for run in runs]
     return {
-        "runs": [{key: it[key] for key in ("id", "name", "status")} for it in (first, second)],
-        "arguments": _differing(_named(first.get("arguments")), _named(second.get("arguments"))),
+        "runs": [{key: report[key] for key in ("id", "name", "status")} for report in (first, second)],
+        "arguments": _differing(_by_name(first.get("arguments")), _by_name(second.get("arguments"))),
         "metrics": {
             name: [first["metrics"].get(name), second["metrics"].get(name)]
             for name in sorted({*first["metrics"], *second["metrics"]})
         },
         "datasets": _differing(
-            *({name: it["digest"][:12] for name, it in found.get("datasets", {}).items()} for found in (first, second))
+            *(
+                {name: report["digest"][:12] for name, report in lines.get("datasets", {}).items()}
+                for lines in (first, second)
+            )
         ),
         "environment": _differing(packages[0], packages[1]),
         "code": _code(workspace, first.get("code", {}), second.get("code", {})),
@@ -177,12 +180,12 @@ def _packages(run: RunDirectory) -> dict[str, str]:
     return {"python": environment.python, **environment.packages}
 
 
-def _named(arguments: Any) -> dict[str, str]:
+def _by_name(arguments: Any) -> dict[str, str]:
     if isinstance(arguments, dict):
-        given = cast("dict[str, Any]", arguments)
+        mapping = cast("dict[str, Any]", arguments)
         return {
             name: " ".join(map(str, cast("list[Any]", value))) if isinstance(value, list) else str(value)
-            for name, value in given.items()
+            for name, value in mapping.items()
         }
     words: list[str] = arguments or []
     return {"": " ".join(words)} if words else {}
@@ -207,9 +210,9 @@ def _metrics(run: RunDirectory) -> dict[str, Points]:
 
 
 def _series(runs: list[RunDirectory], metric: str | None) -> dict[str, Points]:
-    found: dict[str, Points] = {}
+    series: dict[str, Points] = {}
     for run in runs:
         for name, points in _metrics(run).items():
             if metric in (None, name):
-                found[name if len(runs) == 1 else f"{run.id[:8]} {name}"] = points
-    return found
+                series[name if len(runs) == 1 else f"{run.id[:8]} {name}"] = points
+    return series

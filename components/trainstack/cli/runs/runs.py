@@ -18,10 +18,10 @@ _SHOWN = 30
 def _statuses(values: list[str] | None) -> list[str] | None:
     from trainstack.core.runs.directory import Status
 
-    known = [status.value for status in Status]
+    statuses = [status.value for status in Status]
     for value in values or ():
-        if value not in known:
-            raise typer.BadParameter(f"{value!r} is none of {', '.join(known)}")
+        if value not in statuses:
+            raise typer.BadParameter(f"{value!r} is none of {', '.join(statuses)}")
     return values
 
 
@@ -43,12 +43,12 @@ def list_runs(
 
     opened = open_workspace(workspace)
     records = index.newest(opened, status or (), name, limit)
-    found = [summary(RunDirectory(opened.run(record.id)), record) for record in records]
+    reports = [summary(RunDirectory(opened.run(record.id)), record) for record in records]
     if as_json:
-        output.emit_json(found)
-    elif found:
+        output.emit_json(reports)
+    elif reports:
         columns = ("id", "name", "status", "created", "took", "metrics", "reason")
-        output.table(columns, ([*_row(run)] for run in found))
+        output.table(columns, ([*_row(run)] for run in reports))
     elif every := index.count(opened):
         output.say(f"none of the {every} runs of workspace {opened.name} fits")
     else:
@@ -61,11 +61,11 @@ def show(run: RunArgument, workspace: WorkspaceOption = None, as_json: JsonOptio
     from trainstack.cli.runs.run_report import detail
 
     directory = find_run(workspace, run)
-    found = detail(directory, directory.read())
+    report = detail(directory, directory.read())
     if as_json:
-        output.emit_json(found)
+        output.emit_json(report)
     else:
-        _print(found)
+        _print(report)
 
 
 @app.command("stop")

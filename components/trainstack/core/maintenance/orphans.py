@@ -84,7 +84,11 @@ def _unlisted(place: ComputeSpec, workspace: Workspace) -> Generator[Orphan]:
     target = target_of(place)
     for path in sorted(workspace.runs.iterdir() if workspace.runs.is_dir() else ()):
         orphan = target.unlisted(RunRef(path, workspace.id))
-        if orphan and (started_on := location.noted(RunDirectory(path))) and location.same_place(started_on, place):
+        if (
+            orphan
+            and (started_on := location.last_compute(RunDirectory(path)))
+            and location.same_place(started_on, place)
+        ):
             yield orphan
 
 

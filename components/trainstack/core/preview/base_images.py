@@ -35,18 +35,18 @@ def find_base_images(resources: Sequence[Resource], root: Path) -> dict[str, str
     Raises:
         TrainstackError: An engine does not answer, or there is no such image.
     """
-    found: dict[str, str] = {}
-    for one in resources:
-        compute = one.inputs.get("compute")
-        if not isinstance(compute, Mapping):
+    digests: dict[str, str] = {}
+    for resource in resources:
+        properties = resource.inputs.get("compute")
+        if not isinstance(properties, Mapping):
             continue
-        place = cast("Mapping[str, Any]", compute)
-        if not registry.capabilities(place.get("target")).uses_images:
+        compute = cast("Mapping[str, Any]", properties)
+        if not registry.capabilities(compute.get("target")).uses_images:
             continue
-        for name in _named(one, place, root):
-            if name not in found:
-                found[name] = _digest(name, place.get("docker_host"))
-    return found
+        for name in _base_names(resource, compute, root):
+            if name not in digests:
+                digests[name] = _digest(name, compute.get("docker_host"))
+    return digests
 
 
 def dockerfile_bases(text: str) -> list[str]:
@@ -58,41 +58,43 @@ def dockerfile_bases(text: str) -> list[str]:
     """
     defaults: dict[str, str] = {}
     stages: set[str] = {"scratch"}
-    found: list[str] = []
+    bases: list[str] = []
     for instruction, rest in _INSTRUCTION.findall(text.replace("\\\n", " ")):
         if instruction.upper() == "ARG":
-            if not found:
+            if not bases:
                 name, _, value = rest.partition("=")
                 defaults[name] = value.strip("\"'")
             continue
         words = [word for word in rest.split() if not word.startswith("--")]
         name = _VARIABLE.sub(lambda match: defaults.get(match[1] or match[3]) or match[2] or "", words[0])
-        if name and name.lower() not in stages and name not in found:
-            found.append(name)
+        if name and name.lower() not in stages and name not in bases:
+            bases.append(name)
         if len(words) == 3 and words[1].lower() == "as":
             stages.add(words[2].lower())
-    return found
+    return bases
 
 
-def _named(one: Resource, compute: Mapping[str, Any], root: Path) -> Iterator[str]:
+def _base_names(resource: Resource, compute: Mapping[str, Any], root: Path) -> Iterator[str]:
     size = compute.get("vm_size")
     gpu = bool(size) and lookup(str(size)).gpus > 0
-    chosen = None if gpu else one.inputs.get("base_image")
-    if server := one.inputs.get("server_image"):
+    chosen = None if gpu else resource.inputs.get("base_image")
+    if server := resource.inputs.get("server_image"):
         yield str(server)
-    for spec in _environments(one, root):
+    for spec in _environments(resource, root):
         if spec.dockerfile is not None:
             yield from dockerfile_bases(Path(spec.dockerfile).read_text("utf-8", "replace"))
         elif not spec.only_image:
             yield base_image(spec.python, spec.base_image or chosen, gpu=gpu)
 
 
-def _environments(one: Resource, root: Path) -> Iterator[EnvironmentSpec]:
+def _environments(resource: Resource, root: Path) -> Iterator[EnvironmentSpec]:
     """What of a resource becomes an image."""
-    described: Any = one.inputs.get("environment_spec" if one.kind in ("TrainingRun", "Sweep") else "spec")
-    if isinstance(described, Mapping) and UNKNOWN not in repr(cast("Mapping[str, Any]", described)):
-        yield environment.spec_from_inputs(cast("Mapping[str, Any]", described), root)
-    elif one.kind in ("WebService", "ServiceImage") and one.inputs.get("server", "trainstack") == "trainstack":
+    properties: Any = resource.inputs.get("environment_spec" if resource.kind in ("TrainingRun", "Sweep") else "spec")
+    if isinstance(properties, Mapping) and UNKNOWN not in repr(cast("Mapping[str, Any]", properties)):
+        yield environment.spec_from_inputs(cast("Mapping[str, Any]", properties), root)
+    elif (
+        resource.kind in ("WebService", "ServiceImage") and resource.inputs.get("server", "trainstack") == "trainstack"
+    ):
         # Which TensorFlow saved the model is not known before it has trained; all serve on the same Python.
         yield environment.get_curated(serving_environment(None))
 

@@ -61,14 +61,18 @@ def compare(before: Sequence[Resource], after: Sequence[Resource]) -> list[Model
         An entry a model that there is now.
     """
     old = {resource.name: resource for resource in before if resource.kind == "Model"}
-    found: list[ModelDelta] = []
+    deltas: list[ModelDelta] = []
     for model in after:
         if model.kind != "Model":
             continue
         earlier = old.get(model.name)
-        services = [one.name for one in after if one.kind == "WebService" and one.known.get("model_name") == model.name]
+        services = [
+            resource.name
+            for resource in after
+            if resource.kind == "WebService" and resource.known.get("model_name") == model.name
+        ]
         was, now = _metrics(before, earlier), _metrics(after, model)
-        found.append(
+        deltas.append(
             ModelDelta(
                 model=model.name,
                 services=services,
@@ -78,7 +82,7 @@ def compare(before: Sequence[Resource], after: Sequence[Resource]) -> list[Model
                 metrics=[MetricDelta(name, was.get(name), now.get(name)) for name in sorted(was.keys() | now.keys())],
             )
         )
-    return found
+    return deltas
 
 
 def _version(model: Resource | None) -> int | None:
@@ -98,5 +102,5 @@ def _metrics(state: Sequence[Resource], model: Resource | None) -> dict[str, flo
 
 
 def _numbers(values: Any) -> dict[str, float]:
-    given: Mapping[str, Any] = cast("Mapping[str, Any]", values) if isinstance(values, Mapping) else {}
-    return {name: float(value) for name, value in given.items() if isinstance(value, int | float)}
+    mapping: Mapping[str, Any] = cast("Mapping[str, Any]", values) if isinstance(values, Mapping) else {}
+    return {name: float(value) for name, value in mapping.items() if isinstance(value, int | float)}

@@ -100,15 +100,15 @@ def read_preview(text: str) -> Preview:
         # A replacement is told in three steps; the first that names both states says it all.
         operation = {"create-replacement": "replace", "delete-replaced": "replace"}.get(operation, operation)
         old, new = _resource(step.get("oldState")), _resource(step.get("newState"))
-        if (found := new or old) and (found.urn not in steps or _fuller(old, new, steps[found.urn])):
-            steps[found.urn] = Step(operation, found, old, new)
+        if (resource := new or old) and (resource.urn not in steps or _fuller(old, new, steps[resource.urn])):
+            steps[resource.urn] = Step(operation, resource, old, new)
     every = _mappings(document.get("steps"))
     urns = [str(step.get("urn", "")) for step in every]
     stack = next((urn.split(":")[2] for urn in urns if urn.count(":") > 3), "")
     config = {str(name): str(value) for name, value in _mapping(document.get("config")).items()}
     messages = [
-        (str(one.get("severity", "info")), _COLOUR.sub("", str(one.get("message", ""))).strip())
-        for one in _mappings(document.get("diagnostics"))
+        (str(message.get("severity", "info")), _COLOUR.sub("", str(message.get("message", ""))).strip())
+        for message in _mappings(document.get("diagnostics"))
     ]
     same = _mapping(document.get("changeSummary")).get("same", 0)
     return Preview(stack, config, list(steps.values()), int(same), messages)
@@ -121,8 +121,8 @@ def read_state(text: str) -> list[Resource]:
         InvalidInputError: It is not such a document.
     """
     deployment = _mapping(_document(text, "pulumi stack export").get("deployment"))
-    found = (_resource(each) for each in _mappings(deployment.get("resources")))
-    return [resource for resource in found if resource is not None]
+    states = (_resource(state) for state in _mappings(deployment.get("resources")))
+    return [resource for resource in states if resource is not None]
 
 
 def _fuller(old: Resource | None, new: Resource | None, before: Step) -> bool:
@@ -135,22 +135,22 @@ def _document(text: str, command: str) -> dict[str, Any]:
     try:
         document, _ = json.JSONDecoder().raw_decode(text[start:])
     except ValueError as exc:
-        shown = " ".join(_COLOUR.sub("", text).split())[:300] or "nothing"
-        raise InvalidInputError(f"not what `{command}` prints: {shown}") from exc
+        excerpt = " ".join(_COLOUR.sub("", text).split())[:300] or "nothing"
+        raise InvalidInputError(f"not what `{command}` prints: {excerpt}") from exc
     return _mapping(document)
 
 
 def _resource(state: object) -> Resource | None:
-    described = _mapping(state)
-    kind = str(described.get("type", ""))
+    entry = _mapping(state)
+    kind = str(entry.get("type", ""))
     if not kind.startswith(_PREFIX):
         return None
-    inputs, outputs = _mapping(described.get("inputs")), _mapping(described.get("outputs"))
+    inputs, outputs = _mapping(entry.get("inputs")), _mapping(entry.get("outputs"))
     for properties in (inputs, outputs):
         properties.pop("__provider", None)
-    sources = _mapping(described.get("propertyDependencies"))
+    sources = _mapping(entry.get("propertyDependencies"))
     return Resource(
-        urn=str(described.get("urn", "")),
+        urn=str(entry.get("urn", "")),
         kind=kind.removeprefix(_PREFIX),
         inputs=inputs,
         outputs=outputs,

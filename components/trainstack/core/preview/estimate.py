@@ -77,22 +77,22 @@ def trials_left(sweep: Mapping[str, Any], root: Path) -> int:
         sweep: A sweep's completed inputs.
         root: What the workspace's path is relative to.
     """
-    wanted = _whole(sweep.get("max_trials"), 20)
+    most = _whole(sweep.get("max_trials"), 20)
     workspace = _workspace(sweep, root)
     if workspace is None or UNKNOWN in repr(sweep):
-        return wanted
+        return most
     try:
         spec = RunSpec.from_inputs(sweep)
-        named = sweep_id(spec, str(sweep["name"]), str(sweep["metric"]), str(sweep["goal"]))
-        directory = SweepDirectory(workspace.sweep(named))
-        record, asked = directory.read(), directory.request()
-        given = {name: sweep[name] for name in Search.model_fields if sweep.get(name) is not None}
-        search = Search.model_validate({**given, "space": {"parameters": sweep["space"]}})
+        identifier = sweep_id(spec, str(sweep["name"]), str(sweep["metric"]), str(sweep["goal"]))
+        directory = SweepDirectory(workspace.sweep(identifier))
+        record, request = directory.read(), directory.request()
+        settings = {name: sweep[name] for name in Search.model_fields if sweep.get(name) is not None}
+        search = Search.model_validate({**settings, "space": {"parameters": sweep["space"]}})
     except (TrainstackError, OSError, KeyError, TypeError, ValidationError):
-        return wanted
-    if record.status == "completed" and asked.search == search and asked.run.spec.arguments == spec.arguments:
+        return most
+    if record.status == "completed" and request.search == search and request.run.spec.arguments == spec.arguments:
         return 0
-    return max(0, wanted - record.ended)
+    return max(0, most - record.ended)
 
 
 def finished(run: Mapping[str, Any], root: Path) -> str | None:
@@ -103,14 +103,14 @@ def finished(run: Mapping[str, Any], root: Path) -> str | None:
         root: What the workspace's path is relative to.
     """
     workspace = _workspace(run, root)
-    named = run_id(run)
-    if workspace is None or named is None:
+    identifier = run_id(run)
+    if workspace is None or identifier is None:
         return None
     try:
-        record = RunDirectory(workspace.run(named)).read()
+        record = RunDirectory(workspace.run(identifier)).read()
     except TrainstackError:
         return None
-    return named if record.status is Status.COMPLETED else None
+    return identifier if record.status is Status.COMPLETED else None
 
 
 def fingerprint(run: Mapping[str, Any]) -> str | None:
@@ -125,8 +125,8 @@ def fingerprint(run: Mapping[str, Any]) -> str | None:
 
 def run_id(run: Mapping[str, Any]) -> str | None:
     """The id of the run that inputs mean; none while a part of them is not known."""
-    found = fingerprint(run)
-    return None if found is None else found[:ID_LENGTH]
+    digest = fingerprint(run)
+    return None if digest is None else digest[:ID_LENGTH]
 
 
 def last_measured(run: Mapping[str, Any], root: Path) -> float | None:

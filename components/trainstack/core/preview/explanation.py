@@ -43,7 +43,7 @@ class RunChange:
 
 
 @dataclass(frozen=True)
-class Follower:
+class DownstreamChange:
     """A model, service or other resource that changes too.
 
     Attributes:
@@ -64,7 +64,7 @@ class Explanation:
     Attributes:
         stack: The stack's name.
         runs: Training runs that change.
-        followers: What else changes, in the engine's order.
+        downstream: What else changes, in the engine's order.
         unchanged: How many resources stay as they are.
         currency: What costs are in.
         errors: Why there is no more to say: the preview failed.
@@ -72,7 +72,7 @@ class Explanation:
 
     stack: str
     runs: list[RunChange]
-    followers: list[Follower]
+    downstream: list[DownstreamChange]
     unchanged: int
     currency: str
     errors: list[str]
@@ -110,15 +110,15 @@ def explain(preview: Preview, root: Path) -> Explanation:
     """
     prices = Prices.from_config(preview.config)
     runs: list[RunChange] = []
-    followers: list[Follower] = []
+    downstream: list[DownstreamChange] = []
     for step in preview.steps:
         if step.operation in ("same", "read", "refresh"):
             continue
         if (change := _run_change(step, prices, root)) is not None:
             runs.append(change)
         else:
-            followers.append(_follower(step))
-    return Explanation(preview.stack, runs, followers, preview.unchanged, prices.currency, preview.errors)
+            downstream.append(_downstream_change(step))
+    return Explanation(preview.stack, runs, downstream, preview.unchanged, prices.currency, preview.errors)
 
 
 def _run_change(step: Step, prices: Prices, root: Path) -> RunChange | None:
@@ -131,8 +131,8 @@ def _run_change(step: Step, prices: Prices, root: Path) -> RunChange | None:
     if step.operation not in ("create", "replace"):
         return None
     before = step.old.known if step.old else {}
-    found = diff.changes(diff.comparable(before, UNKNOWN), diff.comparable(new.inputs, UNKNOWN)) if before else {}
-    reasons = [line for lines in found.values() for line in lines]
+    differences = diff.changes(diff.comparable(before, UNKNOWN), diff.comparable(new.inputs, UNKNOWN)) if before else {}
+    reasons = [line for lines in differences.values() for line in lines]
     adopted = finished(new.inputs, root)
     measured = before.get("duration")
     seconds = float(measured) if isinstance(measured, int | float) else last_measured(new.inputs, root)
@@ -153,15 +153,15 @@ def _sweep_change(step: Step, new: Resource, prices: Prices, root: Path) -> RunC
     if not trials or (step.operation == "update" and not differing):
         return None
     before = step.old.known if step.old else {}
-    found = diff.changes(diff.comparable(before, UNKNOWN), diff.comparable(new.inputs, UNKNOWN)) if before else {}
-    reasons = [line for lines in found.values() for line in lines]
+    differences = diff.changes(diff.comparable(before, UNKNOWN), diff.comparable(new.inputs, UNKNOWN)) if before else {}
+    reasons = [line for lines in differences.values() for line in lines]
     reasons += [f"{name} changed" for name in differing if name not in COUNTED]
     estimated = estimate(new.inputs, last_measured(new.inputs, root), prices, trials)
     verdict = SEARCHES_ON if step.operation == "update" else SEARCHES
     return RunChange(new.name, verdict, reasons or ["there is no such sweep in the stack yet"], None, estimated)
 
 
-def _follower(step: Step) -> Follower:
+def _downstream_change(step: Step) -> DownstreamChange:
     resource = step.resource
     describe = _WORDS.get(resource.kind)
     if step.operation == "delete":
@@ -170,7 +170,7 @@ def _follower(step: Step) -> Follower:
         text = describe(step)
     else:
         text = {"create": "is created", "replace": "is replaced"}.get(step.operation, _changed(step))
-    return Follower(resource.kind, resource.name, text)
+    return DownstreamChange(resource.kind, resource.name, text)
 
 
 def _run(step: Step) -> str:
@@ -195,14 +195,14 @@ def _model(step: Step) -> str:
 
 
 def _promoted(step: Step) -> str:
-    given: Any = step.resource.inputs["promoted"]
-    if not isinstance(given, Mapping):
+    promoted: Any = step.resource.inputs["promoted"]
+    if not isinstance(promoted, Mapping):
         return "takes over what another stack makes: nothing trains here"
-    named = f"{given.get('name')} version {given.get('version')}"  # pyright: ignore[reportUnknownMemberType]
+    version = f"{promoted.get('name')} version {promoted.get('version')}"  # pyright: ignore[reportUnknownMemberType]
     before = str((step.old.known.get("digest") if step.old else None) or "")
-    after = str(given.get("digest", ""))  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+    after = str(promoted.get("digest", ""))  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
     bytes_of = f" ({before[:12]} → {after[:12]})" if before and before != after else ""
-    return f"takes over {named} of another stack{bytes_of}: nothing trains here"
+    return f"takes over {version} of another stack{bytes_of}: nothing trains here"
 
 
 def _service(step: Step) -> str:
@@ -216,7 +216,7 @@ def _service(step: Step) -> str:
         now = inputs.get("model_version")
         was = f"version {int(before)}" if isinstance(before, int | float) else "what it serves"
         to = f"version {int(now)}" if isinstance(now, int | float) else "the new version"
-        rest = [one for one in differing if one not in ("model_version", "model_digest")]
+        rest = [input_name for input_name in differing if input_name not in ("model_version", "model_digest")]
         more = f"; also {', '.join(rest)}" if rest else ""
         return f"switches from {was} of {name} to {to}, if that differs{_pointers(inputs)}{more}"
     return f"keeps its model; its settings change ({_names(step)})" if differing else "is put right in place"
@@ -275,13 +275,13 @@ def _differing(step: Step) -> list[str]:
 
 def _pointers(inputs: Mapping[str, Any]) -> str:
     """The aliases and labels that follow the newest version."""
-    found: list[str] = []
+    names: list[str] = []
     for name in ("alias", "aliases", "labels"):
-        given = inputs.get(name)
-        if isinstance(given, Mapping):
-            pairs = sorted(given.items())  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-            found += [str(label) for label, version in pairs if version in ("latest", UNKNOWN)]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-    return f"; {' and '.join(found)} follow{'s' if len(found) == 1 else ''} it" if found else ""
+        versions = inputs.get(name)
+        if isinstance(versions, Mapping):
+            pairs = sorted(versions.items())  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+            names += [str(label) for label, version in pairs if version in ("latest", UNKNOWN)]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    return f"; {' and '.join(names)} follow{'s' if len(names) == 1 else ''} it" if names else ""
 
 
 def _source(resource: Resource, name: str) -> str | None:
@@ -290,5 +290,5 @@ def _source(resource: Resource, name: str) -> str | None:
 
 
 def _total(values: list[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) if known else None
+    numbers = [value for value in values if value is not None]
+    return sum(numbers) if numbers else None

@@ -22,7 +22,7 @@ _DRIFTED = "changed at its source"
 
 
 @dataclass(frozen=True)
-class Found:
+class CurrentPins:
     """Pins as they would be written now.
 
     Attributes:
@@ -34,7 +34,7 @@ class Found:
     unknown: list[str]
 
 
-def find_pins(preview: Preview, root: Path) -> Found:
+def find_pins(preview: Preview, root: Path) -> CurrentPins:
     """Find out what a stack's pins are.
 
     Args:
@@ -51,72 +51,72 @@ def find_pins(preview: Preview, root: Path) -> Found:
         raise InvalidInputError("the preview shows no resource: make it with `pulumi preview --json --show-sames`")
     unknown: list[str] = []
     environments = {
-        one.name: _environment(one.inputs, root)
-        for one in resources
-        if one.kind == "Environment" and UNKNOWN not in repr(one.inputs.get("spec"))
+        resource.name: _environment(resource.inputs, root)
+        for resource in resources
+        if resource.kind == "Environment" and UNKNOWN not in repr(resource.inputs.get("spec"))
     }
     datasets: dict[str, str] = {}
-    for one in resources:
-        if one.kind != "Dataset":
+    for resource in resources:
+        if resource.kind != "Dataset":
             continue
-        digest = _dataset_digest(one, preview)
+        digest = _dataset_digest(resource, preview)
         if digest is None or digest == _DRIFTED:
-            unknown.append(f"dataset {one.name} is not known before it is fetched: run `pulumi up` first")
+            unknown.append(f"dataset {resource.name} is not known before it is fetched: run `pulumi up` first")
         if digest is not None:
-            datasets[one.name] = digest
+            datasets[resource.name] = digest
     pins = Pins(
         versions=_versions(),
         environments=environments,
         base_images=find_base_images(resources, root),
         datasets=datasets,
     )
-    return Found(pins, unknown)
+    return CurrentPins(pins, unknown)
 
 
 def _environment(inputs: Mapping[str, Any], root: Path) -> EnvironmentPin:
-    described = {name: value for name, value in inputs["spec"].items() if name != "pins"}
-    asked = environment.spec_from_inputs(described, root)
+    properties = {name: value for name, value in inputs["spec"].items() if name != "pins"}
+    spec = environment.spec_from_inputs(properties, root)
     digest = str(inputs.get("digest") or UNKNOWN)
     if digest == UNKNOWN:
-        raise TrainstackError(f"environment {asked.name} could not be locked in the preview: see what it says")
+        raise TrainstackError(f"environment {spec.name} could not be locked in the preview: see what it says")
     packages = cast("dict[str, str]", inputs.get("packages") or {})
     text = ""
-    if asked.curated is None and not asked.only_image and asked.lock is None:
+    if spec.curated is None and not spec.only_image and spec.lock is None:
         text = environment.lock(environment.spec_from_inputs(inputs["spec"], root), here=False).text
-    return EnvironmentPin(asked=asked.digest, digest=digest, packages=packages, lock=text)
+    return EnvironmentPin(asked=spec.digest, digest=digest, packages=packages, lock=text)
 
 
 def _dataset_digest(dataset: Resource, preview: Preview) -> str | None:
     step = next(step for step in preview.steps if step.resource.urn == dataset.urn)
     if not dataset.inputs.get("urls") and dataset.inputs.get("contents"):
         # Local files are digested in preview.
-        return _known(dataset.inputs["contents"])
+        return _digest_text(dataset.inputs["contents"])
     if "digest" in dataset.inputs:
         # One that is adopted is looked up there too.
-        return _known(dataset.inputs["digest"])
+        return _digest_text(dataset.inputs["digest"])
     before = step.old.known if step.old is not None else {}
     if before.get("drift"):
         return _DRIFTED
-    return _known(before.get("digest")) if step.operation == "same" else None
+    return _digest_text(before.get("digest")) if step.operation == "same" else None
 
 
-def _known(digest: object) -> str | None:
+def _digest_text(digest: object) -> str | None:
     return str(digest) if digest and digest != UNKNOWN else None
 
 
 def _versions() -> dict[str, str]:
     return {
         "trainstack": metadata.version("trainstack"),
-        "pulumi": _said([pulumi_program() or "pulumi", "version"]),
-        "uv": _said([uv_command.uv(), "--version"]),
+        "pulumi": _version_of([pulumi_program() or "pulumi", "version"]),
+        "uv": _version_of([uv_command.uv(), "--version"]),
         "python": ".".join(platform.python_version_tuple()[:2]),
     }
 
 
-def _said(command: list[str]) -> str:
+def _version_of(command: list[str]) -> str:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+        process = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
     except (OSError, subprocess.SubprocessError) as exc:
         raise TrainstackError(f"`{' '.join(command)}` does not say its version: {exc}") from exc
-    found = re.search(r"\d+\.\d+\.\d+", done.stdout)
-    return found[0] if found else done.stdout.strip()
+    match = re.search(r"\d+\.\d+\.\d+", process.stdout)
+    return match[0] if match else process.stdout.strip()

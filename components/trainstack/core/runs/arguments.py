@@ -26,20 +26,20 @@ def canonical(arguments: Any) -> Canonical:
     if arguments is None:
         return {}
     if isinstance(arguments, Mapping):
-        given = cast("Mapping[Any, Any]", arguments)
-        named: dict[str, str | list[str] | bool] = {}
-        for name in sorted(given, key=str):
+        mapping = cast("Mapping[Any, Any]", arguments)
+        by_name: dict[str, str | list[str] | bool] = {}
+        for name in sorted(mapping, key=str):
             _check_name(name)
-            value = given[name]
+            value = mapping[name]
             if value is None or value is False:
                 continue
             if value is True:
-                named[name] = True
+                by_name[name] = True
             elif isinstance(value, Sequence) and not isinstance(value, str):
-                named[name] = [scalar(item, name) for item in cast("Sequence[Any]", value)]
+                by_name[name] = [scalar(item, name) for item in cast("Sequence[Any]", value)]
             else:
-                named[name] = scalar(value, name)
-        return named
+                by_name[name] = scalar(value, name)
+        return by_name
     if isinstance(arguments, Sequence) and not isinstance(arguments, str):
         words = cast("Sequence[Any]", arguments)
         return [scalar(value, f"item {index}") for index, value in enumerate(words)]

@@ -16,13 +16,13 @@ OFFERED = ("outputs", "logs")
 
 def listing(directory: Path, prefix: str = "") -> list[str]:
     """Paths of a run's files, relative to its directory, that start with `prefix`; sorted."""
-    found = (
+    paths = (
         path.relative_to(directory).as_posix()
         for folder in OFFERED
         for path in (directory / folder).rglob("*")
         if path.is_file()
     )
-    return sorted(name for name in found if name.startswith(prefix))
+    return sorted(name for name in paths if name.startswith(prefix))
 
 
 def download(directory: Path, prefix: str, to: Path) -> list[str]:
@@ -36,8 +36,8 @@ def download(directory: Path, prefix: str, to: Path) -> list[str]:
     """
     names = listing(directory, prefix)
     if not names:
-        there = ", ".join(listing(directory)[:5]) or "no file"
-        raise NotFoundError(f"no file of run {directory.name} starts with {prefix!r}: it holds {there}")
+        examples = ", ".join(listing(directory)[:5]) or "no file"
+        raise NotFoundError(f"no file of run {directory.name} starts with {prefix!r}: it holds {examples}")
     copies: list[str] = []
     for name in names:
         copy = to / name

@@ -145,11 +145,11 @@ class RunDirectory:
 
 def history(workspace: Workspace) -> list[RunRecord]:
     """All runs of a workspace, newest first; a damaged record is left out."""
-    found: list[RunRecord] = []
-    for record in workspace.runs.glob("*/run.json"):
+    records: list[RunRecord] = []
+    for path in workspace.runs.glob("*/run.json"):
         with contextlib.suppress(TrainstackError):
-            found.append(RunDirectory(record.parent).read())
-    return sorted(found, key=lambda record: record.created, reverse=True)
+            records.append(RunDirectory(path.parent).read())
+    return sorted(records, key=lambda record: record.created, reverse=True)
 
 
 def resolve(workspace: Workspace, reference: str) -> RunDirectory:

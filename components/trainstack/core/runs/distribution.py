@@ -16,11 +16,11 @@ KERAS_3 = (2, 16)
 _PATIENCE_SECONDS = 3.0
 
 
-def parse(described: Mapping[str, Any]) -> tuple[Distribution, int]:
+def parse(properties: Mapping[str, Any]) -> tuple[Distribution, int]:
     """Read a distribution as specs hold it.
 
     Args:
-        described: `kind`, `node_count`, and the options of that kind.
+        properties: `kind`, `node_count`, and the options of that kind.
 
     Returns:
         The distribution and its number of nodes.
@@ -28,7 +28,7 @@ def parse(described: Mapping[str, Any]) -> tuple[Distribution, int]:
     Raises:
         InvalidInputError: The kind or an option is unknown or of a wrong type.
     """
-    options = {name: value for name, value in described.items() if value is not None}
+    options = {name: value for name, value in properties.items() if value is not None}
     kind = options.pop("kind", "single")
     node_count = options.pop("node_count", 1)
     if kind not in KINDS:
@@ -44,19 +44,19 @@ def parse(described: Mapping[str, Any]) -> tuple[Distribution, int]:
 
 
 def checked(
-    described: Mapping[str, Any], environment: Mapping[str, Any] | None, cluster: ComputeSpec | None
+    properties: Mapping[str, Any], environment: Mapping[str, Any] | None, cluster: ComputeSpec | None
 ) -> dict[str, Any]:
     """Refuse what cannot work, and return the distribution in its one form, defaults left out.
 
     Args:
-        described: The distribution as the program gives it.
+        properties: The distribution as the program gives it.
         environment: The run's environment with its `packages` and `variables`, where known.
         cluster: The compute, where known.
 
     Raises:
         InvalidInputError: More nodes or ranks than there are, Horovod missing, or Keras 3 with a strategy.
     """
-    parsed, node_count = parse(described)
+    parsed, node_count = parse(properties)
     if problem := parsed.problem(node_count):
         raise InvalidInputError(f"distribution: {problem}", field="distribution")
     if cluster is not None:

@@ -37,16 +37,20 @@ def newest(
         name: Only runs of this name.
         limit: At most so many.
     """
-    wanted = set(statuses)
+    fitting = set(statuses)
     try:
         with _opened(workspace) as index:
-            going = _refreshed(workspace, index)
-            ended = _ended(index, wanted, name, limit)
+            unfinished = _refreshed(workspace, index)
+            ended = _ended(index, fitting, name, limit)
     except (sqlite3.Error, OSError):
         # Damaged or not writable: the records themselves say the same, slower.
-        going, ended = _read(workspace, _ids(workspace)), []
-    going = [it for it in going if (not wanted or it.status.value in wanted) and (name is None or it.name == name)]
-    return sorted([*going, *ended], key=lambda record: record.created, reverse=True)[:limit]
+        unfinished, ended = _read(workspace, _ids(workspace)), []
+    unfinished = [
+        record
+        for record in unfinished
+        if (not fitting or record.status.value in fitting) and (name is None or record.name == name)
+    ]
+    return sorted([*unfinished, *ended], key=lambda record: record.created, reverse=True)[:limit]
 
 
 def count(workspace: Workspace) -> int:
@@ -70,26 +74,26 @@ def forget(workspace: Workspace, run_id: str) -> None:
 def _refreshed(workspace: Workspace, index: sqlite3.Connection) -> list[RunRecord]:
     """Bring the index up to date; the runs that have not ended, of which it holds no more than the id."""
     changed = _changed(workspace)
-    seen = index.execute("SELECT changed FROM folder").fetchone()
-    if seen != (changed,):
-        there = _ids(workspace)
-        known = {row[0] for row in index.execute("SELECT id FROM runs")}
-        index.executemany("DELETE FROM runs WHERE id = ?", [(run_id,) for run_id in known - there])
-        index.executemany(_NOTE, [(run_id, None, None, None, None) for run_id in there - known])
+    indexed_change = index.execute("SELECT changed FROM folder").fetchone()
+    if indexed_change != (changed,):
+        on_disk = _ids(workspace)
+        indexed = {row[0] for row in index.execute("SELECT id FROM runs")}
+        index.executemany("DELETE FROM runs WHERE id = ?", [(run_id,) for run_id in indexed - on_disk])
+        index.executemany(_NOTE, [(run_id, None, None, None, None) for run_id in on_disk - indexed])
         index.execute("DELETE FROM folder")
         # A run that comes in the same tick of the clock would go unseen: what is so new is looked at again.
         if time.time_ns() - changed > RACY_NS:
             index.execute("INSERT INTO folder VALUES (?)", (changed,))
-    found = _read(workspace, [row[0] for row in index.execute("SELECT id FROM runs WHERE record IS NULL")])
+    records = _read(workspace, [row[0] for row in index.execute("SELECT id FROM runs WHERE record IS NULL")])
     index.executemany(
         _NOTE,
         [
-            (it.id, it.name, it.status.value, it.created, json.dumps(it.model_dump(mode="json")))
-            for it in found
-            if it.status.ended
+            (record.id, record.name, record.status.value, record.created, json.dumps(record.model_dump(mode="json")))
+            for record in records
+            if record.status.ended
         ],
     )
-    return [it for it in found if not it.status.ended]
+    return [record for record in records if not record.status.ended]
 
 
 def _ended(index: sqlite3.Connection, statuses: set[str], name: str | None, limit: int | None) -> list[RunRecord]:
@@ -108,11 +112,11 @@ def _ended(index: sqlite3.Connection, statuses: set[str], name: str | None, limi
 
 
 def _read(workspace: Workspace, run_ids: Iterable[str]) -> list[RunRecord]:
-    found: list[RunRecord] = []
+    records: list[RunRecord] = []
     for run_id in run_ids:
         with contextlib.suppress(TrainstackError):
-            found.append(RunDirectory(workspace.run(run_id)).read())
-    return found
+            records.append(RunDirectory(workspace.run(run_id)).read())
+    return records
 
 
 def _ids(workspace: Workspace) -> set[str]:

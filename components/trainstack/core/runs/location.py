@@ -22,7 +22,7 @@ def note(directory: RunDirectory, compute: ComputeSpec) -> None:
     write_json(directory.root / _FILE, compute.model_dump(mode="json"))
 
 
-def noted(directory: RunDirectory) -> ComputeSpec | None:
+def last_compute(directory: RunDirectory) -> ComputeSpec | None:
     """Where the last attempt's nodes were started; none when there was no attempt."""
     try:
         return ComputeSpec.model_validate(read_json(directory.root / _FILE))
@@ -30,9 +30,9 @@ def noted(directory: RunDirectory) -> ComputeSpec | None:
         return None
 
 
-def same_place(one: ComputeSpec, other: ComputeSpec) -> bool:
+def same_place(first: ComputeSpec, second: ComputeSpec) -> bool:
     """Whether two computes mean the same place, whatever their sizes."""
-    return location_key(one) == location_key(other)
+    return location_key(first) == location_key(second)
 
 
 def goes_on(directory: RunDirectory) -> bool:
@@ -41,7 +41,7 @@ def goes_on(directory: RunDirectory) -> bool:
     Raises:
         TrainstackError: The place does not answer.
     """
-    if (compute := noted(directory)) is None:
+    if (compute := last_compute(directory)) is None:
         return False
     _, count = distribution.parse(directory.request().spec.distribution)
     target, ref = target_of(compute), ref_of(directory)

@@ -80,19 +80,19 @@ def _from_history(directory: RunDirectory, request: RunRequest) -> RunRecord:
 
 def events(directory: RunDirectory) -> list[dict[str, Any]]:
     """The run's events; a line that a full disk or a kill cut short is left out."""
-    found: list[dict[str, Any]] = []
+    entries: list[dict[str, Any]] = []
     try:
         lines = (directory.root / "events.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        return found
+        return entries
     for line in lines:
         try:
             event: Any = json.loads(line)
         except ValueError:
             continue
         if isinstance(event, dict) and "kind" in event:
-            found.append(event)  # pyright: ignore[reportUnknownArgumentType]
-    return found
+            entries.append(event)  # pyright: ignore[reportUnknownArgumentType]
+    return entries
 
 
 def moment(text: Any, otherwise: float) -> float:

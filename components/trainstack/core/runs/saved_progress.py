@@ -51,8 +51,8 @@ def _keras_count(folder: Path) -> int | None:
     counts: list[int] = []
     for path in folder.rglob("checkpoint"):
         with contextlib.suppress(OSError):
-            if path.is_file() and (found := _LATEST.search(path.read_text(encoding="utf-8", errors="replace"))):
-                counts.append(int(found[1]))
+            if path.is_file() and (match := _LATEST.search(path.read_text(encoding="utf-8", errors="replace"))):
+                counts.append(int(match[1]))
     return max(counts, default=None)
 
 

@@ -61,9 +61,9 @@ class Active:
         """Whether to look at the run: its record was written since the last time, or metrics may have come."""
         written = None
         with contextlib.suppress(OSError):
-            found = (self.run.root / "run.json").stat()
+            status = (self.run.root / "run.json").stat()
             # The record is replaced by each write, so its inode tells where a clock does not.
-            written = found.st_ino, found.st_mtime_ns
+            written = status.st_ino, status.st_mtime_ns
         now = time.monotonic()
         if written == self.written and now - self.looked < LOOK_SECONDS:
             return False

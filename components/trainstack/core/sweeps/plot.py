@@ -39,7 +39,7 @@ def lines(title: str, series: Mapping[str, Sequence[tuple[int, float]]], form: s
 
 
 def _written(figure: Any, form: str) -> bytes:
-    held = io.BytesIO()
+    buffer = io.BytesIO()
     # Without the date: the same numbers give the same picture.
-    figure.savefig(held, format=form, metadata={"Date": None} if form == "svg" else None, dpi=120)
-    return held.getvalue()
+    figure.savefig(buffer, format=form, metadata={"Date": None} if form == "svg" else None, dpi=120)
+    return buffer.getvalue()

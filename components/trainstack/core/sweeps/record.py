@@ -219,16 +219,18 @@ def resolve(workspace: Workspace, reference: str) -> SweepDirectory:
         NotFoundError: Nothing fits.
     """
     records = list_sweeps(workspace)
-    found = [it.id for it in records if it.id.startswith(reference)]
-    if len(found) > 1:
-        raise InvalidInputError(f"{reference!r} fits {len(found)} sweeps ({', '.join(found[:4])}): give more digits")
-    found += [it.id for it in records if it.name == reference]
-    if not found:
+    fitting = [record.id for record in records if record.id.startswith(reference)]
+    if len(fitting) > 1:
+        raise InvalidInputError(
+            f"{reference!r} fits {len(fitting)} sweeps ({', '.join(fitting[:4])}): give more digits"
+        )
+    fitting += [record.id for record in records if record.name == reference]
+    if not fitting:
         raise NotFoundError(f"no sweep {reference!r} in workspace {workspace.name}: see `trainstack sweeps list`")
-    return SweepDirectory(workspace.sweep(found[0]))
+    return SweepDirectory(workspace.sweep(fitting[0]))
 
 
 def list_sweeps(workspace: Workspace) -> list[SweepRecord]:
     """The sweeps of a workspace, newest first."""
-    found = [SweepDirectory(path.parent).read() for path in (workspace.root / "sweeps").glob("*/sweep.json")]
-    return sorted(found, key=lambda record: record.created, reverse=True)
+    records = [SweepDirectory(path.parent).read() for path in (workspace.root / "sweeps").glob("*/sweep.json")]
+    return sorted(records, key=lambda record: record.created, reverse=True)

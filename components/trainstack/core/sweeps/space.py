@@ -118,18 +118,18 @@ class Space(BaseModel):
         Raises:
             InvalidInputError: One depends on a parameter that is not there, or on itself.
         """
-        found: dict[str, Parameter] = {}
+        ordered: dict[str, Parameter] = {}
         left = dict(self.parameters)
         while left:
-            ready = [name for name, it in left.items() if it.when.keys() <= found.keys()]
+            ready = [name for name, parameter in left.items() if parameter.when.keys() <= ordered.keys()]
             if not ready:
                 name, parameter = next(iter(left.items()))
-                other = next(it for it in parameter.when if it not in found)
+                other = next(name for name in parameter.when if name not in ordered)
                 why = "depends on itself" if other in left else f"depends on {other}, which is not in the space"
                 raise InvalidInputError(f"space: {name} {why}", field="space")
             for name in ready:
-                found[name] = left.pop(name)
-        return list(found.items())
+                ordered[name] = left.pop(name)
+        return list(ordered.items())
 
     def grid(self) -> Iterator[Choices]:
         """Every combination, without those that differ only in what does not apply.
@@ -145,11 +145,11 @@ class Space(BaseModel):
             values[name] = every
         seen: set[tuple[tuple[str, str], ...]] = set()
         for combination in itertools.product(*values.values()):
-            named = dict(zip(values, combination, strict=True))
+            by_name = dict(zip(values, combination, strict=True))
             chosen: Choices = {}
             for name, parameter in self.ordered():
                 if parameter.applies(chosen):
-                    chosen[name] = named[name]
+                    chosen[name] = by_name[name]
             key = tuple((name, scalar(value, name)) for name, value in chosen.items())
             if key not in seen:
                 seen.add(key)
@@ -164,8 +164,8 @@ class Space(BaseModel):
         chosen: Choices = {}
         for name, parameter in self.ordered():
             if parameter.applies(chosen):
-                given = arguments.get(name)
-                value = parameter.parsed(given) if isinstance(given, str) else None
+                text = arguments.get(name)
+                value = parameter.parsed(text) if isinstance(text, str) else None
                 if value is None:
                     return None
                 chosen[name] = value

@@ -27,11 +27,11 @@ def checked(search: Search) -> None:
     """
     if search.sampler == "grid":
         next(search.space.grid())
-    if search.sampler == "gp" and (missing := [it for it in _GP_NEEDS if importlib.util.find_spec(it) is None]):
+    if search.sampler == "gp" and (missing := [item for item in _GP_NEEDS if importlib.util.find_spec(item) is None]):
         raise InvalidInputError(
             f"sampler 'gp' needs {' and '.join(missing)}: pip install 'trainstack[gp]'", field="sampler"
         )
-    if search.sampler == "cmaes" and any(it.kind == "choice" for it in search.space.parameters.values()):
+    if search.sampler == "cmaes" and any(item.kind == "choice" for item in search.space.parameters.values()):
         raise InvalidInputError("sampler 'cmaes' chooses numbers alone: take 'tpe' for choices", field="sampler")
     for make, options in ((sampler, search.sampler_options), (pruner, search.pruner_options)):
         if options:
@@ -142,7 +142,7 @@ def importance(study: optuna.Study) -> dict[str, float]:
 def _take_over(study: optuna.Study, request: SweepRequest) -> None:
     import optuna
 
-    known = {trial.user_attrs.get(RUN) for trial in study.trials}
+    seen_runs = {trial.user_attrs.get(RUN) for trial in study.trials}
     fixed: Any = request.run.spec.arguments
     space = request.search.space
     distributions = {name: distribution(parameter) for name, parameter in space.parameters.items()}
@@ -152,11 +152,11 @@ def _take_over(study: optuna.Study, request: SweepRequest) -> None:
         other = optuna.load_study(study_name=name, storage=study._storage)  # pyright: ignore[reportPrivateUsage]
         for trial in other.trials:
             run = trial.user_attrs.get(RUN)
-            if run is None or run in known or not trial.state.is_finished():
+            if run is None or run in seen_runs or not trial.state.is_finished():
                 continue
             chosen = _chosen(trial.user_attrs.get(ARGUMENTS, {}), fixed, space.parsed)
             if chosen is not None and trial.state != optuna.trial.TrialState.FAIL:
-                known.add(run)
+                seen_runs.add(run)
                 study.add_trial(
                     optuna.trial.create_trial(
                         state=trial.state,

@@ -63,8 +63,8 @@ def submit(workspace: Workspace, request: SweepRequest, secrets: Mapping[str, st
                 enqueue(workspace, f"{SWEEP_PREFIX}{directory.id}")
                 return directory
             time.sleep(TICK)
-    said = (last_lines(directory.log, 1) or ["it wrote nothing"])[0]
-    raise TrainstackError(f"the driver of sweep {request.name} did not start: {said}; see {directory.log}")
+    last_line = (last_lines(directory.log, 1) or ["it wrote nothing"])[0]
+    raise TrainstackError(f"the driver of sweep {request.name} did not start: {last_line}; see {directory.log}")
 
 
 def follow(directory: SweepDirectory, progress: Callable[[str], None] = lambda _: None) -> SweepRecord:
@@ -76,7 +76,7 @@ def follow(directory: SweepDirectory, progress: Callable[[str], None] = lambda _
     Raises:
         RunFailedError: It failed, was stopped, or its driver was killed; says how to go on.
     """
-    told = ""
+    last_line = ""
     while True:
         driven = locks.is_locked(directory.lock)
         record = directory.read()
@@ -89,8 +89,8 @@ def follow(directory: SweepDirectory, progress: Callable[[str], None] = lambda _
                 f"sweep {record.name} ({record.id}): its driver was killed; run `pulumi up` again, and it goes on "
                 f"(its log is {directory.log})"
             )
-        if (line := progress_line(record)) != told:
-            progress(told := line)
+        if (line := progress_line(record)) != last_line:
+            progress(last_line := line)
         time.sleep(TICK)
 
 
@@ -111,14 +111,14 @@ def progress_line(record: SweepRecord) -> str:
     line = f"{record.ended}/{record.total}"
     best = record.best_trial
     if best is not None and best.value is not None:
-        line += f" best {best.value:.4g} ({', '.join(described(best.parameters))})"
+        line += f" best {best.value:.4g} ({', '.join(parameter_texts(best.parameters))})"
     pruned = sum(trial.state == "pruned" for trial in record.trials)
     failed = sum(trial.state == "failed" for trial in record.trials)
-    more = [f"{count} {what}" for count, what in ((pruned, "pruned"), (failed, "failed")) if count]
+    more = [f"{count} {noun}" for count, noun in ((pruned, "pruned"), (failed, "failed")) if count]
     return " · ".join([line, *more])
 
 
-def described(parameters: Mapping[str, object]) -> list[str]:
+def parameter_texts(parameters: Mapping[str, object]) -> list[str]:
     """Parameters for people: without dashes, numbers short."""
     return [
         f"{name.lstrip('-')} {f'{value:.4g}' if isinstance(value, float) else value}"

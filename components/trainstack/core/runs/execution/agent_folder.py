@@ -27,8 +27,8 @@ def lay_out(folder: Path) -> None:
     shutil.copytree(_PACKAGE, agent / "agent")
     (agent / "__init__.py").touch()
     client = folder / CLIENT_FOLDER
-    described = client / f"{_STORE}-1.dist-info"
-    described.mkdir(parents=True)
+    metadata = client / f"{_STORE}-1.dist-info"
+    metadata.mkdir(parents=True)
     shutil.copy2(_PACKAGE / "reporting" / "quick_file_store.py", client / f"{_STORE}.py")
-    (described / "METADATA").write_text(_METADATA, encoding="utf-8")
-    (described / "entry_points.txt").write_text(_ENTRY_POINTS, encoding="utf-8")
+    (metadata / "METADATA").write_text(_METADATA, encoding="utf-8")
+    (metadata / "entry_points.txt").write_text(_ENTRY_POINTS, encoding="utf-8")

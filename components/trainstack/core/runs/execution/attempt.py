@@ -53,9 +53,9 @@ class Attempt:
             runtime = preparation.prepare(
                 self._workspace, self._directory, self._request, self._target, self._secrets, self._because
             )
-        with contextlib.ExitStack() as held:
+        with contextlib.ExitStack() as slots_held:
             with self._stage(Status.SCALING, f"compute {self._request.compute.name}"):
-                self._scale(held)
+                self._scale(slots_held)
             again = f"attempt {record.attempt} {record.resumed}".rstrip() if record.attempt > 1 else ""
             training = Training(self._directory, self._request, self._target, self._ref, waiting=self._waiting)
             with self._stage(Status.RUNNING, again), self._ended(training):
@@ -75,9 +75,9 @@ class Attempt:
         training = Training(self._directory, self._request, self._target, self._ref, group)
         record.stages = [stage for stage in record.stages if stage.name is not Status.RUNNING]
         reason = f"attempt {record.attempt} went on without its supervisor"
-        with self._ended(training), contextlib.ExitStack() as held, self._stage(Status.RUNNING, reason):
+        with self._ended(training), contextlib.ExitStack() as slots_held, self._stage(Status.RUNNING, reason):
             record.stages[-1].started = since
-            self._scale(held, patient=False)
+            self._scale(slots_held, patient=False)
             training.wait(self._watch.check, elapsed=max(0.0, time.time() - since))
         self._finalize()
         record.duration = max(0.0, time.time() - begun)
@@ -108,11 +108,11 @@ class Attempt:
         if reason != self._record.reason:
             self._because(reason)
 
-    def _scale(self, held: contextlib.ExitStack, *, patient: bool = True) -> None:
+    def _scale(self, slots_held: contextlib.ExitStack, *, patient: bool = True) -> None:
         spec = self._request.compute
         _, count = distribution.parse(self._request.spec.distribution)
         slots = compute.slots(self._workspace, spec, count, self._because, self._watch.stopped, patient=patient)
-        nodes = held.enter_context(slots)
+        nodes = slots_held.enter_context(slots)
         self._watch.check()
         if patient:
             self._because(f"{len(nodes)} of {spec.max_nodes} nodes of {spec.name}")

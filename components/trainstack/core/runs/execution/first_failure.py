@@ -42,7 +42,7 @@ def _reported(directory: RunDirectory, group: NodeGroup) -> Failure | None:
         if report.error:
             return Failure(reason=report.error, tail=last_lines(log), log=str(log))
         if first.rank is None:
-            reason = first.reason + _told(group, first.node)
+            reason = first.reason + _termination_note(group, first.node)
             return Failure(cause=Cause.LOST_NODE, reason=reason, tail=last_lines(log), log=str(log))
         return Failure(
             cause=Cause.EXIT_CODE if first.signal is None else Cause.SIGNAL,
@@ -63,7 +63,7 @@ def _lost_agent(directory: RunDirectory, group: NodeGroup) -> Failure:
     # What its place took went first, then what was killed at once; the others were asked to end by it.
     index, code = min(
         ((index, code) for index, code in enumerate(codes) if code),
-        key=lambda each: (not group.nodes[each[0]].termination_reason, each[1] >= 0),
+        key=lambda ended: (not group.nodes[ended[0]].termination_reason, ended[1] >= 0),
     )
     failure = Failure(tail=last_lines(log), log=str(log))
     if code < 0:
@@ -75,10 +75,10 @@ def _lost_agent(directory: RunDirectory, group: NodeGroup) -> Failure:
     else:
         failure.exit_code = code
         failure.reason = f"the agent of node {index} ended with exit code {code}"
-    failure.reason += _told(group, index)
+    failure.reason += _termination_note(group, index)
     return failure
 
 
-def _told(group: NodeGroup, index: int) -> str:
+def _termination_note(group: NodeGroup, index: int) -> str:
     termination_reason = group.nodes[index].termination_reason if index < len(group.nodes) else ""
     return f" ({termination_reason})" if termination_reason else ""

@@ -25,26 +25,26 @@ def follow(directory: RunDirectory, progress: Callable[[str], None] = lambda _: 
         RunFailedError: It failed, was canceled or interrupted; says how, with the last lines and the log's path.
         TrainstackError: Its record is damaged, and nobody drives it who would write it anew.
     """
-    told, shown, where = "", float("-inf"), None
+    last_line, last_update, stage = "", float("-inf"), None
     while True:
         record = _read(directory)
-        due = time.monotonic() - shown >= SHOW_SECONDS
+        due = time.monotonic() - last_update >= SHOW_SECONDS
         if due:
             # The supervisor of a run with `on_disconnect: stop` looks at this.
             with contextlib.suppress(OSError):
                 (directory.root / "followed").touch()
-            shown = time.monotonic()
+            last_update = time.monotonic()
         if record is not None:
             if record.status is Status.COMPLETED:
                 return record
             if record.status.ended:
                 raise RunFailedError(failure_text(record))
             # Metrics are read once a second: more often would take the cores that the ranks compute on.
-            if due or (record.status, record.reason) != where:
-                where = record.status, record.reason
+            if due or (record.status, record.reason) != stage:
+                stage = record.status, record.reason
                 line = progress_line(directory, record)
-                if line != told:
-                    progress(told := line)
+                if line != last_line:
+                    progress(last_line := line)
         time.sleep(TICK)
 
 

@@ -30,13 +30,13 @@ def preempt(directory: RunDirectory, node: int = 0, *, notice: float = NOTICE_SE
     _, count = distribution.parse(request.spec.distribution)
     if node >= count:
         raise InvalidInputError(f"run {directory.id} has no node {node}: it runs on {count}, counted from 0")
-    found = target_of(request.compute).node(location.ref_of(directory), node)
-    if found is None:
+    process = target_of(request.compute).node(location.ref_of(directory), node)
+    if process is None:
         raise TrainstackError(f"node {node} of run {directory.id} is not running: it has not started yet, or has ended")
     directory.event("preemption", attempt=record.attempt, node=node, notice=notice)
-    found.terminate()
+    process.terminate()
     deadline = time.monotonic() + notice
-    while found.poll() is None and time.monotonic() < deadline:
+    while process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
-    if found.poll() is None:
-        found.kill()
+    if process.poll() is None:
+        process.kill()

@@ -88,8 +88,8 @@ class Supervisor:
 
     def _left_running(self) -> NodeGroup | None:
         """Nodes that went on when the supervisor before was killed."""
-        record, noted = self._record, location.noted(self._directory)
-        if not record.attempt or noted is None or not location.same_place(noted, self._compute):
+        record, earlier = self._record, location.last_compute(self._directory)
+        if not record.attempt or earlier is None or not location.same_place(earlier, self._compute):
             return None
         _, count = distribution.parse(self._request.spec.distribution)
         group = self._target.attach(self._ref, record.attempt, count)
@@ -112,13 +112,13 @@ class Supervisor:
 
     def _clear_earlier(self) -> None:
         """Fetch and remove what the attempt before left, wherever that was."""
-        noted = location.noted(self._directory)
-        if noted is None:
+        earlier = location.last_compute(self._directory)
+        if earlier is None:
             return
         try:
-            location.clear(compute.target_of(noted), self._ref)
+            location.clear(compute.target_of(earlier), self._ref)
         except TrainstackError as exc:
-            if location.same_place(noted, self._compute):
+            if location.same_place(earlier, self._compute):
                 raise
             # A place that was given up on must not hold up the run elsewhere.
             self._directory.event("left behind", reason=str(exc))
@@ -147,11 +147,11 @@ class Supervisor:
         record.status, record.reason = status, reason
         record.metrics = tracking.last(self._directory.tracking)
         record.supervisor = None
-        kept: dict[str, Any] = {}
+        facts: dict[str, Any] = {}
         if status is Status.COMPLETED:
             # Enough to write the record anew, should it be damaged.
-            kept = {"duration": record.duration, "metrics": record.metrics, "outputs": record.outputs}
-        self._directory.event("end", status=status.value, attempt=record.attempt, reason=reason, **kept)
+            facts = {"duration": record.duration, "metrics": record.metrics, "outputs": record.outputs}
+        self._directory.event("end", status=status.value, attempt=record.attempt, reason=reason, **facts)
         self._directory.write(record)
 
 
