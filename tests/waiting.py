@@ -10,7 +10,7 @@ T = TypeVar("T")
 def until(condition: Callable[[], T | None], seconds: float = 60.0) -> T:
     """Ask again and again until the answer is yes, and give it."""
     deadline = time.monotonic() + seconds
-    while not (found := condition()):
+    while not (result := condition()):
         assert time.monotonic() < deadline, "it did not come to that"
         time.sleep(0.02)
-    return found
+    return result

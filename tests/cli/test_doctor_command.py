@@ -49,23 +49,23 @@ def checks(cli):
 
 
 def test_a_whole_machine_and_workspace_pass(workspace, checks, cli):
-    found, healthy = checks()
+    results, healthy = checks()
     assert healthy
     of_the_machine = ["python", "pulumi", "uv", "git", "cache", "environments", "docker", "kubernetes"]
-    assert list(found) == [*of_the_machine, "workspace", "disk", "runs", "services"]
-    assert {check["state"] for check in found.values()} == {"ok"}
+    assert list(results) == [*of_the_machine, "workspace", "disk", "runs", "services"]
+    assert {check["state"] for check in results.values()} == {"ok"}
     lines = cli("doctor").stdout.splitlines()
-    assert len(lines) == len(found)
+    assert len(lines) == len(results)
     assert all(line.startswith("ok  ") for line in lines)
 
 
 def test_without_an_engine_it_fails_and_says_where_to_get_one(workspace, machine, checks, cli, monkeypatch):
     (machine / "pulumi").unlink()
     monkeypatch.setattr(sys, "executable", str(machine / "python"))  # the checkout's own engine lies beside Python
-    found, healthy = checks()
+    results, healthy = checks()
     assert not healthy
-    assert (found["pulumi"]["state"], found["pulumi"]["found"]) == ("broken", "not on PATH")
-    assert "make setup" in found["pulumi"]["advice"]
+    assert (results["pulumi"]["state"], results["pulumi"]["found"]) == ("broken", "not on PATH")
+    assert "make setup" in results["pulumi"]["advice"]
     result = cli("doctor")
     assert result.exit_code == 1
     assert "not on PATH: run `make setup`" in result.stdout
@@ -82,37 +82,37 @@ def test_an_engine_that_is_too_old_is_broken(workspace, machine, checks, version
 
 def test_missing_git_is_a_warning_and_no_failure(workspace, machine, checks):
     (machine / "git").unlink()
-    found, healthy = checks()
-    assert (found["git"]["state"], healthy) == ("warning", True)
+    results, healthy = checks()
+    assert (results["git"]["state"], healthy) == ("warning", True)
 
 
 def test_no_workspace_is_a_warning_until_one_is_named(checks, monkeypatch, tmp_path):
     monkeypatch.delenv("TRAINSTACK_WORKSPACE", raising=False)
     monkeypatch.chdir(tmp_path)
-    found, healthy = checks()
-    assert (found["workspace"]["state"], healthy) == ("warning", True)
-    assert "runs" not in found
+    results, healthy = checks()
+    assert (results["workspace"]["state"], healthy) == ("warning", True)
+    assert "runs" not in results
     monkeypatch.setenv("TRAINSTACK_WORKSPACE", str(tmp_path / "none"))
-    found, healthy = checks()
-    assert (found["workspace"]["state"], healthy) == ("broken", False)
+    results, healthy = checks()
+    assert (results["workspace"]["state"], healthy) == ("broken", False)
 
 
 @pytest.mark.parametrize("marker", ['{"layout": 99, "name": "x"}', "{", '{"name": "x"}', "[]"])
 def test_a_damaged_workspace_hides_no_other_check(workspace, checks, marker):
     (workspace.root / "workspace.json").write_text(marker)
-    found, healthy = checks()
-    assert (found["workspace"]["state"], found["python"]["state"], healthy) == ("broken", "ok", False)
+    results, healthy = checks()
+    assert (results["workspace"]["state"], results["python"]["state"], healthy) == ("broken", "ok", False)
 
 
 def test_interrupted_and_never_started_runs_are_named(written, checks):
     written("aaaa000000000000", name="cut", status=Status.RUNNING)
     written("bbbb000000000000", name="unborn", status=Status.PREPARING, attempt=0)
     written("cccc000000000000", name="done")
-    (found, healthy) = checks()
+    (results, healthy) = checks()
     assert healthy
-    assert "runs" not in found
-    assert found["run"]["state"] == "warning"
-    assert found["run"]["advice"] == "`pulumi up` resumes it"
+    assert "runs" not in results
+    assert results["run"]["state"] == "warning"
+    assert results["run"]["advice"] == "`pulumi up` resumes it"
 
 
 def test_every_run_that_is_not_well_has_a_line(written, cli):
@@ -131,9 +131,9 @@ def test_a_broken_environment_is_a_warning(workspace, checks):
     built = environment.build(spec, environment.lock(spec))
     assert checks()[0]["environments"]["found"] == "1 on this machine"
     built.python.unlink()
-    found, healthy = checks()
+    results, healthy = checks()
     assert healthy
-    assert found["environment"]["found"] == f"{built.digest[:12]}: its Python interpreter is gone"
+    assert results["environment"]["found"] == f"{built.digest[:12]}: its Python interpreter is gone"
 
 
 def test_docker_is_asked_where_it_is_said_to_be(workspace, checks, monkeypatch, tmp_path):
@@ -148,9 +148,9 @@ def test_docker_is_asked_where_it_is_said_to_be(workspace, checks, monkeypatch, 
             "found": f"DOCKER_HOST is set to {address}",
             "advice": "",
         }
-    found, healthy = checks()
-    assert (found["docker"]["state"], healthy) == ("warning", True)
-    assert "nothing answers" in found["docker"]["found"]
+    results, healthy = checks()
+    assert (results["docker"]["state"], healthy) == ("warning", True)
+    assert "nothing answers" in results["docker"]["found"]
     for address in (f"unix://{tmp_path}/docker.sock", "tcp://127.0.0.1:port", "docker", "tcp://"):
         monkeypatch.setenv("DOCKER_HOST", address)
         assert checks()[0]["docker"]["state"] == "warning", address
@@ -174,6 +174,6 @@ def test_a_kubeconfig_that_is_not_there_is_a_warning(workspace, checks, monkeypa
 
 def test_a_relative_cache_folder_is_broken(workspace, checks, monkeypatch):
     monkeypatch.setenv("TRAINSTACK_CACHE", "cache")
-    found, healthy = checks()
-    assert (found["cache"]["state"], healthy) == ("broken", False)
-    assert "relative" in found["cache"]["found"]
+    results, healthy = checks()
+    assert (results["cache"]["state"], healthy) == ("broken", False)
+    assert "relative" in results["cache"]["found"]

@@ -24,22 +24,22 @@ def built(cache):
 
 
 def test_curated_environments_are_listed_before_they_are_built(cache, json_output, cli):
-    found = json_output("environments", "list")
-    assert [one["name"] for one in found] == environment.curated_names()
-    assert {one["state"] for one in found} == {"not built"}
-    assert all(one["package_count"] > 10 for one in found)
+    environments = json_output("environments", "list")
+    assert [report["name"] for report in environments] == environment.curated_names()
+    assert {report["state"] for report in environments} == {"not built"}
+    assert all(report["package_count"] > 10 for report in environments)
     assert "trainstack-tensorflow-2.15 " in cli("environments", "list").stdout
 
 
 def test_what_is_built_here_is_listed_with_its_digest(built, json_output):
-    (found,) = [one for one in json_output("environments", "list") if not one["curated"]]
-    assert (found["digest"], found["state"], found["package_count"]) == (built.digest, "ready", 1)
+    (report,) = [report for report in json_output("environments", "list") if not report["curated"]]
+    assert (report["digest"], report["state"], report["package_count"]) == (built.digest, "ready", 1)
 
 
 def test_an_environment_that_is_not_whole_is_broken_and_says_why(built, json_output, cli):
     shutil.rmtree(next(built.folder.glob("venv/lib/python3*/site-packages")) / "six-1.17.0.dist-info")
-    found = json_output("environments", "show", built.digest[:8])
-    assert (found["state"], found["reason"]) == ("broken", "six-1.17.0 is gone from it")
+    report = json_output("environments", "show", built.digest[:8])
+    assert (report["state"], report["reason"]) == ("broken", "six-1.17.0 is gone from it")
     assert "six-1.17.0 is gone from it" in cli("environments", "show", built.digest).stdout
 
 
@@ -53,9 +53,9 @@ def test_an_environment_that_is_being_built_is_not_called_broken(built, json_out
 def test_show_lists_every_locked_package(cache, json_output, cli):
     spec = environment.get_curated("tensorflow-2.15")
     for name in ("trainstack-tensorflow-2.15", "tensorflow-2.15"):
-        found = json_output("environments", "show", name)
-        assert found["locked"] == environment.lock(spec).packages
-        assert found["packages"] == list(spec.packages)
+        report = json_output("environments", "show", name)
+        assert report["locked"] == environment.lock(spec).packages
+        assert report["packages"] == list(spec.packages)
     lines = [line.split() for line in cli("environments", "show", "tensorflow-2.15").stdout.splitlines()]
     assert ["tensorflow-cpu", "2.15.1"] in lines
 

@@ -43,10 +43,10 @@ def test_a_failed_preview_ends_with_1_and_says_why(run):
 
 
 def test_json_has_the_sums(run):
-    found = json.loads(run("plan", "--json", "-", text=preview(retraining(arguments={}))).output)
-    assert found["seconds"] == 1800
-    assert found["cost"] == pytest.approx(0.9)
-    assert found["runs"][0]["verdict"] == "retrains"
+    document = json.loads(run("plan", "--json", "-", text=preview(retraining(arguments={}))).output)
+    assert document["seconds"] == 1800
+    assert document["cost"] == pytest.approx(0.9)
+    assert document["runs"][0]["verdict"] == "retrains"
 
 
 def test_names_and_values_of_others_stay_text_in_the_comment(run):

@@ -15,12 +15,12 @@ from trainstack.core.services.record import write_record
 from trainstack.core.services.service import ServiceRecord, ServiceSpec
 
 
-@pytest.mark.parametrize("what", ["datasets", "models", "services", "computes"])
-def test_an_empty_workspace_is_an_empty_list_in_json(workspace, cli, json_output, what):
-    result = cli(what, "list")
+@pytest.mark.parametrize("kind", ["datasets", "models", "services", "computes"])
+def test_an_empty_workspace_is_an_empty_list_in_json(workspace, cli, json_output, kind):
+    result = cli(kind, "list")
     assert result.exit_code == 0
-    assert result.stdout.startswith(f"workspace tests has no {what} yet: `pulumi up` ")
-    assert json_output(what, "list") == []
+    assert result.stdout.startswith(f"workspace tests has no {kind} yet: `pulumi up` ")
+    assert json_output(kind, "list") == []
 
 
 def test_every_version_of_a_dataset_is_listed(workspace, cli, json_output, tmp_path, monkeypatch):
@@ -55,9 +55,9 @@ def registered(workspace, tmp_path):
 
 
 def test_models_are_listed_with_version_framework_and_digest(registered, cli, json_output):
-    (found,) = json_output("models", "list")
-    assert (found["name"], found["version"], found["digest"]) == ("tf-dnn", 1, registered.digest)
-    assert (found["path"], found["tags"]) == (registered.path, {"a": "b"})
+    (listed,) = json_output("models", "list")
+    assert (listed["name"], listed["version"], listed["digest"]) == ("tf-dnn", 1, registered.digest)
+    assert (listed["path"], listed["tags"]) == (registered.path, {"a": "b"})
     line = cli("models", "list").stdout.splitlines()[1]
     assert line.startswith("tf-dnn  1        TensorFlow 2.15.1")
     assert registered.digest[:12] in line
@@ -87,13 +87,13 @@ def recorded(workspace, registered):
 def test_a_stopped_service_differs_from_one_that_is_down(recorded, cli, json_output):
     recorded("asleep", "stopped")
     recorded("dead", "running")
-    assert [(one["name"], one["state"]) for one in json_output("services", "list")] == [
+    assert [(entry["name"], entry["state"]) for entry in json_output("services", "list")] == [
         ("asleep", "stopped"),
         ("dead", "down"),
     ]
-    said = cli("services", "list").stdout
-    assert "http://127.0.0.1:9/v1/models/tf-dnn:predict" in said
-    assert "tf-dnn version 1" in said
+    text = cli("services", "list").stdout
+    assert "http://127.0.0.1:9/v1/models/tf-dnn:predict" in text
+    assert "tf-dnn version 1" in text
 
 
 @pytest.mark.tensorflow
@@ -101,20 +101,20 @@ def test_a_real_service_is_healthy_while_it_answers(workspace, json_output, cli,
     served = model.register(workspace, ModelSpec(name="zoo", framework_version="2.15.1"), zoo)
     record = service.start(workspace, ServiceSpec(name="zoo"), served, serving_python)
     try:
-        (found,) = json_output("services", "list")
-        assert (found["state"], found["scoring_uri"]) == ("healthy", record.scoring_uri)
+        (listed,) = json_output("services", "list")
+        assert (listed["state"], listed["scoring_uri"]) == ("healthy", record.scoring_uri)
         checks = json.loads(cli("doctor", "--json").stdout)["checks"]
         assert {"name": "services", "state": "ok", "found": "1 healthy", "advice": ""} in checks
     finally:
         service.stop(workspace, "zoo")
-    (found,) = json_output("services", "list")
-    assert found["state"] == "stopped"
+    (listed,) = json_output("services", "list")
+    assert listed["state"] == "stopped"
 
 
 def test_computes_are_listed_with_their_busy_nodes(workspace, cli, json_output):
     spec = ComputeSpec(name="cpu", max_nodes=2, priority="low")
     compute.ensure(workspace, spec)
-    assert [(one["name"], one["max_nodes"], one["busy_nodes"]) for one in json_output("computes", "list")] == [
+    assert [(entry["name"], entry["max_nodes"], entry["busy_nodes"]) for entry in json_output("computes", "list")] == [
         ("cpu", 2, 0)
     ]
     with compute.slots(workspace, spec, 1, lambda _: None, lambda: False):

@@ -76,13 +76,15 @@ def test_a_components_page_tells_every_argument(site, args):
 def leaves(command, path=()):
     below = getattr(command, "commands", None)
     if below is None:
-        yield " ".join(path), [sorted(one.opts) for one in command.params if one.opts[0].startswith("-")]
+        yield " ".join(path), [sorted(option.opts) for option in command.params if option.opts[0].startswith("-")]
         return
-    for name, one in below.items():
-        yield from leaves(one, (*path, name))
+    for name, entry in below.items():
+        yield from leaves(entry, (*path, name))
 
 
-@pytest.mark.parametrize(("name", "options"), list(leaves(typer.main.get_command(app))), ids=lambda one: str(one)[:30])
+@pytest.mark.parametrize(
+    ("name", "options"), list(leaves(typer.main.get_command(app))), ids=lambda value: str(value)[:30]
+)
 def test_the_command_lines_page_tells_every_command_and_option(name, options):
     text = (DOCS / "cli.md").read_text()
     rows = [line for line in text.splitlines() if re.search(rf"`{name}(?= |`)", line)]
@@ -132,7 +134,7 @@ def drawn(name):
 
 
 def words(picture):
-    return [one.text for one in picture.iter("{http://www.w3.org/2000/svg}text")]
+    return [element.text for element in picture.iter("{http://www.w3.org/2000/svg}text")]
 
 
 def test_the_states_that_are_drawn_are_those_of_a_run():
@@ -150,4 +152,4 @@ def test_the_pictures_are_drawn_from_their_sources():
         labels = re.findall(r'label="([^"]*)"', source.read_text())
         shown = " ".join(text or "" for text in words(drawn(source.stem)))
         said = [part.strip() for label in labels for part in label.split("\\n")]
-        assert [one for one in said if one not in shown] == [], source.name
+        assert [line for line in said if line not in shown] == [], source.name

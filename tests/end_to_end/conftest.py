@@ -10,9 +10,9 @@ from tests.end_to_end.project import new_project
 
 @pytest.fixture
 def project(tmp_path):
-    made = new_project(tmp_path / "project")
-    yield made
-    made.pulumi("destroy", "--yes", "--skip-preview", expect=None)
+    created = new_project(tmp_path / "project")
+    yield created
+    created.pulumi("destroy", "--yes", "--skip-preview", expect=None)
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):

@@ -152,8 +152,8 @@ def _handler(namespace: str) -> type[http.server.BaseHTTPRequestHandler]:
             else:
                 self._say(404, {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 404})
 
-        def _say(self, status: int, said: dict) -> None:
-            body = json.dumps(said).encode()
+        def _say(self, status: int, document: dict) -> None:
+            body = json.dumps(document).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
@@ -196,5 +196,5 @@ def _scraped(pod) -> float | None:
             text = answer.read().decode()
     except OSError:
         return None
-    [family] = [one for one in text_string_to_metric_families(text) if one.name == METRIC]
+    [family] = [item for item in text_string_to_metric_families(text) if item.name == METRIC]
     return family.samples[0].value

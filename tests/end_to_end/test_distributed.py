@@ -46,7 +46,7 @@ each_mode = pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.program
 @pytest.fixture
 def checkout(tmp_path):
     """Gives a program's own project in a copy of the checkout, with a stack."""
-    made = []
+    projects = []
 
     def copy(name: str) -> Project:
         for folder in ("stacks", ".pulumi-state"):
@@ -54,12 +54,12 @@ def checkout(tmp_path):
         root = tmp_path / "programs" / name
         shutil.copytree(REPOSITORY / "programs" / name, root, ignore=shutil.ignore_patterns(".trainstack", "data"))
         project = Project(root)
-        made.append(project)
+        projects.append(project)
         project.pulumi("stack", "init", "test")
         return project
 
     yield copy
-    for project in made:
+    for project in projects:
         project.pulumi("destroy", "--yes", "--skip-preview", expect=None)
 
 

@@ -33,16 +33,18 @@ SAYS = {
 
 
 def commands():
-    found = []
+    commands_found = []
     for page in PAGES:
         text = page.read_text()
         for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL):
-            found += [line.removeprefix("$ ") for line in block.splitlines() if line.startswith("$ ")]
+            commands_found += [line.removeprefix("$ ") for line in block.splitlines() if line.startswith("$ ")]
         for row in re.findall(r"^\|.*\| (.*) \|$", text, re.MULTILINE):
-            found += re.findall(r"`((?:pulumi|trainstack|curl) [^`]+)`", row)
+            commands_found += re.findall(r"`((?:pulumi|trainstack|curl) [^`]+)`", row)
     # Nobody is there to say yes.
-    found = ["pulumi up --yes" if one == "pulumi up" else one for one in found]
-    return [one for one in dict.fromkeys(found) if one not in LAST] + [one for one in LAST if one in found]
+    commands_found = ["pulumi up --yes" if command == "pulumi up" else command for command in commands_found]
+    return [command for command in dict.fromkeys(commands_found) if command not in LAST] + [
+        command for command in LAST if command in commands_found
+    ]
 
 
 def first(command):
@@ -89,11 +91,11 @@ def test_every_command_of_the_guides_runs(shop):
             ["bash", "-c", command], cwd=shop.root, env=shop.environment(), input="y\n",
             capture_output=True, text=True, timeout=600, check=False,
         )  # fmt: skip
-        said = done.stdout + done.stderr
-        assert done.returncode == 0, f"{command}: {said}"
-        assert SAYS.get(command, "") in said, f"{command}: {said}"
+        printed = done.stdout + done.stderr
+        assert done.returncode == 0, f"{command}: {printed}"
+        assert SAYS.get(command, "") in printed, f"{command}: {printed}"
         if command.startswith("curl"):
-            assert "predictions" in json.loads(done.stdout), said
+            assert "predictions" in json.loads(done.stdout), printed
         if command == STOP:
             assert up is not None
             assert up.wait(60) != 0

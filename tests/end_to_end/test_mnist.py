@@ -72,8 +72,8 @@ def test_metrics_are_kept_by_epoch(outputs, workspace):
 def test_the_service_tells_the_digits_apart(outputs, test_images):
     rows, digits = test_images
     answer = httpx.post(outputs["scoring_uri"], json={"instances": rows}, timeout=30).json()["predictions"]
-    told = [scores.index(max(scores)) for scores in answer]
-    assert sum(one == other for one, other in zip(told, digits, strict=True)) >= 190
+    predicted = [scores.index(max(scores)) for scores in answer]
+    assert sum(predicted_digit == other for predicted_digit, other in zip(predicted, digits, strict=True)) >= 190
 
 
 def test_a_second_preview_shows_no_change(mnist):
@@ -82,12 +82,12 @@ def test_a_second_preview_shows_no_change(mnist):
 
 def test_preview_names_a_changed_argument_and_what_follows(mnist):
     mnist.pulumi("config", "set", "learning-rate", "0.02")
-    shown = mnist.preview()
+    preview = mnist.preview()
     mnist.pulumi("config", "rm", "learning-rate")
-    [sentence] = shown.lines("will retrain: ")
+    [sentence] = preview.lines("will retrain: ")
     assert sentence.startswith("will retrain: --learning-rate 0.01 → 0.02; last run took ")
-    assert shown.lines("Model: (update)")
-    assert shown.lines("WebService: (update)")
+    assert preview.lines("Model: (update)")
+    assert preview.lines("WebService: (update)")
 
 
 def test_a_killed_service_is_started_again_after_refresh(mnist, outputs, workspace):

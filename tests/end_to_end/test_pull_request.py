@@ -95,9 +95,9 @@ class Repository:
     def served(self):
         """Version and bytes behind the service's label `production`."""
         address = self.outputs("prod")["scoring_uri"].replace(":predict", "/labels/production")
-        said = httpx.get(address, timeout=30)
-        assert said.status_code == 200, said.text
-        return int(said.json()["model_version_status"][0]["version"])
+        response = httpx.get(address, timeout=30)
+        assert response.status_code == 200, response.text
+        return int(response.json()["model_version_status"][0]["version"])
 
     @property
     def trained(self):
@@ -111,10 +111,10 @@ def repository(project, dense):
     (project.root / "programs/main/graph").symlink_to(dense)
     for stack in ("dev", "prod"):
         project.pulumi("stack", "init", stack)
-    made = Repository(project)
-    made.git("init", "--initial-branch", "main")
-    made.commit("A network")
-    yield made
+    repo = Repository(project)
+    repo.git("init", "--initial-branch", "main")
+    repo.commit("A network")
+    yield repo
     project.pulumi("destroy", "--yes", "--skip-preview", "--stack", "prod", expect=None)
     project.pulumi("stack", "select", "test")
 

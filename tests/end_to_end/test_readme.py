@@ -32,8 +32,8 @@ def test_the_program_in_the_readme_runs(project):
     model = project.outputs()["model"]
     assert model["name"] == "curve"
     assert model["version"] == 1
-    found = next((project.root / ".trainstack" / "mine" / "models" / "curve").rglob("curve.json"))
-    assert found.read_text() in ("[1.0, 0.0, 1.0]", "[1.0, -0.0, 1.0]")
+    curve_file = next((project.root / ".trainstack" / "mine" / "models" / "curve").rglob("curve.json"))
+    assert curve_file.read_text() in ("[1.0, 0.0, 1.0]", "[1.0, -0.0, 1.0]")
     project.unchanged()
 
 

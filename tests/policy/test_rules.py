@@ -10,7 +10,7 @@ from trainstack.policy.budget import Budget, BudgetSettings
 
 
 @pytest.fixture
-def asked(tmp_path):
+def violations_of(tmp_path):
     def ask(rule, kind, inputs, **settings):
         types = {
             rules.node_limits: rules.NodeLimits,
@@ -38,9 +38,11 @@ def asked(tmp_path):
         ("Compute", {"max_nodes": 500}, {}, None),
     ],
 )
-def test_node_limits(asked, kind, inputs, settings, violation):
-    found = asked(rules.node_limits, kind, inputs, **settings)
-    assert [violation in each for each in found] == [True] * bool(violation) if violation else found == []
+def test_node_limits(violations_of, kind, inputs, settings, violation):
+    violations = violations_of(rules.node_limits, kind, inputs, **settings)
+    assert (
+        [violation in message for message in violations] == [True] * bool(violation) if violation else violations == []
+    )
 
 
 @pytest.mark.parametrize(
@@ -53,8 +55,8 @@ def test_node_limits(asked, kind, inputs, settings, violation):
         ({"target": "local", "priority": "dedicated"}, False),
     ],
 )
-def test_low_priority(asked, inputs, refused):
-    assert bool(asked(rules.low_priority, "Compute", inputs)) is refused
+def test_low_priority(violations_of, inputs, refused):
+    assert bool(violations_of(rules.low_priority, "Compute", inputs)) is refused
 
 
 @pytest.mark.parametrize(
@@ -75,14 +77,16 @@ def test_low_priority(asked, inputs, refused):
         (UNKNOWN, False),
     ],
 )
-def test_registered_datasets(asked, arguments, refused):
+def test_registered_datasets(violations_of, arguments, refused):
     inputs = {**RUN, "arguments": arguments}
-    assert bool(asked(rules.registered_datasets, "TrainingRun", inputs, elsewhere=["/tmp/"])) is refused
+    assert bool(violations_of(rules.registered_datasets, "TrainingRun", inputs, elsewhere=["/tmp/"])) is refused
 
 
-def test_only_the_named_datasets_are_taken(asked):
-    assert asked(rules.registered_datasets, "TrainingRun", RUN, names=["numbers"]) == []
-    assert asked(rules.registered_datasets, "TrainingRun", RUN, names=["mnist"]) == ["dataset numbers is none of mnist"]
+def test_only_the_named_datasets_are_taken(violations_of):
+    assert violations_of(rules.registered_datasets, "TrainingRun", RUN, names=["numbers"]) == []
+    assert violations_of(rules.registered_datasets, "TrainingRun", RUN, names=["mnist"]) == [
+        "dataset numbers is none of mnist"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -101,34 +105,34 @@ def test_only_the_named_datasets_are_taken(asked):
         (UNKNOWN, 0),
     ],
 )
-def test_pinned_environments(asked, spec, violations):
-    given = {"name": "e", **spec} if isinstance(spec, dict) else spec
-    assert len(asked(rules.pinned_environments, "Environment", {"spec": given})) == violations
+def test_pinned_environments(violations_of, spec, violations):
+    spec_inputs = {"name": "e", **spec} if isinstance(spec, dict) else spec
+    assert len(violations_of(rules.pinned_environments, "Environment", {"spec": spec_inputs})) == violations
 
 
-def test_a_requirements_file_is_looked_into(asked, tmp_path):
+def test_a_requirements_file_is_looked_into(violations_of, tmp_path):
     (tmp_path / "requirements.txt").write_text("numpy==1.26.4\nsix\n")
-    found = asked(
+    violations = violations_of(
         rules.pinned_environments, "Environment", {"spec": {"name": "e", "requirements_file": "requirements.txt"}}
     )
-    assert found == ["six is not pinned: write NAME==VERSION, or give a lock"]
+    assert violations == ["six is not pinned: write NAME==VERSION, or give a lock"]
 
 
-def test_a_dockerfile_starts_from_pinned_images_only(asked, tmp_path):
+def test_a_dockerfile_starts_from_pinned_images_only(violations_of, tmp_path):
     pinned = f"python@sha256:{'a' * 64}"
     (tmp_path / "Dockerfile").write_text(f"FROM {pinned} AS build\nFROM --platform=linux/amd64 debian:12\nFROM build\n")
-    found = asked(
+    violations = violations_of(
         rules.pinned_environments, "Environment", {"spec": {"name": "e", "dockerfile": "Dockerfile", "context": "."}}
     )
-    assert found == ["FROM debian:12 is not pinned: write NAME@sha256:DIGEST"]
+    assert violations == ["FROM debian:12 is not pinned: write NAME@sha256:DIGEST"]
 
 
-def test_a_gate_looks_at_what_the_run_logged(asked, tmp_path):
+def test_a_gate_looks_at_what_the_run_logged(violations_of, tmp_path):
     run = record_run(tmp_path, RUN, metrics={"accuracy": 0.95, "loss": float("nan")})
     model = {"name": "net", "workspace": RUN["workspace"], "run_id": run, "path": "outputs/model"}
 
     def gate(**settings):
-        return asked(rules.gate_metric, "Model", model, **settings)
+        return violations_of(rules.gate_metric, "Model", model, **settings)
 
     assert gate() == []
     assert gate(metric="accuracy", minimum=0.95) == []
@@ -154,8 +158,8 @@ def test_a_gate_looks_at_what_the_run_logged(asked, tmp_path):
         ({}, 0),
     ],
 )
-def test_service_key(asked, inputs, violations):
-    assert len(asked(rules.service_key, "WebService", inputs, tls=True)) == violations
+def test_service_key(violations_of, inputs, violations):
+    assert len(violations_of(rules.service_key, "WebService", inputs, tls=True)) == violations
 
 
 def spend(budget, root, urn, inputs, **settings):

@@ -22,10 +22,10 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 def texts(frame):
     def text(row):
-        said = ""
+        text = ""
         for run in row:
-            said = said.ljust(run.column) + run.text
-        return said
+            text = text.ljust(run.column) + run.text
+        return text
 
     return [text(row) for row in frame.rows]
 
@@ -39,29 +39,29 @@ def test_a_typed_command_and_what_it_prints_are_recorded(tmp_path):
 
 
 def test_each_screen_is_a_frame_and_long_pauses_are_cut():
-    shown = frames.frames_of([(0, "\x1b[31mwait"), (1, ""), (40, "\r\x1b[0;1mdone"), (40.01, "!\r\n")], 20, 4)
-    assert [texts(frame) for frame in shown] == [["wait"], ["done!"]]
-    assert [(run.colour, run.bold) for frame in shown for row in frame.rows for run in row] == [
+    visible = frames.frames_of([(0, "\x1b[31mwait"), (1, ""), (40, "\r\x1b[0;1mdone"), (40.01, "!\r\n")], 20, 4)
+    assert [texts(frame) for frame in visible] == [["wait"], ["done!"]]
+    assert [(run.colour, run.bold) for frame in visible for row in frame.rows for run in row] == [
         ("red", False),
         ("default", True),
     ]
-    assert max(frame.seconds for frame in shown) <= 1.5
+    assert max(frame.seconds for frame in visible) <= 1.5
 
 
 def test_a_session_is_one_svg_whose_rows_are_drawn_once():
     same = (frames.Run(0, "a < b & c", "green", True),)
     picture = drawing.draw([frames.Frame((same,), 1), frames.Frame((same, same), 1)], 20, "x & y")
-    found = ElementTree.fromstring(picture)
-    assert [one.text for one in found.iter(f"{SVG}text")] == ["x & y", "a < b & c"]
-    assert len(list(found.iter(f"{SVG}use"))) == 3
+    tree = ElementTree.fromstring(picture)
+    assert [element.text for element in tree.iter(f"{SVG}text")] == ["x & y", "a < b & c"]
+    assert len(list(tree.iter(f"{SVG}use"))) == 3
 
 
 @pytest.mark.parametrize("picture", PICTURES, ids=lambda path: path.stem)
 def test_recordings_fetch_nothing_and_name_no_machine(picture):
     text = picture.read_text()
-    shown = " ".join(one.text or "" for one in ElementTree.fromstring(text).iter(f"{SVG}text"))
-    assert "$" in shown
-    assert re.findall(r"(?:/root|/tmp|/home|/Users|/var)/\S*", shown) == []
+    visible = " ".join(element.text or "" for element in ElementTree.fromstring(text).iter(f"{SVG}text"))
+    assert "$" in visible
+    assert re.findall(r"(?:/root|/tmp|/home|/Users|/var)/\S*", visible) == []
     assert re.findall(r"""(?:href|src)=["'](?!#)|url\(|@import|<script|@font-face""", text) == []
     assert len(text) < 200_000
 

@@ -246,13 +246,13 @@ def started(file: Path, **env: str) -> dict[str, str]:
 def test_wrapper_sets_the_environment_and_the_passphrase(tmp_path: Path) -> None:
     bin_folder, engine_folder = tmp_path / "it's a venv/bin", tmp_path / "engine $HOME"
     program(engine_folder / "pulumi", 'echo "ARGS=$#:$1:$2"; /usr/bin/env')
-    made = wrapper.Wrapper(bin_folder.parent.parent)
-    made.file = bin_folder / "pulumi"
-    made.make(engine_folder, downloads=True)
-    assert made.is_done(engine_folder, downloads=True)
-    assert not made.is_done(engine_folder, downloads=False)
+    created = wrapper.Wrapper(bin_folder.parent.parent)
+    created.file = bin_folder / "pulumi"
+    created.make(engine_folder, downloads=True)
+    assert created.is_done(engine_folder, downloads=True)
+    assert not created.is_done(engine_folder, downloads=False)
 
-    seen = started(made.file, PATH="/usr/bin:/bin")
+    seen = started(created.file, PATH="/usr/bin:/bin")
     assert seen["ARGS"] == "2:a b:c"
     assert seen["PATH"] == f"{bin_folder}:{engine_folder}:/usr/bin:/bin"
     assert seen["PULUMI_CONFIG_PASSPHRASE"] == ""
@@ -262,12 +262,12 @@ def test_wrapper_sets_the_environment_and_the_passphrase(tmp_path: Path) -> None
 
 def test_wrapper_keeps_what_the_person_has_set(tmp_path: Path) -> None:
     program(tmp_path / "engine/pulumi", "/usr/bin/env")
-    made = wrapper.Wrapper(tmp_path)
-    made.make(tmp_path / "engine", downloads=False)
-    own = started(made.file, PULUMI_CONFIG_PASSPHRASE="own", PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION="false")
+    created = wrapper.Wrapper(tmp_path)
+    created.make(tmp_path / "engine", downloads=False)
+    own = started(created.file, PULUMI_CONFIG_PASSPHRASE="own", PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION="false")
     assert own["PULUMI_CONFIG_PASSPHRASE"] == "own"
     assert own["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] == "false"
-    in_file = started(made.file, PULUMI_CONFIG_PASSPHRASE_FILE="/run/passphrase")
+    in_file = started(created.file, PULUMI_CONFIG_PASSPHRASE_FILE="/run/passphrase")
     assert "PULUMI_CONFIG_PASSPHRASE" not in in_file
     assert in_file["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] == "true"
 
