@@ -91,8 +91,8 @@ class Workspace(Component):
         self, name: str, args: WorkspaceArgs | None = None, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__(name, opts)
-        given = args.root if args else None
-        root = portable_path(given if given is not None else str(project_root() / FOLDER / name))
+        folder = args.root if args else None
+        root = portable_path(folder if folder is not None else str(project_root() / FOLDER / name))
         inputs: dict[str, pulumi.Input[Any]] = {"name": name, "root": root}
         if args and args.quota_gib is not None:
             inputs["quota_gib"] = args.quota_gib
@@ -134,10 +134,10 @@ class Workspace(Component):
 
 
 def _images(args: WorkspaceArgs) -> dict[str, Any]:
-    given = args.registry
-    if given is None:
+    declared = args.registry
+    if declared is None:
         return {"base_image": args.base_image}
-    registry = given if isinstance(given, Registry) else Registry(address=given)
+    registry = declared if isinstance(declared, Registry) else Registry(address=declared)
     return {
         "base_image": args.base_image,
         "registry": {"address": registry.address, "username": registry.username},
@@ -146,14 +146,14 @@ def _images(args: WorkspaceArgs) -> dict[str, Any]:
 
 
 def _login(registry: Registry | pulumi.Input[str] | None) -> pulumi.Output[str] | None:
-    """What a cluster pulls images with."""
+    """Return the login with which a cluster pulls images."""
     if not isinstance(registry, Registry) or (registry.username == "" and registry.password == ""):
         return None
 
-    def configuration(given: Sequence[str]) -> str:
-        address, username, password = given
+    def configuration(values: Sequence[str]) -> str:
+        address, username, password = values
         login = {"username": username, "password": password}
         return base64.b64encode(json.dumps({"auths": {address.partition("/")[0]: login}}).encode()).decode()
 
-    values = pulumi.Output.all(registry.address, registry.username, registry.password)
-    return pulumi.Output.secret(values.apply(configuration))
+    login_values = pulumi.Output.all(registry.address, registry.username, registry.password)
+    return pulumi.Output.secret(login_values.apply(configuration))

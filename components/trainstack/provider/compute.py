@@ -64,7 +64,7 @@ class ComputeProvider(BaseProvider):
         spec = compute_spec(_props)
         if spec is not None:
             with contextlib.suppress(NotFoundError):
-                orphans.leave(workspace_of(_props), spec, log_of(_props).warn)
+                orphans.remove_all(workspace_of(_props), spec, log_of(_props).warn)
 
     def _ensure(self, props: Properties) -> Properties:
         spec = compute_spec(props)

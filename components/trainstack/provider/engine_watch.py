@@ -1,4 +1,4 @@
-"""End the provider process when its engine has died: an engine that is killed cannot end it, and nobody else would."""
+"""End the provider process when its engine has died: an engine that is killed cannot end it."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import threading
 import time
 from types import ModuleType
 
-LOOK_SECONDS = 2.0
+CHECK_SECONDS = 2.0
 MISSES = 3
 
 
 def end_with_engine(host: ModuleType | None = None) -> bool:
-    """Watch the engine from a thread, where this is Pulumi's provider process.
+    """Watch the engine from a thread, if this is Pulumi's provider process.
 
-    Runs go on without us: their supervisors are nobody's children. What we were doing ourselves is safe to break off,
-    since whatever is written is written aside first.
+    Runs go on without this process: their supervisors are daemons. Its own work can stop at any point, because every
+    file is written under another name first.
 
     Args:
-        host: The module that tells; by default this process's main module.
+        host: The module that identifies the provider process; by default the main module.
 
     Returns:
         Whether there is an engine to watch.
@@ -32,7 +32,7 @@ def end_with_engine(host: ModuleType | None = None) -> bool:
         return False
     threading.Thread(target=_watch, args=(address, int(port)), daemon=True, name="engine").start()
     # The engine waits for its providers. When it asks this one to end, and no verb is under way any more, there is
-    # nothing left to put away, and taking the interpreter apart would only make every preview longer.
+    # nothing left to clean up, and finalizing the interpreter would only make every preview longer.
     atexit.register(os._exit, 0)
     return True
 
@@ -40,9 +40,9 @@ def end_with_engine(host: ModuleType | None = None) -> bool:
 def _watch(address: str, port: int) -> None:
     missed = 0
     while missed < MISSES:
-        time.sleep(LOOK_SECONDS)
+        time.sleep(CHECK_SECONDS)
         try:
-            socket.create_connection((address, port), timeout=LOOK_SECONDS).close()
+            socket.create_connection((address, port), timeout=CHECK_SECONDS).close()
             missed = 0
         except ConnectionRefusedError:
             # A slow engine takes its time; only one that does not listen any more refuses.

@@ -177,7 +177,7 @@ def test_what_is_on_a_claim_comes_home_though_the_cluster_has_no_object_of_the_r
     )
     delete_pod(run, 0, grace=0)
     until(lambda: not pods(run), SECONDS)
-    orphans.leave(workspace, by_claim(), pytest.fail)
+    orphans.remove_all(workspace, by_claim(), pytest.fail)
     assert int((run.checkpoints / "step").read_text()) >= kept
     assert not left(run)
     assert not (run.root / "claim.json").exists()

@@ -121,6 +121,6 @@ def test_one_that_is_destroyed_while_nobody_drives_it_leaves_nothing_and_keeps_w
     os.kill(run.read().supervisor, signal.SIGKILL)
     until(lambda: run.read().status is Status.INTERRUPTED)
     assert left(run, engine="mpijob")
-    orphans.leave(workspace, BY_MPI, pytest.fail)
+    orphans.remove_all(workspace, BY_MPI, pytest.fail)
     assert ended(run)
     assert saved(run, 1) >= 3

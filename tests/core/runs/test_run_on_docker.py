@@ -297,7 +297,7 @@ def test_giving_up_a_compute_brings_home_what_an_interrupted_run_has_there(start
     until(lambda: printed(run, "step 3"))
     os.kill(run.read().supervisor, signal.SIGKILL)
     until(lambda: run.read().status is Status.INTERRUPTED)
-    orphans.leave(workspace, ON_DOCKER, pytest.fail)
+    orphans.remove_all(workspace, ON_DOCKER, pytest.fail)
     assert not left(run)
     assert int((run.checkpoints / "step").read_text()) >= 3
 

@@ -210,7 +210,7 @@ def test_an_interrupted_run_is_no_garbage_and_giving_up_its_compute_brings_home_
     until(lambda: run.read().status is Status.INTERRUPTED)
     assert orphans.collect(workspace) == []
     assert left(run)
-    orphans.leave(workspace, ON_KUBERNETES, pytest.fail)
+    orphans.remove_all(workspace, ON_KUBERNETES, pytest.fail)
     assert not left(run)
     assert int((run.checkpoints / "step").read_text()) >= 3
 

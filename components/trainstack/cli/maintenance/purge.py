@@ -42,7 +42,7 @@ def purge(
     purging.check(opened, victims)
     if not yes:
         for victim in victims:
-            output.say(f"{purging.described(victim)}: {victim.path}, {format.size(victim.size)}")
+            output.say(f"{purging.label_of(victim)}: {victim.path}, {format.size(victim.size)}")
         typer.confirm("Delete for good?", abort=True)
     purging.purge(opened, victims, output.note)
     if as_json:
@@ -60,7 +60,7 @@ def purge(
         )
         return
     for victim in victims:
-        output.say(f"purged {purging.described(victim)}, {format.size(victim.size)} freed")
+        output.say(f"purged {purging.label_of(victim)}, {format.size(victim.size)} freed")
     output.say("`trainstack gc` says what can be reclaimed now")
 
 

@@ -1,7 +1,7 @@
 """Read everything that a workspace keeps and compare it with its digests.
 
-Nothing is changed but one thing: a damaged blob loses the mark by which others trust it unread, so that the next
-refresh sees the damage and the next registration replaces it.
+It changes one thing only: a damaged blob loses the seal that lets others trust it unread, so that the next refresh
+sees the damage and the next registration replaces it.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Damage:
-    """Something that is not what it was.
+    """A file that is not what it was.
 
     Attributes:
         kind: `blob`, `dataset`, `model`, `run` or `record`.
-        name: What it belongs to, for people.
+        name: What it belongs to, in messages.
         path: The file.
         problem: What is wrong with it: `changed`, `gone`, `added` or a sentence.
         advice: What to do about it.
@@ -45,12 +45,12 @@ class Damage:
 
 @dataclass(frozen=True)
 class Verified:
-    """What a look at everything found.
+    """The result of a verification.
 
     Attributes:
-        files: How many files were looked at.
+        files: How many files were checked.
         size: Bytes that were read; a file with several hard links is read once.
-        damages: What is wrong.
+        damages: The damages.
     """
 
     files: int
@@ -63,17 +63,17 @@ def verify(workspace: Workspace, progress: Progress = lambda _done, _all: None) 
 
     Args:
         workspace: The workspace.
-        progress: Told bytes read so far, and in all, after each file.
+        progress: Called after each file, with the bytes read so far and in all.
 
     Returns:
-        What was found.
+        The result.
     """
     with locks.shared(workspace.records_lock):
-        return _Look(workspace, progress).everything()
+        return _Verification(workspace, progress).everything()
 
 
-class _Look:
-    """One look: what it has read so far, and what it knows of the blobs."""
+class _Verification:
+    """One verification: what it has read so far, and which blobs are damaged."""
 
     def __init__(self, workspace: Workspace, progress: Progress) -> None:
         self._workspace = workspace
@@ -83,7 +83,7 @@ class _Look:
         self._bad: set[str] = set()
 
     def everything(self) -> Verified:
-        """Look at blobs first: what the records point to is then known to be whole or not."""
+        """Check the blobs first, because the records point to them."""
         names = list(self._workspace.blobs)
         records = list(references.models(self._workspace))
         runs = list(references.run_records(self._workspace))
@@ -174,10 +174,10 @@ class _Look:
         if record.digest != digests.of_tree(record.files):
             yield Damage("model", name, path, "its digest is not that of its files", "restore it from a copy")
         for relative, digest in record.files.items():
-            found = self._digest(root / relative)
-            if found != digest:
-                problem = "changed" if found else "gone"
-                if self._whole(digest) or self._made(record, digest):
+            actual = self._digest(root / relative)
+            if actual != digest:
+                problem = "changed" if actual else "gone"
+                if self._whole(digest) or self._run_has(record, digest):
                     advice = "`pulumi refresh`, then `pulumi up`, puts it back"
                 else:
                     advice = (
@@ -190,14 +190,14 @@ class _Look:
                 advice = "delete it, or `pulumi refresh`, then `pulumi up`"
                 yield Damage("model", f"{name}: {extra.relative_to(root)}", extra, "added", advice)
 
-    def _made(self, record: ModelRecord, digest: str) -> bool:
-        """Whether the run that made a model still has a file of it."""
+    def _run_has(self, record: ModelRecord, digest: str) -> bool:
+        """Return whether the run that made a model still has a file of it."""
         if record.run_id is None:
             return False
         for path, run in references.run_records(self._workspace):
             if isinstance(run, RunRecord) and run.id == record.run_id:
                 outputs = path.parent / "outputs"
-                names = [name for name, known in run.outputs.items() if known == digest]
+                names = [name for name, expected in run.outputs.items() if expected == digest]
                 return any(self._digest(outputs / name) == digest for name in names)
         return False
 
@@ -207,14 +207,14 @@ class _Look:
             return
         for name, digest in record.outputs.items():
             file = path.parent / "outputs" / name
-            found = self._digest(file)
-            if found != digest:
+            actual = self._digest(file)
+            if actual != digest:
                 advice = "change the run's `trigger` to train it again: no whole copy is left"
                 if self._whole(digest):
-                    first = "delete it, then " if found else ""
+                    first = "delete it, then " if actual else ""
                     advice = f"{first}`pulumi refresh` and `pulumi up` put it back"
                 yield Damage(
-                    "run", f"{record.name} ({record.id}): outputs/{name}", file, "changed" if found else "gone", advice
+                    "run", f"{record.name} ({record.id}): outputs/{name}", file, "changed" if actual else "gone", advice
                 )
 
     def _code(self, path: Path, request: RunRequest | TrainstackError) -> Iterator[Damage]:

@@ -1,7 +1,7 @@
 """Reclaim what nothing in a workspace points to.
 
-Registrations and submissions hold the workspace's records lock together from their first blob to their record; the
-collection holds it alone. So a blob that it sees without a record has lost its writer. `docs/store.md` tells the whole.
+Registrations and submissions share the workspace's records lock from their first blob to their record; the collection
+holds it exclusively. So a blob without a record has lost its writer. `docs/store.md` explains the store.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from trainstack.core.maintenance import references
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.storage import disk_space, locks
 
-# A supervisor writes its record aside without the records lock; it takes no longer than this to rename it.
-_ASIDE_SECONDS = 3600
-# Where records are written aside; nowhere that a script of somebody's writes.
-_ASIDE = ("", "cache/", "datasets/*/", "models/*/", "runs/*/", "runs/*/nodes/", "services/*/", "computes/*/")
+# A supervisor writes a record under another name without the records lock, and renames it within this time.
+_UNFINISHED_SECONDS = 3600
+# The folders with records; scripts write to none of them.
+_UNFINISHED = ("", "cache/", "datasets/*/", "models/*/", "runs/*/", "runs/*/nodes/", "services/*/", "computes/*/")
 
 
 @dataclass(frozen=True)
 class Garbage:
-    """Something that nothing needs.
+    """Something that can be removed.
 
     Attributes:
         kind: `blob`: no record points to it. `partial`: a download or copy that was given up a week ago. `aside`: a
@@ -44,15 +44,15 @@ def find(workspace: Workspace) -> list[Garbage]:
     """List what could be reclaimed now; what a registration under way has stored so far is listed too.
 
     Raises:
-        TrainstackError: A record is damaged, so nobody knows what it points to.
+        TrainstackError: A record is damaged, so it is not known what it points to.
     """
-    found = [("trash", path) for path in sorted(workspace.trash.glob("*"))]
-    found += [("aside", path) for path in _aside(workspace)]
-    found += [("partial", path) for path in sorted(workspace.blobs.abandoned())]
+    candidates = [("trash", path) for path in sorted(workspace.trash.glob("*"))]
+    candidates += [("aside", path) for path in _unfinished(workspace)]
+    candidates += [("partial", path) for path in sorted(workspace.blobs.abandoned())]
     needed = references.blobs(workspace)
-    found += [("blob", workspace.blobs.path(digest)) for digest in sorted(workspace.blobs) if digest not in needed]
-    sizes = disk_space.freed(disk_space.files_below(path) for _, path in found)
-    return [Garbage(kind, path, size) for (kind, path), size in zip(found, sizes, strict=True)]
+    candidates += [("blob", workspace.blobs.path(digest)) for digest in sorted(workspace.blobs) if digest not in needed]
+    sizes = disk_space.freed(disk_space.files_below(path) for _, path in candidates)
+    return [Garbage(kind, path, size) for (kind, path), size in zip(candidates, sizes, strict=True)]
 
 
 def collect(workspace: Workspace, progress: Callable[[str], None] = lambda _: None) -> list[Garbage]:
@@ -60,7 +60,7 @@ def collect(workspace: Workspace, progress: Callable[[str], None] = lambda _: No
 
     Args:
         workspace: The workspace.
-        progress: Told what it waits for.
+        progress: Called with what it waits for.
 
     Returns:
         What was removed.
@@ -69,26 +69,26 @@ def collect(workspace: Workspace, progress: Callable[[str], None] = lambda _: No
         TrainstackError: A record is damaged; nothing was removed.
     """
     with locks.exclusive(workspace.records_lock, lambda: progress("waiting for registrations under way")):
-        found = find(workspace)
-        for garbage in found:
+        removed = find(workspace)
+        for garbage in removed:
             remove(garbage.path)
-    return found
+    return removed
 
 
 def remove(path: Path) -> None:
-    """Remove a file or folder; one that is gone already is as well."""
+    """Remove a file or folder, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
 
 
-def _aside(workspace: Workspace) -> list[Path]:
-    oldest = time.time() - _ASIDE_SECONDS
-    found: list[Path] = []
-    for place in _ASIDE:
-        for path in sorted(workspace.root.glob(f"{place}.*.tmp")):
+def _unfinished(workspace: Workspace) -> list[Path]:
+    oldest = time.time() - _UNFINISHED_SECONDS
+    leftovers: list[Path] = []
+    for pattern in _UNFINISHED:
+        for path in sorted(workspace.root.glob(f"{pattern}.*.tmp")):
             with contextlib.suppress(FileNotFoundError):
                 if path.lstat().st_mtime < oldest:
-                    found.append(path)
-    return found
+                    leftovers.append(path)
+    return leftovers

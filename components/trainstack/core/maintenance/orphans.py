@@ -1,4 +1,4 @@
-"""Find and end what engines still have of runs that nobody drives. What such a run wrote comes home first."""
+"""Find and remove what computes still have of runs without a supervisor, after collecting what those runs wrote."""
 
 from __future__ import annotations
 
@@ -15,96 +15,95 @@ from trainstack.errors import NotFoundError, TrainstackError
 from trainstack.storage.atomic import read_json
 from trainstack.targets.base import Orphan, RunRef
 
-Said = Callable[[str], None]
+Warn = Callable[[str], None]
 
 
-def find(workspace: Workspace, said: Said = lambda _: None) -> list[Garbage]:
-    """List what places still have of runs that have ended or are gone.
+def find(workspace: Workspace, warn: Warn = lambda _: None) -> list[Garbage]:
+    """List what computes still have of runs that have ended or are gone.
 
     What an interrupted run has there is no garbage: its nodes may still work, and the next `up` takes them over.
 
     Args:
-        workspace: Whose runs.
-        said: Told of each place that does not answer.
+        workspace: The workspace of the runs.
+        warn: Called for each compute that does not answer.
     """
     return [
-        Garbage("orphan", Path(place.target, orphan.kind, orphan.name), 0)
-        for place in places(workspace)
-        for orphan in _orphans(place, workspace, said)
-        if _over(RunDirectory(workspace.run(orphan.run)))
+        Garbage("orphan", Path(compute.target, orphan.kind, orphan.name), 0)
+        for compute in computes_in_use(workspace)
+        for orphan in _orphans(compute, workspace, warn)
+        if _is_finished(RunDirectory(workspace.run(orphan.run)))
     ]
 
 
-def collect(workspace: Workspace, said: Said = lambda _: None) -> list[Garbage]:
-    """Remove what `find` lists; gives it."""
-    found = find(workspace, said)
-    for place in places(workspace):
-        _clear(workspace, place, _over, said)
-    return found
+def collect(workspace: Workspace, warn: Warn = lambda _: None) -> list[Garbage]:
+    """Remove what `find` lists, and return it."""
+    orphans = find(workspace, warn)
+    for compute in computes_in_use(workspace):
+        _clear(workspace, compute, _is_finished, warn)
+    return orphans
 
 
-def leave(workspace: Workspace, place: ComputeSpec, said: Said) -> None:
-    """Remove all that a place has of runs that nobody drives, interrupted ones too: their next attempt resumes.
+def remove_all(workspace: Workspace, compute: ComputeSpec, warn: Warn) -> None:
+    """Remove all that a compute has of runs without a supervisor, interrupted ones too: their next attempt resumes.
 
     Args:
-        workspace: Whose runs.
-        place: Where.
-        said: Told when it does not answer, or does not let go of something.
+        workspace: The workspace of the runs.
+        compute: The compute.
+        warn: Called when it does not answer, or does not remove something.
     """
-    _clear(workspace, place, lambda run: not run.has_supervisor(), said)
+    _clear(workspace, compute, lambda run: not run.has_supervisor(), warn)
 
 
-def _clear(workspace: Workspace, place: ComputeSpec, which: Callable[[RunDirectory], bool], said: Said) -> None:
-    target = target_of(place)
-    for name in sorted({orphan.run for orphan in _orphans(place, workspace, said)}):
+def _clear(workspace: Workspace, compute: ComputeSpec, which: Callable[[RunDirectory], bool], warn: Warn) -> None:
+    target = target_of(compute)
+    for name in sorted({orphan.run for orphan in _orphans(compute, workspace, warn)}):
         run, ref = RunDirectory(workspace.run(name)), RunRef(workspace.run(name), workspace.id)
-        # Asked before it is held: whoever holds a run drives it.
+        # Checked before it is locked: the holder of the lock counts as its supervisor.
         if not which(run):
             continue
         try:
-            with _held(run) as mine:
-                if mine:
+            with _locked(run) as acquired:
+                if acquired:
                     if run.root.is_dir():
                         target.collect_outputs(ref)
                     target.remove_all(ref)
         except TrainstackError as exc:
-            said(str(exc))
+            warn(str(exc))
 
 
-def _orphans(place: ComputeSpec, workspace: Workspace, said: Said) -> list[Orphan]:
+def _orphans(compute: ComputeSpec, workspace: Workspace, warn: Warn) -> list[Orphan]:
     try:
-        return [*target_of(place).orphans(workspace.id), *_unlisted(place, workspace)]
+        return [*target_of(compute).orphans(workspace.id), *_unlisted(compute, workspace)]
     except TrainstackError as exc:
-        said(f"what runs have left there is not known: {exc}")
+        warn(f"its orphans are not known: {exc}")
         return []
 
 
-def _unlisted(place: ComputeSpec, workspace: Workspace) -> Generator[Orphan]:
-    """What runs may have at a target although it lists nothing of theirs any more."""
-    target = target_of(place)
+def _unlisted(compute: ComputeSpec, workspace: Workspace) -> Generator[Orphan]:
+    """Yield what runs may have at a target that lists nothing of theirs any more."""
+    target = target_of(compute)
     for path in sorted(workspace.runs.iterdir() if workspace.runs.is_dir() else ()):
         orphan = target.unlisted(RunRef(path, workspace.id))
-        if (
-            orphan
-            and (started_on := location.last_compute(RunDirectory(path)))
-            and location.same_place(started_on, place)
-        ):
+        if not orphan:
+            continue
+        started_on = location.last_compute(RunDirectory(path))
+        if started_on and location.same_place(started_on, compute):
             yield orphan
 
 
-def places(workspace: Workspace) -> list[ComputeSpec]:
-    """Every place that a compute or a run of a workspace names, once."""
-    found: list[ComputeSpec] = []
+def computes_in_use(workspace: Workspace) -> list[ComputeSpec]:
+    """Return each distinct compute that a workspace or one of its runs uses."""
+    computes: list[ComputeSpec] = []
     for path in sorted([*workspace.root.glob("computes/*/compute.json"), *workspace.runs.glob("*/placement.json")]):
         with contextlib.suppress(OSError, ValueError, TrainstackError):
-            named = ComputeSpec.model_validate(read_json(path))
-            if not any(location.same_place(named, other) for other in found):
-                found.append(named)
-    return found
+            compute = ComputeSpec.model_validate(read_json(path))
+            if not any(location.same_place(compute, other) for other in computes):
+                computes.append(compute)
+    return computes
 
 
-def _over(run: RunDirectory) -> bool:
-    """Whether nobody will come back to what a run has elsewhere."""
+def _is_finished(run: RunDirectory) -> bool:
+    """Return whether no later attempt needs what a run has on its compute."""
     try:
         record = run.read()
     except NotFoundError:
@@ -115,10 +114,10 @@ def _over(run: RunDirectory) -> bool:
 
 
 @contextlib.contextmanager
-def _held(run: RunDirectory) -> Generator[bool]:
-    """Hold a run so that no supervisor starts meanwhile; one that is gone needs no holding."""
+def _locked(run: RunDirectory) -> Generator[bool]:
+    """Lock a run so that no supervisor starts meanwhile; a run that is gone needs no lock."""
     if not run.root.is_dir():
         yield True
         return
-    with run.lock() as mine:
-        yield mine
+    with run.lock() as acquired:
+        yield acquired

@@ -1,4 +1,4 @@
-"""Delete a run, or versions of a model or dataset, for good: the one thing that destroys history.
+"""Delete a run, or versions of a model or dataset, for good: the only command that destroys history.
 
 What something else still needs is refused. The bytes of purged datasets and models stay in the blobs until
 `trainstack gc --delete`, which removes those that nothing else points to.
@@ -26,16 +26,16 @@ from trainstack.errors import InUseError, NotFoundError, TrainstackError
 from trainstack.storage import disk_space, locks
 from trainstack.storage.atomic import disk_errors
 
-Waiting = Callable[[str], None]
+OnWait = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Victim:
-    """What is to be purged.
+    """Something to purge.
 
     Attributes:
         kind: `run`, `model` or `dataset`.
-        name: What people call it.
+        name: Its name.
         path: Its folder, or a dataset version's record.
         version: The version, of models and datasets.
         size: Bytes that are free at once; those of blobs follow with `trainstack gc --delete`.
@@ -49,12 +49,12 @@ class Victim:
 
 
 def run(workspace: Workspace, directory: RunDirectory) -> list[Victim]:
-    """Say what purging a run takes."""
+    """Return what purging a run removes."""
     return [_sized(Victim("run", directory.id, workspace.run(directory.id)))]
 
 
 def models(workspace: Workspace, name: str, version: int | None = None) -> list[Victim]:
-    """Say what purging a model takes: one version, or all of them.
+    """Return what purging a model removes: one version, or all of them.
 
     Raises:
         NotFoundError: There is no such model or version.
@@ -65,7 +65,7 @@ def models(workspace: Workspace, name: str, version: int | None = None) -> list[
 
 
 def datasets(workspace: Workspace, name: str, version: int | None = None) -> list[Victim]:
-    """Say what purging a dataset takes: one version, or all of them.
+    """Return what purging a dataset removes: one version, or all of them.
 
     Raises:
         NotFoundError: There is no such dataset or version.
@@ -76,22 +76,22 @@ def datasets(workspace: Workspace, name: str, version: int | None = None) -> lis
     return [_sized(Victim("dataset", name, folder / f"{number}.json", number)) for number in versions]
 
 
-def purge(workspace: Workspace, victims: list[Victim], waiting: Waiting = lambda _: None) -> None:
-    """Delete for good, all or, where something needs one of them, none.
+def purge(workspace: Workspace, victims: list[Victim], on_wait: OnWait = lambda _: None) -> None:
+    """Delete all victims for good, or none when something needs one of them.
 
-    Each goes at once and whole, by being renamed away; a purge that is killed is ended by the next call or by
+    Each is renamed away, and so disappears at once; a purge that is killed is completed by the next call or by
     `trainstack gc --delete`.
 
     Args:
         workspace: The workspace.
         victims: From `run`, `models` or `datasets`.
-        waiting: Told what it waits for.
+        on_wait: Called with what it waits for.
 
     Raises:
-        InUseError: Something needs one of them; names it.
+        InUseError: Something needs one of them; the message names it.
         TrainstackError: A record that may need one cannot be read.
     """
-    with locks.exclusive(workspace.records_lock, lambda: waiting("waiting for registrations under way")):
+    with locks.exclusive(workspace.records_lock, lambda: on_wait("waiting for registrations under way")):
         check(workspace, victims)
         for victim in victims:
             if victim.kind == "run":
@@ -99,7 +99,7 @@ def purge(workspace: Workspace, victims: list[Victim], waiting: Waiting = lambda
                 enqueue(workspace, victim.name)
                 continue
             # `restore` holds the name's lock alone and not the records lock.
-            with locks.exclusive(victim.path.parent / ".lock", lambda: waiting("waiting for another change of it")):
+            with locks.exclusive(victim.path.parent / ".lock", lambda: on_wait("waiting for another change of it")):
                 note_purged(victim.path.parent, victim.version)
                 _discard(workspace, victim)
             if victim.kind == "model":
@@ -107,10 +107,10 @@ def purge(workspace: Workspace, victims: list[Victim], waiting: Waiting = lambda
 
 
 def check(workspace: Workspace, victims: list[Victim]) -> None:
-    """Make sure that nothing needs what is to be purged.
+    """Check that nothing needs the victims.
 
     Raises:
-        InUseError: Something does; names all that do.
+        InUseError: Something does; the message names it.
         TrainstackError: A record that may need one cannot be read.
     """
     needed = {"run": _run_needed_by, "model": _model_needed_by, "dataset": _dataset_needed_by}
@@ -118,11 +118,11 @@ def check(workspace: Workspace, victims: list[Victim]) -> None:
         reasons = list(needed[victim.kind](workspace, victim))
         if reasons:
             some = "; ".join(reasons[:4]) + (f"; and {len(reasons) - 4} more" if len(reasons) > 4 else "")
-            raise InUseError(f"{described(victim)} is needed: {some}")
+            raise InUseError(f"{label_of(victim)} is needed: {some}")
 
 
-def described(victim: Victim) -> str:
-    """What is to be purged, in words."""
+def label_of(victim: Victim) -> str:
+    """Return kind, name and version of a victim, for messages."""
     return f"{victim.kind} {victim.name}" + (f" version {victim.version}" if victim.version else "")
 
 
@@ -138,7 +138,7 @@ def _run_needed_by(workspace: Workspace, victim: Victim) -> Iterator[str]:
 
 def _model_needed_by(workspace: Workspace, victim: Victim) -> Iterator[str]:
     for service in list_services(workspace):
-        served = {pair for one in living(Path(service.folder)) for pair in one.served}
+        served = {pair for server in living(Path(service.folder)) for pair in server.served}
         if service.status != "stopped":
             served |= {(service.model_name, int(version)) for version in service.shares}
             served.add((service.model_name, service.model_version))
@@ -160,12 +160,12 @@ def _dataset_needed_by(workspace: Workspace, victim: Victim) -> Iterator[str]:
 
 def _discard_run(workspace: Workspace, victim: Victim) -> None:
     try:
-        with RunDirectory(victim.path).lock() as mine:
-            if not mine:
-                raise InUseError(f"{described(victim)} is needed: it is running")
+        with RunDirectory(victim.path).lock() as acquired:
+            if not acquired:
+                raise InUseError(f"{label_of(victim)} is needed: it is running")
             _discard(workspace, victim)
     except FileNotFoundError as exc:
-        raise NotFoundError(f"{described(victim)} is gone already") from exc
+        raise NotFoundError(f"{label_of(victim)} is gone already") from exc
 
 
 def _discard(workspace: Workspace, victim: Victim) -> None:

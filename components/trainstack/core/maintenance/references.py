@@ -1,7 +1,7 @@
-"""What points to what in a workspace. `docs/store.md` draws it.
+"""What points to what in a workspace, which `docs/store.md` draws.
 
-The readers here are strict: to remove what nothing points to, every record must be readable, for one that is not may
-point to anything.
+The readers here are strict: before anything without a reference is removed, every record must be readable, because a
+damaged one may point to anything.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Record = TypeVar("Record")
 
 
 def datasets(workspace: Workspace) -> Iterator[tuple[Path, DatasetRecord | TrainstackError]]:
-    """Each registered version's record, or why it cannot be read."""
+    """Yield each registered version's record, or why it cannot be read."""
     for folder in sorted((workspace.root / "datasets").glob("*")):
         for version in dataset_record.versions(workspace, folder.name):
             try:
@@ -37,7 +37,7 @@ def datasets(workspace: Workspace) -> Iterator[tuple[Path, DatasetRecord | Train
 
 
 def models(workspace: Workspace) -> Iterator[tuple[Path, ModelRecord | TrainstackError]]:
-    """Each registered version's record, or why it cannot be read."""
+    """Yield each registered version's record, or why it cannot be read."""
     for folder in sorted((workspace.root / "models").glob("*/*")):
         if folder.name.isdecimal():
             try:
@@ -47,7 +47,7 @@ def models(workspace: Workspace) -> Iterator[tuple[Path, ModelRecord | Trainstac
 
 
 def requests(workspace: Workspace) -> Iterator[tuple[Path, RunRequest | TrainstackError]]:
-    """What was submitted, a run, or why it cannot be read."""
+    """Yield each run's request, or why it cannot be read."""
     for path in sorted(workspace.runs.glob("*/spec.json")):
         try:
             yield path, RunRequest.model_validate(read_json(path))
@@ -56,7 +56,7 @@ def requests(workspace: Workspace) -> Iterator[tuple[Path, RunRequest | Trainsta
 
 
 def run_records(workspace: Workspace) -> Iterator[tuple[Path, RunRecord | TrainstackError]]:
-    """Each run's record as it is written, or why it cannot be read."""
+    """Yield each run's record as it is written, or why it cannot be read."""
     for path in sorted(workspace.runs.glob("*/run.json")):
         try:
             yield path, RunRecord.model_validate(read_json(path))
@@ -65,7 +65,7 @@ def run_records(workspace: Workspace) -> Iterator[tuple[Path, RunRecord | Trains
 
 
 def unfinished(workspace: Workspace) -> Iterator[RunRequest]:
-    """What was submitted and has not completed yet: it may start or go on at any time."""
+    """Yield the requests of runs that have not completed: they may start or go on at any time."""
     completed = {
         path.parent
         for path, record in run_records(workspace)
@@ -77,7 +77,7 @@ def unfinished(workspace: Workspace) -> Iterator[RunRequest]:
 
 
 def sweeps(workspace: Workspace) -> Iterator[tuple[Path, SweepRequest | TrainstackError]]:
-    """What was asked for, a sweep, or why it cannot be read."""
+    """Yield each sweep's request, or why it cannot be read."""
     for path in sorted((workspace.root / "sweeps").glob("*/spec.json")):
         try:
             yield path, SweepRequest.model_validate(read_json(path))
@@ -86,23 +86,23 @@ def sweeps(workspace: Workspace) -> Iterator[tuple[Path, SweepRequest | Trainsta
 
 
 def blobs(workspace: Workspace) -> set[str]:
-    """The digests that any record points to.
+    """Return the digests that any record points to.
 
     Raises:
-        TrainstackError: A record cannot be read, so nobody knows what it points to.
+        TrainstackError: A record cannot be read, so it is not known what it points to.
     """
-    found: set[str] = set()
+    digests: set[str] = set()
     for _, dataset in datasets(workspace):
-        found.update(file.sha256 for file in _whole(dataset).files)
+        digests.update(file.sha256 for file in _whole(dataset).files)
     for _, registered in models(workspace):
-        found.update(_whole(registered).files.values())
+        digests.update(_whole(registered).files.values())
     for _, request in requests(workspace):
-        found.update(_whole(request).spec.files.values())
+        digests.update(_whole(request).spec.files.values())
     for _, sweep in sweeps(workspace):
-        found.update(_whole(sweep).run.spec.files.values())
+        digests.update(_whole(sweep).run.spec.files.values())
     for _, run in run_records(workspace):
-        found.update(_whole(run).outputs.values())
-    return found
+        digests.update(_whole(run).outputs.values())
+    return digests
 
 
 def _whole(record: Record | TrainstackError) -> Record:

@@ -23,7 +23,7 @@ _DAY = 24 * 3600
 
 
 def find(workspace: Workspace, days: float) -> list[Garbage]:
-    """List environments that nobody asked for in so many days and that the workspace does not need.
+    """List environments without a use for `days` days that the workspace does not need.
 
     Raises:
         TrainstackError: A service's record is damaged.
@@ -32,7 +32,7 @@ def find(workspace: Workspace, days: float) -> list[Garbage]:
     needed = set(_needed(workspace))
     commands = _commands()
     root = cache_folder() / "environments"
-    found = [
+    folders = [
         folder
         for folder in sorted(root.glob("[!.]*"))
         if folder.is_dir()
@@ -40,17 +40,17 @@ def find(workspace: Workspace, days: float) -> list[Garbage]:
         and folder.name not in needed
         and not any(str(folder) in command for command in commands)
     ]
-    # Those aside are what a removal left that was killed.
-    found += [root / aside.name[1:-4] for aside in sorted(root.glob(".*.tmp"))]
+    # A removal that was killed leaves these.
+    folders += [root / leftover.name[1:-4] for leftover in sorted(root.glob(".*.tmp"))]
     sizes = disk_space.freed(
         disk_space.files_below(folder) + disk_space.files_below(folder.with_name(f".{folder.name}.tmp"))
-        for folder in found
+        for folder in folders
     )
-    return [Garbage("environment", folder, size) for folder, size in zip(found, sizes, strict=True)]
+    return [Garbage("environment", folder, size) for folder, size in zip(folders, sizes, strict=True)]
 
 
 def collect(workspace: Workspace, days: float) -> list[Garbage]:
-    """Remove them; one that is used or built meanwhile stays.
+    """Remove what `find` lists; an environment that is used or built meanwhile stays.
 
     Returns:
         What was removed.
@@ -68,9 +68,9 @@ def _needed(workspace: Workspace) -> Iterator[str]:
 
 
 def _commands() -> list[str]:
-    """The command lines of this machine's processes, as far as one may read them."""
-    found: list[str] = []
+    """Return the command lines of this machine's processes, as far as they are readable."""
+    commands: list[str] = []
     for process in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
-            found.append(process.read_text("utf-8", errors="surrogateescape"))
-    return found
+            commands.append(process.read_text("utf-8", errors="surrogateescape"))
+    return commands

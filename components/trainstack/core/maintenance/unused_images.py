@@ -16,7 +16,7 @@ from typing import Any
 from trainstack.core.images.image import CONTENT, ENVIRONMENT
 from trainstack.core.maintenance import references
 from trainstack.core.maintenance.gc import Garbage, remove
-from trainstack.core.maintenance.orphans import places
+from trainstack.core.maintenance.orphans import computes_in_use
 from trainstack.core.services.record import list_services
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.docker_engine import engine_api
@@ -26,77 +26,77 @@ from trainstack.storage import disk_space, locks
 from trainstack.storage.cache import cache_folder
 from trainstack.targets import registry
 
-Said = Callable[[str], None]
+Warn = Callable[[str], None]
 _DAY = 24 * 3600
 
 
-def find(workspace: Workspace, days: float, said: Said = lambda _: None) -> list[Garbage]:
+def find(workspace: Workspace, days: float, warn: Warn = lambda _: None) -> list[Garbage]:
     """List images that nobody asked for in so many days and that nothing needs, and logs of builds as old.
 
     Args:
         workspace: Whose engines to ask.
         days: How long ago they were used last, at least.
-        said: Told of each engine that does not answer.
+        warn: Called for each engine that does not answer.
 
     Raises:
         TrainstackError: A record of the workspace is damaged, so nobody knows what it needs.
     """
-    return _go_through(workspace, days, said, take=False)
+    return _process(workspace, days, warn, delete=False)
 
 
-def collect(workspace: Workspace, days: float, said: Said = lambda _: None) -> list[Garbage]:
+def collect(workspace: Workspace, days: float, warn: Warn = lambda _: None) -> list[Garbage]:
     """Remove what `find` lists; what is used meanwhile stays. Gives what was removed."""
-    return _go_through(workspace, days, said, take=True)
+    return _process(workspace, days, warn, delete=True)
 
 
-def _go_through(workspace: Workspace, days: float, said: Said, *, take: bool) -> list[Garbage]:
+def _process(workspace: Workspace, days: float, warn: Warn, *, delete: bool) -> list[Garbage]:
     oldest = time.time() - days * _DAY
     needed = _needed(workspace)
-    found: list[Garbage] = []
+    garbage: list[Garbage] = []
     for host in _hosts(workspace):
         try:
             with engine_api.connected(host, timeout=60) as client:
-                found += _of_engine(client, oldest, needed, take=take)
+                garbage += _of_engine(client, oldest, needed, delete=delete)
         except TrainstackError as exc:
-            said(f"its images are not known: {exc}")
+            warn(f"its images are not known: {exc}")
     logs = [folder for folder in sorted(_builds().glob("*")) if folder.is_dir() and folder.stat().st_mtime < oldest]
-    found += [
+    garbage += [
         Garbage("build", folder, size)
         for folder, size in zip(logs, disk_space.freed(disk_space.files_below(log) for log in logs), strict=True)
     ]
-    if take:
+    if delete:
         for folder in logs:
             remove(folder)
-    return found
+    return garbage
 
 
-def _of_engine(client: DockerClient, oldest: float, needed: set[str], *, take: bool) -> list[Garbage]:
-    found: list[Garbage] = []
+def _of_engine(client: DockerClient, oldest: float, needed: set[str], *, delete: bool) -> list[Garbage]:
+    garbage: list[Garbage] = []
     with engine_errors("listing images"):
         # What an image has for itself: layers that others share stay when it goes.
-        kept: list[dict[str, Any]] = client.api.df()["Images"] or []
-        own: dict[str, int] = {one["Id"]: max(0, one["Size"] - max(0, one["SharedSize"])) for one in kept}
+        disk_usage: list[dict[str, Any]] = client.api.df()["Images"] or []
+        own: dict[str, int] = {image["Id"]: max(0, image["Size"] - max(0, image["SharedSize"])) for image in disk_usage}
         running: list[dict[str, Any]] = client.api.containers(all=True)
-        busy = {str(one["ImageID"]) for one in running}
+        busy = {str(container["ImageID"]) for container in running}
         images: list[dict[str, Any]] = client.api.images(filters={"label": CONTENT})
     for image in images:
         labels: dict[str, str] = image["Labels"] or {}
         content, environment = labels[CONTENT], labels.get(ENVIRONMENT, "")
-        known: set[str] = {image["Id"], environment, *(image.get("RepoDigests") or ())}
-        if image["Id"] in busy or known & needed or _used(image, content) >= oldest:
+        names: set[str] = {image["Id"], environment, *(image.get("RepoDigests") or ())}
+        if image["Id"] in busy or names & needed or _last_use(image, content) >= oldest:
             continue
-        if not take or _taken(client, image, content, oldest):
-            found.append(Garbage("image", Path("docker", "image", content), own.get(image["Id"], 0)))
-    return found
+        if not delete or _remove_image(client, image, content, oldest):
+            garbage.append(Garbage("image", Path("docker", "image", content), own.get(image["Id"], 0)))
+    return garbage
 
 
-def _taken(client: DockerClient, image: dict[str, Any], content: str, oldest: float) -> bool:
+def _remove_image(client: DockerClient, image: dict[str, Any], content: str, oldest: float) -> bool:
     """Remove an image by all its names, unless somebody asks for it at this moment; says whether it has gone."""
     from docker.errors import APIError, NotFound
 
     # Whoever builds or finds it holds this lock or has touched its folder.
     with locks.exclusive(_builds() / f"{content}.lock"), engine_errors("removing an image"):
-        if _used(image, content) >= oldest:
+        if _last_use(image, content) >= oldest:
             return False
         for name in [*(image.get("RepoTags") or ()), *(image.get("RepoDigests") or ()), image["Id"]]:
             try:
@@ -110,24 +110,25 @@ def _taken(client: DockerClient, image: dict[str, Any], content: str, oldest: fl
     return True
 
 
-def _used(image: dict[str, Any], content: str) -> float:
-    """When it was last asked for on this machine, else made: seconds since 1970."""
+def _last_use(image: dict[str, Any], content: str) -> float:
+    """When it was last asked for on this machine, else created: seconds since 1970."""
     try:
         return (_builds() / content).stat().st_mtime
     except FileNotFoundError:
-        made = image["Created"]
-        return float(made) if isinstance(made, int) else datetime.fromisoformat(made).timestamp()
+        created = image["Created"]
+        return float(created) if isinstance(created, int) else datetime.fromisoformat(created).timestamp()
 
 
 def _needed(workspace: Workspace) -> set[str]:
-    found = {request.spec.environment.digest for request in references.unfinished(workspace)}
-    return found | {one.image for one in list_services(workspace) if one.status != "stopped" and one.image}
+    digests = {request.spec.environment.digest for request in references.unfinished(workspace)}
+    services = list_services(workspace)
+    return digests | {service.image for service in services if service.status != "stopped" and service.image}
 
 
 def _hosts(workspace: Workspace) -> list[str | None]:
-    named = [place.docker_host for place in places(workspace) if _has_images(place.target)]
-    named += [one.docker_host for one in list_services(workspace) if _has_images(one.target)]
-    return list(dict.fromkeys(named))
+    hosts = [compute.docker_host for compute in computes_in_use(workspace) if _has_images(compute.target)]
+    hosts += [service.docker_host for service in list_services(workspace) if _has_images(service.target)]
+    return list(dict.fromkeys(hosts))
 
 
 def _has_images(target: str) -> bool:

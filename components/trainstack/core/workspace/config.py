@@ -1,4 +1,4 @@
-"""`config.json`: says where a workspace is, so that programs, notebooks and the command line find it."""
+"""`config.json`: where a workspace is, for programs, notebooks and the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How large a folder may be that is taken along whole."""
+"""The limit for the size of a folder that is stored or sent as a whole."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from trainstack.errors import InvalidInputError
 
 
 def check_size(field: str, folder: Path, names: Sequence[str], size: int, limit: int, remedy: str) -> None:
-    """Refuse a folder that is too large: nearly always, data lies in it by mistake.
+    """Check that a folder is not too large, which is nearly always because of data in it by mistake.
 
     Args:
         field: The input that names the folder.
@@ -20,7 +20,7 @@ def check_size(field: str, folder: Path, names: Sequence[str], size: int, limit:
         remedy: What to do about it.
 
     Raises:
-        InvalidInputError: It is; the message names the largest file.
+        InvalidInputError: It is too large; the message names the largest file.
     """
     if size <= limit:
         return

@@ -1,4 +1,4 @@
-"""Where a project is, and how its paths are written down so that a checkout can move."""
+"""Where a project is, and how its paths are stored so that a checkout can move."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FOLDER = ".trainstack"
 
 
 def project_root(start: Path | None = None) -> Path:
-    """The folder of the nearest `Pulumi.yaml` at or above `start`; `start` itself where there is none.
+    """Return the folder of the nearest `Pulumi.yaml` at or above `start`; `start` itself where there is none.
 
     Args:
         start: Where to look from; the working directory when left out.
@@ -32,12 +32,12 @@ def _above(here: Path) -> Path:
 
 
 def pulumi_program() -> str | None:
-    """Pulumi's command line: on PATH, else in the environment that this process is from; none where it is nowhere."""
+    """Return Pulumi's program: on PATH, else in this process's environment; None where there is none."""
     return shutil.which("pulumi") or shutil.which("pulumi", path=str(Path(sys.executable).parent))
 
 
 def portable(path: Path, root: Path) -> str:
-    """`path` relative to `root` where it lies inside, else absolute."""
+    """Return `path` relative to `root` where it lies inside, else absolute."""
     absolute = Path(os.path.abspath(root / path.expanduser()))  # noqa: PTH100 (links are kept as they are)
     try:
         return absolute.relative_to(root).as_posix()
@@ -46,12 +46,12 @@ def portable(path: Path, root: Path) -> str:
 
 
 def pin_file(root: Path, stack: str) -> Path:
-    """Where a stack's pins are: beside its configuration.
+    """Return the file of a stack's pins, beside its configuration.
 
     Args:
         root: The project's folder.
         stack: The stack's name, with or without organisation and project.
     """
     project = next((path for path in (root / "Pulumi.yaml", root / "Pulumi.yml") if path.is_file()), None)
-    found = _CONFIG_FOLDER.search(project.read_text("utf-8")) if project else None
-    return root / (found[1] if found else ".") / f"{stack.rsplit('/', 1)[-1]}.lock.json"
+    match = _CONFIG_FOLDER.search(project.read_text("utf-8")) if project else None
+    return root / (match[1] if match else ".") / f"{stack.rsplit('/', 1)[-1]}.lock.json"

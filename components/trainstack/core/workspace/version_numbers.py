@@ -1,4 +1,4 @@
-"""Version numbers that are never given twice, also when a version was purged."""
+"""Version numbers, which are never assigned twice, also when a version was purged."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _FILE = "purged.json"
 
 
 def last_purged(folder: Path) -> int:
-    """The highest version that was purged below a folder of versions; 0 for none."""
+    """Return the highest version that was purged below a folder of versions; 0 for none."""
     with contextlib.suppress(FileNotFoundError):
         return int(read_json(folder / _FILE)["last_version"])
     return 0
 
 
 def note_purged(folder: Path, version: int) -> None:
-    """Remember that a version was given, before it goes."""
+    """Record that a version number was assigned, before the version is purged."""
     if version > last_purged(folder):
         write_json(folder / _FILE, {"last_version": version})

@@ -17,15 +17,15 @@ LAYOUT = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
-def checked_name(name: str, what: str) -> str:
-    """Return `name` when it can be a folder and an address part, else say what is wrong with it.
+def checked_name(name: str, kind: str) -> str:
+    """Return `name` when it can be a folder and a part of an address.
 
     Raises:
         InvalidInputError: It is empty, too long, or has other characters than letters, digits, `.`, `_`, `-`.
     """
     if not _NAME.fullmatch(name):
         raise InvalidInputError(
-            f"{what} name {name!r} is not usable: take up to 63 letters, digits, '.', '_' or '-', "
+            f"{kind} name {name!r} is not usable: take up to 63 letters, digits, '.', '_' or '-', "
             "the first a letter or digit",
             field="name",
         )
@@ -39,7 +39,7 @@ class Workspace:
     Attributes:
         root: Its folder.
         name: The name it was created with.
-        quota: How many bytes it may hold; none for as many as the disk has.
+        quota: How many bytes it may hold; None for no limit.
     """
 
     root: Path
@@ -48,7 +48,7 @@ class Workspace:
 
     @classmethod
     def create(cls, root: Path, name: str) -> Workspace:
-        """Open the workspace at `root`, making it first when there is none.
+        """Open the workspace at `root`, or create it.
 
         Raises:
             TrainstackError: The folder holds a workspace of another name or a newer layout, or is not writable.
@@ -56,17 +56,17 @@ class Workspace:
         checked_name(name, "workspace")
         marker = root / "workspace.json"
         if marker.is_file():
-            found = cls.open(root)
-            if found.name != name:
+            workspace = cls.open(root)
+            if workspace.name != name:
                 raise TrainstackError(
-                    f"{root} is the workspace {found.name!r}, not {name!r}: choose another root or that name"
+                    f"{root} is the workspace {workspace.name!r}, not {name!r}: choose another root or that name"
                 )
-            return found
+            return workspace
         write_json(marker, {"layout": LAYOUT, "name": name})
         return cls(root, name)
 
     def limited(self, quota: int | None) -> Workspace:
-        """The same workspace, its quota set to so many bytes, or lifted, for all who use it."""
+        """Return this workspace with its quota set, or lifted, for everyone who uses it."""
         limit = {} if quota is None else {"quota": quota}
         write_json(self.root / "workspace.json", {"layout": LAYOUT, "name": self.name, **limit})
         return replace(self, quota=quota)
@@ -93,7 +93,7 @@ class Workspace:
 
     @property
     def id(self) -> str:
-        """Tells this workspace from any other that uses the same engine or cluster; made when first asked for."""
+        """Distinguishes this workspace from others on the same engine or cluster; created by the first use."""
         path = self.root / "id"
         try:
             return path.read_text(encoding="ascii").strip()
@@ -108,12 +108,12 @@ class Workspace:
 
     @property
     def records_lock(self) -> Path:
-        """Held together from storing a first blob to writing the record that points to it, alone to remove either."""
+        """Lock that writers share from the first blob to its record, and that removals hold exclusively."""
         return self.root / "records.lock"
 
     @property
     def trash(self) -> Path:
-        """Folder for what is being removed: moved here whole, so that it is there or not, then deleted."""
+        """Folder for what is being removed: moved here at once, and then deleted."""
         return self.root / "trash"
 
     @property
@@ -144,7 +144,7 @@ class Workspace:
 
     @property
     def history(self) -> Path:
-        """Folder of the tracking server: its database, its artifacts, what it still has to be told."""
+        """Folder of the tracking server: its database, its artifacts, and what is still to be mirrored."""
         return self.root / "history"
 
     def sweep(self, sweep_id: str) -> Path:
