@@ -67,7 +67,7 @@ def test_following_a_real_run_prints_all_of_it_and_ends_with_it(started, cli):
     assert result.stderr.splitlines()[-1] == f"run tiny ({directory.id}) completed"
 
 
-def test_following_begins_before_there_is_a_log_and_passes_lines_on_at_once(supervised, following):
+def test_following_begins_before_there_is_a_log(supervised, following):
     directory, let_go = supervised
     process = following("aaaa")
     assert process.stderr.readline() == "run mnist (aaaa000000000000) preparing: installing 3 packages\n"
@@ -96,7 +96,7 @@ def test_ctrl_c_ends_following_quietly_and_leaves_the_run_alone(supervised, foll
     assert not (directory.root / "stop").exists()
 
 
-def test_following_goes_on_while_the_run_is_being_submitted_again(written, following, holding):
+def test_following_goes_on_through_another_submission(written, following, holding):
     directory = written("aaaa000000000000", status=Status.INTERRUPTED, reason="killed")
     directory.logs.mkdir()
     directory.merged_log.write_text("attempt 1\n")
@@ -149,7 +149,7 @@ def test_it_begins_with_the_last_lines_that_are_asked_for(written, cli, text, co
     assert (result.stdout, result.exit_code) == (expected, 0)
 
 
-def test_a_run_that_has_printed_nothing_says_so_beside_the_output(written, cli):
+def test_a_run_that_printed_nothing_says_so(written, cli):
     written("aaaa000000000000", status=Status.CANCELED)
     result = cli("runs", "logs", "aaaa")
     assert (result.exit_code, result.stdout) == (0, "")

@@ -26,7 +26,7 @@ def printed(run, text):
     return run.merged_log.is_file() and text in run.merged_log.read_text()
 
 
-def test_a_run_with_attempts_left_goes_on_by_itself_from_its_checkpoint(started, json_output):
+def test_a_run_with_attempts_left_goes_on_by_itself(started, json_output):
     run = started(STEPS, max_attempts=2, backoff=0.1)
     until(lambda: printed(run, "step 3"))
     ended = json_output("runs", "simulate-preemption", run.id)
@@ -40,7 +40,7 @@ def test_a_run_with_attempts_left_goes_on_by_itself_from_its_checkpoint(started,
     assert "node 0 was taken away: its agent was asked to end, and not by this run" in history
 
 
-def test_a_run_without_attempts_left_fails_and_says_how_it_goes_on(started, cli):
+def test_a_run_without_attempts_left_says_how_to_go_on(started, cli):
     run = started(STEPS)
     until(lambda: printed(run, "step 2"))
     said = cli("runs", "simulate-preemption", run.id, "--notice", "0")
@@ -51,7 +51,7 @@ def test_a_run_without_attempts_left_fails_and_says_how_it_goes_on(started, cli)
     assert not processes(run.root)
 
 
-def test_a_node_that_is_not_there_and_a_run_that_does_not_run_are_refused(started, cli):
+def test_a_missing_node_and_an_ended_run_are_refused(started, cli):
     run = started(STEPS)
     until(lambda: printed(run, "step 1"))
     refused = cli("runs", "simulate-preemption", run.id, "--node", "4")

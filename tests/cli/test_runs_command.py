@@ -92,7 +92,7 @@ def on_a_terminal(program, columns, *words):
     return said.decode()
 
 
-def test_on_a_narrow_terminal_wide_cells_fold_and_nothing_vanishes(written, program):
+def test_wide_cells_fold_on_a_narrow_terminal(written, program):
     name = "N" * 20 + "M" * 20
     written("aaaa000000000000", name=name)
     said = on_a_terminal(program, 60, "runs", "list")
@@ -162,7 +162,7 @@ def test_a_failed_run_shows_its_last_lines(written, cli, json_output):
     assert json_output("runs", "show", "aaaa")["failure"]["exit_code"] == 3
 
 
-def test_a_run_that_still_runs_shows_the_metrics_it_has_logged_so_far(written, json_output, stage):
+def test_a_running_run_shows_the_metrics_logged_so_far(written, json_output, stage):
     directory = written("aaaa000000000000", status=Status.RUNNING, stages=[stage(Status.RUNNING, 0, None)])
     metrics = directory.tracking / "rank-0" / "0" / "run" / "metrics"
     metrics.mkdir(parents=True)
@@ -180,7 +180,7 @@ def test_numbers_that_json_does_not_have_are_null(written, cli, json_output):
     assert "loss nan" in cli("runs", "list").stdout
 
 
-def test_markup_and_control_characters_in_a_name_are_shown_as_text(written, cli):
+def test_markup_and_control_characters_are_shown_as_text(written, cli):
     written("aaaa000000000000", name="[red]x[/red] \x1b[31m:smile:", tags={"[b]": "[/b]"})
     listed, shown = cli("runs", "list").stdout, cli("runs", "show", "aaaa").stdout
     assert "[red]x[/red] :smile:" in listed
@@ -200,7 +200,7 @@ def test_a_cut_off_run_is_interrupted_and_its_clock_stands_still(written, json_o
     assert run["seconds"] == 7
 
 
-def test_a_run_without_a_readable_request_is_shown_as_far_as_it_is_known(written, cli, json_output):
+def test_a_run_without_a_readable_request_is_still_shown(written, cli, json_output):
     directory = written("aaaa000000000000")
     for content in ("{", '{"name": "mnist"}', None):
         (directory.root / "spec.json").unlink()
@@ -229,7 +229,7 @@ def test_a_run_is_named_by_id_start_of_id_or_name(written, json_output):
     assert json_output("runs", "show", "new")["id"] == "aacc000000000000"
 
 
-def test_a_run_that_is_not_there_or_not_clear_is_one_line_on_standard_error(written, cli):
+def test_a_missing_or_unclear_run_is_one_line_of_error(written, cli):
     written("aaaa000000000000")
     written("aabb000000000000")
     missing, unclear = cli("runs", "show", "zz"), cli("runs", "show", "aa")

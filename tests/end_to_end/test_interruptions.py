@@ -85,7 +85,7 @@ def starts(run: RunDirectory) -> list[int]:
     return [int(line.split()[-1]) for line in lines if line.startswith("starting at")]
 
 
-def test_after_the_first_ctrl_c_the_engine_waits_for_the_run_and_the_next_up_has_it(slow, tmp_path):
+def test_the_first_ctrl_c_waits_for_the_run(slow, tmp_path):
     slow.write("__main__.py", PROGRAM.replace("150", "60"))
     up = slow.start_up(tmp_path / "up.txt")
     run = training(slow, up)
@@ -98,7 +98,7 @@ def test_after_the_first_ctrl_c_the_engine_waits_for_the_run_and_the_next_up_has
     assert starts(run) == [0]
 
 
-def test_after_the_second_ctrl_c_the_engine_ends_the_run_goes_on_and_the_next_up_attaches(slow, tmp_path):
+def test_the_second_ctrl_c_leaves_the_run_to_the_next_up(slow, tmp_path):
     up = slow.start_up(tmp_path / "up.txt")
     run = training(slow, up)
     os.killpg(up.pid, signal.SIGINT)
@@ -119,7 +119,7 @@ def test_after_the_second_ctrl_c_the_engine_ends_the_run_goes_on_and_the_next_up
     assert "unchanged" in again.text
 
 
-def test_a_killed_engine_leaves_a_lock_that_cancel_clears_and_no_provider(slow, tmp_path):
+def test_a_killed_engine_leaves_a_lock_and_no_provider(slow, tmp_path):
     up = slow.start_up(tmp_path / "up.txt")
     run = training(slow, up)
     assert providers(slow)
@@ -138,7 +138,7 @@ def test_a_killed_engine_leaves_a_lock_that_cancel_clears_and_no_provider(slow, 
     until(lambda: not processes(run.root))
 
 
-def test_a_run_that_stops_when_nobody_follows_is_stopped_and_the_next_up_resumes_it(slow, tmp_path):
+def test_a_run_nobody_follows_is_stopped_and_resumed(slow, tmp_path):
     slow.write("__main__.py", PROGRAM.replace('"continue"', '"stop"').replace("150", "250"))
     up = slow.start_up(tmp_path / "up.txt")
     run = training(slow, up)

@@ -74,7 +74,7 @@ def elsewhere(here, folder):
     return project
 
 
-def test_the_same_commit_gives_the_same_fingerprints_elsewhere_and_its_pins_hold_there(here, tmp_path):
+def test_the_same_commit_gives_the_same_fingerprints_elsewhere(here, tmp_path):
     here.up()
     assert trainstack(here, "lock").returncode == 0
     file = here.root / "stacks" / "test.lock.json"
@@ -136,7 +136,7 @@ own = ts.Environment("own", ts.EnvironmentArgs(context="image", compute=cluster)
 
 
 @needs_engine
-def test_a_base_image_whose_tag_moved_on_the_engine_is_refused_by_name(here):
+def test_a_base_image_whose_tag_moved_is_refused_by_name(here):
     base = os.environ["TRAINSTACK_BASE_IMAGE"]
     moving = f"{base.rpartition('/')[0] or 'localhost'}/trainstack-test-moving-{uuid.uuid4().hex}:1"
     here.write("__main__.py", ON_AN_ENGINE.replace("MOVING", moving))

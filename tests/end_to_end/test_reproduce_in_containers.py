@@ -151,7 +151,7 @@ def seen_in(project: Path, place: Elsewhere, tools: dict[str, str]) -> list[str]
     not os.environ.get("DOCKER_HOST", "").startswith("unix:"),
     reason="DOCKER_HOST is another machine's engine, which does not see the packages of this one",
 )
-def test_the_same_commit_gives_the_same_fingerprints_in_two_fresh_containers(here, tools):
+def test_two_fresh_containers_give_the_same_fingerprints(here, tools):
     assert trainstack(here, "lock").returncode == 0
     ada, root = (seen_in(here.root, place, tools) for place in (ADA, ROOT))
     assert [len(one) for one in ada] == [64, 64, 64]

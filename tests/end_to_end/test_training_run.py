@@ -123,7 +123,7 @@ def test_changed_remote_data_is_found_by_refresh_and_retrains(tiny, website):
     tiny.unchanged()
 
 
-def test_a_failing_script_shows_code_last_lines_and_log_and_the_run_is_kept(tiny):
+def test_a_failing_script_shows_its_end_and_keeps_the_run(tiny):
     change(tiny, "scripts/train.py", 'print("total", total)', 'print("almost"); sys.exit(7)')
     result = tiny.up(expect=None)
     assert result.code != 0
@@ -187,7 +187,7 @@ def test_wrong_input_fails_in_preview_with_one_clear_line(tiny, file, old, new, 
     assert "Traceback" not in result.text
 
 
-def test_an_address_that_does_not_answer_names_itself_and_leaves_nothing_half_made(tiny, website):
+def test_an_unreachable_address_leaves_nothing_half_made(tiny, website):
     (website[0] / "numbers.txt").rename(website[0] / "hidden.txt")
     result = tiny.up(expect=None)
     assert result.code != 0

@@ -32,7 +32,7 @@ def resource(kind, target, **inputs):
         ("FROM \\\n  python:3.11 \\\n  AS made\nFROM python:3.11", ["python:3.11"]),
     ],
 )  # fmt: skip
-def test_a_dockerfile_is_built_on_the_images_that_its_stages_begin_with(text, bases):
+def test_a_dockerfile_is_built_on_its_stages_images(text, bases):
     assert dockerfile_bases(text) == bases
 
 
@@ -49,7 +49,7 @@ def test_an_engine_that_does_not_answer_is_told_in_one_line(tmp_path, monkeypatc
         find_base_images([resource("TrainingRun", "docker", environment_spec=PACKAGES)], tmp_path)
 
 
-def test_an_image_that_is_named_by_digest_is_known_without_an_engine(tmp_path, monkeypatch):
+def test_an_image_named_by_digest_needs_no_engine(tmp_path, monkeypatch):
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
     named = f"python@sha256:{'1' * 64}"
     run = resource("TrainingRun", "docker", environment_spec={**PACKAGES, "base_image": named})

@@ -17,7 +17,7 @@ def stack(version, digest, run, **metrics):
     )
 
 
-def test_metrics_of_what_serves_are_set_beside_those_of_what_served():
+def test_metrics_now_stand_beside_those_before():
     [found] = compare(stack(1, "a", "r1", accuracy=0.9, loss=0.5), stack(2, "b", "r2", accuracy=0.93, f1=0.8))
     assert (found.before, found.after, found.services, found.same_bytes) == (1, 2, ["web"], False)
     deltas = {metric.name: metric.delta for metric in found.metrics}

@@ -39,7 +39,7 @@ def test_each_difference_of_a_run_is_a_reason(tmp_path, changes, reason):
     assert (run.verdict, run.reasons) == ("retrains", [reason])
 
 
-def test_time_and_money_are_those_of_the_last_run_times_nodes_times_price(tmp_path):
+def test_cost_is_last_duration_times_nodes_times_price(tmp_path):
     found = explained(preview(retraining(arguments={})), tmp_path)
     [run] = found.runs
     assert (run.estimate.seconds, run.estimate.nodes, run.estimate.size) == (1800.0, 2, "STANDARD_NC6")
@@ -93,7 +93,7 @@ def record_run(root, inputs, status=Status.COMPLETED, **facts):
     return named
 
 
-def test_a_run_that_is_finished_in_the_workspace_is_adopted_and_costs_nothing(tmp_path):
+def test_a_finished_run_is_adopted_and_costs_nothing(tmp_path):
     again = {**RUN, "arguments": {"--rate": "0.05"}}
     named = record_run(tmp_path, again, duration=900.0)
     found = explained(preview(retraining(arguments={"--rate": "0.05"})), tmp_path)
@@ -103,7 +103,7 @@ def test_a_run_that_is_finished_in_the_workspace_is_adopted_and_costs_nothing(tm
     assert not found.cost
 
 
-def test_a_new_run_is_estimated_by_the_last_of_its_name_in_the_workspace(tmp_path):
+def test_a_new_run_is_estimated_by_the_last_of_its_name(tmp_path):
     record_run(tmp_path, {**RUN, "arguments": {"--rate": "0.05"}}, duration=900.0)
     [run] = explained(preview(step("create", None, state("TrainingRun", "fit", RUN))), tmp_path).runs
     assert (run.verdict, run.estimate.seconds) == ("trains for the first time", 900.0)
@@ -185,7 +185,7 @@ SWEEP = {
 }
 
 
-def test_a_sweep_is_estimated_by_its_trials_as_many_at_once_as_there_is_room_for(tmp_path):
+def test_a_sweep_is_estimated_by_its_concurrent_trials(tmp_path):
     record_run(tmp_path, {**SWEEP, "arguments": {"--rate": "0.15"}}, duration=3600.0)
     found = explained(preview(step("create", None, state("Sweep", "tune", SWEEP))), tmp_path)
     [run] = found.runs

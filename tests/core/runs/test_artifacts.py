@@ -41,7 +41,7 @@ def test_a_start_that_fits_nothing_lists_what_there_is(run, tmp_path):
         artifacts.download(run.root, "nothing", tmp_path)
 
 
-def test_a_lost_output_comes_back_from_the_store_and_what_is_nowhere_is_named(run, workspace):
+def test_a_lost_output_comes_back_from_the_store(run, workspace):
     weights, plot = run.outputs / "model" / "weights", run.outputs / "plot.png"
     digests = {"model/weights": of_file(weights), "plot.png": of_file(plot)}
     record = RunRecord(id="r1", name="r", status=Status.COMPLETED, created=0, updated=0, outputs=digests)

@@ -46,7 +46,7 @@ def test_a_completed_run_is_completed_again_and_nothing_trains(workspace, source
         assert (run.root / "run.json.damaged-1").read_bytes() == damaged
 
 
-def test_an_unfinished_run_goes_on_from_its_checkpoint_and_says_so(workspace, source, request_for):
+def test_an_unfinished_run_goes_on_from_its_checkpoint(workspace, source, request_for):
     request = request_for({"--steps": 20, "--pause": 0.1})
     run = submission.submit(workspace, request, source, {}).directory
     until(lambda: printed(run, "step 3"))
@@ -69,9 +69,7 @@ def test_an_unfinished_run_goes_on_from_its_checkpoint_and_says_so(workspace, so
     assert [json.loads(line)["kind"] for line in whole][-6:] == ["recovered", "resumed", *["stage"] * 4, "end"][-6:]
 
 
-def test_a_record_that_is_damaged_while_the_run_trains_is_written_anew_by_its_supervisor(
-    workspace, source, request_for
-):
+def test_a_supervisor_writes_a_damaged_record_anew(workspace, source, request_for):
     request = request_for({"--steps": 15, "--pause": 0.1})
     run = submission.submit(workspace, request, source, {}).directory
     until(lambda: printed(run, "step 3"))
@@ -82,7 +80,7 @@ def test_a_record_that_is_damaged_while_the_run_trains_is_written_anew_by_its_su
     assert (record.status, record.attempt) == (Status.COMPLETED, 1)
 
 
-def test_a_run_that_was_retrained_after_completion_is_not_taken_for_complete(workspace, source, request_for):
+def test_a_retrained_run_is_not_taken_for_complete(workspace, source, request_for):
     run = submission.submit(workspace, request_for(), source, {}).directory
     submission.follow(run)
     until(lambda: not run.has_supervisor())
@@ -95,7 +93,7 @@ def test_a_run_that_was_retrained_after_completion_is_not_taken_for_complete(wor
     assert "recovered" in kinds
 
 
-def test_a_late_supervisor_does_not_train_what_another_has_finished(workspace, source, request_for):
+def test_a_late_supervisor_does_not_train_a_finished_run(workspace, source, request_for):
     run = submission.submit(workspace, request_for(), source, {}).directory
     submission.follow(run)
     until(lambda: not run.has_supervisor())
@@ -107,7 +105,7 @@ def test_a_late_supervisor_does_not_train_what_another_has_finished(workspace, s
     assert run.read().status is Status.COMPLETED
 
 
-def test_submitting_while_a_failed_run_still_cleans_up_waits_and_tries_again(workspace, source, request_for):
+def test_a_submission_waits_while_a_failed_run_cleans_up(workspace, source, request_for):
     (source / "train.py").write_text(
         "import os, pathlib, sys\n"
         "state = pathlib.Path(os.environ['TRAINSTACK_CHECKPOINT_DIR'], 'state')\n"

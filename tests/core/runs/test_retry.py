@@ -33,9 +33,7 @@ def dying(times: int, end: str) -> str:
 KILL = "os.kill(os.getpid(), signal.SIGKILL)"
 
 
-def test_a_killed_script_is_started_again_with_a_growing_pause_and_the_reason_in_the_row(
-    workspace, source, request_for
-):
+def test_a_killed_script_starts_again_after_a_growing_pause(workspace, source, request_for):
     (source / "train.py").write_text(dying(2, KILL))
     lines = []
     run = submission.submit(workspace, request_for(max_attempts=3, backoff=0.4), source, {}).directory
@@ -118,7 +116,7 @@ def small_memory():
     group.rmdir()
 
 
-def test_a_script_that_runs_out_of_memory_is_started_again_with_a_hint(workspace, source, request_for, small_memory):
+def test_a_script_out_of_memory_starts_again_with_a_hint(workspace, source, request_for, small_memory):
     (source / "train.py").write_text(
         dying(1, f"pathlib.Path('{small_memory}/cgroup.procs').write_text(str(os.getpid())); bytearray(200 * 2**20)")
     )

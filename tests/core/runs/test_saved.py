@@ -44,7 +44,7 @@ def test_a_checkpoint_without_metrics_is_just_a_checkpoint(folders):
     assert saved_progress.sentence(checkpoints, tracking) == "from its checkpoint"
 
 
-def test_only_steps_logged_before_the_newest_checkpoint_count_and_each_once(folders):
+def test_only_steps_before_the_newest_checkpoint_count(folders):
     checkpoints, tracking = folders
     (checkpoints / "state").write_text("x")
     log(tracking, "a", [(1, 1), (2, 2)])
@@ -54,7 +54,7 @@ def test_only_steps_logged_before_the_newest_checkpoint_count_and_each_once(fold
     assert told == "from its checkpoint (3 steps saved, the last is step 3)"
 
 
-def test_steps_are_epochs_only_where_tensorflows_own_count_agrees(folders):
+def test_steps_are_epochs_where_tensorflow_counts_the_same(folders):
     checkpoints, tracking = folders
     (checkpoints / "chief").mkdir()
     (checkpoints / "chief" / "checkpoint").write_text('model_checkpoint_path: "ckpt-2"\n')
@@ -64,7 +64,7 @@ def test_steps_are_epochs_only_where_tensorflows_own_count_agrees(folders):
     assert saved_progress.sentence(checkpoints, tracking) == "from its checkpoint (2 steps saved, the last is step 1)"
 
 
-def test_a_first_attempt_says_nothing_and_a_second_what_it_goes_on_from(workspace, source, request_for):
+def test_only_a_second_attempt_says_what_it_goes_on_from(workspace, source, request_for):
     (source / "train.py").write_text(
         "import os, pathlib, sys\n"
         "state = pathlib.Path(os.environ['TRAINSTACK_CHECKPOINT_DIR'], 'state')\n"

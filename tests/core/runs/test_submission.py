@@ -18,7 +18,7 @@ from trainstack.errors import RunFailedError, TrainstackError
 from trainstack.targets.local.orphans import processes
 
 
-def test_a_run_goes_through_its_four_stages_and_keeps_its_outputs(workspace, source, request_for):
+def test_a_run_goes_through_four_stages_and_keeps_outputs(workspace, source, request_for):
     submitted = submission.submit(workspace, request_for({"--steps": 2}), source, {})
     record = submission.follow(submitted.directory)
     assert submitted.outcome is Outcome.STARTED
@@ -40,9 +40,7 @@ def test_the_same_run_again_is_adopted_and_nothing_trains(workspace, source, req
     assert again.directory.read() == record
 
 
-def test_the_script_gets_its_arguments_and_variables_and_nothing_of_the_shell(
-    workspace, source, request_for, monkeypatch
-):
+def test_the_script_gets_nothing_of_the_shell(workspace, source, request_for, monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not for scripts")
     monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "nor this")
     (source / "train.py").write_text(
@@ -59,7 +57,7 @@ def test_the_script_gets_its_arguments_and_variables_and_nothing_of_the_shell(
     assert not {"AWS_SECRET_ACCESS_KEY", "PULUMI_CONFIG_PASSPHRASE", "TRAINSTACK_LAUNCH_KEY"} & variables.keys()
 
 
-def test_a_secret_is_in_no_file_of_the_run_and_in_no_command_line(workspace, source, request_for):
+def test_a_secret_is_in_no_file_and_no_command_line(workspace, source, request_for):
     request = request_for({"--steps": 20, "--pause": 0.1}, secret_variables=("TOKEN",))
     run = submission.submit(workspace, request, source, {"TOKEN": "open-sesame-4711"}).directory
     until(lambda: printed(run, "step 1"))
@@ -71,7 +69,7 @@ def test_a_secret_is_in_no_file_of_the_run_and_in_no_command_line(workspace, sou
     assert not [path for path in files if b"open-sesame-4711" in path.read_bytes()]
 
 
-def test_a_failing_script_is_reported_with_exit_code_last_lines_and_log(workspace, source, request_for):
+def test_a_failing_script_shows_code_last_lines_and_log(workspace, source, request_for):
     run = submission.submit(workspace, request_for({"--exit": 3}), source, {}).directory
     with pytest.raises(RunFailedError) as caught:
         submission.follow(run)
@@ -85,7 +83,7 @@ def test_a_failing_script_is_reported_with_exit_code_last_lines_and_log(workspac
     assert record.failure.exit_code == 3
 
 
-def test_a_failed_run_is_tried_again_in_the_same_directory_from_its_checkpoint(workspace, source, request_for):
+def test_a_failed_run_is_tried_again_from_its_checkpoint(workspace, source, request_for):
     (source / "train.py").write_text(SCRIPT.replace('if "--exit" in arguments:', "if not resumed:"))
     request = request_for({"--steps": 2, "--exit": 3})
     run = submission.submit(workspace, request, source, {}).directory
@@ -120,7 +118,7 @@ def test_a_second_submission_attaches_to_the_run_under_way(workspace, source, re
     assert [record.attempt for record in records] == [1, 1]
 
 
-def test_a_killed_supervisor_leaves_no_process_and_the_next_submission_resumes(workspace, source, request_for):
+def test_the_next_submission_resumes_after_a_killed_supervisor(workspace, source, request_for):
     request = request_for({"--steps": 40, "--pause": 0.1})
     run = submission.submit(workspace, request, source, {}).directory
     until(lambda: printed(run, "step 3"))
@@ -206,7 +204,7 @@ def test_runs_are_found_by_id_start_and_name(workspace, source, request_for):
         resolve(workspace, "other")
 
 
-def test_a_look_at_a_run_never_keeps_its_supervisor_from_starting(workspace, source, request_for):
+def test_a_look_never_keeps_a_supervisor_from_starting(workspace, source, request_for):
     looking = threading.Event()
     directory = RunDirectory(workspace.run(request_for().spec.run_id))
     directory.root.mkdir(parents=True)
@@ -228,7 +226,7 @@ def test_a_look_at_a_run_never_keeps_its_supervisor_from_starting(workspace, sou
             looker.join()
 
 
-def test_nothing_new_starts_over_the_quota_and_what_was_begun_goes_on(workspace, source, request_for):
+def test_only_begun_runs_start_over_the_quota(workspace, source, request_for):
     failed = submission.submit(workspace, request_for({"--steps": 1, "--exit": 3}), source, {}).directory
     with pytest.raises(RunFailedError):
         submission.follow(failed)

@@ -23,7 +23,7 @@ def test_a_run_that_wants_followers_ends_without_and_says_so(tmp_path, monkeypat
         watched.pause(5)
 
 
-def test_a_run_that_goes_on_without_followers_is_never_ended_for_that(tmp_path, monkeypatch):
+def test_a_run_that_continues_needs_no_followers(tmp_path, monkeypatch):
     monkeypatch.setattr(watch, "DISCONNECT_SECONDS", 0.0)
     Watch(tmp_path).pause(0.2)
 
@@ -36,7 +36,7 @@ def test_following_shows_itself_to_the_supervisor(workspace, source, request_for
     until(lambda: not run.has_supervisor())
 
 
-def test_a_clock_that_jumps_by_days_ends_nothing_and_times_nothing(workspace, source, request_for, monkeypatch):
+def test_a_clock_that_jumps_by_days_ends_nothing(workspace, source, request_for, monkeypatch):
     """The supervisor runs in this process, under a clock that jumps a day ahead or back at every look."""
     request = request_for({"--steps": 10, "--pause": 0.1}, timeout=60, on_disconnect="stop")
     monkeypatch.setattr(submission, "_start_supervisor", lambda *_: None)

@@ -94,7 +94,7 @@ def test_what_does_not_apply_is_not_given_to_the_script(workspace, sweep_for):
     )
 
 
-def test_a_killed_driver_goes_on_and_no_trial_is_lost_or_trained_twice(workspace, sweep_for):
+def test_no_trial_is_lost_with_a_killed_driver(workspace, sweep_for):
     request = sweep_for(UNIFORM, {"--steps": 3, "--pause": 0.2}, max_trials=6)
     directory = sweep.submit(workspace, request, {})
     until(lambda: directory.read().ended >= 1)
@@ -119,7 +119,7 @@ def test_a_stopped_sweep_goes_on_with_its_trials(workspace, sweep_for):
     assert [trial.state for trial in record.trials] == ["completed"] * 2
 
 
-def test_a_search_that_asks_for_more_takes_over_while_trials_go_on(workspace, sweep_for):
+def test_a_wider_search_takes_over_while_trials_go_on(workspace, sweep_for):
     directory = sweep.submit(workspace, sweep_for(UNIFORM, {"--steps": 4, "--pause": 0.3}, max_trials=2), {})
     until(lambda: len(directory.read().trials) == 2)
     record = searched(workspace, sweep_for(UNIFORM, {"--steps": 4, "--pause": 0.3}, max_trials=3))
@@ -137,7 +137,7 @@ def test_a_metric_that_no_trial_logs_is_told(workspace, sweep_for):
         searched(workspace, sweep_for(UNIFORM, metric="accuracy", max_trials=1))
 
 
-def test_a_sweep_ends_when_its_time_is_over_and_goes_on_with_more(workspace, sweep_for):
+def test_a_sweep_ends_with_its_time_and_goes_on_with_more(workspace, sweep_for):
     slow = {"--steps": 3, "--pause": 0.5}
     record = searched(workspace, sweep_for(UNIFORM, slow, max_trials=40, max_duration=6))
     assert record.status == "completed"
