@@ -1,4 +1,4 @@
-"""Every Python example in the documentation runs: components under Pulumi's mocks, the lifecycle for real."""
+"""Every Python example in the documentation runs: components under Pulumi's mocks, the core for real."""
 
 import re
 from typing import Any
