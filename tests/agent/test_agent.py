@@ -17,7 +17,7 @@ import pytest
 from trainstack.agent.plan import LaunchPlan
 
 
-def test_script_runs_in_the_code_folder_with_its_arguments_and_share_of_threads(launch: Any) -> None:
+def test_a_script_gets_folder_arguments_and_threads(launch: Any) -> None:
     launch.write(
         """
 import json, os, sys
@@ -64,7 +64,7 @@ def test_agent_needs_the_standard_library_alone(launch: Any) -> None:
     assert (found.returncode, found.stdout, found.stderr) == (0, "hello\n", "")
 
 
-def test_failure_is_reported_with_exit_code_and_last_twenty_lines(launch: Any) -> None:
+def test_a_failure_reports_exit_code_and_last_lines(launch: Any) -> None:
     launch.write("for i in range(50): print('line', i)\nraise SystemExit(3)")
     assert launch.run() == [1]
     failure = launch.report().first_failure
@@ -190,7 +190,7 @@ def test_rank_whose_agent_died_before_it_was_tied_never_starts(launch: Any) -> N
     assert mark.exists()
 
 
-def test_flood_of_output_is_kept_whole_and_held_in_little_memory(launch: Any) -> None:
+def test_a_flood_of_output_is_whole_in_little_memory(launch: Any) -> None:
     launch.write(
         """
 import sys
@@ -214,7 +214,7 @@ sys.stdout.buffer.write(b"y" * 50_000_000)
     assert 0 < peak < 60_000  # KiB
 
 
-def test_output_nobody_reads_does_not_keep_the_agent_from_stopping(launch: Any) -> None:
+def test_unread_output_does_not_block_a_stop(launch: Any) -> None:
     launch.write("while True: print('x' * 10000)", grace_seconds=1)
     reading, writing = os.pipe()
     with subprocess.Popen(

@@ -42,9 +42,7 @@ print("end", state.batch)
 
 
 @pytest.mark.tensorflow
-def test_killed_rank_0_is_survived_from_the_last_commit_and_its_slot_comes_back(
-    launch: Any, horovod_python: Path
-) -> None:
+def test_a_killed_rank_0_resumes_and_its_slot_returns(launch: Any, horovod_python: Path) -> None:
     distribution = Horovod(processes_per_node=2, min_workers=1, max_workers=2)
     launch.write(TRAINING, distribution=distribution, cores=2, rank_variables={"WHERE": "{rank}"})
     agent = launch.start(python=str(horovod_python))

@@ -36,7 +36,7 @@ def told(launch: Any, rank: int) -> dict[str, Any]:
 
 
 @pytest.mark.tensorflow
-def test_four_ranks_on_two_nodes_have_horovods_own_numbers_and_one_sum(launch: Any, horovod_python: Path) -> None:
+def test_four_ranks_on_two_nodes_reduce_to_one_sum(launch: Any, horovod_python: Path) -> None:
     launch.write(TELL, distribution=Horovod(2), nodes=2, cores=2)
     assert launch.run(str(horovod_python), seconds=180) == [0, 0], launch.merged
     # rank, size, local rank, local size, cross rank, cross size: as `horovodrun -H node-0:2,node-1:2` gives them

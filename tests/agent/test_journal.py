@@ -47,9 +47,7 @@ def test_whatever_cuts_it_off_it_holds_a_state_to_resume_from(written, tmp_path)
             assert found[f"checkpoints/step-{latest}"] == latest * 1000
 
 
-def test_one_that_has_grown_far_beyond_its_files_is_written_anew_and_nothing_is_missing_meanwhile(
-    written, tmp_path, monkeypatch
-):
+def test_an_overgrown_journal_is_rewritten_without_a_gap(written, tmp_path, monkeypatch):
     monkeypatch.setattr(journal, "_LEAST_BYTES", 10_000)
     path = tmp_path / "1-0.tar"
     kept = Journal(written, path)
@@ -70,7 +68,7 @@ def test_one_that_has_grown_far_beyond_its_files_is_written_anew_and_nothing_is_
     }
 
 
-def test_one_that_is_begun_again_takes_the_place_of_the_old_when_it_tells_as_much(written, tmp_path):
+def test_a_restarted_journal_replaces_the_old_when_complete(written, tmp_path):
     path = tmp_path / "1-0.tar"
     (written / "outputs" / "a").write_text("first")
     Journal(written, path)._sender.send(last=True)
@@ -81,7 +79,7 @@ def test_one_that_is_begun_again_takes_the_place_of_the_old_when_it_tells_as_muc
     assert replayed(path, tmp_path / "home") == {"outputs/a": "first", "outputs/b": "second"}
 
 
-def test_a_courier_keeps_one_once_its_node_works_and_nobody_listens_and_removes_it_when_all_is_home(written, tmp_path):
+def test_a_sidecar_journals_only_while_nothing_receives(written, tmp_path):
     control, path = tmp_path / "control", tmp_path / "claim" / "runs" / "1-0.tar"
     control.mkdir()
     (written / ".output-sender").mkdir()

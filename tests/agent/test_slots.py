@@ -15,7 +15,7 @@ class Clock:
         return self.now
 
 
-def test_failed_slot_rests_twice_as_long_each_time_and_returns_under_a_new_name(tmp_path: Path) -> None:
+def test_a_failed_slot_rests_longer_and_returns_renamed(tmp_path: Path) -> None:
     clock = Clock()
     slots = Slots(2, tmp_path, clock)
     assert slots.find_available_hosts_and_slots() == {"slot-0": 1, "slot-1": 1}

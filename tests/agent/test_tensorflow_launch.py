@@ -28,7 +28,7 @@ def test_every_worker_gets_its_place_in_one_cluster(launch: Any) -> None:
         }
 
 
-def test_chief_shares_the_node_of_worker_0_and_servers_have_their_own() -> None:
+def test_the_chief_shares_worker_0s_node() -> None:
     distribution = TensorFlow(workers=2, parameter_servers=1)
     plan = LaunchPlan(
         distribution=distribution,
@@ -50,7 +50,7 @@ def test_chief_shares_the_node_of_worker_0_and_servers_have_their_own() -> None:
     assert cluster_of(plan) == {"chief": [f"a:{p[0]}"], "worker": [f"a:{p[1]}", f"b:{p[2]}"], "ps": [f"c:{p[3]}"]}
 
 
-def test_servers_share_the_nodes_of_workers_from_the_last_when_there_are_no_more() -> None:
+def test_servers_share_nodes_of_workers_from_the_last() -> None:
     distribution = TensorFlow(workers=2, parameter_servers=3)
     plan = LaunchPlan(
         distribution=distribution,
@@ -91,7 +91,7 @@ def test_config_that_would_hang_is_refused(cluster: Any, task: tuple[str, int], 
 
 
 @pytest.mark.tensorflow
-def test_multi_worker_mirrored_strategy_reduces_over_both_workers(launch: Any, horovod_python: Path) -> None:
+def test_multi_worker_strategy_reduces_over_both_workers(launch: Any, horovod_python: Path) -> None:
     launch.write(
         """
 import tensorflow as tf

@@ -35,7 +35,7 @@ def disk(tmp_path):
 
 
 @pytest.mark.timeout(60 + 15 * COUNT)
-def test_whatever_is_killed_or_harmed_the_next_submission_ends_with_the_same_result(tmp_path, disk, capsys):
+def test_after_any_kill_the_next_submission_ends_the_same(tmp_path, disk, capsys):
     packages = tiny_environment()
     chance = random.Random(SEED)
     tally = Tally()

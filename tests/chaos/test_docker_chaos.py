@@ -58,7 +58,7 @@ def harms_on(own: OwnEngine) -> dict[str, Callable[[Round], bool]]:
 
 
 @pytest.mark.timeout(120 + 30 * COUNT)
-def test_whatever_is_killed_on_an_engine_the_next_submission_ends_with_the_same_result(tmp_path, own_engine, capsys):
+def test_after_a_kill_on_docker_the_next_run_ends_the_same(tmp_path, own_engine, capsys):
     packages = tiny_environment()
     chance = random.Random(SEED)
     tally = Tally()

@@ -70,7 +70,7 @@ def found_by(*pattern: str) -> list[int]:
 
 
 @pytest.mark.timeout(300 + 20 * KILLS)
-def test_no_finished_epoch_is_lost_and_no_trial_is_trained_twice(tmp_path, capsys):
+def test_no_epoch_is_lost_and_no_trial_trains_twice(tmp_path, capsys):
     chance = random.Random(SEED)
     spec = EnvironmentSpec.from_packages("logging", ["mlflow-skinny==3.17.2"])
     source = tmp_path / "source"

@@ -87,7 +87,7 @@ def test_everything_that_a_record_points_to_stays(workspace, tmp_path):
     assert set(workspace.blobs) == before
 
 
-def test_a_blob_that_nothing_points_to_goes_and_its_bytes_are_told(workspace, tmp_path):
+def test_an_unreferenced_blob_goes_and_its_size_is_shown(workspace, tmp_path):
     kept = a_dataset(workspace, tmp_path, b"data").files[0].sha256
     orphan = stored(workspace, tmp_path, b"12345")
     [found] = gc.find(workspace)
@@ -98,7 +98,7 @@ def test_a_blob_that_nothing_points_to_goes_and_its_bytes_are_told(workspace, tm
     assert gc.find(workspace) == []
 
 
-def test_bytes_that_a_hard_link_elsewhere_keeps_are_not_told_as_freed(workspace, tmp_path):
+def test_bytes_with_another_hard_link_are_not_freed(workspace, tmp_path):
     orphan = stored(workspace, tmp_path, b"12345")
     workspace.blobs.link(orphan, tmp_path / "elsewhere")
     [found] = gc.collect(workspace)
@@ -115,7 +115,7 @@ def test_partial_files_go_after_a_week(workspace):
     assert new.exists()
 
 
-def test_half_written_records_and_the_rest_of_killed_removals_go(workspace, tmp_path):
+def test_half_written_records_and_killed_removals_go(workspace, tmp_path):
     a_model(workspace, tmp_path, b"weights")
     half = workspace.model("net") / ".2.tmp"
     (half / "files").mkdir(parents=True)
@@ -149,7 +149,7 @@ def test_a_record_that_cannot_be_read_keeps_everything(workspace, tmp_path):
     assert workspace.blobs.has(orphan)
 
 
-def test_a_registration_under_way_is_waited_for_and_loses_nothing(workspace, tmp_path):
+def test_a_collection_waits_for_a_registration(workspace, tmp_path):
     """The blob is there, its record is not: the moment in which a careless collection would take it."""
     told = []
     with locks.shared(workspace.records_lock):
@@ -197,7 +197,7 @@ for number in range(30):
 """
 
 
-def test_collections_during_registrations_of_other_processes_lose_nothing(workspace, tmp_path):
+def test_collections_beside_registrations_lose_nothing(workspace, tmp_path):
     registering = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
@@ -225,7 +225,7 @@ def an_environment(cache, digest, days):
     return folder
 
 
-def test_environments_go_that_nobody_used_for_so_long_and_no_run_needs(workspace, cache):
+def test_long_unused_environments_go(workspace, cache):
     old, recent = an_environment(cache, "a" * 64, 40), an_environment(cache, "b" * 64, 2)
     awaited, done = an_environment(cache, "c" * 64, 40), an_environment(cache, "d" * 64, 40)
     a_run(workspace, "r1", environment="c" * 64, status=Status.FAILED)
@@ -251,7 +251,7 @@ def test_an_environment_that_a_process_runs_on_stays(workspace, cache):
     assert [one.path for one in environment_collection.collect(workspace, 30)] == [old]
 
 
-def test_an_environment_that_is_asked_for_or_built_at_that_moment_stays(cache):
+def test_an_environment_in_use_or_being_built_stays(cache):
     old = an_environment(cache, "a" * 64, 40)
     assert venv.discard(old, time.time() - 41 * 24 * 3600) is False
     with locks.exclusive(old.with_name(f"{old.name}.lock")):
@@ -259,7 +259,7 @@ def test_an_environment_that_is_asked_for_or_built_at_that_moment_stays(cache):
     assert (old / "complete").exists()
 
 
-def test_a_killed_removal_of_an_environment_is_ended_by_the_next(workspace, cache):
+def test_the_next_collection_ends_a_killed_removal(workspace, cache):
     aside = cache / "environments" / f".{'a' * 64}.tmp"
     aside.mkdir(parents=True)
     (aside / "file").write_bytes(bytes(10))

@@ -85,7 +85,7 @@ def test_a_run_that_is_driven_is_refused(workspace, a_run):
     assert directory.exists()
 
 
-def test_a_run_that_made_a_model_is_refused_until_the_model_is_gone(workspace, a_run):
+def test_a_run_stays_until_its_model_is_purged(workspace, a_run):
     directory = a_run()
     model.register(workspace, ModelSpec(name="net"), Path("outputs/model"), "r1")
     with pytest.raises(InUseError, match="model net version 1 was made by it"):
@@ -95,7 +95,7 @@ def test_a_run_that_made_a_model_is_refused_until_the_model_is_gone(workspace, a
     assert not directory.root.exists()
 
 
-def test_a_models_version_goes_and_its_number_is_never_given_again(workspace, a_model):
+def test_a_purged_model_version_is_never_reused(workspace, a_model):
     a_model(b"one")
     a_model(b"two")
     purge.purge(workspace, purge.models(workspace, "net", 2))
@@ -121,7 +121,7 @@ def test_a_model_that_a_service_is_to_serve_is_refused(workspace, a_model, statu
     assert Path(record.path).exists() is refused
 
 
-def test_a_datasets_version_goes_and_its_number_is_never_given_again(workspace, a_dataset):
+def test_a_purged_dataset_version_is_never_reused(workspace, a_dataset):
     a_dataset(b"one")
     a_dataset(b"two")
     purge.purge(workspace, purge.datasets(workspace, "data"))
@@ -129,7 +129,7 @@ def test_a_datasets_version_goes_and_its_number_is_never_given_again(workspace, 
     assert a_dataset(b"one").version == 3
 
 
-def test_a_dataset_that_a_run_trains_on_is_refused_and_then_nothing_of_it_goes(workspace, a_dataset, a_run):
+def test_a_dataset_in_use_by_a_run_is_not_purged(workspace, a_dataset, a_run):
     a_dataset(b"one")
     a_dataset(b"two")
     directory = a_run(datasets={"numbers": {"name": "data", "version": 2, "mode": "mount"}})
@@ -165,7 +165,7 @@ def test_a_purge_waits_for_registrations_under_way(workspace, a_model):
     assert model.list_models(workspace) == []
 
 
-def test_a_purge_that_is_killed_leaves_all_or_nothing_and_the_rest_is_collected(workspace, a_run):
+def test_a_killed_purge_leaves_all_or_nothing(workspace, a_run):
     directory = a_run()
     pid = os.fork()
     if pid == 0:

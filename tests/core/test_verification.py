@@ -82,7 +82,7 @@ def test_a_whole_workspace_is_read_once_and_has_no_damage(workspace, spec, regis
     assert [done for done, _ in told] == sorted(done for done, _ in told)
 
 
-def test_a_rotten_blob_is_found_though_nothing_shows_it_and_registering_again_mends_it(workspace, spec):
+def test_a_rotten_blob_is_found_and_registering_mends_it(workspace, spec):
     record = dataset.register(workspace, spec)
     rot(workspace.blobs.path(record.files[0].sha256))
     assert dataset.find_drift(workspace, record).differences == ()
@@ -95,7 +95,7 @@ def test_a_rotten_blob_is_found_though_nothing_shows_it_and_registering_again_me
     assert found(workspace) == []
 
 
-def test_a_blob_that_is_gone_is_found_at_its_dataset_and_its_run(workspace, spec, run):
+def test_a_missing_blob_shows_at_its_dataset_and_run(workspace, spec, run):
     record = dataset.register(workspace, spec)
     workspace.blobs.path(record.files[0].sha256).unlink()
     workspace.blobs.path(of_bytes(b"code")).unlink()
@@ -150,7 +150,7 @@ def test_an_output_that_is_gone_comes_back_from_the_models_blob(workspace, regis
 @pytest.mark.parametrize(
     "record", ["datasets/data/1.json", "models/net/1/model.json", "runs/r1/run.json", "runs/r1/spec.json"]
 )
-def test_a_damaged_record_is_told_and_the_rest_is_read_all_the_same(workspace, spec, registered, record):
+def test_a_damaged_record_is_reported_and_the_rest_read(workspace, spec, registered, record):
     dataset.register(workspace, spec)
     (workspace.root / record).write_text('{"half')
     [damage] = verify(workspace).damages

@@ -23,7 +23,7 @@ def test_a_folder_of_another_workspace_is_refused(tmp_path):
     ("text", "words"),
     [('{"layout": 99, "name": "x"}', "layout 99"), ("[]", "neither layout nor name"), ("{", "is damaged")],
 )
-def test_a_marker_of_another_time_or_none_at_all_is_refused_and_kept(tmp_path, text, words):
+def test_a_marker_of_another_layout_is_refused_and_kept(tmp_path, text, words):
     (tmp_path / "workspace.json").write_text(text)
     with pytest.raises(TrainstackError, match=words):
         Workspace.open(tmp_path)
@@ -67,7 +67,7 @@ def test_a_config_that_names_nothing_says_what_to_add(tmp_path):
         workspace_config.find(tmp_path)
 
 
-def test_paths_inside_a_project_are_relative_and_others_absolute(tmp_path):
+def test_paths_in_a_project_are_relative_others_absolute(tmp_path):
     assert portable(tmp_path / "a" / ".." / "b", tmp_path) == "b"
     assert portable(tmp_path.parent / "x", tmp_path) == str(tmp_path.parent / "x")
 

@@ -37,7 +37,7 @@ def test_equal_values_give_equal_bytes(tmp_path):
     assert (tmp_path / "one.json").read_bytes() == (tmp_path / "two.json").read_bytes()
 
 
-def test_a_failed_write_keeps_the_old_content_and_leaves_nothing_behind(tmp_path):
+def test_a_failed_write_keeps_the_old_content(tmp_path):
     target = tmp_path / "value.json"
     write_json(target, {"old": True})
     with pytest.raises(TypeError):

@@ -201,7 +201,7 @@ def test_leftovers_are_swept_after_a_week_and_no_sooner(store):
     assert unfinished(store) == [fresh]
 
 
-def test_a_file_that_is_sealed_and_not_yet_moved_into_the_store_is_not_swept(store):
+def test_a_sealed_file_before_its_move_is_not_swept(store):
     sealed = store.partial("sealed.add")
     sealed.write_bytes(b"x")
     os.utime(sealed, (1_000_000_000, 1_000_000_000))

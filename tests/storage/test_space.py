@@ -4,7 +4,7 @@ from trainstack.errors import TrainstackError
 from trainstack.storage import disk_space
 
 
-def test_what_fits_is_let_through_also_into_a_folder_that_is_yet_to_be_made(tmp_path):
+def test_bytes_that_fit_pass_even_in_a_missing_folder(tmp_path):
     disk_space.require(tmp_path / "not" / "yet", 1, "a file")
 
 
@@ -30,7 +30,7 @@ def test_a_file_with_two_links_is_freed_with_its_last_one(tmp_path):
     assert disk_space.freed([disk_space.files_below(tmp_path)]) == [10]
 
 
-def test_a_quota_counts_what_is_there_once_and_what_was_let_through(tmp_path):
+def test_a_quota_counts_links_once_and_what_it_granted(tmp_path):
     (tmp_path / "one").write_bytes(bytes(600))
     (tmp_path / "two").hardlink_to(tmp_path / "one")
     quota = disk_space.Quota(tmp_path, 1000)

@@ -75,7 +75,7 @@ def test_metrics_are_there_while_the_run_goes_on(workspace, server, request_for,
     assert values(there, "tags")["trainstack.reason"] == "seen enough"
 
 
-def test_a_killed_attempt_shows_as_killed_beside_the_one_that_went_on(workspace, server, request_for, source, shown):
+def test_a_killed_attempt_shows_beside_the_resumed_run(workspace, server, request_for, source, shown):
     request = request_for({"--steps": 30, "--pause": 0.05}, max_attempts=2, backoff=0)
     submitted = submission.submit(workspace, request, source, {})
     run = submitted.directory
@@ -89,7 +89,7 @@ def test_a_killed_attempt_shows_as_killed_beside_the_one_that_went_on(workspace,
     assert attempt["info"]["status"] == "KILLED"
 
 
-def test_no_metric_is_lost_when_server_and_keeper_are_killed(workspace, server, request_for, source, shown):
+def test_no_metric_is_lost_when_the_daemon_is_killed(workspace, server, request_for, source, shown):
     submitted = submission.submit(workspace, request_for({"--steps": 80, "--pause": 0.05}), source, {})
     run = submitted.directory
     until(lambda: printed(run, "step 5"))

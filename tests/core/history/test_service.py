@@ -14,7 +14,7 @@ from trainstack.errors import TrainstackError
 from trainstack.mlflow.rest_client import TrackingServer
 
 
-def test_a_port_that_another_workspace_took_meanwhile_is_left_to_it(workspace, server, tmp_path):
+def test_a_port_taken_by_another_workspace_is_left_alone(workspace, server, tmp_path):
     other = Workspace.create(tmp_path / "other", "other")
     change_port(other, read_settings(workspace).port)
     try:
@@ -42,7 +42,7 @@ def test_a_database_is_made_whole_or_not_at_all(tmp_path):
     assert (tmp_path / "second.db").read_bytes() == b"whole"
 
 
-def test_a_server_on_a_cluster_is_at_the_workspaces_own_port_and_its_memory_is_not_ours_to_forget(tmp_path):
+def test_a_cluster_server_has_our_port_and_is_not_reset(tmp_path):
     workspace = Workspace.create(tmp_path / "ws", "ws")
     before = read_settings(workspace)
     assert before.embedded
@@ -56,7 +56,7 @@ def test_a_server_on_a_cluster_is_at_the_workspaces_own_port_and_its_memory_is_n
     assert tracking_server.declare(workspace, None) == before
 
 
-def test_whoever_leads_to_a_cluster_that_is_not_there_says_why(tmp_path, monkeypatch):
+def test_a_daemon_without_its_cluster_reports_why(tmp_path, monkeypatch):
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     workspace = Workspace.create(tmp_path / "ws", "ws")
     tracking_server.declare(workspace, None, ClusterServer("", "history", "ws-tracking-shop-prod"))
