@@ -30,7 +30,7 @@ CHILD = """
 import sys
 from trainstack.core.images import image
 from trainstack.core.environments.environment import EnvironmentSpec, lock
-from trainstack.targets.docker import engine_api
+from trainstack.docker_engine import engine_api
 spec = EnvironmentSpec.model_validate_json(sys.argv[1])
 with engine_api.connected() as client:
     image.ensure(spec, lock(spec), client)

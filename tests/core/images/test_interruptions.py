@@ -26,7 +26,7 @@ from trainstack.core.images import image
 from trainstack.core.images import builder as image_builder
 from trainstack.core.environments.environment import EnvironmentSpec
 from trainstack.core.images.environment_lock import lock_environment
-from trainstack.targets.docker import engine_api
+from trainstack.docker_engine import engine_api
 
 if sys.argv[2] == "sdk":
     image_builder.docker_program = lambda: None

@@ -181,7 +181,7 @@ from trainstack.core.models import model
 from trainstack.core.images.image import Image
 from trainstack.core.services.service import ServiceSpec
 from trainstack.core.workspace.workspace import Workspace
-from trainstack.targets.docker import engine_api
+from trainstack.docker_engine import engine_api
 from pathlib import Path
 workspace = Workspace.open(Path(sys.argv[1]))
 with engine_api.connected() as client:

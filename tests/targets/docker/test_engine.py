@@ -65,7 +65,7 @@ def test_a_real_engine_says_what_it_is():
 def test_the_sdk_is_loaded_without_ssh_until_an_engine_is_behind_it():
     code = """
 import sys
-from trainstack.targets.docker import sdk
+from trainstack.docker_engine import sdk
 sdk.load(ssh=False)
 assert "paramiko" not in sys.modules
 docker = sdk.load(ssh=True)
