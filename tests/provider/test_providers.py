@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from pulumi.runtime.rpc import UNKNOWN
 
+from trainstack.core.services.runners import cluster as cluster_runner
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
-from trainstack.provider import web_service_checks
 from trainstack.provider.compute import ComputeProvider
 from trainstack.provider.dataset import DatasetProvider
 from trainstack.provider.environment import EnvironmentProvider
@@ -292,7 +292,7 @@ def test_a_key_for_tensorflow_serving_is_refused_in_preview():
     "serving", [{"expose": "node-port", "node_port": 30099.0}, {"expose": "ingress", "host": "m.example.com"}]
 )
 def test_services_cannot_share_a_cluster_port_or_host(serving, monkeypatch):
-    monkeypatch.setattr(web_service_checks, "_TAKEN", {})
+    monkeypatch.setattr(cluster_runner, "_OWNERS", {})
     monkeypatch.setattr(prerequisites, "check", lambda *_: None)
     one = {**SERVICE, **ON_A_CLUSTER, "serving": serving}
     provider = WebServiceProvider()

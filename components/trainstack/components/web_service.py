@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, cast
 
 import pulumi
 
@@ -11,6 +12,10 @@ from trainstack.components.base import BaseResource, Component, portable_path
 from trainstack.components.compute import Compute
 from trainstack.components.model import Model
 from trainstack.provider.lazy_providers import LazyWebServiceProvider
+from trainstack.targets import registry
+
+if TYPE_CHECKING:
+    from trainstack.components.kubernetes.service import ClusterService
 
 
 @dataclass(kw_only=True)
@@ -144,10 +149,15 @@ class WebService(Component):
         props = {key: value for key, value in props.items() if value is not None}
         before: list[pulumi.Resource | None] = [compute]
         made = None
-        if compute is not None and compute.spec["target"] == "kubernetes":
-            from trainstack.components.kubernetes.service import ClusterService
-
-            made = ClusterService(name, asdict(args.kubernetes or KubernetesServiceArgs()), props, compute, self)
+        target = compute.spec["target"] if compute is not None else registry.DEFAULT
+        plugin = registry.find_plugin(target) if isinstance(target, str) else None
+        if compute is not None and plugin is not None and plugin.service_component:
+            options = asdict(args.kubernetes or KubernetesServiceArgs())
+            component = registry.load(plugin.service_component)
+            made = cast(
+                "ClusterService",
+                component(name, options, props, compute, self),
+            )
             props = made.served
             before += made.objects
         elif args.kubernetes is not None:

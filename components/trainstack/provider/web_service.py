@@ -6,10 +6,10 @@ import secrets
 
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, UpdateResult
 
-from trainstack.core.environments import environment
 from trainstack.core.models import model
 from trainstack.core.services import service
 from trainstack.core.services.certificate import check_certificate
+from trainstack.core.services.runner import ServingImages, runner_of
 from trainstack.errors import InvalidInputError, NotFoundError
 from trainstack.provider import images
 from trainstack.provider.base import (
@@ -23,8 +23,9 @@ from trainstack.provider.base import (
     validated,
     workspace_of,
 )
-from trainstack.provider.web_service_checks import check_cluster, check_place, placed
+from trainstack.provider.web_service_inputs import placed
 from trainstack.server.http.auth import key_digest
+from trainstack.targets import registry
 
 _TLS = ("tls_certificate", "tls_key")
 
@@ -44,15 +45,10 @@ class WebServiceProvider(BaseProvider):
         spec = validated(service.ServiceSpec, placed(news), "web service")
         if spec is None:
             return news
-        check_place(spec, news)
-        if not spec.is_local and spec.target != "kubernetes" and not news.get("key_rotation"):
-            raise InvalidInputError(
-                f"web service {spec.name}: host {spec.host} is not this machine alone, so it takes a key: "
-                "set key_rotation to any text",
-                field="key_rotation",
-            )
+        runner = runner_of(spec.target)
+        runner.check(spec, [name for name, value in news.items() if value])
         check_certificate(spec, absolute)
-        check_cluster(spec, log_of(news))
+        runner.check_remote(spec, log_of(news).warn)
         if known(news["workspace"]):
             try:
                 record = service.find(workspace_of(news), spec.name)
@@ -63,7 +59,7 @@ class WebServiceProvider(BaseProvider):
 
     def compare(self, olds: Properties, news: Properties) -> DiffResult:
         """Also look whether it is to run elsewhere."""
-        moved = changed(("target", "docker_host", "kubernetes"), images.compute_of(olds), images.compute_of(news))
+        moved = changed(("target", "docker_host", *registry.names()), images.compute_of(olds), images.compute_of(news))
         before: list[str] = olds.get("drift") or []
         drift = [*before, *(f"its compute's {name} changed" for name in moved)]
         return super().compare({**olds, "drift": drift}, news)
@@ -103,18 +99,10 @@ class WebServiceProvider(BaseProvider):
         log = log_of(inputs)
         workspace = workspace_of(inputs)
         served = model.find(workspace, inputs["model_name"], int(inputs["model_version"]))
-        if spec.target == "docker":
-            record = self._serve_from_container(inputs, spec, served)
-        elif spec.target == "kubernetes":
-            from trainstack.core.services import cluster as cluster_service
-
-            self._leave_container(inputs, spec)
-            record = cluster_service.start(workspace, spec, served, inputs["image"], log.progress)
-        else:
-            self._leave_container(inputs, spec)
-            runtime = environment.get_curated(service.environment_of(service.served_models(workspace, spec, served)))
-            built = environment.build(runtime, environment.lock(runtime), log.progress)
-            record = service.start(workspace, spec, served, built.python, log.progress)
+        resources = ServingImages(
+            images.registry_of(inputs), lambda runtime: images.on_base(inputs, runtime), str(inputs.get("image") or "")
+        )
+        record = runner_of(spec.target).start(workspace, spec, served, resources, log.progress)
         log.info(f"{served.name} version {served.version} at {record.scoring_uri}")
         return {
             **inputs,
@@ -126,39 +114,6 @@ class WebServiceProvider(BaseProvider):
             "key": key,
             "drift": [],
         }
-
-    def _serve_from_container(
-        self, inputs: Properties, spec: service.ServiceSpec, served: model.ModelRecord
-    ) -> service.ServiceRecord:
-        from trainstack.core.images import image
-        from trainstack.core.services import container as container_service
-        from trainstack.docker_engine import engine_api
-
-        workspace, log = workspace_of(inputs), log_of(inputs)
-        models = service.served_models(workspace, spec, served)
-        for one in models:
-            service.check_servable(workspace, one)
-        self._leave_container(inputs, spec)
-        with engine_api.connected(spec.docker_host) as client:
-            if spec.server == "tensorflow-serving":
-                named = spec.server_image or service.tensorflow_serving_image(served.framework_version)
-                found = image.pull(client, named, images.registry_of(inputs), log.progress)
-            else:
-                runtime = images.on_base(inputs, environment.get_curated(service.environment_of(models)))
-                lock = environment.lock(runtime, progress=log.progress, here=False)
-                found = image.ensure(runtime, lock, client, images.registry_of(inputs), log.progress)
-            return container_service.start(workspace, spec, served, found, client, log.progress)
-
-    def _leave_container(self, inputs: Properties, spec: service.ServiceSpec) -> None:
-        """End what an engine still serves that is not the one to serve from now."""
-        workspace = workspace_of(inputs)
-        try:
-            before = service.find(workspace, spec.name)
-        except NotFoundError:
-            return
-        if before.target == "docker" and (spec.target, spec.docker_host) != ("docker", before.docker_host):
-            log_of(inputs).progress("ending it where it was")
-            service.stop(workspace, spec.name)
 
 
 def new_key(inputs: Properties, before: Properties) -> str:

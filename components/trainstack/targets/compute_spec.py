@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -17,8 +17,10 @@ from pydantic import (
 from trainstack.errors import InvalidInputError
 from trainstack.targets import registry
 from trainstack.targets.base import Target
-from trainstack.targets.config import TargetConfig
+from trainstack.targets.config import ServingOptions, TargetConfig
 from trainstack.targets.plugin import LocationKey, TargetPlugin
+
+Options = TypeVar("Options", bound=BaseModel)
 
 
 class ComputeSpec(BaseModel):
@@ -84,17 +86,30 @@ def config_of(target: str, config: object) -> TargetConfig:
     Raises:
         InvalidInputError: A field is unknown or its value unusable; names the first.
     """
-    model: type[TargetConfig] = registry.load(registry.plugin(target).config)
-    if isinstance(config, model):
-        return config
+    plugin = registry.plugin(target)
     fields: Any = {} if config is None or type(config) is TargetConfig else config
+    return _validated(registry.load(plugin.config), fields, f"compute: {target}")
+
+
+def serving_of(target: str, options: object) -> ServingOptions:
+    """Return how a web service runs on a target as its model; arguments and errors as for `config_of`."""
+    if (reference := registry.plugin(target).serving) == registry.TargetPlugin.serving:
+        # There are none to choose; the target's service runner says so.
+        return ServingOptions()
+    return _validated(registry.load(reference), options, f"web service: {target}")
+
+
+def _validated(model: type[Options], fields: Any, title: str) -> Options:
+    if isinstance(fields, model):
+        return fields
     try:
         return model.model_validate(fields)
     except ValidationError as exc:
         problem = exc.errors()[0]
+        resource, _, target = title.partition(": ")
         field = ".".join(map(str, (target, *problem["loc"])))
         reason = problem["msg"].removeprefix("Value error, ")
-        raise InvalidInputError(f"compute: {field}: {reason}, not {problem['input']!r}", field=field) from exc
+        raise InvalidInputError(f"{resource}: {field}: {reason}, not {problem['input']!r}", field=field) from exc
 
 
 def target_of(spec: ComputeSpec) -> Target:

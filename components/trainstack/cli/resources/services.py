@@ -11,7 +11,6 @@ import typer
 from trainstack.cli import format, output
 from trainstack.cli.command_group import command_group
 from trainstack.cli.options import JsonOption, WorkspaceOption, open_workspace
-from trainstack.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from trainstack.core.services.record import ServiceRecord
@@ -74,18 +73,12 @@ def forward(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Forward a port of this machine to a service on a cluster, through the API server, until interrupted."""
+    from trainstack.core.services.runner import runner_of
     from trainstack.core.services.service import find
-    from trainstack.targets.kubernetes.api.client import Access
-    from trainstack.targets.kubernetes.api.port_forward import forwarding
-    from trainstack.targets.kubernetes.config import Cluster
 
     record = find(open_workspace(workspace), name)
-    if record.target != "kubernetes":
-        raise InvalidInputError(
-            f"service {name} is not on a cluster: it is reached at {record.scoring_uri}", field="name"
-        )
     chosen = port or record.port
-    with forwarding(Access(record.cluster or Cluster()), record.object_name, chosen, output.say):
+    with runner_of(record.target).forward(record, chosen, output.say):
         output.say(f"forwarding http://127.0.0.1:{chosen}/v1/models/{record.model_name}:predict; Ctrl+C ends it")
         threading.Event().wait()
 

@@ -40,7 +40,8 @@ def fields_of(inputs: Mapping[str, Any]) -> dict[str, Any]:
     for name in registry.names():
         if name != target and inputs.get(name):
             raise InvalidInputError(f"{name} is for target {name!r}, not {target!r}", field=name)
-    return {**inputs, "config": inputs.get(str(target))}
+    common = {name: value for name, value in inputs.items() if name not in (target, *registry.names())}
+    return {**common, "config": inputs.get(str(target))}
 
 
 def input_names() -> tuple[str, ...]:

@@ -40,7 +40,7 @@ def start(
         TrainstackError: They do not come to serve it, or the cluster does not answer.
     """
     folder = workspace.service(spec.name)
-    cluster, serving = spec.cluster or Cluster(), spec.serving or ServingSpec()
+    cluster, serving = cluster_of(spec), serving_of(spec)
     access = Access(cluster)
     with (
         locks.shared(workspace.records_lock, lambda: progress("waiting for a removal from the workspace")),
@@ -86,9 +86,9 @@ def start(
 
 def status(record: ServiceRecord) -> ServiceStatus:
     """Ask the cluster how a service does; one whose cluster does not answer is down."""
-    access = Access(record.cluster or Cluster())
+    access = Access(cluster_of(record))
     try:
-        if record.serving and record.serving.engine == "kserve":
+        if serving_of(record).engine == "kserve":
             found = rollout.inference_service(access, record.object_name)
         else:
             found = rollout.deployment(access, record.object_name)
@@ -108,6 +108,16 @@ def status(record: ServiceRecord) -> ServiceStatus:
 def stop(record: ServiceRecord) -> None:
     """Note that a service is no more; its objects go as they were declared."""
     write_record(record.model_copy(update={"status": "stopped"}))
+
+
+def cluster_of(service: ServiceSpec | ServiceRecord) -> Cluster:
+    """Return which cluster a service is on; the current context's where nothing says."""
+    return service.cluster if isinstance(service.cluster, Cluster) else Cluster()
+
+
+def serving_of(service: ServiceSpec | ServiceRecord) -> ServingSpec:
+    """Return how a service runs on its cluster."""
+    return service.serving if isinstance(service.serving, ServingSpec) else ServingSpec()
 
 
 def _root(access: Access, name: str, serving: ServingSpec, port: int) -> str:

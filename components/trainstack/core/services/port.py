@@ -13,6 +13,7 @@ from trainstack.errors import InvalidInputError, TrainstackError
 from trainstack.server.http.listening import PortTakenError, check_free
 from trainstack.storage import locks
 from trainstack.storage.cache import cache_folder
+from trainstack.targets import registry
 
 # From TensorFlow Serving's own REST port on, and below the ports that systems hand out to outgoing connections.
 _PORTS = range(8501, 9500)
@@ -33,7 +34,7 @@ def validate_port(spec: ServiceSpec, record: ServiceRecord | None = None) -> Non
         return
     if not 1 <= spec.port <= 65535:
         raise InvalidInputError(f"port {spec.port} is not a port: take 1 to 65535, or 0 for a free one", field="port")
-    if spec.target != "local":
+    if not registry.capabilities(spec.target).same_machine:
         # Who listens on the engine's machine is found out when the container gets its port.
         return
     if record and any(instance.port == spec.port for instance in living(Path(record.folder))):

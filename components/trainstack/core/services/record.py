@@ -7,21 +7,54 @@ import ipaddress
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from trainstack.core.models.model_record import ModelRecord
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
 from trainstack.storage.atomic import disk_errors, read_json, write_json
-from trainstack.targets.kubernetes.config import Cluster
-from trainstack.targets.kubernetes.objects.serving_spec import ServingSpec
+from trainstack.targets import registry
+from trainstack.targets.compute_spec import config_of, serving_of
+from trainstack.targets.config import ServingOptions, TargetConfig
 
 _RECORD = "service.json"
 LATEST = "latest"
 """Stands for the version of the model that a service is declared with."""
 
 
-class ServiceSpec(BaseModel):
+class _OnTarget(BaseModel):
+    """A service at a target; the target's name says which models its options are."""
+
+    @field_validator("target", check_fields=False)
+    @classmethod
+    def _is_registered(cls, target: str) -> str:
+        if registry.find_plugin(target) is None:
+            raise ValueError(f"is none of {', '.join(registry.names())}, but {target!r}")
+        return target
+
+    @field_validator("cluster", mode="before", check_fields=False)
+    @classmethod
+    def _config_of_target(cls, config: object, info: ValidationInfo) -> TargetConfig | None:
+        target = info.data.get("target")
+        return None if config is None or target is None else config_of(target, config)
+
+    @field_validator("serving", mode="before", check_fields=False)
+    @classmethod
+    def _serving_of_target(cls, options: object, info: ValidationInfo) -> ServingOptions | None:
+        target = info.data.get("target")
+        return None if options is None or target is None else serving_of(target, options)
+
+
+class ServiceSpec(_OnTarget):
     """How a service is asked for.
 
     Attributes:
@@ -64,10 +97,10 @@ class ServiceSpec(BaseModel):
     workers: int | None = Field(default=None, gt=0, le=64)
     start_timeout: float = Field(default=180.0, gt=0)
     drain_timeout: int = Field(default=20, gt=0)
-    target: Literal["local", "docker", "kubernetes"] = "local"
+    target: str = registry.DEFAULT
     docker_host: str | None = None
-    cluster: Cluster | None = None
-    serving: ServingSpec | None = None
+    cluster: SerializeAsAny[TargetConfig] | None = None
+    serving: SerializeAsAny[ServingOptions] | None = None
     object_name: str = ""
     server: Literal["trainstack", "tensorflow-serving"] = "trainstack"
     server_image: str | None = None
@@ -93,7 +126,7 @@ class ServiceSpec(BaseModel):
         return ipaddress.ip_address(self.host).is_loopback
 
 
-class ServiceRecord(BaseModel):
+class ServiceRecord(_OnTarget):
     """What is known of a service.
 
     Attributes:
@@ -132,10 +165,10 @@ class ServiceRecord(BaseModel):
     status: Literal["starting", "running", "stopped", "failed"]
     started: str | None = None
     python: str
-    target: Literal["local", "docker", "kubernetes"] = "local"
+    target: str = registry.DEFAULT
     docker_host: str | None = None
-    cluster: Cluster | None = None
-    serving: ServingSpec | None = None
+    cluster: SerializeAsAny[TargetConfig] | None = None
+    serving: SerializeAsAny[ServingOptions] | None = None
     object_name: str = ""
     image: str | None = None
     container: str | None = None

@@ -28,6 +28,7 @@ from trainstack.core.services.record import (
     said_runtime,
     write_record,
 )
+from trainstack.core.services.runner import runner_of
 from trainstack.core.services.serving_plan import served_models, service_plan
 from trainstack.core.workspace.workspace import Workspace, checked_name
 from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
@@ -234,16 +235,19 @@ def stop(workspace: Workspace, name: str) -> None:
     if not folder.is_dir():
         return
     drain = ServiceSpec(name=name).drain_timeout
-    if record is not None and record.target == "docker":
-        from trainstack.core.services import container as container_service
+    if record is None:
+        stop_processes(workspace, name, None, drain)
+    else:
+        runner_of(record.target).stop(workspace, record, drain)
 
-        container_service.stop(workspace, record, drain)
-        return
-    if record is not None and record.target == "kubernetes":
-        from trainstack.core.services import cluster as cluster_service
 
-        cluster_service.stop(record)
-        return
+def stop_processes(workspace: Workspace, name: str, record: ServiceRecord | None, drain: int) -> None:
+    """End a service's processes of this machine.
+
+    Raises:
+        TrainstackError: One does not end.
+    """
+    folder = workspace.service(name)
     with locks.exclusive(folder / "lock"):
         process.terminate(process.living(folder), drain=drain)
         process.sweep(folder)
@@ -258,14 +262,24 @@ def status(workspace: Workspace, name: str) -> ServiceStatus:
         NotFoundError: There never was a service of that name.
     """
     record = find(workspace, name)
-    if record.target == "docker":
-        from trainstack.core.services import container as container_service
+    return runner_of(record.target).status(workspace, record)
 
-        return container_service.status(workspace, record)
-    if record.target == "kubernetes":
-        from trainstack.core.services import cluster as cluster_service
 
-        return cluster_service.status(record)
+def leave(workspace: Workspace, spec: ServiceSpec, progress: Progress) -> None:
+    """End what a service still has where it was, unless that can stay until it serves where `spec` says.
+
+    Raises:
+        TrainstackError: The target does not answer.
+    """
+    record = read_record(workspace, spec.name)
+    if record is not None and runner_of(record.target).must_end(record, spec):
+        progress("ending it where it was")
+        stop(workspace, spec.name)
+
+
+def process_status(record: ServiceRecord) -> ServiceStatus:
+    """Ask a service's process on this machine how it does."""
+    name = record.name
     servers = process.living(Path(record.folder))
     if not servers:
         return ServiceStatus(state="down", detail=f"service {name} is not running; its log is {record.log}")
