@@ -11,15 +11,16 @@ import zlib
 
 import numpy as np
 
-from trainstack.server.api.examples import read_examples
-from trainstack.server.api.inference_tensors import read_inputs
-from trainstack.server.api.json_text import parse_object
-from trainstack.server.api.prediction_request import read_prediction
-from trainstack.server.api.rows import RowDecoder
-from trainstack.server.http.connection import Answer, Connection, Connections, Request
-from trainstack.server.http.decompress import unpacked
-from trainstack.server.http.errors import Refusal
-from trainstack.server.model.signature import CLASSIFY, DEFAULT, Signature, TensorSpec
+from trainstack.server.codec.examples import read_examples
+from trainstack.server.codec.inference_tensors import read_inputs
+from trainstack.server.codec.json_text import parse_object
+from trainstack.server.codec.prediction_request import read_prediction
+from trainstack.server.codec.rows import RowDecoder
+from trainstack.server.codec.signature import CLASSIFY, DEFAULT, Signature, TensorSpec
+from trainstack.server.http.connection import Connection, Connections
+from trainstack.server.http.decompress import decompress
+from trainstack.server.http.errors import HttpError
+from trainstack.server.http.messages import Request, Response
 
 LIMIT = 10_000
 
@@ -67,12 +68,12 @@ class _Transport:
 
 
 class _Echo:
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: Request) -> Response:
         assert len(request.body) <= LIMIT
-        return 200, b"", request.path.encode("latin-1")
+        return Response(request.path.encode("latin-1") + request.query.encode("latin-1"))
 
-    def refuse(self, refusal: Refusal) -> Answer:
-        return refusal.status, b"", b"{}"
+    def refuse(self, error: HttpError) -> Response:
+        return Response(b"{}", error.status)
 
 
 def one_input(data: bytes) -> None:
@@ -88,7 +89,7 @@ def one_input(data: bytes) -> None:
 
 def _as_prediction(data: bytes, signature: Signature) -> None:
     exact = None
-    with contextlib.suppress(Refusal):
+    with contextlib.suppress(HttpError):
         exact = read_prediction(parse_object(data), {DEFAULT: signature})
     if RowDecoder.fits(signature):
         quick = RowDecoder(signature).decode(data)
@@ -98,7 +99,7 @@ def _as_prediction(data: bytes, signature: Signature) -> None:
             assert quick[1] == exact.rows, data
             np.testing.assert_array_equal(quick[0]["x"], exact.tensors["x"])
             assert quick[0]["x"].dtype == exact.tensors["x"].dtype
-    with contextlib.suppress(Refusal):
+    with contextlib.suppress(HttpError):
         inputs = parse_object(data).get("inputs")
         listed = inputs if isinstance(inputs, list) else []
         if listed and all(_is_object(one) and isinstance(one.get("name"), str) for one in listed):
@@ -110,7 +111,7 @@ def _as_prediction(data: bytes, signature: Signature) -> None:
 
 
 def _as_examples(data: bytes) -> None:
-    with contextlib.suppress(Refusal):
+    with contextlib.suppress(HttpError):
         question = parse_object(data)
         examples = question.get("examples")
         listed = examples if isinstance(examples, list) else []
@@ -124,8 +125,8 @@ def _is_object(value: object) -> bool:
 
 
 def _unpack(data: bytes, encoding: str) -> None:
-    with contextlib.suppress(Refusal):
-        assert len(unpacked(data, encoding, LIMIT)) <= LIMIT
+    with contextlib.suppress(HttpError):
+        assert len(decompress(data, encoding, LIMIT)) <= LIMIT
 
 
 def _as_http(data: bytes) -> None:

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from trainstack.server.http.connection import Answer, Connection, Connections, Request
-from trainstack.server.http.errors import Refusal
+from trainstack.server.http.connection import Connection, Connections
+from trainstack.server.http.errors import HttpError
+from trainstack.server.http.messages import Headers, Request, Response
 
 
 class Transport(asyncio.Transport):
@@ -41,16 +42,17 @@ class Transport(asyncio.Transport):
 class Application:
     """Answers with what was asked; later when the path says so."""
 
-    def answer(self, request: Request) -> Answer | Coroutine[Any, Any, Answer]:
-        answer = 200, b"x-path: %b\r\n" % request.path.encode(), request.body
-        return self._later(answer) if request.path.startswith("/later") else answer
+    def answer(self, request: Request) -> Response | Coroutine[Any, Any, Response]:
+        headers = Headers({"x-path": request.path, **({"x-query": request.query} if request.query else {})})
+        response = Response(request.body, headers=headers)
+        return self._later(response) if request.path.startswith("/later") else response
 
-    def refuse(self, refusal: Refusal) -> Answer:
-        return refusal.status, b"", str(refusal).encode()
+    def refuse(self, error: HttpError) -> Response:
+        return Response(str(error).encode(), error.status)
 
-    async def _later(self, answer: Answer) -> Answer:
+    async def _later(self, response: Response) -> Response:
         await asyncio.sleep(0.01)
-        return answer
+        return response
 
 
 def talk(*pieces: bytes, draining: bool = False, wait: float = 0.0) -> Transport:
@@ -77,10 +79,16 @@ def paths(transport: Transport) -> list[bytes]:
     return [line[8:] for line in transport.written.split(b"\r\n") if line.startswith(b"x-path: ")]
 
 
+@pytest.mark.parametrize("url", [b"/a/b?x=1&y=%20", b"http://example.org/a/b?x=1&y=%20"])
+def test_the_query_arrives_beside_the_path(url: bytes) -> None:
+    transport = talk(b"GET %b HTTP/1.1\r\nhost: a\r\n\r\n" % url)
+    assert b"x-path: /a/b\r\nx-query: x=1&y=%20\r\n" in bytes(transport.written)
+
+
 def test_a_request_in_pieces_is_one_request():
     whole = post("/a?query", b"hello")
     transport = talk(*(whole[at : at + 1] for at in range(len(whole))))
-    assert transport.written.startswith(b"HTTP/1.1 200 OK\r\nx-path: /a\r\ncontent-length: 5\r\n")
+    assert transport.written.startswith(b"HTTP/1.1 200 OK\r\nx-path: /a\r\nx-query: query\r\ncontent-length: 5\r\n")
     assert transport.written.endswith(b"\r\n\r\nhello")
     assert not transport.closed
 

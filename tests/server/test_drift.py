@@ -11,7 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.server.served import Served
 
-from trainstack.server.monitoring.drift import Baseline
+from trainstack.server.model.drift import Baseline
 
 RANDOM = np.random.default_rng(7)
 SMALL, LARGE = 0.1, 0.25
@@ -120,7 +120,7 @@ def test_a_sample_that_is_none_breaks_no_request(
     program = (
         "import sys; from pathlib import Path; from types import SimpleNamespace as N; "
         f"sys.path.insert(0, {str(Path(__file__).parents[2] / 'components' / 'trainstack')!r}); "
-        "from serving.drift import baselines; x = N(shape=(-1, 4)); "
+        "from server.model.drift import baselines; x = N(shape=(-1, 4)); "
         "servable = N(signatures={'serving_default': N(inputs={'x': x})}); "
         f"print(baselines(Path({str(model)!r}), servable, None))"
     )

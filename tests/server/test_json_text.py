@@ -3,8 +3,8 @@ import time
 
 import pytest
 
-from trainstack.server.api.json_text import parse_object
-from trainstack.server.http.errors import Refusal
+from trainstack.server.codec.json_text import parse_object
+from trainstack.server.http.errors import HttpError
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_a_token_inside_a_string_stays_text_beside_a_real_one():
     ],
 )
 def test_what_is_not_a_json_object_is_refused(body: bytes, says: str):
-    with pytest.raises(Refusal, match=says) as refused:
+    with pytest.raises(HttpError, match=says) as refused:
         parse_object(body)
     assert refused.value.status == 400
 
@@ -50,12 +50,12 @@ def test_what_is_not_a_json_object_is_refused(body: bytes, says: str):
 @pytest.mark.parametrize("end", [b"", b"\\"])
 def test_a_string_without_an_end_costs_no_more_than_its_length(end: bytes):
     begun = time.process_time()
-    with pytest.raises(Refusal, match="JSON Parse error"):
+    with pytest.raises(HttpError, match="JSON Parse error"):
         parse_object(b'{"a": NaN, "b": "' + b'\\"' * 200_000 + end)
     assert time.process_time() - begun < 5
 
 
 def test_a_long_value_is_cut_in_the_message():
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(HttpError) as refused:
         parse_object(b"[" + b"1," * 10_000 + b"1]")
     assert len(str(refused.value)) < 300

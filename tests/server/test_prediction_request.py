@@ -4,9 +4,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trainstack.server.api.prediction_request import Prediction, read_prediction
-from trainstack.server.http.errors import Refusal
-from trainstack.server.model.signature import Signature, TensorSpec
+from trainstack.server.codec.prediction_request import Prediction, read_prediction
+from trainstack.server.codec.signature import Signature, TensorSpec
+from trainstack.server.http.errors import HttpError
 
 ONE = Signature("serving_default", {"x": TensorSpec("float", (-1, 2))}, {})
 TEXT = Signature("serving_default", {"t": TensorSpec("string", None)}, {})
@@ -18,7 +18,7 @@ def read(signature: Signature, body: Mapping[str, Any]) -> Prediction:
 
 
 def refusal(signature: Signature, body: Mapping[str, Any]) -> str:
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(HttpError) as refused:
         read(signature, body)
     assert refused.value.status == 400
     return str(refused.value)

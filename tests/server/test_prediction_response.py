@@ -4,8 +4,8 @@ import math
 import numpy as np
 import pytest
 
-from trainstack.server.api.prediction_response import to_json
-from trainstack.server.http.errors import Refusal
+from trainstack.server.codec.prediction_response import to_json
+from trainstack.server.http.errors import HttpError
 
 
 def test_one_output_goes_out_without_its_name():
@@ -44,7 +44,7 @@ def test_strings_go_out_as_text_and_as_base64_when_the_name_says_bytes():
 
 
 def test_bytes_that_are_no_text_are_refused_unless_the_name_says_bytes():
-    with pytest.raises(Refusal, match="call it s_bytes") as refused:
+    with pytest.raises(HttpError, match="call it s_bytes") as refused:
         to_json({"s": np.array([b"\xff"], object)}, rows=True)
     assert refused.value.status == 500
 
@@ -52,7 +52,7 @@ def test_bytes_that_are_no_text_are_refused_unless_the_name_says_bytes():
 @pytest.mark.parametrize("value", [np.array(0.5, np.float32), np.array(0.5)])
 def test_a_scalar_has_a_column_form_and_no_row_form(value: np.ndarray):
     assert to_json({"y": np.asarray(value)}, rows=False) == b'{"outputs":0.5}'
-    with pytest.raises(Refusal, match="Tensor name: y has no shape information"):
+    with pytest.raises(HttpError, match="Tensor name: y has no shape information"):
         to_json({"y": np.asarray(value)}, rows=True)
 
 
@@ -62,13 +62,13 @@ def test_a_scalar_string_and_a_scalar_nan_have_a_column_form():
 
 
 def test_outputs_of_differing_batches_have_no_row_form():
-    with pytest.raises(Refusal, match="Tensor name: b has inconsistent batch size: 3 expecting: 2"):
+    with pytest.raises(HttpError, match="Tensor name: b has inconsistent batch size: 3 expecting: 2"):
         to_json({"a": np.zeros(2), "b": np.zeros(3)}, rows=True)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.complex64])
 def test_a_type_without_json_form_is_refused(dtype: type):
-    with pytest.raises(Refusal, match="Failed to write JSON value for tensor type"):
+    with pytest.raises(HttpError, match="Failed to write JSON value for tensor type"):
         to_json({"y": np.zeros(2, dtype)}, rows=True)
 
 

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from trainstack.server.api.rows import RowDecoder
-from trainstack.server.model.signature import DEFAULT, Signature, TensorSpec
+from trainstack.server.codec.rows import RowDecoder
+from trainstack.server.codec.signature import DEFAULT, Signature, TensorSpec
 
 WIDTH = 16
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from trainstack.server.api.tensors import to_array
-from trainstack.server.http.errors import Refusal
+from trainstack.server.codec.tensors import to_array
+from trainstack.server.http.errors import HttpError
 
 
 @pytest.mark.parametrize("dtype", ["float", "double"])
@@ -29,7 +29,7 @@ def test_whole_numbers_keep_their_value_up_to_the_bounds_of_the_type(dtype: str,
     assert array.dtype.name == dtype
     assert array.tolist() == [[lowest], [highest]]
     for beyond in (lowest - 1, highest + 1):
-        with pytest.raises(Refusal, match=f"{beyond} Type: Number is not of expected type: {dtype}"):
+        with pytest.raises(HttpError, match=f"{beyond} Type: Number is not of expected type: {dtype}"):
             to_array([0, beyond], dtype)
 
 
@@ -49,7 +49,7 @@ def test_whole_numbers_keep_their_value_up_to_the_bounds_of_the_type(dtype: str,
     ],
 )
 def test_a_value_of_another_type_is_refused(value: object, dtype: str):
-    with pytest.raises(Refusal, match=f"is not of expected type: {dtype}") as refused:
+    with pytest.raises(HttpError, match=f"is not of expected type: {dtype}") as refused:
         to_array(value, dtype)
     assert refused.value.status == 400
 
@@ -59,7 +59,7 @@ def test_a_value_of_another_type_is_refused(value: object, dtype: str):
     [(16777216, "float"), (-16777217, "float"), (1e39, "float"), (-1.7e308, "float"), (2**53, "double")],
 )
 def test_a_number_that_would_lose_precision_is_refused(value: float, dtype: str):
-    with pytest.raises(Refusal, match=f"to {dtype} without loss of precision"):
+    with pytest.raises(HttpError, match=f"to {dtype} without loss of precision"):
         to_array([0.5, value], dtype)
 
 
@@ -78,7 +78,7 @@ def test_large_decimal_numbers_that_fit_are_taken():
     ],
 )
 def test_ragged_lists_are_refused(value: object, says: str):
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(HttpError) as refused:
         to_array(value, "int32")
     assert says in str(refused.value)
 
@@ -87,7 +87,7 @@ def test_lists_nested_deeper_than_any_tensor_are_refused():
     value: object = 1
     for _ in range(40):
         value = [value]
-    with pytest.raises(Refusal, match="nested more than 32 deep"):
+    with pytest.raises(HttpError, match="nested more than 32 deep"):
         to_array(value, "int32")
 
 
@@ -120,11 +120,11 @@ def test_base64_may_lack_padding_and_hold_line_breaks(text: str):
     ],
 )
 def test_a_broken_base64_object_is_refused(value: object, says: str):
-    with pytest.raises(Refusal, match=says):
+    with pytest.raises(HttpError, match=says):
         to_array([value], "string")
 
 
 def test_a_type_without_json_form_is_not_implemented():
-    with pytest.raises(Refusal, match="Conversion of JSON Value: 1 to type: half") as refused:
+    with pytest.raises(HttpError, match="Conversion of JSON Value: 1 to type: half") as refused:
         to_array([1], "half")
     assert refused.value.status == 501

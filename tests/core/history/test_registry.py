@@ -14,7 +14,7 @@ from trainstack.core.maintenance import purge
 from trainstack.core.models import aliases, model
 from trainstack.core.models.model import ModelSpec
 from trainstack.core.runs.execution import submission
-from trainstack.server.model.declared import signatures
+from trainstack.server.runtime.declared import signatures
 
 LOAD = """
 import json, sys

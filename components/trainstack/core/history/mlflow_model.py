@@ -19,8 +19,8 @@ from trainstack.core.models.model_record import ModelRecord
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrackingError
 from trainstack.mlflow.rest_client import TrackingServer
-from trainstack.server.model.declared import signatures
-from trainstack.server.model.signature import DEFAULT, Signature, TensorSpec
+from trainstack.server.codec.signature import DEFAULT, Signature, TensorSpec
+from trainstack.server.runtime.declared import signatures
 from trainstack.storage.atomic import write_json
 
 _MLFLOW = "3.17.2"

@@ -32,7 +32,7 @@ from trainstack.core.workspace.workspace import Workspace
 from trainstack.docker_engine import engine_api
 from trainstack.docker_engine.engine_api import DockerClient
 from trainstack.errors import TrainstackError
-from trainstack.server.process.serving_plan import Plan
+from trainstack.server.serving_plan import Plan
 from trainstack.storage import digest as digests
 from trainstack.storage import locks
 from trainstack.targets.docker import service as containers

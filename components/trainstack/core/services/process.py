@@ -25,7 +25,7 @@ from trainstack.core.models.model_record import ModelRecord
 from trainstack.core.services import server_code
 from trainstack.core.services.record import ServiceSpec
 from trainstack.errors import TrainstackError
-from trainstack.server.process.serving_plan import Plan
+from trainstack.server.serving_plan import Plan
 from trainstack.storage import locks
 from trainstack.storage.atomic import disk_errors, read_json, write_json
 

@@ -10,7 +10,7 @@ from trainstack.core.models.model_record import ModelRecord
 from trainstack.core.services.record import LATEST, ServiceSpec
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import InvalidInputError
-from trainstack.server.process.serving_plan import Plan, VersionPlan
+from trainstack.server.serving_plan import Plan, VersionPlan
 
 
 def served_models(workspace: Workspace, spec: ServiceSpec, model: ModelRecord) -> list[ModelRecord]:

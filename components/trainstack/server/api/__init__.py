@@ -1,1 +1,1 @@
-"""The protocols: TensorFlow Serving's REST API and the Open Inference Protocol, with tensors in JSON and bytes."""
+"""The protocols: TensorFlow Serving's REST API and the Open Inference Protocol; the routes that lead to them."""

@@ -1,4 +1,4 @@
-"""The Open Inference Protocol, version 2, over the versions of one model; knows nothing of HTTP servers.
+"""The Open Inference Protocol, version 2, over the versions of one model. `routes` has the paths that lead here.
 
 The protocol: https://github.com/kserve/open-inference-protocol; tensors as bytes: Triton's extension
 `binary_tensor_data`. A signature other than the default one is chosen by the parameter `signature_name`.
@@ -13,113 +13,118 @@ from urllib.parse import unquote
 
 import orjson
 
-from ..http.errors import Refusal
-from ..model.model_set import Asked, Hosted, Hosting
-from ..model.signature import DEFAULT, Signature
-from .inference_tensors import DATATYPES, read_inputs, write_outputs
-from .json_text import parse_object, shown
-from .prediction_request import Prediction
-from .tensors import Array, is_list, is_object
+from ..codec.inference_tensors import DATATYPES, read_inputs, write_outputs
+from ..codec.json_text import parse_object, shown
+from ..codec.prediction_request import Prediction
+from ..codec.signature import DEFAULT, Signature
+from ..codec.tensors import Array, is_list, is_object
+from ..http.errors import HttpError
+from ..http.messages import Headers, Request, Response
+from ..model.model_set import InferenceCall, LoadedModel, ModelSet
+from .answered import Answered, Parameters
 
-_MODEL = re.compile(r"/v2/models/(?P<name>[^/]+)(?:/versions/(?P<version>[^/]+))?(?P<verb>/infer|/ready)?")
-_BINARY_HEAD = b"content-type: application/octet-stream\r\ninference-header-content-length: %d\r\n"
 _SERVER = {"name": "trainstack", "version": "2", "extensions": ["binary_tensor_data"]}
 
 
-class InferenceApi:
-    """Answers for the versions of one hosting.
+class OpenInferenceApi:
+    """Handlers over the versions of one model. Parameters are those of the routes: `name`, `version`.
 
     Args:
-        hosting: The versions.
+        models: The versions.
     """
 
-    def __init__(self, hosting: Hosting) -> None:
-        self._hosting = hosting
+    def __init__(self, models: ModelSet) -> None:
+        self._models = models
 
-    def get(self, path: str) -> tuple[bytes, Hosted]:
-        """Answer a GET: health, and what server and model are.
+    def server(self, request: Request, parameters: Parameters) -> Answered:
+        """What the server is."""
+        return Answered(self._models.main, orjson.dumps(_SERVER))
+
+    def live(self, request: Request, parameters: Parameters) -> Answered:
+        """That the server lives."""
+        return Answered(self._models.main, orjson.dumps({"live": True}))
+
+    def ready(self, request: Request, parameters: Parameters) -> Answered:
+        """That the server can answer."""
+        return Answered(self._models.main, orjson.dumps({"ready": True}))
+
+    def model_ready(self, request: Request, parameters: Parameters) -> Answered:
+        """That a version can answer.
 
         Raises:
-            Refusal: There is no such path, model or version.
+            HttpError: There is no such model or version.
         """
-        hosted = self._hosting.main
-        simple = {"/v2": _SERVER, "/v2/health/live": {"live": True}, "/v2/health/ready": {"ready": True}}
-        if path.rstrip("/") in simple:
-            return orjson.dumps(simple[path.rstrip("/")]), hosted
-        match = _MODEL.fullmatch(path)
-        if match is None or match["verb"] == "/infer":
-            raise Refusal(f"Not found: GET {path}", 404)
-        hosted = self._served(match)
-        if match["verb"] == "/ready":
-            return orjson.dumps({"name": self._hosting.plan.name, "ready": True}), hosted
-        signature = _signature(hosted, {})
-        about = {
-            "name": self._hosting.plan.name,
-            "versions": [str(version) for version in sorted(self._hosting.versions)],
+        model = self._served(parameters)
+        return Answered(model, orjson.dumps({"name": self._models.plan.name, "ready": True}))
+
+    def model(self, request: Request, parameters: Parameters) -> Answered:
+        """What a version takes and gives.
+
+        Raises:
+            HttpError: There is no such model or version.
+        """
+        model = self._served(parameters)
+        signature = _signature(model, {})
+        description = {
+            "name": self._models.plan.name,
+            "versions": [str(version) for version in sorted(self._models.versions)],
             "platform": "tensorflow_savedmodel",
             "inputs": _described(signature.inputs),
             "outputs": _described(signature.outputs),
         }
-        return orjson.dumps(about), hosted
+        return Answered(model, orjson.dumps(description))
 
-    def read(self, path: str, body: bytes, header_length: str | None) -> Asked:
-        """Read a POST: `/infer`.
-
-        Args:
-            path: The path as sent, still percent-encoded, without the query.
-            body: The request's body: JSON, and after it the tensors that come as bytes.
-            header_length: The header `Inference-Header-Content-Length`: bytes of JSON in the body; None for all.
+    def infer(self, request: Request, parameters: Parameters) -> InferenceCall:
+        """Read an inference: JSON, and behind it the tensors that come as bytes.
 
         Raises:
-            Refusal: There is no such path, model or version, or the body does not fit.
+            HttpError: There is no such model or version, or the body does not fit.
         """
-        match = _MODEL.fullmatch(path)
-        if match is None or match["verb"] != "/infer":
-            raise Refusal(f"Not found: POST {path}", 404)
-        hosted = self._served(match)
-        split = _split(header_length, len(body))
-        question = parse_object(body[:split] if split < len(body) else body)
-        _check(question)
-        parameters = question.get("parameters", {})
-        signature = _signature(hosted, parameters)
-        prediction = Prediction(signature, read_inputs(question["inputs"], body, split, signature), rows=False)
-        wanted = _wanted(question, signature)
-        microseconds = parameters.get("timeout")
+        model = self._served(parameters)
+        body = request.body
+        split = _split(request.header(b"inference-header-content-length"), len(body))
+        document = parse_object(body[:split] if split < len(body) else body)
+        _check(document)
+        options = document.get("parameters", {})
+        signature = _signature(model, options)
+        prediction = Prediction(signature, read_inputs(document["inputs"], body, split, signature), rows=False)
+        as_bytes = _requested_outputs(document, signature)
+        microseconds = options.get("timeout")
         if isinstance(microseconds, bool) or not isinstance(microseconds, int | float | None):
-            raise Refusal("parameter 'timeout' must be a number of microseconds")
-        about: dict[str, Any] = {
-            "model_name": self._hosting.plan.name,
-            "model_version": str(hosted.plan.version),
-        }
-        if "id" in question:
-            about["id"] = question["id"]
+            raise HttpError("parameter 'timeout' must be a number of microseconds")
+        head: dict[str, Any] = {"model_name": self._models.plan.name, "model_version": str(model.plan.version)}
+        if "id" in document:
+            head["id"] = document["id"]
 
-        def write(outputs: Mapping[str, Array]) -> tuple[bytes, bytes]:
-            written, json_size = write_outputs(about, {name: outputs[name] for name in wanted}, wanted)
+        def write(outputs: Mapping[str, Array]) -> Response:
+            content, json_size = write_outputs(head, {name: outputs[name] for name in as_bytes}, as_bytes)
             if json_size is None:
-                return hosted.json_head, written
-            return _BINARY_HEAD % json_size + hosted.head, written
+                return Response(content, headers=model.json_headers)
+            sizes = {"content-type": "application/octet-stream", "inference-header-content-length": json_size}
+            return Response(content, headers=Headers(sizes) + model.headers)
 
         seconds = microseconds / 1e6 if microseconds else None
-        return Asked(hosted, prediction, write, match["version"] is not None, seconds)
+        return InferenceCall(model, prediction, write, "version" in parameters, seconds)
 
-    def _served(self, match: re.Match[str]) -> Hosted:
-        name, version = unquote(match["name"]), match["version"]
-        if name != self._hosting.plan.name:
-            raise Refusal(f"there is no model {name!r}: this server serves {self._hosting.plan.name!r}", 404)
+    def _served(self, parameters: Parameters) -> LoadedModel:
+        name, version = unquote(parameters["name"]), parameters.get("version")
+        if name != self._models.plan.name:
+            raise HttpError(f"there is no model {name!r}: this server serves {self._models.plan.name!r}", 404)
         if version is None:
-            return self._hosting.chosen()
-        hosted = self._hosting.versions.get(int(version)) if re.fullmatch(r"\d{1,18}", version) else None
-        if hosted is None:
-            raise Refusal(f"there is no version {unquote(version)} of model {name!r}", 404)
-        return hosted
+            return self._models.choose()
+        model = self._models.versions.get(int(version)) if re.fullmatch(r"\d{1,18}", version) else None
+        if model is None:
+            raise HttpError(f"there is no version {unquote(version)} of model {name!r}", 404)
+        return model
 
 
 def _split(header_length: str | None, size: int) -> int:
     if header_length is None:
         return size
     if not re.fullmatch(r"\d{1,18}", header_length) or int(header_length) > size:
-        raise Refusal(f"Inference-Header-Content-Length {header_length!r} is no length within the body's {size} bytes")
+        raise HttpError(
+            f"Inference-Header-Content-Length {header_length!r} is no length within the body's {size} bytes"
+        )
     return int(header_length)
 
 
@@ -128,33 +133,33 @@ def _check(question: Mapping[str, Any]) -> None:
     for key in ("inputs", "outputs"):
         there = question.get(key, [])
         if not is_list(there) or not all(is_object(one) and isinstance(one.get("name"), str) for one in there):
-            raise Refusal(f"{key!r} must be a list of objects with a 'name'")
+            raise HttpError(f"{key!r} must be a list of objects with a 'name'")
         for one in there:
             if not is_object(one.get("parameters", {})):
-                raise Refusal(f"'parameters' of {one['name']!r} must be an object")
+                raise HttpError(f"'parameters' of {one['name']!r} must be an object")
     if "inputs" not in question:
-        raise Refusal("'inputs' is missing")
+        raise HttpError("'inputs' is missing")
     if not is_object(question.get("parameters", {})):
-        raise Refusal("'parameters' must be an object")
+        raise HttpError("'parameters' must be an object")
     if not isinstance(question.get("id", ""), str):
-        raise Refusal("'id' must be a string")
+        raise HttpError("'id' must be a string")
 
 
-def _signature(hosted: Hosted, parameters: Mapping[str, Any]) -> Signature:
-    signatures = hosted.servable.signatures
+def _signature(model: LoadedModel, parameters: Mapping[str, Any]) -> Signature:
+    signatures = model.servable.signatures
     name = parameters.get("signature_name")
     if name is None:
         callable_ones = sorted(one for one, signature in signatures.items() if signature.inputs)
         if not callable_ones:
-            raise Refusal("the model has no signature that takes inputs")
+            raise HttpError("the model has no signature that takes inputs")
         name = DEFAULT if DEFAULT in callable_ones else callable_ones[0]
     signature = signatures.get(name) if isinstance(name, str) else None
     if signature is None or not signature.inputs:
-        raise Refusal(f"there is no signature {shown(name)}")
+        raise HttpError(f"there is no signature {shown(name)}")
     return signature
 
 
-def _wanted(question: Mapping[str, Any], signature: Signature) -> dict[str, bool]:
+def _requested_outputs(question: Mapping[str, Any], signature: Signature) -> dict[str, bool]:
     """The outputs that are asked for, and whether each is to come as bytes."""
     binary = question.get("parameters", {}).get("binary_data_output", False) is True
     asked: list[dict[str, Any]] = question.get("outputs") or [{"name": name} for name in signature.outputs]
@@ -163,11 +168,11 @@ def _wanted(question: Mapping[str, Any], signature: Signature) -> dict[str, bool
         name, parameters = one["name"], one.get("parameters", {})
         if name not in signature.outputs:
             there = ", ".join(signature.outputs)
-            raise Refusal(f"there is no output {name!r}: signature {signature.name!r} gives {there}")
+            raise HttpError(f"there is no output {name!r}: signature {signature.name!r} gives {there}")
         if name in wanted:
-            raise Refusal(f"output {name!r} is asked for twice")
+            raise HttpError(f"output {name!r} is asked for twice")
         if parameters.get("classification"):
-            raise Refusal(f"output {name!r}: the classification extension is not served", 501)
+            raise HttpError(f"output {name!r}: the classification extension is not served", 501)
         wanted[name] = parameters.get("binary_data", binary) is True
     return wanted
 

@@ -1,13 +1,14 @@
-"""The service described by OpenAPI 3.1, from the signatures of the version that gets the most traffic."""
+"""The service described by OpenAPI 3.1: its routes, and the signatures of the version that gets the most traffic."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..model.model_set import Hosting
-from ..model.signature import DEFAULT, PREDICT, Signature, TensorSpec
-from .inference_tensors import DATATYPES
+from ..codec.inference_tensors import DATATYPES
+from ..codec.signature import DEFAULT, PREDICT, Signature, TensorSpec
+from ..http.routes import Route
+from ..model.model_set import ModelSet
 
 _JSON = "application/json"
 _ERROR: dict[str, Any] = {
@@ -17,31 +18,24 @@ _ERROR: dict[str, Any] = {
 _BASE64 = {"type": "object", "properties": {"b64": {"type": "string"}}, "required": ["b64"]}
 
 
-def openapi(hosting: Hosting) -> dict[str, Any]:
-    """Describe what is served."""
-    name = hosting.plan.name
-    signatures = hosting.main.servable.signatures
-    default = signatures.get(DEFAULT)
-    model = f"/v1/models/{name}"
-    paths: dict[str, Any] = {
-        model: {"get": _read("Status of the model's versions", "status")},
-        f"{model}/metadata": {"get": _read("The model's signatures", "metadata")},
-        "/healthz": {"get": _read("Which model is served, by what", "health", key=False)},
-        "/metrics": {"get": _read("Metrics for Prometheus", "metrics", media="text/plain")},
-        "/v2": {"get": _read("The server", "server")},
-        "/v2/health/live": {"get": _read("Whether the server is alive", "live", key=False)},
-        "/v2/health/ready": {"get": _read("Whether the server is ready", "ready", key=False)},
-        f"/v2/models/{name}": {"get": _read("The model", "model")},
-        f"/v2/models/{name}/ready": {"get": _read("Whether the model is ready", "modelReady")},
-        f"/v2/models/{name}/infer": {"post": _post("Infer, by the Open Inference Protocol", "infer", _infer(default))},
-    }
-    if default is not None and default.inputs and default.method in ("", PREDICT):
-        paths[f"{model}:predict"] = {"post": _post("Predict, in rows or columns", "predict", _predict(default))}
+def openapi(routes: Sequence[Route[Any]], models: ModelSet) -> dict[str, Any]:
+    """The document of a service.
+
+    Args:
+        routes: Its routes; those with the name of an operation are described.
+        models: What it serves.
+    """
+    name = models.plan.name
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        schema = route.request_schema(models) if route.request_schema else None
+        if route.operation and (schema is not None or route.request_schema is None):
+            paths.setdefault(route.template(name=name), {})[route.method.lower()] = _operation(route, schema)
     return {
         "openapi": "3.1.0",
-        "info": {"title": name, "version": str(hosting.main.plan.version)},
+        "info": {"title": name, "version": str(models.main.plan.version)},
         "paths": paths,
-        "security": [{"key": []}] if hosting.plan.key_digests else [],
+        "security": [{"key": []}] if models.plan.key_digests else [],
         "components": {
             "schemas": {
                 "Error": {"type": "object", "properties": {"error": {"type": "string"}}, "required": ["error"]},
@@ -51,22 +45,28 @@ def openapi(hosting: Hosting) -> dict[str, Any]:
     }
 
 
-def _read(summary: str, operation: str, *, key: bool = True, media: str = _JSON) -> dict[str, Any]:
-    described: dict[str, Any] = {
-        "summary": summary,
-        "operationId": operation,
-        "responses": {"200": {"description": "So it is.", "content": {media: {}}}, "default": _ERROR},
-    }
-    if not key:
-        described["security"] = []
-    return described
+def predict_schema(models: ModelSet) -> dict[str, Any] | None:
+    """The body of `:predict`; None where the default signature cannot be called by it."""
+    default = models.main.servable.signatures.get(DEFAULT)
+    return _predict(default) if default is not None and default.inputs and default.method in ("", PREDICT) else None
 
 
-def _post(summary: str, operation: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {
-        **_read(summary, operation),
-        "requestBody": {"required": True, "content": {_JSON: {"schema": schema}}},
+def infer_schema(models: ModelSet) -> dict[str, Any]:
+    """The body of an inference."""
+    return _infer(models.main.servable.signatures.get(DEFAULT))
+
+
+def _operation(route: Route[Any], schema: dict[str, Any] | None) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "summary": route.summary,
+        "operationId": route.operation,
+        "responses": {"200": {"description": route.summary, "content": {route.media_type: {}}}, "default": _ERROR},
     }
+    if not route.needs_key:
+        operation["security"] = []
+    if schema is not None:
+        operation["requestBody"] = {"required": True, "content": {_JSON: {"schema": schema}}}
+    return operation
 
 
 def _predict(signature: Signature) -> dict[str, Any]:

@@ -1,148 +1,170 @@
-"""TensorFlow Serving's REST paths over the versions of one model; knows nothing of HTTP servers.
+"""TensorFlow Serving's REST API over the versions of one model. `routes` has the paths that lead here.
 
 The protocol: https://www.tensorflow.org/tfx/serving/api_rest.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
 import orjson
 
-from ..http.errors import Refusal
-from ..model.model_set import Asked, Hosted, Hosting
-from .examples import read_examples
-from .json_text import parse_object
-from .prediction_request import read_prediction, signature_name
-from .prediction_response import to_json
-from .tensors import Array
+from ..codec.examples import read_examples
+from ..codec.json_text import parse_object
+from ..codec.prediction_request import read_prediction, signature_name
+from ..codec.prediction_response import to_json
+from ..codec.tensors import Array
+from ..http.errors import HttpError
+from ..http.messages import Request, Response
+from ..model.model_set import InferenceCall, LoadedModel, ModelSet
+from .answered import Answered, Parameters
 
-_MODEL = r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
-_VERB = re.compile(_MODEL + r":(?P<verb>classify|regress|predict)", re.IGNORECASE)
-_READ = re.compile(_MODEL + r"(?P<metadata>/metadata)?", re.IGNORECASE)
 _LARGEST_VERSION = 2**63 - 1
 # Bytes of JSON that are read on the event loop: about a millisecond's worth.
 _SIMD_BODY = 2**20
 
 
-class RestApi:
-    """Answers for the versions of one hosting.
+class TensorFlowServingApi:
+    """Handlers over the versions of one model. Parameters are those of the routes: `name`, `version`, `label`.
 
     Args:
-        hosting: The versions.
+        models: The versions.
     """
 
-    def __init__(self, hosting: Hosting) -> None:
-        self._hosting = hosting
-        self._name = hosting.plan.name
-        self._usual = f"/v1/models/{self._name}:predict"
+    def __init__(self, models: ModelSet) -> None:
+        self._models = models
+        self._name = models.plan.name
 
-    def get(self, path: str) -> tuple[bytes, Hosted]:
-        """Answer a GET: the model's status or metadata.
-
-        Args:
-            path: The path as sent, still percent-encoded, without the query.
-
-        Returns:
-            JSON, and the version that it is about.
+    def status(self, request: Request, parameters: Parameters) -> Answered:
+        """The versions of the model and their states.
 
         Raises:
-            Refusal: There is no such path, model or version.
+            HttpError: There is no such model or version.
         """
-        match = _READ.fullmatch(path)
-        if match is None:
-            if path.lower().rstrip("/") == "/v1/models":
-                raise Refusal("Missing model name in request.")
-            raise Refusal(f"Malformed request: GET {path}")
-        name, version, label = _named(match)
-        if match["metadata"]:
-            hosted = self._served(name, version, label)
-            return self._metadata(hosted), hosted
+        name, version, label = _named(parameters)
         if name != self._name:
-            raise Refusal(f"Could not find any versions of model {name}", 404)
+            raise HttpError(f"Could not find any versions of model {name}", 404)
         if version is None and label is None:
-            versions = [self._hosting.versions[number] for number in sorted(self._hosting.versions, reverse=True)]
-            return _status(versions), self._hosting.main
-        hosted = self._hosting.named(version, label)
-        if hosted is None:
-            raise Refusal(f"Could not find version {version} of model {name}", 404)
-        return _status([hosted]), hosted
+            versions = [self._models.versions[number] for number in sorted(self._models.versions, reverse=True)]
+            return Answered(self._models.main, _status(versions))
+        model = self._models.named(version, label)
+        if model is None:
+            raise HttpError(f"Could not find version {version} of model {name}", 404)
+        return Answered(model, _status([model]))
 
-    def quick(self, path: str, body: bytes) -> Asked | None:
-        """Read a POST of the usual form: `:predict` to no version, numbers for one input. Only on the event loop.
-
-        Returns:
-            The request; None when it is another, which `read` then reads.
-        """
-        if path != self._usual or len(body) > _SIMD_BODY:
-            return None
-        hosted = self._hosting.chosen()
-        prediction = hosted.decoded(body)
-        return None if prediction is None else Asked(hosted, prediction, _written(hosted, prediction.rows))
-
-    def read(self, path: str, body: bytes) -> Asked:
-        """Read a POST: `:predict`, `:classify` or `:regress`.
-
-        Args:
-            path: The path as sent, still percent-encoded, without the query.
-            body: The request's body.
+    def metadata(self, request: Request, parameters: Parameters) -> Answered:
+        """The signatures of a version.
 
         Raises:
-            Refusal: There is no such path, model or version, or the body does not fit.
+            HttpError: There is no such model or version.
         """
-        match = _VERB.fullmatch(path)
-        if match is None:
-            raise Refusal(f"Malformed request: POST {path}")
-        name, version, label = _named(match)
-        verb = match["verb"].lower()
+        model = self._served(*_named(parameters))
+        spec = {"name": self._name, "signature_name": "", "version": str(model.plan.version)}
+        metadata = {"signature_def": model.servable.metadata}
+        document = {"model_spec": spec, "metadata": metadata}
+        return Answered(model, orjson.dumps(document, option=orjson.OPT_INDENT_2))
+
+    def nameless(self, request: Request, parameters: Parameters) -> Answered:
+        """What TensorFlow Serving says of a path without a model.
+
+        Raises:
+            HttpError: Always.
+        """
+        raise HttpError("Missing model name in request.")
+
+    def malformed(self, request: Request, parameters: Parameters) -> Answered:
+        """What TensorFlow Serving says of a path or method that it does not have.
+
+        Raises:
+            HttpError: Always.
+        """
+        raise HttpError(f"Malformed request: {request.method} {request.path}")
+
+    def read_usual(self, request: Request, parameters: Parameters) -> InferenceCall | None:
+        """Read a `:predict` of the usual form: to no version, numbers for one input. Only on the event loop.
+
+        Returns:
+            The call; None when it is another, which `predict` then reads.
+        """
+        if len(request.body) > _SIMD_BODY or parameters != {"name": self._name}:
+            return None
+        model = self._models.choose()
+        prediction = model.decoded(request.body)
+        return None if prediction is None else InferenceCall(model, prediction, _writer(model, prediction.rows))
+
+    def predict(self, request: Request, parameters: Parameters) -> InferenceCall:
+        """Read a `:predict`.
+
+        Raises:
+            HttpError: There is no such model or version, or the body does not fit.
+        """
+        body, model, is_named = self._read(request, parameters)
+        prediction = read_prediction(body, model.servable.signatures)
+        return InferenceCall(model, prediction, _writer(model, prediction.rows), is_named)
+
+    def classify(self, request: Request, parameters: Parameters) -> InferenceCall:
+        """Read a `:classify`.
+
+        Raises:
+            HttpError: There is no such model or version, or the body does not fit.
+        """
+        return self._read_examples(request, parameters, "classify")
+
+    def regress(self, request: Request, parameters: Parameters) -> InferenceCall:
+        """Read a `:regress`.
+
+        Raises:
+            HttpError: There is no such model or version, or the body does not fit.
+        """
+        return self._read_examples(request, parameters, "regress")
+
+    def _read_examples(self, request: Request, parameters: Parameters, verb: str) -> InferenceCall:
+        body, model, is_named = self._read(request, parameters)
+        examples = read_examples(body, model.servable.signatures, verb)
+
+        def write(outputs: Mapping[str, Array]) -> Response:
+            return Response(examples.to_json(outputs), headers=model.json_headers)
+
+        return InferenceCall(model, examples.prediction, write, is_named)
+
+    def _read(self, request: Request, parameters: Parameters) -> tuple[dict[str, Any], LoadedModel, bool]:
+        name, version, label = _named(parameters)
         # A body that is none is told before a model that is none.
-        question = parse_object(body)
-        signature_name(question)
-        hosted = self._served(name, version, label)
-        named = version is not None or label is not None
-        if verb == "predict":
-            prediction = read_prediction(question, hosted.servable.signatures)
-            return Asked(hosted, prediction, _written(hosted, prediction.rows), named)
-        examples = read_examples(question, hosted.servable.signatures, verb)
-        return Asked(hosted, examples.prediction, lambda outputs: (hosted.json_head, examples.to_json(outputs)), named)
+        body = parse_object(request.body)
+        signature_name(body)
+        return body, self._served(name, version, label), version is not None or label is not None
 
-    def _served(self, name: str, version: int | None, label: str | None) -> Hosted:
+    def _served(self, name: str, version: int | None, label: str | None) -> LoadedModel:
         if name == self._name:
-            hosted = self._hosting.named(version, label)
-            if hosted is not None:
-                return hosted
+            model = self._models.named(version, label)
+            if model is not None:
+                return model
         elif label is not None:
-            raise Refusal(f"Unrecognized servable version label: {label}")
+            raise HttpError(f"Unrecognized servable version label: {label}")
         wanted = f"Latest({name})" if version is None else f"Specific({name}, {version})"
-        raise Refusal(f"Servable not found for request: {wanted}", 404)
-
-    def _metadata(self, hosted: Hosted) -> bytes:
-        spec = {"name": self._name, "signature_name": "", "version": str(hosted.plan.version)}
-        metadata = {"signature_def": hosted.servable.metadata}
-        return orjson.dumps({"model_spec": spec, "metadata": metadata}, option=orjson.OPT_INDENT_2)
+        raise HttpError(f"Servable not found for request: {wanted}", 404)
 
 
-def _written(hosted: Hosted, rows: bool) -> Callable[[Mapping[str, Array]], tuple[bytes, bytes]]:
-    return lambda outputs: (hosted.json_head, to_json(outputs, rows=rows))
+def _writer(model: LoadedModel, rows: bool) -> Callable[[Mapping[str, Array]], Response]:
+    return lambda outputs: Response(to_json(outputs, rows=rows), headers=model.json_headers)
 
 
-def _named(match: re.Match[str]) -> tuple[str, int | None, str | None]:
-    digits, label = match["version"], match["label"]
+def _named(parameters: Parameters) -> tuple[str, int | None, str | None]:
+    digits, label = parameters.get("version"), parameters.get("label")
     if digits and (len(digits) > 20 or int(digits) > _LARGEST_VERSION):
-        raise Refusal(f"Failed to convert version: {digits} to numeric.")
-    return unquote(match["name"]), int(digits) if digits else None, unquote(label) if label else None
+        raise HttpError(f"Failed to convert version: {digits} to numeric.")
+    return unquote(parameters["name"]), int(digits) if digits else None, unquote(label) if label else None
 
 
-def _status(versions: list[Hosted]) -> bytes:
+def _status(versions: list[LoadedModel]) -> bytes:
     statuses: list[dict[str, Any]] = [
         {
-            "version": str(hosted.plan.version),
+            "version": str(model.plan.version),
             "state": "AVAILABLE",
             "status": {"error_code": "OK", "error_message": ""},
         }
-        for hosted in versions
+        for model in versions
     ]
     return orjson.dumps({"model_version_status": statuses}, option=orjson.OPT_INDENT_2)

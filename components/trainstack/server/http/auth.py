@@ -6,7 +6,7 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 
-from .errors import Refusal
+from .errors import HttpError
 
 
 def key_digest(key: str) -> str:
@@ -23,13 +23,13 @@ def check_key(digests: Sequence[str], authorization: str | None, api_key: str | 
         api_key: The header `X-API-Key`, for clients that cannot set the other.
 
     Raises:
-        Refusal: It has no key (401), or a wrong one (403).
+        HttpError: It has no key (401), or a wrong one (403).
     """
     scheme, _, sent = (authorization or "").partition(" ")
     key = sent.strip() if scheme.lower() == "bearer" and sent else api_key
     if not key:
-        raise Refusal("a key is required: send it as `Authorization: Bearer KEY`", 401)
+        raise HttpError("a key is required: send it as `Authorization: Bearer KEY`", 401)
     found = key_digest(key)
     # All are compared, each in constant time.
     if not sum(hmac.compare_digest(found, digest) for digest in digests):
-        raise Refusal("the key is not right", 403)
+        raise HttpError("the key is not right", 403)

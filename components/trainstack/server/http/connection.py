@@ -13,14 +13,14 @@ import termios
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Any, Protocol
 
 import httptools
 
 from .decompress import too_large
-from .errors import Refusal
+from .errors import HttpError
+from .messages import Request, Response
 
 _MAX_HEAD = 64 * 1024
 # Requests that a client may send ahead of their answers before it is no longer read from.
@@ -32,42 +32,14 @@ _PHRASES = {
 }
 
 
-Answer = tuple[int, bytes, bytes]
-"""Status, header lines (each with its line end), body."""
-
-
-@dataclass(slots=True)
-class Request:
-    """One request, whole.
-
-    Attributes:
-        method: `GET`, `POST`.
-        path: As sent, still percent-encoded, without the query.
-        headers: Lower-case name to value, both as latin-1.
-        body: As sent.
-        begun: When its first byte came, of `time.perf_counter`.
-    """
-
-    method: str
-    path: str
-    headers: dict[bytes, bytes]
-    body: bytes
-    begun: float
-
-    def header(self, name: bytes) -> str | None:
-        """The value of a header."""
-        value = self.headers.get(name)
-        return None if value is None else value.decode("latin-1")
-
-
 class Application(Protocol):
     """What answers requests."""
 
-    def answer(self, request: Request) -> Answer | Coroutine[Any, Any, Answer]:
+    def answer(self, request: Request) -> Response | Coroutine[Any, Any, Response]:
         """Answer now, or later; never raises."""
         ...
 
-    def refuse(self, refusal: Refusal) -> Answer:
+    def refuse(self, error: HttpError) -> Response:
         """The answer to what is no request."""
         ...
 
@@ -184,7 +156,7 @@ class Connection(asyncio.Protocol):
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             if self._parser.get_method() == b"CONNECT":
-                self._refuse(Refusal("this server is no proxy"))
+                self._refuse(HttpError("this server is no proxy"))
                 return
             # Whoever offers another protocol is answered in this one: the same request, without the offer.
             head = self._head_without_offer()
@@ -192,7 +164,7 @@ class Connection(asyncio.Protocol):
             self.data_received(head + data[upgrade.args[0] :])
         except httptools.HttpParserError as exc:
             cause = exc.__context__
-            self._refuse(cause if isinstance(cause, Refusal) else Refusal("this is not HTTP/1.1"))
+            self._refuse(cause if isinstance(cause, HttpError) else HttpError("this is not HTTP/1.1"))
 
     def eof_received(self) -> bool:
         """A client that has sent all it will still gets its answers."""
@@ -234,15 +206,18 @@ class Connection(asyncio.Protocol):
         if self._parser.should_upgrade():
             # Only its head was read, for the parser takes it that another protocol follows: `data_received` goes on.
             return
-        url = self._url
-        if not url.startswith(b"/"):
-            url = httptools.parse_url(url).path or b"/"
+        path, _, query = self._url.partition(b"?")
+        if not path.startswith(b"/"):
+            # The whole address, as proxies get it.
+            url = httptools.parse_url(self._url)
+            path, query = url.path or b"/", url.query or b""
         request = Request(
             self._parser.get_method().decode("latin-1"),
-            url.partition(b"?")[0].decode("latin-1"),
+            path.decode("latin-1"),
             self._headers,
             self._body[0] if len(self._body) == 1 else b"".join(self._body),
             self._begun,
+            query.decode("latin-1"),
         )
         self._begun = 0.0
         keep = self._parser.should_keep_alive()
@@ -262,7 +237,7 @@ class Connection(asyncio.Protocol):
                 self._transport.close()
         elif self._begun:
             if now - self._begun > body_timeout:
-                self._refuse(Refusal(f"the request's body did not arrive within {body_timeout:g} s", 408))
+                self._refuse(HttpError(f"the request's body did not arrive within {body_timeout:g} s", 408))
         elif now - self._last > idle_timeout:
             self._transport.close()
 
@@ -287,38 +262,37 @@ class Connection(asyncio.Protocol):
     def _count_head(self, size: int) -> None:
         self._head += size
         if self._head > _MAX_HEAD:
-            raise Refusal(f"the request's head is larger than {_MAX_HEAD} bytes", 431)
+            raise HttpError(f"the request's head is larger than {_MAX_HEAD} bytes", 431)
 
     def _serve(self, request: Request, keep: bool) -> None:
-        found = self._application.answer(request)
-        if isinstance(found, tuple):
-            self._write(found, request, keep)
+        response = self._application.answer(request)
+        if isinstance(response, Response):
+            self._write(response, request, keep)
         else:
-            self._task = asyncio.get_running_loop().create_task(self._serve_later(found, request, keep))
+            self._task = asyncio.get_running_loop().create_task(self._serve_later(response, request, keep))
 
-    async def _serve_later(self, later: Coroutine[Any, Any, Answer], request: Request, keep: bool) -> None:
-        answer = await later
+    async def _serve_later(self, later: Coroutine[Any, Any, Response], request: Request, keep: bool) -> None:
+        response = await later
         self._task = None
         if self._transport.is_closing():
             return
-        self._write(answer, request, keep)
+        self._write(response, request, keep)
         while self._ahead and self._task is None and not self._transport.is_closing():
             self._serve(*self._ahead.popleft())
         if not self._paused and not self._transport.is_closing():
             self._transport.resume_reading()
 
-    def _write(self, answer: Answer, request: Request, keep: bool) -> None:
-        status, head, body = answer
+    def _write(self, response: Response, request: Request, keep: bool) -> None:
         keep = keep and not (self._connections.draining or self._refused or self._ended)
         self._transport.write(
             b"%b%bcontent-length: %d\r\n%b%b\r\n%b"
             % (
-                _PHRASES[status],
-                head,
-                len(body),
+                _PHRASES[response.status],
+                response.headers.encoded,
+                len(response.body),
                 self._connections.date,
                 b"" if keep else b"connection: close\r\n",
-                b"" if request.method == "HEAD" else body,
+                b"" if request.method == "HEAD" else response.body,
             )
         )
         self._last = time.perf_counter()
@@ -331,7 +305,7 @@ class Connection(asyncio.Protocol):
         else:
             self._transport.close()
 
-    def _refuse(self, refusal: Refusal) -> None:
+    def _refuse(self, error: HttpError) -> None:
         """Say what is wrong with what is no request, and hear no more."""
         if self._refused:
             return
@@ -339,7 +313,7 @@ class Connection(asyncio.Protocol):
         self._ahead.clear()
         if self._task is None:
             empty = Request("", "", {}, b"", self._begun)
-            self._write(self._application.refuse(refusal), empty, keep=False)
+            self._write(self._application.refuse(error), empty, keep=False)
 
 
 def _has_unread(descriptor: int) -> bool:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import zlib
 
-from .errors import Refusal
+from .errors import HttpError
 
 _WBITS = {"gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
 
 
-def unpacked(body: bytes, encoding: str, limit: int) -> bytes:
+def decompress(body: bytes, encoding: str, limit: int) -> bytes:
     """Unpack a body.
 
     Args:
@@ -18,24 +18,24 @@ def unpacked(body: bytes, encoding: str, limit: int) -> bytes:
         limit: The most bytes that it may have, unpacked.
 
     Raises:
-        Refusal: It is too large (413), or not what its Content-Encoding says (400, 415).
+        HttpError: It is too large (413), or not what its Content-Encoding says (400, 415).
     """
     if encoding in ("", "identity"):
         return body
     if encoding not in _WBITS:
-        raise Refusal(f"Content-Encoding {encoding!r} is not known: send gzip, deflate or none", 415)
+        raise HttpError(f"Content-Encoding {encoding!r} is not known: send gzip, deflate or none", 415)
     unpacker = zlib.decompressobj(wbits=_WBITS[encoding])
     try:
         found = unpacker.decompress(body, limit + 1)
     except zlib.error as exc:
-        raise Refusal(f"the request's body is not {encoding}, though its Content-Encoding says so") from exc
+        raise HttpError(f"the request's body is not {encoding}, though its Content-Encoding says so") from exc
     if len(found) > limit:
         raise too_large(limit)
     if not unpacker.eof:
-        raise Refusal(f"the request's {encoding} body is cut short")
+        raise HttpError(f"the request's {encoding} body is cut short")
     return found
 
 
-def too_large(limit: int) -> Refusal:
+def too_large(limit: int) -> HttpError:
     """What a client is told whose request is too large."""
-    return Refusal(f"the request is larger than {limit} bytes: send fewer rows at once", 413)
+    return HttpError(f"the request is larger than {limit} bytes: send fewer rows at once", 413)

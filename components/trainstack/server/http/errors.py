@@ -1,9 +1,16 @@
-"""A request that is answered with an error, in TensorFlow Serving's form."""
+"""The errors of the model server.
+
+```
+Exception
+├── HttpError      a request is answered with an error, in TensorFlow Serving's form
+└── ValueError     a plan, model, certificate or setting is not usable: the server does not start, or keeps what it has
+```
+"""
 
 from __future__ import annotations
 
 
-class Refusal(Exception):
+class HttpError(Exception):
     """What the client is told, and with which HTTP status. Its text never holds a stack trace.
 
     The statuses are those that TensorFlow Serving gives to the canonical codes: 400 for INVALID_ARGUMENT,
@@ -12,9 +19,11 @@ class Refusal(Exception):
     Attributes:
         status: The HTTP status.
         retry_after: Seconds after which the client may try again, where that helps.
+        allow: The methods that the path takes, where the request's is none of them.
     """
 
-    def __init__(self, message: str, status: int = 400, *, retry_after: int | None = None) -> None:
+    def __init__(self, message: str, status: int = 400, *, retry_after: int | None = None, allow: str = "") -> None:
         super().__init__(message)
         self.status = status
         self.retry_after = retry_after
+        self.allow = allow

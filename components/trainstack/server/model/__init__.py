@@ -1,1 +1,1 @@
-"""A model in memory: its signatures, its versions, and which version answers a request."""
+"""The versions of a model in memory: loaded, chosen among, watched for drift of their inputs."""

@@ -15,26 +15,27 @@ from pathlib import Path
 
 import numpy as np
 
-from ..api.prediction_request import Prediction, read_prediction
-from ..api.rows import RowDecoder
-from ..api.tensors import Array, is_object
-from ..http.errors import Refusal
-from ..monitoring.drift import Observer, baselines
-from ..process.serving_plan import Plan, VersionPlan
+from ..codec.prediction_request import Prediction, read_prediction
+from ..codec.rows import RowDecoder
+from ..codec.signature import DEFAULT, Signature
+from ..codec.tensors import Array, is_object
+from ..http.errors import HttpError
+from ..http.messages import JSON, Headers, Response
 from ..runtime.batching import Batcher
+from ..serving_plan import Plan, VersionPlan
+from .drift import Observer, baselines
 from .servable import Servable
-from .signature import DEFAULT, Signature
 
 _log = logging.getLogger("trainstack.server")
 # Rows of the second call by which the cost of a row is told from that of a call.
 _ROWS = 16
 
 
-class Hosted:
+class LoadedModel:
     """One version, ready to answer.
 
     Args:
-        plan: What it is. Its weight may have changed since; the `Hosting` knows.
+        plan: What it is. Its weight may have changed since; the `ModelSet` knows.
         servable: The loaded model.
         pool: Threads to compute in.
         threads: Calls of TensorFlow that may run side by side.
@@ -48,8 +49,8 @@ class Hosted:
         self.plan = plan
         self.servable = servable
         # On every answer: which model gave it.
-        self.head = f"x-model-version: {plan.version}\r\nx-model-digest: {plan.digest}\r\n".encode("latin-1")
-        self.json_head = b"content-type: application/json\r\n" + self.head
+        self.headers = Headers({"x-model-version": plan.version, "x-model-digest": plan.digest})
+        self.json_headers = JSON + self.headers
         default = servable.signatures.get(DEFAULT)
         self._decoder = RowDecoder(default) if default is not None and RowDecoder.fits(default) else None
         self.drift = Observer(baselines(Path(plan.path), servable, plan.sample_input))
@@ -73,7 +74,7 @@ class Hosted:
         """Run a prediction at once; None where that takes too long to do it on the event loop.
 
         Raises:
-            Refusal: The model refuses.
+            HttpError: The model refuses.
         """
         return self._batchers[asked.signature.name].now(asked.tensors, _rows(asked))
 
@@ -81,7 +82,7 @@ class Hosted:
         """Run a prediction; see `Batcher.run`.
 
         Raises:
-            Refusal: The model refuses, or the deadline has passed.
+            HttpError: The model refuses, or the deadline has passed.
         """
         return await self._batchers[asked.signature.name].run(asked.tensors, _rows(asked), deadline)
 
@@ -106,7 +107,7 @@ class Hosted:
             try:
                 prediction = read_prediction(sample if is_object(sample) else {"instances": sample}, signatures)
                 self.servable.run(prediction.signature, prediction.tensors)
-            except Refusal as exc:
+            except HttpError as exc:
                 raise ValueError(f"the model refuses its sample input: {exc}") from exc
             return
         signature = signatures.get(DEFAULT)
@@ -114,7 +115,7 @@ class Hosted:
             return
         try:
             self.servable.run(signature, _zeros(signature, 1))
-        except Refusal as exc:
+        except HttpError as exc:
             # Zeros are a guess: a model that decodes images cannot take an empty string, and is well.
             _log.info("warm-up with zeros was refused: %s; a sample input would warm the model", exc)
 
@@ -122,7 +123,7 @@ class Hosted:
         """Seconds of a call, and of each row in it."""
         try:
             one, many = (self._seconds(signature, rows) for rows in (1, _ROWS))
-        except Refusal:
+        except HttpError:
             return None
         row = max(many - one, 0.01 * one) / (_ROWS - 1)
         return max(one - row, 0.0), row
@@ -138,25 +139,25 @@ class Hosted:
 
 
 @dataclass(slots=True)
-class Asked:
+class InferenceCall:
     """A request that was read: what to compute, and how to say what came out.
 
     Attributes:
-        hosted: The version that is to answer.
+        model: The version that is to answer.
         prediction: What to compute.
-        write: Makes the answer's head (header lines) and body of the outputs.
-        named: Whether the client named the version.
+        write: Makes the response of the outputs.
+        is_named: Whether the client named the version.
         seconds: For how long the client waits, where it says so.
     """
 
-    hosted: Hosted
+    model: LoadedModel
     prediction: Prediction
-    write: Callable[[Mapping[str, Array]], tuple[bytes, bytes]]
-    named: bool = False
+    write: Callable[[Mapping[str, Array]], Response]
+    is_named: bool = False
     seconds: float | None = None
 
 
-class Hosting:
+class ModelSet:
     """The versions of one plan; replaced as a whole when the plan changes.
 
     Args:
@@ -164,59 +165,59 @@ class Hosting:
         versions: Its versions, loaded.
     """
 
-    def __init__(self, plan: Plan, versions: Iterable[Hosted]) -> None:
+    def __init__(self, plan: Plan, versions: Iterable[LoadedModel]) -> None:
         self.plan = plan
-        self.versions = {hosted.plan.version: hosted for hosted in versions}
+        self.versions = {model.plan.version: model for model in versions}
         weights = {one.version: one.weight for one in plan.versions}
         self.main = self.versions[plan.main.version]
         self.mirror = None if plan.mirror is None else self.versions[plan.mirror]
-        self._weighted = [hosted for version, hosted in self.versions.items() if weights[version] > 0] or [self.main]
+        self._weighted = [model for version, model in self.versions.items() if weights[version] > 0] or [self.main]
         self._bounds = list(itertools.accumulate(max(weights[one.plan.version], 1) for one in self._weighted))
 
-    def chosen(self) -> Hosted:
+    def choose(self) -> LoadedModel:
         """A version for a request that names none, by weight."""
         if len(self._weighted) == 1:
             return self._weighted[0]
         return self._weighted[bisect(self._bounds, random.randrange(self._bounds[-1]))]  # noqa: S311 (traffic, no secret)
 
-    def named(self, version: int | None, label: str | None) -> Hosted | None:
+    def named(self, version: int | None, label: str | None) -> LoadedModel | None:
         """The version of a number or label; one chosen by weight for neither; None when it is not served.
 
         Raises:
-            Refusal: There is no such label.
+            HttpError: There is no such label.
         """
         if label is not None:
             if label not in self.plan.labels:
-                raise Refusal(f"Unrecognized servable version label: {label}")
+                raise HttpError(f"Unrecognized servable version label: {label}")
             version = self.plan.labels[label]
-        return self.chosen() if version is None else self.versions.get(version)
+        return self.choose() if version is None else self.versions.get(version)
 
 
 def load(
     plan: Plan,
     conversions: Mapping[int, Path],
-    before: Hosting | None,
+    before: ModelSet | None,
     pool: Executor,
     *,
     threads: int,
     latency: float,
-) -> Hosting:
+) -> ModelSet:
     """Load a plan's versions, beside those that are served now; what stays the same is not loaded again.
 
     Raises:
         ValueError: A version cannot be loaded.
     """
-    kept: dict[str, Hosted] = {}
+    kept: dict[str, LoadedModel] = {}
     if before is not None:
         kept = {_identity(one.plan, before.plan): one for one in before.versions.values()}
-    versions: list[Hosted] = []
+    versions: list[LoadedModel] = []
     for one in plan.versions:
-        hosted = kept.get(_identity(one, plan))
-        if hosted is None:
+        model = kept.get(_identity(one, plan))
+        if model is None:
             servable = Servable(Path(one.path), conversions[one.version], threads=threads)
-            hosted = Hosted(one, servable, pool, threads=threads, latency=latency)
-        versions.append(hosted)
-    return Hosting(plan, versions)
+            model = LoadedModel(one, servable, pool, threads=threads, latency=latency)
+        versions.append(model)
+    return ModelSet(plan, versions)
 
 
 def _rows(asked: Prediction) -> int:

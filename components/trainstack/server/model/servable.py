@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..api.tensors import Array
-from ..http.errors import Refusal
+from ..codec.signature import Signature
+from ..codec.tensors import Array
+from ..http.errors import HttpError
 from ..runtime.convert import MANIFEST
 from ..runtime.litert import LiteRtSignature
-from .saved_model import SavedModel
-from .signature import Signature
+from ..runtime.saved_model import SavedModel
 
 
 class Servable:
@@ -70,11 +70,11 @@ class Servable:
             Output name to tensor.
 
         Raises:
-            Refusal: The runtime refused; the text is its reason.
+            HttpError: The runtime refused; the text is its reason.
         """
         converted = self._converted.get(signature.name)
         if converted is not None:
             return converted.run(tensors)
         if self._tensorflow is None:
-            raise Refusal(f'Serving signature name: "{signature.name}" cannot be run')
+            raise HttpError(f'Serving signature name: "{signature.name}" cannot be run')
         return self._tensorflow.run(signature, tensors)

@@ -1,1 +1,1 @@
-"""What is kept and counted of requests: metrics, captured data, drift of inputs."""
+"""What is counted and kept of requests: metrics and captured data."""

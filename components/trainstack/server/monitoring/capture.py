@@ -19,10 +19,10 @@ from typing import Any
 
 import orjson
 
-from ..api.prediction_response import to_json
-from ..api.tensors import Array
-from ..http.errors import Refusal
-from ..model.model_set import Asked
+from ..codec.prediction_response import to_json
+from ..codec.tensors import Array
+from ..http.errors import HttpError
+from ..model.model_set import InferenceCall
 from .metrics import Metrics
 
 _log = logging.getLogger("trainstack.server")
@@ -45,7 +45,7 @@ class Capture:
         self._metrics = metrics
         self._share = 0.0
         self._folder: Path | None = None
-        self._waiting: queue.Queue[tuple[Path, str, Asked, Mapping[str, Array]]] = queue.Queue(_WAITING)
+        self._waiting: queue.Queue[tuple[Path, str, InferenceCall, Mapping[str, Array]]] = queue.Queue(_WAITING)
         self._file: Path | None = None
         self._warned = float("-inf")
         threading.Thread(target=self._write_all, name="capture", daemon=True).start()
@@ -55,7 +55,7 @@ class Capture:
         self._share = share if folder else 0.0
         self._folder = Path(folder) if folder else None
 
-    def offer(self, asked: Asked, outputs: Mapping[str, Array]) -> None:
+    def offer(self, asked: InferenceCall, outputs: Mapping[str, Array]) -> None:
         """Keep a request, if it is its turn."""
         if not self._share or random.random() >= self._share or self._folder is None:  # noqa: S311 (a sample, no secret)
             return
@@ -63,7 +63,7 @@ class Capture:
             now = datetime.now(UTC).isoformat(timespec="milliseconds")
             self._waiting.put_nowait((self._folder, now, asked, outputs))
         except queue.Full:
-            self._metrics.add("captured", asked.hosted.plan.version, "left out")
+            self._metrics.add("captured", asked.model.plan.version, "left out")
 
     def finish(self, seconds: float) -> None:
         """Write what waits, for so long at most."""
@@ -74,7 +74,7 @@ class Capture:
     def _write_all(self) -> None:
         while True:
             folder, now, asked, outputs = self._waiting.get()
-            version = asked.hosted.plan.version
+            version = asked.model.plan.version
             try:
                 self._write(folder, _line(now, asked, outputs))
                 self._metrics.add("captured", version, "kept")
@@ -106,8 +106,8 @@ class Capture:
             os.close(descriptor)
 
 
-def _line(now: str, asked: Asked, outputs: Mapping[str, Array]) -> bytes:
-    plan = asked.hosted.plan
+def _line(now: str, asked: InferenceCall, outputs: Mapping[str, Array]) -> bytes:
+    plan = asked.model.plan
     about: dict[str, Any] = {
         "time": now,
         "version": plan.version,
@@ -132,5 +132,5 @@ def _columns(key: str, tensors: Mapping[str, Array]) -> bytes:
 def _value(name: str, tensor: Array) -> bytes:
     try:
         return to_json({name: tensor}, rows=False)[len(b'{"outputs":') : -1]
-    except Refusal:
+    except HttpError:
         return to_json({f"{name}_bytes": tensor}, rows=False)[len(b'{"outputs":') : -1]

@@ -20,10 +20,10 @@ from typing import Any
 from ..http.certificate import Certificate
 from ..http.listening import PortTakenError, hold, offer, take_over
 from ..runtime.conversion import ensure
-from .serving_plan import Plan
-from .settings import Settings, parse
+from ..serving_plan import Plan
+from ..settings import Settings, parse
+from ..whole_file import write_json
 from .supervisor import Supervisor
-from .whole_file import write_json
 from .worker import DRAINING, ERROR, SERVING, living_workers
 
 _log = logging.getLogger("trainstack.server")

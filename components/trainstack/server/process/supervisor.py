@@ -16,7 +16,7 @@ from typing import Any
 
 from ..http.certificate import Certificate
 from ..http.listening import PortTakenError, listen, stop_listening
-from .settings import Settings
+from ..settings import Settings
 from .worker import LEAVING, Worker
 
 _log = logging.getLogger("trainstack.server")
@@ -94,7 +94,7 @@ class Supervisor:
         return code
 
     def _stop(self, *_: object) -> None:
-        """End; where clients may not know it yet, only after a while. Asked twice, at once."""
+        """End; where clients may not know it yet, only after a while. InferenceCall twice, at once."""
         if self._leaves is None and self._settings.linger and not self.handed_over:
             self._leaves = time.monotonic() + self._settings.linger
             (self._state / LEAVING).touch()

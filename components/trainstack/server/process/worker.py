@@ -20,17 +20,16 @@ from typing import Any
 
 import uvloop
 
+from ..api.router import MetricsPort, Router
 from ..http.accepting import Acceptor
 from ..http.certificate import Certificate
 from ..http.connection import Connection, Connections
 from ..http.in_flight import InFlight
-from ..http.router import Front
-from ..http.scraping import Scraping
-from ..model.model_set import Hosting, load
+from ..model.model_set import ModelSet, load
 from ..monitoring.metrics import Metrics
-from .serving_plan import Plan
-from .settings import Settings
-from .whole_file import write_json
+from ..serving_plan import Plan
+from ..settings import Settings
+from ..whole_file import write_json
 
 _log = logging.getLogger("trainstack.server")
 SERVING, GOOD, ERROR = "serving.json", "serving.good.json", "error.json"
@@ -82,14 +81,14 @@ class Worker:
         self._heard: set[str] = set()
         self._seen = _changed(state / SERVING)
         try:
-            self._plan_digest, hosting = self._load(state / SERVING, None)
+            self._plan_digest, models = self._load(state / SERVING, None)
         except (ValueError, OSError, KeyError) as exc:
             if not (state / GOOD).exists():
                 raise ValueError(str(exc)) from exc
             # What was laid ready last does not load: this worker replaces a dead one, so serve what that one did.
             _log.error("%s; going on with what was served before", exc)
-            self._plan_digest, hosting = self._load(state / GOOD, None)
-        self._front = Front(settings, hosting, self._metrics, self._health)
+            self._plan_digest, models = self._load(state / GOOD, None)
+        self._router = Router(settings, models, self._metrics, self._health)
 
     def run(self) -> None:
         """Answer until SIGTERM, and what is under way then."""
@@ -102,7 +101,7 @@ class Worker:
 
     async def _serve(self) -> None:
         settings, loop = self._settings, asyncio.get_running_loop()
-        connections = Connections(self._front, max_body=settings.max_body, body_timeout=settings.body_timeout)
+        connections = Connections(self._router, max_body=settings.max_body, body_timeout=settings.body_timeout)
         stop = asyncio.Event()
         loop.add_signal_handler(signal.SIGTERM, stop.set)
         connections.tick(loop)
@@ -115,7 +114,7 @@ class Worker:
         queue = self._listener if self._index == 0 else None
         self._metrics.in_flight = InFlight(loop, connections, queue).mean
         if self._scraped is not None:
-            scrapes = Connections(Scraping(self._front), max_body=_NO_BODY, body_timeout=settings.body_timeout)
+            scrapes = Connections(MetricsPort(self._router), max_body=_NO_BODY, body_timeout=settings.body_timeout)
             scrapes.tick(loop)
             await loop.create_server(lambda: Connection(scrapes), sock=self._scraped)
 
@@ -135,7 +134,7 @@ class Worker:
         end = loop.time() + settings.drain
         while connections.open and loop.time() < end:
             await asyncio.sleep(0.02)
-        self._front.finish()
+        self._router.finish()
         self._metrics.write()
 
     def _watch(self, loop: asyncio.AbstractEventLoop, words: Mapping[str, Callable[[], None]]) -> None:
@@ -155,7 +154,7 @@ class Worker:
                     last = time.monotonic()
                     if self._certificate is not None:
                         self._certificate.refresh()
-                    self._front.measure()
+                    self._router.measure()
                     self._metrics.write()
                     self._report()
             except Exception:  # noqa: BLE001 (whatever it is, the worker must go on watching)
@@ -163,7 +162,7 @@ class Worker:
 
     def _reload(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
-            digest, hosting = self._load(self._state / SERVING, self._front.hosting)
+            digest, models = self._load(self._state / SERVING, self._router.models)
         except (ValueError, OSError, KeyError) as exc:
             _log.error("%s; going on with what was served before", exc)
             self._error = {"plan": _digest_in(self._state / SERVING), "message": str(exc)}
@@ -172,18 +171,18 @@ class Worker:
         switched = threading.Event()
 
         def switch() -> None:
-            self._front.serve(hosting)
+            self._router.serve(models)
             switched.set()
 
         loop.call_soon_threadsafe(switch)
         switched.wait()
         self._plan_digest, self._error = digest, None
         self._report()
-        _log.info("serving %s", ", ".join(f"version {one.version}" for one in hosting.plan.versions))
+        _log.info("serving %s", ", ".join(f"version {one.version}" for one in models.plan.versions))
 
-    def _load(self, path: Path, before: Hosting | None) -> tuple[str, Hosting]:
+    def _load(self, path: Path, before: ModelSet | None) -> tuple[str, ModelSet]:
         laid: dict[str, Any] = json.loads(path.read_bytes())
-        hosting = load(
+        models = load(
             Plan.from_json(laid["plan"]),
             {int(version): Path(folder) for version, folder in laid["conversions"].items()},
             before,
@@ -192,7 +191,7 @@ class Worker:
             latency=self._settings.latency,
         )
         write_json(self._state / GOOD, laid)
-        return laid["digest"], hosting
+        return laid["digest"], models
 
     def _report(self) -> None:
         """Leave word of what this worker serves."""
@@ -200,7 +199,7 @@ class Worker:
             "pid": os.getpid(),
             "plan": self._plan_digest,
             "error": self._error,
-            "held": self._front.held,
+            "held": self._router.waiting,
             "answered": self._metrics.answered,
         }
         write_json(self._state / _WORKER.format(os.getpid()), said)
@@ -208,15 +207,15 @@ class Worker:
     def _health(self) -> dict[str, Any]:
         workers = living_workers(self._state)
         settled = len(workers) == self._settings.workers and {one["plan"] for one in workers} == {self._plan_digest}
-        hosting = self._front.hosting
-        main = hosting.main
+        models = self._router.models
+        main = models.main
         errors = [one["error"] for one in workers if one["error"]]
         with contextlib.suppress(OSError, ValueError):
             errors.append(json.loads((self._state / ERROR).read_bytes()))
-        weights = {one.version: one.weight for one in hosting.plan.versions}
+        weights = {one.version: one.weight for one in models.plan.versions}
         return {
             "status": "ok",
-            "name": hosting.plan.name,
+            "name": models.plan.name,
             "version": main.plan.version,
             "digest": main.plan.digest,
             "runtime": main.servable.runtime,
@@ -224,12 +223,12 @@ class Worker:
             "versions": [
                 {
                     "version": version,
-                    "digest": hosted.plan.digest,
+                    "digest": model.plan.digest,
                     "weight": weights[version],
-                    "runtime": hosted.servable.runtime,
-                    "runtime_reason": hosted.servable.runtime_reason,
+                    "runtime": model.servable.runtime,
+                    "runtime_reason": model.servable.runtime_reason,
                 }
-                for version, hosted in sorted(hosting.versions.items())
+                for version, model in sorted(models.versions.items())
             ],
             # The process that was started; this one is its worker.
             "server": os.getppid(),

@@ -1,1 +1,1 @@
-"""How a signature is computed: TensorFlow, LiteRT, in batches; and the conversion from one to the other."""
+"""How a signature is computed: by TensorFlow or LiteRT, in batches; and the conversion from one to the other."""

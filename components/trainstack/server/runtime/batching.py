@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..api.tensors import Array
-from ..http.errors import Refusal
+from ..codec.tensors import Array
+from ..http.errors import HttpError
 
 Tensors = Mapping[str, Array]
 Run = Callable[[Tensors], dict[str, Array]]
@@ -84,7 +84,7 @@ class Batcher:
         """Compute one request at once, on the event loop; None where that would hold others up.
 
         Raises:
-            Refusal: The model refuses.
+            HttpError: The model refuses.
         """
         if not self._inline or self._running or self.estimate(rows) > _INLINE:
             return None
@@ -105,7 +105,7 @@ class Batcher:
             deadline: When nobody waits any more, of `time.monotonic`.
 
         Raises:
-            Refusal: The model refuses, or the deadline has passed (504).
+            HttpError: The model refuses, or the deadline has passed (504).
         """
         answer: asyncio.Future[dict[str, Array]] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(tensors, rows, deadline, answer))
@@ -133,7 +133,7 @@ class Batcher:
                 self._waiting.popleft()
             elif first.deadline < now:
                 self._waiting.popleft()
-                first.answer.set_exception(Refusal("the deadline passed before the request was computed", 504))
+                first.answer.set_exception(HttpError("the deadline passed before the request was computed", 504))
             elif not batch or (self._independent and self.estimate(rows + first.rows) <= self._latency):
                 batch.append(self._waiting.popleft())
                 rows += first.rows
@@ -150,7 +150,7 @@ class Batcher:
         begun = time.perf_counter()
         try:
             outputs = self._run(together)
-        except Refusal:
+        except HttpError:
             # Somebody's rows are at fault: each gets an answer of its own.
             return [self._attempt(one) for one in batch]
         self._learn(time.perf_counter() - begun, rows)

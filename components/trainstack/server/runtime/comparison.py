@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
-from ..api.tensors import Array
-from ..http.errors import Refusal
-from ..model.signature import Signature, TensorSpec
+from ..codec.signature import Signature, TensorSpec
+from ..codec.tensors import Array
+from ..http.errors import HttpError
 
 Run = Callable[[Mapping[str, Array]], Mapping[str, Array]]
 Inputs = dict[str, Array]
@@ -34,16 +34,16 @@ def unequal(reference: Run, candidate: Run, signature: Signature, samples: list[
     for inputs in (*samples, *_random_inputs(signature)):
         try:
             wanted = reference(inputs)
-        except Refusal as refusal:
+        except HttpError as error:
             try:
                 candidate(inputs)
-            except Refusal:
+            except HttpError:
                 continue
-            return f"it answers an input that TensorFlow refuses ({refusal})"
+            return f"it answers an input that TensorFlow refuses ({error})"
         try:
             got = candidate(inputs)
-        except Refusal as refusal:
-            return f"it refuses an input that TensorFlow answers ({refusal})"
+        except HttpError as error:
+            return f"it refuses an input that TensorFlow answers ({error})"
         for name in signature.outputs:
             if difference := _difference(wanted[name], got[name]):
                 return f"output {name} differs from TensorFlow's: {difference}"
@@ -60,7 +60,7 @@ def same_when_not_finite(reference: Run, candidate: Run, signature: Signature) -
         }
         try:
             wanted, got = reference(inputs), candidate(inputs)
-        except Refusal:
+        except HttpError:
             return False
         if any(_difference(wanted[name], got[name]) for name in signature.outputs):
             return False
@@ -79,7 +79,7 @@ def rows_are_independent(run: Run, signature: Signature) -> bool:
         try:
             together = run(inputs)
             alone = [run({name: tensor[row : row + 1] for name, tensor in inputs.items()}) for row in range(5)]
-        except Refusal:
+        except HttpError:
             continue
         for name, whole in together.items():
             pieces = [answer[name] for answer in alone]

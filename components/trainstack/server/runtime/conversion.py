@@ -11,15 +11,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ..process.serving_plan import Plan, VersionPlan
+from ..serving_plan import Plan, VersionPlan
 from .convert import ATTEMPTED, MANIFEST
 
 _log = logging.getLogger("trainstack.server")
 _SERVER = Path(__file__).parents[1]
 # What the verdict depends on beside the model and the environment.
 _JUDGES = (
-    "model/saved_model.py",
-    "model/signature.py",
+    "codec/signature.py",
+    "runtime/saved_model.py",
     "runtime/convert.py",
     "runtime/comparison.py",
     "runtime/litert.py",

@@ -16,13 +16,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..api.prediction_request import read_prediction
-from ..api.tensors import is_object
-from ..http.errors import Refusal
-from ..model.saved_model import SavedModel
-from ..model.signature import CLASSIFY, REGRESS, Signature
+from ..codec.prediction_request import read_prediction
+from ..codec.signature import CLASSIFY, REGRESS, Signature
+from ..codec.tensors import is_object
+from ..http.errors import HttpError
 from .comparison import Inputs, rows_are_independent, same_when_not_finite, unequal
 from .litert import LiteRtSignature
+from .saved_model import SavedModel
 
 MANIFEST = "conversion.json"
 ATTEMPTED = "attempted"
@@ -130,7 +130,7 @@ def _samples(model: SavedModel, sample: Any) -> list[tuple[Signature, Inputs]]:
     try:
         prediction = read_prediction(sample if is_object(sample) else {"instances": sample}, model.signatures)
         model.run(prediction.signature, prediction.tensors)
-    except Refusal as exc:
+    except HttpError as exc:
         raise ValueError(f"the model refuses its sample input: {exc}") from exc
     return [(prediction.signature, prediction.tensors)]
 

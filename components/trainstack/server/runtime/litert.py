@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..api.tensors import Array
-from ..http.errors import Refusal
-from ..model.signature import Signature
+from ..codec.signature import Signature
+from ..codec.tensors import Array
+from ..http.errors import HttpError
 
 # Where in LiteRT's own source, and at which node of the converted graph, is not what is wrong.
 _SOURCE = re.compile(r"\S+\.(?:cc|h):\d+ *|Node number \d+ .*")
@@ -51,11 +51,11 @@ class LiteRtSignature:
             tensors: Input name to tensor, of the declared types and shapes.
 
         Raises:
-            Refusal: LiteRT refused.
+            HttpError: LiteRT refused.
         """
         shapes = {name: tensors[name].shape for name in self._inputs}
         if any(0 in shape for shape in shapes.values()):
-            raise Refusal("an input holds no values")
+            raise HttpError("an input holds no values")
         try:
             interpreter = self._single if shapes == self._single_shapes else self._sized(shapes)
             for name, index in self._inputs.items():
@@ -64,7 +64,7 @@ class LiteRtSignature:
         except (RuntimeError, ValueError) as exc:
             self._shapes = {}
             lines = [_SOURCE.sub("", line).strip() for line in str(exc).splitlines()]
-            raise Refusal(next(filter(None, lines), "the model refuses this input")) from exc
+            raise HttpError(next(filter(None, lines), "the model refuses this input")) from exc
         return {name: interpreter.get_tensor(index) for name, index in self._outputs.items()}
 
     def _sized(self, shapes: dict[str, tuple[int, ...]]) -> Any:

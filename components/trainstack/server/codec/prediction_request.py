@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..http.errors import Refusal
-from ..model.signature import DEFAULT, Signature
+from ..http.errors import HttpError
 from .json_text import shown
+from .signature import DEFAULT, Signature
 from .tensors import Array, is_base64, is_list, is_object, to_array
 
 
@@ -31,11 +31,11 @@ def signature_name(body: Mapping[str, Any]) -> str:
     """The signature that a body names; `serving_default` when it names none.
 
     Raises:
-        Refusal: `signature_name` is not a string.
+        HttpError: `signature_name` is not a string.
     """
     name = body.get("signature_name", "")
     if not isinstance(name, str):
-        raise Refusal(
+        raise HttpError(
             f"JSON Value: {shown(body)} not formatted correctly. 'signature_name' key must be a string value."
         )
     return name or DEFAULT
@@ -49,16 +49,16 @@ def read_prediction(body: Mapping[str, Any], signatures: Mapping[str, Signature]
         signatures: The model's signatures by name.
 
     Raises:
-        Refusal: The body does not fit the signature; the text says where.
+        HttpError: The body does not fit the signature; the text says where.
     """
     name = signature_name(body)
     signature = signatures.get(name)
     if signature is None:
-        raise Refusal(f'Serving signature name: "{name}" not found in signature def')
+        raise HttpError(f'Serving signature name: "{name}" not found in signature def')
     if not signature.inputs:
-        raise Refusal(f"Failed to get input map for signature: {name}")
+        raise HttpError(f"Failed to get input map for signature: {name}")
     if "instances" in body and "inputs" in body:
-        raise Refusal(
+        raise HttpError(
             f"JSON Value: {shown(body)} Not formatted correctly expecting only one of 'inputs' or "
             "'instances' keys to exist "
         )
@@ -67,11 +67,11 @@ def read_prediction(body: Mapping[str, Any], signatures: Mapping[str, Signature]
     elif "inputs" in body:
         tensors, rows = _from_columns(body["inputs"], signature), False
     else:
-        raise Refusal("Missing 'inputs' or 'instances' key")
+        raise HttpError("Missing 'inputs' or 'instances' key")
     for name, tensor in tensors.items():
         spec = signature.inputs[name]
         if not spec.accepts(tensor.shape):
-            raise Refusal(
+            raise HttpError(
                 f"input {name!r} has shape {list(tensor.shape)}, but signature {signature.name!r} takes "
                 f"{list(spec.shape or ())} (-1 is any size)"
             )
@@ -81,7 +81,7 @@ def read_prediction(body: Mapping[str, Any], signatures: Mapping[str, Signature]
 def _from_columns(value: Any, signature: Signature) -> dict[str, Array]:
     if not is_object(value) or is_base64(value):
         if len(signature.inputs) > 1:
-            raise Refusal(
+            raise HttpError(
                 "inputs is a plain value/list, but expecting an object as multiple input tensors required: "
                 + ",".join(signature.inputs)
             )
@@ -89,27 +89,27 @@ def _from_columns(value: Any, signature: Signature) -> dict[str, Array]:
         return {name: to_array(value, spec.dtype)}
     for name in signature.inputs:
         if name not in value:
-            raise Refusal(f"Missing named input: {name} in 'inputs' object.")
+            raise HttpError(f"Missing named input: {name} in 'inputs' object.")
     return {name: to_array(value[name], spec.dtype) for name, spec in signature.inputs.items()}
 
 
 def _from_rows(rows: Any, signature: Signature) -> dict[str, Array]:
     if not is_list(rows):
-        raise Refusal("Expecting 'instances' to be an list/array")
+        raise HttpError("Expecting 'instances' to be an list/array")
     if not rows:
-        raise Refusal("No values in 'instances' array")
+        raise HttpError("No values in 'instances' array")
     named = _is_named(rows[0])
     if not named and len(signature.inputs) > 1:
-        raise Refusal(
+        raise HttpError(
             "instances is a plain list, but expecting list of objects as multiple input tensors required: "
             + ",".join(signature.inputs)
         )
     for index, row in enumerate(rows):
         if _is_named(row) != named:
             got, wanted = ("list", "object") if named else ("object", "value/list")
-            raise Refusal(f"Expecting {wanted} but got {got} at item {index} of input list")
+            raise HttpError(f"Expecting {wanted} but got {got} at item {index} of input list")
         if named and row.keys() != signature.inputs.keys():
-            raise Refusal(
+            raise HttpError(
                 f"Failed to process element: {index} of 'instances' list. JSON object: {shown(row)} "
                 f"keys must be equal to: {','.join(signature.inputs)}"
             )
@@ -130,16 +130,16 @@ def _stacked(rows: list[Any], dtype: str, key: str) -> Array:
     """One tensor of all rows; when they do not fit together, find the row that is to blame."""
     try:
         return to_array(rows, dtype)
-    except Refusal as whole:
+    except HttpError as whole:
         expected: tuple[int, ...] | None = None
         for index, row in enumerate(rows):
             where = f"Failed to process element: {index}{key} of 'instances' list. Error: INVALID_ARGUMENT: "
             try:
                 shape = to_array(row, dtype).shape
-            except Refusal as refusal:
-                raise Refusal(where + str(refusal)) from whole
+            except HttpError as error:
+                raise HttpError(where + str(error)) from whole
             if expected is not None and shape != expected:
-                raise Refusal(f"{where}Expecting shape {_listed(expected)} but got: {_listed(shape)}") from whole
+                raise HttpError(f"{where}Expecting shape {_listed(expected)} but got: {_listed(shape)}") from whole
             expected = shape
         raise
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from ..http.errors import Refusal
+from ..http.errors import HttpError
 from .tensors import Array
 
 _TYPES = frozenset(
@@ -38,7 +38,7 @@ def to_json(outputs: Mapping[str, Array], *, rows: bool) -> bytes:
         rows: Row form (`predictions`, a list with one entry a row), else column form (`outputs`).
 
     Raises:
-        Refusal: The tensors have no such form: no batch dimension, differing batches, a type without JSON.
+        HttpError: The tensors have no such form: no batch dimension, differing batches, a type without JSON.
     """
     if len(outputs) == 1:
         tensor = next(iter(outputs.values()))
@@ -59,11 +59,11 @@ def _as_rows(named: dict[str, Any]) -> Any:
     sizes: dict[str, int] = {}
     for name, value in named.items():
         if not isinstance(value, np.ndarray | list):
-            raise Refusal(f"Tensor name: {name} has no shape information ")
+            raise HttpError(f"Tensor name: {name} has no shape information ")
         sizes[name] = len(value)  # pyright: ignore[reportUnknownArgumentType]
         first = next(iter(sizes.values()))
         if sizes[name] != first:
-            raise Refusal(f"Tensor name: {name} has inconsistent batch size: {sizes[name]} expecting: {first}")
+            raise HttpError(f"Tensor name: {name} has inconsistent batch size: {sizes[name]} expecting: {first}")
     if len(named) == 1:
         return next(iter(named.values()))
     count = next(iter(sizes.values()))
@@ -75,7 +75,7 @@ def _writable(name: str, tensor: Array) -> Any:
     if tensor.dtype.kind in "OS":
         return _nested(tensor, lambda value: _text(name, value))
     if tensor.dtype.type not in _TYPES:
-        raise Refusal(f"Failed to write JSON value for tensor type: {tensor.dtype.name}")
+        raise HttpError(f"Failed to write JSON value for tensor type: {tensor.dtype.name}")
     if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
         return _nested(tensor, number_fragment)
     return np.ascontiguousarray(tensor) if tensor.ndim else tensor[()]
@@ -99,7 +99,7 @@ def _text(name: str, value: bytes) -> str | dict[str, str]:
     try:
         return value.decode()
     except UnicodeDecodeError as exc:
-        raise Refusal(
+        raise HttpError(
             f"output {name!r} holds bytes that are not UTF-8: call it {name}_bytes in the signature for base64",
             500,
         ) from exc

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import orjson
 
-from ..http.errors import Refusal
-from ..model.signature import CLASSIFY, REGRESS, Signature
+from ..http.errors import HttpError
 from .json_text import kind, shown
 from .prediction_request import Prediction, signature_name
 from .prediction_response import number_fragment
+from .signature import CLASSIFY, REGRESS, Signature
 from .tensors import Array, bytes_of, is_base64, is_list, is_object
 
 _METHODS = {"classify": CLASSIFY, "regress": REGRESS}
@@ -39,7 +39,7 @@ class Examples:
         """Write the answer.
 
         Raises:
-            Refusal: The signature gave something else than one row an example.
+            HttpError: The signature gave something else than one row an example.
         """
         count = len(self.prediction.tensors["inputs"])
         result = _classes(outputs, count) if self.verb == "classify" else _values(outputs, count)
@@ -55,16 +55,18 @@ def read_examples(body: Mapping[str, Any], signatures: Mapping[str, Signature], 
         verb: Which of the two.
 
     Raises:
-        Refusal: The body or the signature does not fit.
+        HttpError: The body or the signature does not fit.
     """
     context = _record(body["context"]) if "context" in body else b""
     if "examples" not in body:
-        raise Refusal(f"JSON Value: {shown(body)} When method is {verb}, key 'examples' is expected and was not found")
+        raise HttpError(
+            f"JSON Value: {shown(body)} When method is {verb}, key 'examples' is expected and was not found"
+        )
     examples = body["examples"]
     if not is_list(examples):
-        raise Refusal(f"JSON Value: {shown(body)} Expecting 'examples' value to be an list/array")
+        raise HttpError(f"JSON Value: {shown(body)} Expecting 'examples' value to be an list/array")
     if not examples:
-        raise Refusal(f"JSON Value: {shown(body)} 'examples' value is an empty array")
+        raise HttpError(f"JSON Value: {shown(body)} 'examples' value is an empty array")
     # Two serialized records one after the other are one record with the features of both; the later ones win.
     records = np.array([context + _record(example) for example in examples], object)
     signature = _signature(signature_name(body), signatures, verb)
@@ -74,18 +76,18 @@ def read_examples(body: Mapping[str, Any], signatures: Mapping[str, Signature], 
 def _signature(name: str, signatures: Mapping[str, Signature], verb: str) -> Signature:
     signature = signatures.get(name)
     if signature is None:
-        raise Refusal(f'Serving signature name: "{name}" not found in signature def')
+        raise HttpError(f'Serving signature name: "{name}" not found in signature def')
     what = "classification" if verb == "classify" else "regression"
     if signature.method != _METHODS[verb]:
-        raise Refusal(f"Expected {what} signature method_name to be {_METHODS[verb]}. Was: {signature.method}")
+        raise HttpError(f"Expected {what} signature method_name to be {_METHODS[verb]}. Was: {signature.method}")
     if list(signature.inputs) != ["inputs"] or signature.inputs["inputs"].dtype != "string":
-        raise Refusal(f"No {what} inputs found in SignatureDef: {name}")
+        raise HttpError(f"No {what} inputs found in SignatureDef: {name}")
     return signature
 
 
 def _record(value: Any) -> bytes:
     if not is_object(value):
-        raise Refusal(f"Example must be JSON object but got JSON {kind(value)}")
+        raise HttpError(f"Example must be JSON object but got JSON {kind(value)}")
     example: Any = importlib.import_module("tensorflow.core.example.example_pb2").Example()
     for name, content in value.items():
         feature = example.features.feature[name]
@@ -99,20 +101,20 @@ def _add(feature: Any, name: str, value: Any) -> None:
         _list(feature, name, "bytes_list").append(bytes_of(value))
     elif isinstance(value, int):  # true and false are 1 and 0
         if value >= 2**63:
-            raise Refusal(f"Feature: {name} has uint64 element. Only int64 is supported.")
+            raise HttpError(f"Feature: {name} has uint64 element. Only int64 is supported.")
         _list(feature, name, "int64_list").append(int(value))
     elif isinstance(value, float):
         if np.isfinite(value) and abs(value) > float(np.finfo(np.float32).max):
-            raise Refusal(f"Cannot convert JSON value: {shown(value)} to float without loss of precision.")
+            raise HttpError(f"Cannot convert JSON value: {shown(value)} to float without loss of precision.")
         _list(feature, name, "float_list").append(value)
     else:
-        raise Refusal(f"Feature: {name} has element with unexpected JSON type: {kind(value)}")
+        raise HttpError(f"Feature: {name} has element with unexpected JSON type: {kind(value)}")
 
 
 def _list(feature: Any, name: str, wanted: str) -> Any:
     there = feature.WhichOneof("kind")
     if there not in (None, wanted):
-        raise Refusal(f"Unexpected element type in feature: {name} expecting type: {there.removesuffix('_list')}")
+        raise HttpError(f"Unexpected element type in feature: {name} expecting type: {there.removesuffix('_list')}")
     return getattr(feature, wanted).value
 
 
@@ -121,11 +123,11 @@ def _classes(outputs: Mapping[str, Array], count: int) -> list[Any]:
     labels, scores = outputs.get("classes"), outputs.get("scores")
     for tensor in (labels, scores):
         if tensor is not None and (tensor.ndim != 2 or len(tensor) != count):
-            raise Refusal(f"Expected Tensor shape: [{count} num_classes] but got {list(tensor.shape)}")
+            raise HttpError(f"Expected Tensor shape: [{count} num_classes] but got {list(tensor.shape)}")
     if labels is None and scores is None:
-        raise Refusal('Expected classification signature outputs to contain at least one of "classes" or "scores"')
+        raise HttpError('Expected classification signature outputs to contain at least one of "classes" or "scores"')
     if labels is not None and scores is not None and labels.shape != scores.shape:
-        raise Refusal("Tensors class and score should match in dim_size(1)")
+        raise HttpError("Tensors class and score should match in dim_size(1)")
     width = next(tensor.shape[1] for tensor in (labels, scores) if tensor is not None)
     return [
         [
@@ -142,9 +144,9 @@ def _classes(outputs: Mapping[str, Array], count: int) -> list[Any]:
 def _values(outputs: Mapping[str, Array], count: int) -> list[Any]:
     tensor = outputs.get("outputs")
     if tensor is None:
-        raise Refusal('Expected regression signature outputs to contain "outputs"')
+        raise HttpError('Expected regression signature outputs to contain "outputs"')
     if tensor.shape not in ((count,), (count, 1)):
-        raise Refusal(
+        raise HttpError(
             f"Expected output Tensor shape to be either [{count}] or [{count}, 1] but got {list(tensor.shape)}"
         )
     return [number_fragment(value) for value in tensor.ravel()]
@@ -154,4 +156,4 @@ def _text(value: bytes) -> str:
     try:
         return value.decode()
     except UnicodeDecodeError as exc:
-        raise Refusal("a class label holds bytes that are not UTF-8", 500) from exc
+        raise HttpError("a class label holds bytes that are not UTF-8", 500) from exc

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from ..http.errors import Refusal
+from ..http.errors import HttpError
 
 # A string literal (left alone) or one of the tokens. `Inf`, `-Inf` and `-NaN` are read too. A literal always matches,
 # also one without an end, and is never tried twice, so the time is linear whatever is sent.
@@ -27,29 +27,29 @@ def parse_object(body: bytes) -> dict[str, Any]:
     """Read a request's body.
 
     Raises:
-        Refusal: It is empty, not JSON, or not an object.
+        HttpError: It is empty, not JSON, or not an object.
     """
     if not body:
-        raise Refusal("JSON Parse error: The document is empty")
+        raise HttpError("JSON Parse error: The document is empty")
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as exc:
         value = _parse_with_tokens(body, exc)
     if not isinstance(value, dict):
-        raise Refusal(f"JSON Value: {shown(value)} Is not object")
+        raise HttpError(f"JSON Value: {shown(value)} Is not object")
     return value  # pyright: ignore[reportUnknownVariableType] (JSON objects have string keys)
 
 
 def _parse_with_tokens(body: bytes, strict: orjson.JSONDecodeError) -> Any:
     """Read JSON that orjson refused, in case that was for the tokens only: they are rare, this may be slow."""
-    refusal = Refusal(f"JSON Parse error: {strict.msg} at offset: {strict.pos}")
+    error = HttpError(f"JSON Parse error: {strict.msg} at offset: {strict.pos}")
     if b"NaN" not in body and b"Inf" not in body:
-        raise refusal from strict
+        raise error from strict
     try:
         text = _TOKEN.sub(lambda token: _CANONICAL.get(token[0], token[0]), body.decode())
         return json.loads(text, parse_int=_parse_int)
     except (ValueError, RecursionError) as exc:
-        raise refusal from exc
+        raise error from exc
 
 
 def _parse_int(digits: str) -> int | float:

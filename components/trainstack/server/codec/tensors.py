@@ -11,7 +11,7 @@ from typing import Any, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
-from ..http.errors import Refusal
+from ..http.errors import HttpError
 from .json_text import kind, shown
 
 Array = NDArray[Any]
@@ -59,7 +59,7 @@ def to_array(value: Any, dtype: str) -> Array:
         A numpy array; strings are an array of `bytes` objects.
 
     Raises:
-        Refusal: The lists are ragged, or a value is not of that type or would lose precision in it.
+        HttpError: The lists are ragged, or a value is not of that type or would lose precision in it.
     """
     shape = _shape(value)
     leaves: list[Any] = [value]
@@ -67,7 +67,7 @@ def to_array(value: Any, dtype: str) -> Array:
         _check_lists(leaves, level, size, len(shape))
         leaves = list(chain.from_iterable(leaves))
     if list in set(map(type, leaves)):
-        raise Refusal(f"Encountered list at unexpected level: {len(shape)} expected < {len(shape)}")
+        raise HttpError(f"Encountered list at unexpected level: {len(shape)} expected < {len(shape)}")
     return _converter(dtype, leaves)(leaves, dtype).reshape(shape)
 
 
@@ -76,7 +76,7 @@ def _shape(value: Any) -> tuple[int, ...]:
     sizes: list[int] = []
     while is_list(value):
         if len(sizes) == _MAX_RANK:
-            raise Refusal(f"lists are nested more than {_MAX_RANK} deep")
+            raise HttpError(f"lists are nested more than {_MAX_RANK} deep")
         sizes.append(len(value))
         if not value:
             break
@@ -87,12 +87,12 @@ def _shape(value: Any) -> tuple[int, ...]:
 def _check_lists(items: list[Any], level: int, size: int, rank: int) -> None:
     for item in items:
         if not is_list(item):
-            raise Refusal(
+            raise HttpError(
                 f"JSON Value: {shown(item)} found at incorrect level: {level + 1} in the JSON DOM. "
                 f"Expected at level: {rank}"
             )
         if len(item) != size:
-            raise Refusal(f"Encountered list at unexpected size: {len(item)} at level: {level} expected size: {size}")
+            raise HttpError(f"Encountered list at unexpected size: {len(item)} at level: {level} expected size: {size}")
 
 
 def _converter(dtype: str, leaves: list[Any]) -> Callable[[list[Any], str], Array]:
@@ -105,7 +105,7 @@ def _converter(dtype: str, leaves: list[Any]) -> Callable[[list[Any], str], Arra
     if dtype == "bool":
         return _bools
     sample = shown(leaves[0]) if leaves else "[]"
-    raise Refusal(f"Conversion of JSON Value: {sample} to type: {dtype}", 501)
+    raise HttpError(f"Conversion of JSON Value: {sample} to type: {dtype}", 501)
 
 
 def _decimals(leaves: list[Any], dtype: str) -> Array:
@@ -119,7 +119,7 @@ def _decimals(leaves: list[Any], dtype: str) -> Array:
         for index in np.flatnonzero(suspects):
             leaf = leaves[int(index)]
             if type(leaf) is int or abs(leaf) > most:
-                raise Refusal(f"Cannot convert JSON value: {shown(leaf)} to {dtype} without loss of precision.")
+                raise HttpError(f"Cannot convert JSON value: {shown(leaf)} to {dtype} without loss of precision.")
     return wide.astype(target)
 
 
@@ -149,21 +149,21 @@ def bytes_of(leaf: str | dict[str, Any]) -> bytes:
     """The bytes that a JSON string, or a base64 object, stands for.
 
     Raises:
-        Refusal: It stands for none.
+        HttpError: It stands for none.
     """
     if isinstance(leaf, str):
         try:
             return leaf.encode()
         except UnicodeEncodeError as exc:
-            raise Refusal("JSON Parse error: a string holds half of a surrogate pair") from exc
+            raise HttpError("JSON Parse error: a string holds half of a surrogate pair") from exc
     if not is_base64(leaf):
-        raise Refusal(f"JSON Value: {shown(leaf)} not formatted correctly for base64 data")
+        raise HttpError(f"JSON Value: {shown(leaf)} not formatted correctly for base64 data")
     # Padding may be left out, white space may be anywhere.
     text = "".join(leaf["b64"].split()).rstrip("=")
     try:
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError) as exc:
-        raise Refusal("Unable to base64 decode") from exc
+        raise HttpError("Unable to base64 decode") from exc
 
 
 def _check_types(leaves: list[Any], allowed: set[type], dtype: str) -> None:
@@ -172,4 +172,4 @@ def _check_types(leaves: list[Any], allowed: set[type], dtype: str) -> None:
 
 
 def _refuse(leaf: Any, dtype: str) -> None:
-    raise Refusal(f"JSON Value: {shown(leaf)} Type: {kind(leaf)} is not of expected type: {dtype}")
+    raise HttpError(f"JSON Value: {shown(leaf)} Type: {kind(leaf)} is not of expected type: {dtype}")

@@ -18,11 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ..api.prediction_request import read_prediction
-from ..api.tensors import Array, is_object
-from ..http.errors import Refusal
-from ..model.servable import Servable
-from ..model.signature import DEFAULT
+from ..codec.prediction_request import read_prediction
+from ..codec.signature import DEFAULT
+from ..codec.tensors import Array, is_object
+from ..http.errors import HttpError
+from .servable import Servable
 
 _log = logging.getLogger("trainstack.server")
 SAMPLE = Path("assets.extra") / "training_sample.npz"
@@ -118,7 +118,7 @@ def baselines(path: Path, servable: Servable, sample_input: object) -> dict[str,
         body = sample_input if is_object(sample_input) else {"instances": sample_input}
         try:
             asked = read_prediction(body, servable.signatures)
-        except Refusal:
+        except HttpError:
             return {}
         found = dict(asked.tensors) if asked.signature is signature else {}
     return {

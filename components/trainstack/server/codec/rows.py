@@ -11,7 +11,7 @@ import math
 import numpy as np
 import simdjson
 
-from ..model.signature import DEFAULT, Signature
+from .signature import DEFAULT, Signature
 from .tensors import Array
 
 # Sum of squares below which no number of a tensor is near the first whole number that its type cannot hold.

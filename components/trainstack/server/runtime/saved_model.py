@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ..api.tensors import Array
-from ..http.errors import Refusal
-from .signature import Signature, TensorSpec
+from ..codec.signature import Signature, TensorSpec
+from ..codec.tensors import Array
+from ..http.errors import HttpError
 
 _SERVE_TAG = "serve"
 # TensorFlow's canonical codes, to the HTTP status that TensorFlow Serving gives them; all others are 500.
@@ -81,12 +81,12 @@ class SavedModel:
             Output name to tensor.
 
         Raises:
-            Refusal: TensorFlow refused; the text is its reason, without its stack trace.
+            HttpError: TensorFlow refused; the text is its reason, without its stack trace.
         """
         tf = self._tf
         function = self._functions.get(signature.name)
         if function is None:
-            raise Refusal(f'Serving signature name: "{signature.name}" cannot be run')
+            raise HttpError(f'Serving signature name: "{signature.name}" cannot be run')
         try:
             fed = {
                 name: tf.constant(tensor, tf.string if tensor.dtype.kind == "O" else None)
@@ -94,7 +94,7 @@ class SavedModel:
             }
             outputs: Mapping[str, Any] = function(**fed)
         except tf.errors.OpError as exc:
-            raise Refusal(_reason(exc.message), _STATUSES.get(exc.error_code, 500)) from exc
+            raise HttpError(_reason(exc.message), _STATUSES.get(exc.error_code, 500)) from exc
         return {name: _to_numpy(outputs[name]) for name in signature.outputs}
 
     def _specs(self, infos: Mapping[str, Any]) -> dict[str, TensorSpec]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from .signature import Signature, TensorSpec
+from ..codec.signature import Signature, TensorSpec
 
 # tensorflow/core/framework/types.proto
 _TYPES = {

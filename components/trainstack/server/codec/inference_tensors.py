@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import orjson
 
-from ..http.errors import Refusal
-from ..model.signature import Signature, TensorSpec
+from ..http.errors import HttpError
 from .json_text import shown
 from .prediction_response import number_fragment
+from .signature import Signature, TensorSpec
 from .tensors import Array, is_list, to_array
 
 # TensorFlow's name of a type to the protocol's.
@@ -36,32 +36,32 @@ def read_inputs(inputs: Sequence[Mapping[str, Any]], body: bytes, start: int, si
         signature: What they are for.
 
     Raises:
-        Refusal: One does not fit its declaration or the signature, or one is missing.
+        HttpError: One does not fit its declaration or the signature, or one is missing.
     """
     tensors: dict[str, Array] = {}
     for one in inputs:
         name = one["name"]
         spec = signature.inputs.get(name)
         if spec is None:
-            raise Refusal(
+            raise HttpError(
                 f"there is no input {name!r}: signature {signature.name!r} takes {', '.join(signature.inputs)}"
             )
         if name in tensors:
-            raise Refusal(f"input {name!r} comes twice")
+            raise HttpError(f"input {name!r} comes twice")
         shape = _shape(one, spec, signature)
         size = one.get("parameters", {}).get("binary_data_size")
         if size is None:
             tensors[name] = _from_json(one, spec, shape)
             continue
         if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= len(body) - start:
-            raise Refusal(f"input {name!r}: binary_data_size {shown(size)} is not within the body")
+            raise HttpError(f"input {name!r}: binary_data_size {shown(size)} is not within the body")
         tensors[name] = _from_bytes(name, memoryview(body)[start : start + size], spec, shape)
         start += size
     if start != len(body) and any("binary_data_size" in one.get("parameters", {}) for one in inputs):
-        raise Refusal(f"{len(body) - start} bytes are left after the last tensor")
+        raise HttpError(f"{len(body) - start} bytes are left after the last tensor")
     missing = [name for name in signature.inputs if name not in tensors]
     if missing:
-        raise Refusal(f"input {missing[0]!r} is missing")
+        raise HttpError(f"input {missing[0]!r} is missing")
     return tensors
 
 
@@ -88,7 +88,7 @@ def write_outputs(
         )
         one: dict[str, Any] = {"name": name, "datatype": DATATYPES.get(kind), "shape": list(tensor.shape)}
         if one["datatype"] is None:
-            raise Refusal(f"output {name!r} is of type {kind}, which the protocol does not have", 501)
+            raise HttpError(f"output {name!r} is of type {kind}, which the protocol does not have", 501)
         if binary[name]:
             blob = _to_bytes(tensor)
             one["parameters"] = {"binary_data_size": len(blob)}
@@ -105,12 +105,12 @@ def write_outputs(
 def _shape(one: Mapping[str, Any], spec: TensorSpec, signature: Signature) -> tuple[int, ...]:
     name, shape, datatype = one["name"], one.get("shape"), one.get("datatype")
     if datatype != DATATYPES.get(spec.dtype):
-        raise Refusal(f"input {name!r} is of type {shown(datatype)}, but the model takes {DATATYPES.get(spec.dtype)}")
+        raise HttpError(f"input {name!r} is of type {shown(datatype)}, but the model takes {DATATYPES.get(spec.dtype)}")
     if not is_list(shape) or not all(type(size) is int and 0 <= size < 2**31 for size in shape) or len(shape) > 32:
-        raise Refusal(f"input {name!r} needs a 'shape': a list of whole numbers")
+        raise HttpError(f"input {name!r} needs a 'shape': a list of whole numbers")
     sizes = tuple(shape)
     if not spec.accepts(sizes):
-        raise Refusal(
+        raise HttpError(
             f"input {name!r} has shape {list(sizes)}, but signature {signature.name!r} takes "
             f"{list(spec.shape or ())} (-1 is any size)"
         )
@@ -120,20 +120,20 @@ def _shape(one: Mapping[str, Any], spec: TensorSpec, signature: Signature) -> tu
 def _from_json(one: Mapping[str, Any], spec: TensorSpec, shape: tuple[int, ...]) -> Array:
     name, data = one["name"], one.get("data")
     if not is_list(data):
-        raise Refusal(f"input {name!r} needs 'data': a list, or bytes and their binary_data_size")
+        raise HttpError(f"input {name!r} needs 'data': a list, or bytes and their binary_data_size")
     try:
         values = to_array(data, _WIDER.get(spec.dtype, spec.dtype))
-    except Refusal as refusal:
-        raise Refusal(f"input {name!r}: {refusal}", refusal.status) from refusal
+    except HttpError as error:
+        raise HttpError(f"input {name!r}: {error}", error.status) from error
     if values.size != math.prod(shape) or (values.ndim > 1 and values.shape != shape):
-        raise Refusal(f"input {name!r}: 'data' holds {list(values.shape)} values, but 'shape' says {list(shape)}")
+        raise HttpError(f"input {name!r}: 'data' holds {list(values.shape)} values, but 'shape' says {list(shape)}")
     if spec.dtype in _WIDER:
         with np.errstate(over="ignore"):
             narrow = values.astype(spec.numpy)
         if not np.array_equal(np.isfinite(narrow), np.isfinite(values)) or (
             spec.dtype == "uint16" and not np.array_equal(narrow, values)
         ):
-            raise Refusal(f"input {name!r} holds a number that {DATATYPES[spec.dtype]} does not have")
+            raise HttpError(f"input {name!r} holds a number that {DATATYPES[spec.dtype]} does not have")
         values = narrow
     return values.reshape(shape)
 
@@ -144,7 +144,7 @@ def _from_bytes(name: str, data: memoryview, spec: TensorSpec, shape: tuple[int,
         return _strings(name, data, count).reshape(shape)
     dtype = np.dtype(spec.numpy).newbyteorder("<")
     if len(data) != count * dtype.itemsize:
-        raise Refusal(f"input {name!r} of shape {list(shape)} takes {count * dtype.itemsize} bytes, not {len(data)}")
+        raise HttpError(f"input {name!r} of shape {list(shape)} takes {count * dtype.itemsize} bytes, not {len(data)}")
     if spec.dtype == "bool":
         # Other bytes than 0 and 1 are true, but are none.
         return (np.frombuffer(data, np.uint8) != 0).reshape(shape)
@@ -154,18 +154,18 @@ def _from_bytes(name: str, data: memoryview, spec: TensorSpec, shape: tuple[int,
 def _strings(name: str, data: memoryview, count: int) -> Array:
     # Each has a length of four bytes at least, so no shape can make this larger than the body.
     if count > len(data) // _LENGTH.size:
-        raise Refusal(f"input {name!r}: its bytes end before {count} strings do")
+        raise HttpError(f"input {name!r}: its bytes end before {count} strings do")
     strings = np.empty(count, object)
     start = 0
     for index in range(count):
         end = start + _LENGTH.size
         length = _LENGTH.unpack(data[start:end])[0] if end <= len(data) else len(data)
         if end + length > len(data):
-            raise Refusal(f"input {name!r}: its bytes end before {count} strings do")
+            raise HttpError(f"input {name!r}: its bytes end before {count} strings do")
         strings[index] = bytes(data[end : end + length])
         start = end + length
     if start != len(data):
-        raise Refusal(f"input {name!r}: {len(data) - start} bytes are left after {count} strings")
+        raise HttpError(f"input {name!r}: {len(data) - start} bytes are left after {count} strings")
     return strings
 
 
@@ -181,7 +181,7 @@ def _to_json(name: str, tensor: Array) -> Any:
         try:
             return [value.decode() for value in flat.tolist()]
         except UnicodeDecodeError as exc:
-            raise Refusal(f"output {name!r} holds bytes that are not UTF-8: ask for it as binary data", 400) from exc
+            raise HttpError(f"output {name!r} holds bytes that are not UTF-8: ask for it as binary data", 400) from exc
     if flat.dtype == np.float16:
         flat = flat.astype(np.float32)
     if flat.dtype.kind == "f" and not np.isfinite(flat).all():

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..http.auth import key_digest
+from .http.auth import key_digest
 from .serving_plan import Plan, VersionPlan
 
 

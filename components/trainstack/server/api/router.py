@@ -1,0 +1,249 @@
+"""From requests to responses: who is let in, which endpoint answers, how much at once, and what an error looks like."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+import orjson
+
+from ..codec.signature import DEFAULT
+from ..codec.tensors import Array
+from ..http.auth import check_key
+from ..http.decompress import decompress
+from ..http.errors import HttpError
+from ..http.messages import Headers, Request, Response
+from ..http.routes import Route, RouteTable
+from ..model.model_set import InferenceCall, LoadedModel, ModelSet
+from ..monitoring.capture import Capture
+from ..monitoring.metrics import Metrics
+from ..settings import Settings
+from .answered import Answered, Parameters
+from .endpoints import Handler, Service, endpoints
+from .tensorflow_serving import TensorFlowServingApi
+
+_log = logging.getLogger("trainstack.server")
+# Bytes of a body that are read on the event loop, and values that are written there: about a millisecond's worth.
+_BODY = 2**17
+_VALUES = 2**16
+# Seconds that an ending worker has to write requests that are kept; its supervisor grants it one beyond the drain.
+_FINISH_SECONDS = 0.5
+_MIRRORED = 64
+
+
+class Router:
+    """A worker's application.
+
+    Args:
+        settings: Limits.
+        models: What is served first; `serve` replaces it.
+        metrics: Where requests are counted.
+        health: What the server says of itself.
+
+    Attributes:
+        waiting: Requests that are under way.
+    """
+
+    def __init__(
+        self, settings: Settings, models: ModelSet, metrics: Metrics, health: Callable[[], Mapping[str, Any]]
+    ) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._health = health
+        self._mirrored: set[asyncio.Task[None]] = set()
+        self.waiting = 0
+        self._capture = Capture(metrics)
+        self.serve(models)
+
+    def serve(self, models: ModelSet) -> None:
+        """Serve other versions from the next request on; requests under way keep theirs."""
+        self.models = models
+        self._service = Service(models, self._metrics, self._health)
+        self._routes = RouteTable(endpoints(self._service))
+        # The usual request: its path is compared, its numbers are read without a Python object for each.
+        self._usual_path = f"/v1/models/{models.plan.name}:predict"
+        self._usual = TensorFlowServingApi(models).read_usual
+        self._capture.set(models.plan.capture, models.plan.capture_folder)
+
+    def finish(self) -> None:
+        """Write what is still to be kept of requests that were answered."""
+        self._capture.finish(_FINISH_SECONDS)
+
+    def measure(self) -> None:
+        """Bring the gauges up to date."""
+        self._service.measure()
+
+    def answer(self, request: Request) -> Response | Coroutine[Any, Any, Response]:
+        """Answer one request: now where that is quick, else later."""
+        try:
+            route, parameters = self._routes.find(request.method, request.path)
+            digests = self.models.plan.key_digests
+            if digests and route.needs_key:
+                check_key(digests, request.header(b"authorization"), request.header(b"x-api-key"))
+            return self._handle(route, request, parameters)
+        except Exception as exc:  # noqa: BLE001 (whatever it is, the client gets no stack trace; the log does)
+            return self._failed(request, exc)
+
+    def answer_metrics(self, request: Request) -> Response:
+        """Answer a request to the port for metrics, where no key is asked for and nothing else is told."""
+        try:
+            route, parameters = self._routes.find(request.method, request.path)
+            answered = route.handler(request, parameters) if route.on_metrics_port else None
+            if not isinstance(answered, Answered):
+                raise HttpError(f"Not found: {request.path}", 404)  # noqa: TRY301 (one form for all errors)
+            return self._respond(request, answered)
+        except Exception as exc:  # noqa: BLE001 (as in `answer`)
+            return self._failed(request, exc)
+
+    def refuse(self, error: HttpError) -> Response:
+        """The response to bytes that are no request."""
+        return self._error_response(error)
+
+    def _handle(
+        self, route: Route[Handler], request: Request, parameters: Parameters
+    ) -> Response | Coroutine[Any, Any, Response]:
+        if route.method == "POST":
+            return self._infer(route, request, parameters)
+        answered = route.handler(request, parameters)
+        if isinstance(answered, InferenceCall):
+            raise TypeError(f"{route.path} gives an inference, which only a POST may")
+        return self._respond(request, answered)
+
+    def _respond(self, request: Request, answered: Answered) -> Response:
+        headers = answered.model.json_headers if answered.headers is None else answered.headers + answered.model.headers
+        return self._counted(request, answered.model, Response(answered.body, headers=headers))
+
+    def _infer(
+        self, route: Route[Handler], request: Request, parameters: Parameters
+    ) -> Response | Coroutine[Any, Any, Response]:
+        encoding = request.headers.get(b"content-encoding")
+        large = len(request.body) > _BODY
+        if encoding is not None and not large:
+            self._decompress(request, encoding)
+            large = len(request.body) > _BODY
+        call: Answered | InferenceCall | None = None
+        if encoding is None or not large:
+            call = self._usual(request, parameters) if request.path == self._usual_path else None
+        if call is None and not large:
+            call = route.handler(request, parameters)
+        if isinstance(call, Answered):
+            return self._respond(request, call)
+        if call is not None:
+            outputs = call.model.now(call.prediction)
+            if outputs is not None and sum(tensor.size for tensor in outputs.values()) <= _VALUES:
+                self._observe(call, outputs)
+                return self._counted(request, call.model, call.write(outputs))
+        if self.waiting >= self._settings.max_queue:
+            raise HttpError("too many requests wait already: try again later", 429, retry_after=1)
+        self.waiting += 1
+        return self._infer_later(route, request, parameters, call)
+
+    async def _infer_later(
+        self, route: Route[Handler], request: Request, parameters: Parameters, call: InferenceCall | None
+    ) -> Response:
+        loop = asyncio.get_running_loop()
+        try:
+            if call is None:
+                read = await loop.run_in_executor(None, self._read_large, route, request, parameters)
+                if isinstance(read, Answered):
+                    return self._respond(request, read)
+                call = read
+            seconds = self._settings.deadline
+            deadline = time.monotonic() + (seconds if call.seconds is None else min(seconds, call.seconds))
+            wait = call.model.wait(call.prediction.signature)
+            if time.monotonic() + wait > deadline:
+                busy = HttpError("the service is too busy to answer in time", 429, retry_after=math.ceil(wait))
+                return self._failed(request, busy)
+            outputs = await call.model.run(call.prediction, deadline)
+            self._observe(call, outputs)
+            large = sum(tensor.size for tensor in outputs.values()) > _VALUES
+            response = await loop.run_in_executor(None, call.write, outputs) if large else call.write(outputs)
+            return self._counted(request, call.model, response)
+        except Exception as exc:  # noqa: BLE001 (as in `answer`)
+            return self._failed(request, exc)
+        finally:
+            self.waiting -= 1
+
+    def _read_large(self, route: Route[Handler], request: Request, parameters: Parameters) -> Answered | InferenceCall:
+        encoding = request.headers.pop(b"content-encoding", None)
+        if encoding is not None:
+            self._decompress(request, encoding)
+        return route.handler(request, parameters)
+
+    def _decompress(self, request: Request, encoding: bytes) -> None:
+        request.body = decompress(request.body, encoding.decode("latin-1").lower(), self._settings.max_body)
+        request.headers.pop(b"content-encoding", None)
+
+    def _observe(self, call: InferenceCall, outputs: Mapping[str, Array]) -> None:
+        mirror = self.models.mirror
+        if mirror is not None and mirror is not call.model and not call.is_named:
+            self._copy(mirror, call)
+        if call.prediction.signature.name == DEFAULT:
+            call.model.drift.observe(call.prediction.tensors)
+        self._capture.offer(call, outputs)
+
+    def _copy(self, mirror: LoadedModel, call: InferenceCall) -> None:
+        """Run a copy on the mirror, whose answer nobody waits for; not when it cannot keep up."""
+        version, signature = mirror.plan.version, call.prediction.signature
+        if mirror.servable.signatures.get(signature.name) != signature or len(self._mirrored) >= _MIRRORED:
+            self._metrics.add("mirrored", version, "skipped")
+            return
+
+        async def run() -> None:
+            outcome = "answered"
+            try:
+                await mirror.run(call.prediction, time.monotonic() + self._settings.deadline)
+            except HttpError:
+                outcome = "refused"
+            except Exception:  # noqa: BLE001 (a mirror is there to be tried out)
+                outcome = "failed"
+            self._metrics.add("mirrored", version, outcome)
+
+        task = asyncio.get_running_loop().create_task(run())
+        self._mirrored.add(task)
+        task.add_done_callback(self._mirrored.discard)
+
+    def _failed(self, request: Request, exc: Exception) -> Response:
+        if not isinstance(exc, HttpError):
+            _log.error("%s failed", request.method, exc_info=exc)
+            exc = HttpError("internal error: the reason is in the service's log", 500)
+        return self._counted(request, self.models.main, self._error_response(exc))
+
+    def _error_response(self, error: HttpError) -> Response:
+        headers: dict[str, str | int] = {}
+        if error.retry_after is not None:
+            headers["retry-after"] = error.retry_after
+        if error.status == 401:
+            headers["www-authenticate"] = "Bearer"
+        if error.allow:
+            headers["allow"] = error.allow
+        # A message may quote what no UTF-8 carries.
+        text = str(error).encode(errors="replace").decode()
+        return Response(orjson.dumps({"error": text}), error.status, self.models.main.json_headers + Headers(headers))
+
+    def _counted(self, request: Request, model: LoadedModel, response: Response) -> Response:
+        self._metrics.count(request.path, model.plan.version, response.status, time.perf_counter() - request.begun)
+        return response
+
+
+class MetricsPort:
+    """The application of the port for metrics: those and nothing else, without a key.
+
+    Args:
+        router: What knows the metrics.
+    """
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+
+    def answer(self, request: Request) -> Response:
+        """Answer one request."""
+        return self._router.answer_metrics(request)
+
+    def refuse(self, error: HttpError) -> Response:
+        """The response to bytes that are no request."""
+        return self._router.refuse(error)
