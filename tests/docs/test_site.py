@@ -62,9 +62,13 @@ def test_every_public_name_has_its_place_on_a_components_page():
 
 @pytest.mark.parametrize("args", [thing for thing in public().values() if dataclasses.is_dataclass(thing)])
 def test_a_components_page_tells_every_argument(site, args):
-    module = args.__module__.rpartition(".")[2]
-    elsewhere = {"distribution": "training_run", "kubernetes_args": "compute", "tracking_args": "workspace"}
-    page = elsewhere.get(module, module)
+    module = args.__module__.removeprefix("trainstack.components.")
+    pages = {
+        "distribution": "training_run",
+        "kubernetes.args": "compute",
+        "kubernetes.tracking_args": "workspace",
+    }
+    page = pages.get(module, module)
     text = (site / "components" / page / "index.html").read_text()
     # The docstring's table describes each under its full name; what it shares with others is told of its base.
     named = [f"trainstack.components.{module}.{kind.__name__}" for kind in args.__mro__[:-1]]
