@@ -26,7 +26,6 @@ class Recorder(mocks.Mocks):
 @pytest.fixture
 def declared(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("TRAINSTACK_KUBERNETES_OBJECTS", raising=False)
     monkeypatch.setattr(namespace, "look", lambda *_: None)
     (tmp_path / "Pulumi.yaml").write_text("name: shop\nruntime: python\n")
     recorder = Recorder()

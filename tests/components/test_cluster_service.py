@@ -32,14 +32,13 @@ class Recorder(mocks.Mocks):
 @pytest.fixture
 def declared(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("TRAINSTACK_KUBERNETES_OBJECTS", raising=False)
     (tmp_path / "Pulumi.yaml").write_text("name: shop\nruntime: python\n")
     recorder = Recorder()
     declare_object = objects.declare
 
-    def noting(name, thing, context, connection, opts):
+    def noting(name, thing, connection, opts):
         recorder.ignored[thing["kind"]] = opts.ignore_changes
-        return declare_object(name, thing, context, connection, opts)
+        return declare_object(name, thing, connection, opts)
 
     monkeypatch.setattr(objects, "declare", noting)
     mocks.set_mocks(recorder, project="shop", stack="prod")

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from tests.core.kubernetes_runs import left, needs_cluster, reachable_endpoint
 from tests.end_to_end.project import REPOSITORY, Project
+from tests.kubectl_objects import stand_in
 from tests.waiting import until
 
 from trainstack.core.runs.directory import RunDirectory
@@ -28,7 +29,6 @@ pytestmark = [
     pytest.mark.skipif("MNIST_BASE_URL" not in os.environ, reason="MNIST_BASE_URL names no folder with the files"),
     pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not there"),
 ]
-IN_STEAD_OF_THE_PLUGIN = {"TRAINSTACK_KUBERNETES_OBJECTS": "kubectl"}
 
 
 def program(tmp_path, name):
@@ -43,7 +43,7 @@ def program(tmp_path, name):
     if name == "mnist":
         shutil.copy(REPOSITORY / "Pulumi.yaml", tmp_path)
         root = tmp_path
-    project = Project(root, IN_STEAD_OF_THE_PLUGIN)
+    project = Project(root, dict(stand_in.VARIABLES))
     project.pulumi("stack", "init", "kubernetes")
     return project
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.core.cluster_volumes import bound_to, give_back
 from tests.core.kubernetes_runs import needs_cluster
+from tests.kubectl_objects import stand_in
 
 pytestmark = [
     pytest.mark.end_to_end,
@@ -67,7 +68,7 @@ def there(kind, namespace=NAMESPACE):
 def tiny(project):
     project.write("__main__.py", PROGRAM)
     project.write("scripts/train.py", SCRIPT)
-    project.variables["TRAINSTACK_KUBERNETES_OBJECTS"] = "kubectl"
+    project.variables |= stand_in.VARIABLES
     project.pulumi("config", "set", "registry", os.environ["TRAINSTACK_REGISTRY"])
     project.pulumi("config", "set", "namespace", NAMESPACE)
     kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=60s")

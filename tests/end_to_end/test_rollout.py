@@ -12,6 +12,7 @@ import pytest
 from tests.core.kubernetes_runs import needs_cluster
 from tests.end_to_end.custom_metrics import CustomMetrics
 from tests.end_to_end.project import new_project
+from tests.kubectl_objects import stand_in
 from tests.load import Load
 from tests.server.served import free_port
 from tests.waiting import until
@@ -105,7 +106,7 @@ def models(dense, tmp_path_factory):
 def rolled(models, tmp_path_factory):
     made = new_project(tmp_path_factory.mktemp("rolled") / "project")
     made.write("__main__.py", PROGRAM)
-    made.variables["TRAINSTACK_KUBERNETES_OBJECTS"] = "kubectl"
+    made.variables |= stand_in.VARIABLES
     for name, value in {
         "registry": os.environ["TRAINSTACK_REGISTRY"], "namespace": NAMESPACE, "model": models / "first",
     }.items():  # fmt: skip

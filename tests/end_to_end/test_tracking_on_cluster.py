@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.core.kubernetes_runs import access, needs_cluster, reachable_endpoint
+from tests.kubectl_objects import stand_in
 from tests.waiting import until
 
 from trainstack.errors import TrackingError
@@ -131,7 +132,7 @@ def tiny(project):
     gone()
     project.write("__main__.py", PROGRAM)
     project.write("scripts/fit.py", SCRIPT)
-    project.variables |= {"TRAINSTACK_KUBERNETES_OBJECTS": "kubectl", "TRAINSTACK_TRACKING": ""}
+    project.variables |= {**stand_in.VARIABLES, "TRAINSTACK_TRACKING": ""}
     project.pulumi("config", "set", "registry", os.environ["TRAINSTACK_REGISTRY"])
     project.pulumi("config", "set", "namespace", NAMESPACE)
     yield project

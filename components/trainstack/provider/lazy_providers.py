@@ -157,12 +157,6 @@ class LazyServiceImageProvider(LazyProvider):
     provider = "kubernetes.service_image:ServiceImageProvider"
 
 
-class LazyKubectlProvider(LazyProvider):
-    """Names `KubectlProvider`."""
-
-    provider = "kubectl:KubectlProvider"
-
-
 class LazyAdoptedDatasetProvider(LazyProvider):
     """Names `AdoptedDatasetProvider`."""
 

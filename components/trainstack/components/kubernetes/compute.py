@@ -28,7 +28,7 @@ class ClusterCompute:
 
     Attributes:
         described: The cluster and the place in it, as an input of resources.
-        connection: What leads there; none where kubectl does.
+        connection: What leads there; none for a compute that is no cluster.
         objects: Its objects, as resources.
     """
 
@@ -69,7 +69,7 @@ class ClusterCompute:
             opts = pulumi.ResourceOptions(
                 parent=parent, depends_on=[held] if held else [], retain_on_delete=called in keep
             )
-            made = objects.declare(f"{name}{called.removeprefix(title)}", thing, cluster.context, self.connection, opts)
+            made = objects.declare(f"{name}{called.removeprefix(title)}", thing, self.connection, opts)
             self.objects.append(made)
 
 

@@ -61,7 +61,6 @@ def declare(
     made = objects.declare(
         name,
         namespace.rendered(cluster.namespace, made_by),
-        cluster.context,
         connection,
         pulumi.ResourceOptions(parent=parent, retain_on_delete=keep),
     )

@@ -60,7 +60,7 @@ class ClusterService:
             if kind == "Deployment" and spec.autoscaled:
                 # Declared for its beginning; what the autoscaler has made of it since stays.
                 opts.ignore_changes = [service_objects.REPLICAS]
-            self.objects.append(objects.declare(name, thing, cluster.context, connection, opts))
+            self.objects.append(objects.declare(name, thing, connection, opts))
         kept = {key: value for key, value in props.items() if key != "key_rotation"}
         self.served = {
             **kept,

@@ -108,7 +108,6 @@ class DeclaredTracking:
             objects.declare(
                 f"{own}{thing['metadata']['name'].removeprefix(title)}",
                 thing,
-                self._cluster.context,
                 connection,
                 pulumi.ResourceOptions(
                     parent=parent,

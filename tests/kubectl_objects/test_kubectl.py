@@ -4,8 +4,7 @@ import shutil
 
 import pytest
 from tests.core.kubernetes_runs import CLUSTER, access, needs_cluster
-
-from trainstack.provider.kubectl import KubectlProvider
+from tests.kubectl_objects.pulumi_kubernetes.kubectl import KubectlProvider
 
 pytestmark = [needs_cluster, pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not there")]
 NAME = "trainstack-tests-scaled"

@@ -1,4 +1,4 @@
-"""An object of a cluster, applied with kubectl: the tests' way in where pulumi-kubernetes' plugin cannot be had."""
+"""The provider of an object that kubectl applies."""
 
 from __future__ import annotations
 
