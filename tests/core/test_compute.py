@@ -35,7 +35,7 @@ def test_a_known_size_maps_to_what_it_holds():
     assert compute.node_capacity(spec, BIG) == Capacity(cpus=6, memory_gib=56, gpus=1)
 
 
-def test_more_nodes_than_the_machine_holds_are_refused_with_both_numbers():
+def test_more_nodes_than_the_machine_holds_are_refused():
     with pytest.raises(InvalidInputError, match=r"max_nodes 5 of STANDARD_NC6 .*24 CPUs.*at most 4"):
         compute.node_capacity(ComputeSpec(name="c", vm_size="STANDARD_NC6", max_nodes=5), BIG)
 

@@ -1,6 +1,10 @@
-"""Every Python example in the documentation runs: components under Pulumi's mocks, the core for real."""
+"""Every Python example in the documentation runs: components under Pulumi's mocks, the core for real.
+
+Those of docs/contributing are excerpts of modules, so they need only compile.
+"""
 
 import re
+import textwrap
 from typing import Any
 
 import pulumi
@@ -12,11 +16,14 @@ from trainstack.core.workspace import config
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.targets.kubernetes.objects import namespace
 
+DOCS = REPOSITORY / "docs"
+CONTRIBUTING = sorted((DOCS / "contributing").rglob("*.md"))
 
-def examples():
-    for page in sorted((REPOSITORY / "docs").rglob("*.md")):
+
+def examples(pages):
+    for page in pages:
         for number, block in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL), 1):
-            yield pytest.param(block, id=f"{page.relative_to(REPOSITORY / 'docs')}-{number}")
+            yield pytest.param(textwrap.dedent(block), id=f"{page.relative_to(DOCS)}-{number}")
 
 
 _CONTAINER = ("image", "command", "health", "digest", "cpu", "memory", "python", "revision")
@@ -57,7 +64,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize("block", list(examples()))
+@pytest.mark.parametrize("block", list(examples(sorted(set(DOCS.rglob("*.md")) - set(CONTRIBUTING)))))
 def test_the_example_runs(folder, block):
     import trainstack as ts
 
@@ -71,3 +78,8 @@ def test_the_example_runs(folder, block):
         exec(compile(block, "example", "exec"), names)
 
     run()
+
+
+@pytest.mark.parametrize("block", list(examples(CONTRIBUTING)))
+def test_a_contributors_example_compiles(block):
+    compile(block, "example", "exec")

@@ -83,7 +83,7 @@ def abandoned(project: Project, folder: Path) -> RunDirectory:
     return run
 
 
-def test_up_trains_in_a_container_and_a_second_preview_shows_no_change(tiny):
+def test_up_trains_in_a_container_and_then_shows_no_change(tiny):
     said = tiny.up()
     assert said.lines("up to 1 nodes of")
     run = run_of(tiny)
@@ -115,7 +115,7 @@ def test_what_is_done_on_this_machine_is_adopted_in_containers(tiny):
     assert not left(run_of(tiny))
 
 
-def test_a_killed_up_and_supervisor_leave_containers_that_the_next_up_takes_over(tiny, tmp_path):
+def test_the_next_up_takes_over_containers_of_a_killed_one(tiny, tmp_path):
     tiny.pulumi("config", "set", "trainstack:steps", "100")
     run = abandoned(tiny, tmp_path)
     assert containers(run, node="0")
@@ -142,7 +142,7 @@ def test_more_than_the_engine_holds_is_refused_in_preview(tiny):
     assert "CPUs of the machine of the Docker engine" in refused.text
 
 
-def test_an_engine_that_does_not_answer_is_a_warning_in_preview_and_one_line_in_up(tiny, tmp_path):
+def test_a_silent_engine_warns_in_preview_and_fails_up(tiny, tmp_path):
     tiny.pulumi("config", "set", "trainstack:docker-host", f"unix://{tmp_path}/none.sock")
     previewed = tiny.preview()
     assert "its size is not checked: no Docker engine answers" in previewed.text
@@ -155,7 +155,7 @@ def test_an_engine_that_does_not_answer_is_a_warning_in_preview_and_one_line_in_
 @needs_mnist
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("program", ["mnist_horovod", "mnist_multiworker", "mnist_parameter_server"])
-def test_mnist_trains_on_two_containers_by_nothing_but_another_stack(tmp_path, program):
+def test_mnist_trains_on_two_containers(tmp_path, program):
     for folder in ("stacks", ".pulumi-state"):
         (tmp_path / folder).mkdir()
     shutil.copy(REPOSITORY / "stacks" / "Pulumi.docker.yaml", tmp_path / "stacks")

@@ -20,7 +20,7 @@ pytestmark = [
 ]
 
 
-def test_mnist_is_trained_and_served_in_containers_and_a_lost_one_comes_back(tmp_path):
+def test_mnist_is_served_and_a_lost_container_is_replaced(tmp_path):
     for folder in ("stacks", ".pulumi-state", "programs"):
         (tmp_path / folder).mkdir()
     shutil.copy(REPOSITORY / "stacks" / "Pulumi.docker.yaml", tmp_path / "stacks")

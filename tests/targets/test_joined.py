@@ -22,7 +22,7 @@ def common(root):
     return (root / "logs" / "run.txt").read_text()
 
 
-def test_whole_lines_are_taken_over_as_they_come_and_the_rest_at_the_end(root):
+def test_complete_lines_are_merged_first(root):
     log = JoinedLog(root, 2)
     log.begin()
     add(root, 0, "a\nb")
@@ -35,7 +35,7 @@ def test_whole_lines_are_taken_over_as_they_come_and_the_rest_at_the_end(root):
     assert common(root) == "a\nc\nb\n"
 
 
-def test_what_was_appended_and_not_noted_is_there_once_after_a_kill(root):
+def test_an_append_before_a_kill_is_not_repeated(root):
     log = JoinedLog(root, 2)
     log.begin()
     add(root, 0, "a\n")

@@ -45,7 +45,7 @@ def test_an_agent_runs_with_its_plan_and_its_output_is_kept(node, tmp_path):
     assert text == f"['--plan', '{tmp_path / 'launch.json'}', '--node', '0']\n"
 
 
-def test_a_node_gets_what_is_declared_and_nothing_else_of_the_shell(node, tmp_path, monkeypatch):
+def test_a_node_gets_only_the_declared_environment(node, tmp_path, monkeypatch):
     monkeypatch.setenv("SECRET_OF_THE_SHELL", "x")
     started = start(node("import os; print(dict(os.environ))", environment={"DECLARED": "y"}))
     until(lambda: started.poll() is not None)

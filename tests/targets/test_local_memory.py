@@ -5,7 +5,7 @@ from pathlib import Path
 from trainstack.targets.local.memory import oom_kills
 
 
-def test_the_kernels_counts_of_this_machine_and_our_control_group_are_added(tmp_path: Path):
+def test_counts_of_the_machine_and_the_control_group_are_added(tmp_path: Path):
     proc, cgroups = tmp_path / "proc", tmp_path / "cgroup"
     (proc / "self").mkdir(parents=True)
     (cgroups / "a" / "b").mkdir(parents=True)

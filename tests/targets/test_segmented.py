@@ -65,7 +65,7 @@ def whole(found):
 
 
 @pytest.mark.skipif("AWS_ENDPOINT_URL" not in os.environ, reason="AWS_ENDPOINT_URL names no S3 server")
-def test_what_comes_in_lumps_passes_through_the_store_and_nothing_stays_there():
+def test_chunks_pass_through_the_store_and_are_removed():
     store = ObjectStore("s3://trainstack/tests")
     found, asked = received(store)
     assert whole(found)

@@ -64,7 +64,7 @@ def way(tmp_path):
     return Way(tmp_path)
 
 
-def test_everything_is_home_after_the_last_look_and_the_last_mark_says_so(way):
+def test_the_last_scan_sends_everything_and_ends_the_stream(way):
     way.write("outputs/model/weights", "w")
     (way.node / "outputs/model/assets").mkdir()
     way.write("checkpoints/état", "é")
@@ -88,7 +88,7 @@ def test_of_a_log_only_what_was_appended_is_sent(way):
     assert way.at_home()["logs/rank-0.txt"] == "x" * 10_000 + "more\n"
 
 
-def test_a_metric_is_appended_to_and_what_lies_beside_it_replaced(way):
+def test_a_metric_is_appended_to_and_a_tag_is_replaced(way):
     metric = way.write("tracking/rank-0/0/run/metrics/loss", "1 0.5 0\n")
     tag = way.write("tracking/rank-0/0/run/tags/note", "a")
     way.look()
@@ -103,7 +103,7 @@ def test_a_metric_is_appended_to_and_what_lies_beside_it_replaced(way):
     assert way.at_home()["tracking/rank-0/0/run/tags/note"] == "another, and longer"
 
 
-def test_a_checkpoint_that_is_being_written_waits_and_so_does_what_points_to_it(way):
+def test_an_unfinished_checkpoint_and_its_pointer_wait(way):
     data = way.write("checkpoints/ckpt-2.data", "half")
     way.look()
     data.write_text("whole now")
@@ -121,7 +121,7 @@ def test_a_file_that_never_rests_holds_up_nothing_for_long(way):
     assert {"checkpoints/journal", "checkpoints/state"} <= way.at_home().keys()
 
 
-def test_a_file_that_is_replaced_whole_is_sent_at_once_however_often(way):
+def test_a_file_that_is_replaced_is_sent_at_once(way):
     for number in range(3):
         aside = way.write(f"checkpoints/aside-{number}", str(number))
         aside.replace(way.node / "checkpoints/step")
@@ -130,7 +130,7 @@ def test_a_file_that_is_replaced_whole_is_sent_at_once_however_often(way):
     assert way.at_home()["checkpoints/step"] == "2"
 
 
-def test_wherever_the_stream_is_cut_each_file_at_home_is_whole_and_no_pointer_dangles(way):
+def test_a_cut_stream_leaves_whole_files_and_valid_pointers(way):
     chance = random.Random(7)
     for step in range(4):
         way.write(f"checkpoints/ckpt-{step}.data", f"{step}" * 3000)
@@ -152,7 +152,7 @@ def test_wherever_the_stream_is_cut_each_file_at_home_is_whole_and_no_pointer_da
             assert f"checkpoints/{found['checkpoints/checkpoint']}.data" in found
 
 
-def test_a_sender_that_starts_again_sends_what_has_changed_since_the_nodes_were_given_theirs(tmp_path, way):
+def test_a_restarted_sender_sends_only_what_has_changed(tmp_path, way):
     home = RunRef(tmp_path / "home", "w")
     for name, text in {"checkpoints/kept": "old", "checkpoints/gone": "old", "logs/run.txt": "before\n"}.items():
         (home.root / name).parent.mkdir(exist_ok=True)
@@ -201,7 +201,7 @@ def hostile(*entries: tuple[str, dict]) -> io.BytesIO:
         ],
     ],
 )
-def test_what_a_script_may_not_touch_it_cannot_touch_through_the_stream(tmp_path, entries):
+def test_a_hostile_stream_writes_only_below_the_output_folders(tmp_path, entries):
     home = tmp_path / "home"
     home.mkdir()
     (home / "run.json").write_text("{}")
@@ -245,7 +245,7 @@ def test_a_full_disk_at_home_is_one_clear_line(small_disk, tmp_path):
     assert not [path for path in small_disk.rglob("*") if path.is_file()]
 
 
-def test_the_sender_is_a_program_that_sends_while_it_runs_and_ends_well_when_asked(way):
+def test_the_sender_program_sends_live_and_ends_on_a_signal(way):
     command = [sys.executable, "-m", "trainstack.agent.transfer.output_sender", str(way.node)]
     path = Path(__file__).parents[2] / "components"
     process = subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(path)})

@@ -51,7 +51,7 @@ def test_what_only_the_web_can_tell_is_not_known(workspace, server):
     assert expected_outputs(workspace, DatasetSpec(name="page", urls=(server.url("page.txt"),))) == {}
 
 
-def test_content_that_drifted_is_not_known_until_it_is_registered(workspace, server):
+def test_drifted_content_is_unknown_until_it_is_registered(workspace, server):
     spec = DatasetSpec(name="page", urls=(server.url("page.txt"),))
     record = register(workspace, spec)
     server.add("page.txt", os.urandom(9))

@@ -48,7 +48,7 @@ def gone(run):
     return not left(run)
 
 
-def test_a_run_leaves_its_outputs_logs_and_metrics_at_home_and_nothing_on_the_engine(started):
+def test_a_run_returns_its_outputs_and_leaves_nothing_behind(started):
     run = started({"--steps": 2}, secrets={"TOKEN": "not for the record"}, secret_variables=("TOKEN",))
     record = submission.follow(run)
     assert record.status is Status.COMPLETED
@@ -72,7 +72,7 @@ def test_metrics_come_home_as_on_this_machine(started, source):
     assert submission.follow(started()).metrics == {"loss": pytest.approx(1 / 3)}
 
 
-def test_nothing_secret_stands_in_a_containers_configuration_and_its_rights_are_few(started):
+def test_a_container_has_few_rights_and_no_secret_in_its_config(started):
     run = started({"--steps": 200, "--pause": 0.1}, secrets={"TOKEN": "hush-hush"}, secret_variables=("TOKEN",))
     until(lambda: printed(run, "step 1"))
     [node] = containers(run, node="0")
@@ -97,7 +97,7 @@ def test_nothing_secret_stands_in_a_containers_configuration_and_its_rights_are_
     assert gone(run)
 
 
-def test_what_is_printed_and_saved_comes_home_while_the_run_goes_on(started):
+def test_logs_and_checkpoints_arrive_while_the_run_goes_on(started):
     run = started({"--steps": 300, "--pause": 0.1})
     until(lambda: printed(run, "step 5"))
     until(lambda: (run.checkpoints / "step").is_file() and int((run.checkpoints / "step").read_text()) >= 3)
@@ -112,7 +112,7 @@ def test_a_failing_script_is_told_with_its_code_and_last_lines(started):
     assert gone(run)
 
 
-def test_a_killed_supervisor_is_followed_by_one_that_takes_the_containers_over(started):
+def test_the_next_supervisor_takes_over_the_containers(started):
     arguments = {"--steps": 60, "--pause": 0.1}
     run = started(arguments)
     until(lambda: printed(run, "step 3"))
@@ -130,7 +130,7 @@ def test_a_killed_supervisor_is_followed_by_one_that_takes_the_containers_over(s
     assert gone(run)
 
 
-def test_a_run_that_ended_while_nobody_drove_it_is_fetched_and_not_trained_again(started):
+def test_a_run_that_ended_unsupervised_is_not_trained_again(started):
     arguments = {"--steps": 12, "--pause": 0.1}
     run = started(arguments)
     until(lambda: printed(run, "step 2"))
@@ -144,7 +144,7 @@ def test_a_run_that_ended_while_nobody_drove_it_is_fetched_and_not_trained_again
     assert gone(run)
 
 
-def test_a_container_killed_under_a_dead_supervisor_is_salvaged_and_the_run_goes_on_from_there(started):
+def test_a_run_resumes_from_a_container_killed_unsupervised(started):
     arguments = {"--steps": 60, "--pause": 0.1}
     run = started(arguments)
     until(lambda: printed(run, "step 3") and (run.checkpoints / "step").is_file())
@@ -163,7 +163,7 @@ def test_a_container_killed_under_a_dead_supervisor_is_salvaged_and_the_run_goes
     assert gone(run)
 
 
-def test_a_killed_container_is_a_lost_node_and_retried_from_what_it_saved(started):
+def test_a_killed_container_is_retried_from_its_checkpoint(started):
     run = started({"--steps": 40, "--pause": 0.1}, max_attempts=2, backoff=0)
     until(lambda: printed(run, "step 5"))
     [node] = containers(run, node="0")
@@ -189,7 +189,7 @@ time.sleep(600)
 """
 
 
-def test_a_stop_gives_the_script_its_grace_period_and_what_it_saves_then_comes_home(started, source):
+def test_what_a_script_saves_in_its_grace_period_arrives(started, source):
     (source / "train.py").write_text(SAVES_LATE)
     run = started(grace=5)
     until(lambda: printed(run, "ready"))
@@ -240,7 +240,7 @@ else:
 """
 
 
-def test_two_nodes_reach_each_other_by_name_and_share_what_they_write(started, source):
+def test_two_nodes_share_names_and_outputs(started, source):
     (source / "train.py").write_text(TALKS)
     run = started(distribution={"kind": "tensorflow", "node_count": 2, "workers": 2}, timeout=60)
     record = submission.follow(run)
@@ -261,7 +261,7 @@ def test_a_killed_container_ends_the_other_nodes_and_is_named(started, source):
     assert gone(run)
 
 
-def test_a_run_whose_supervisor_is_gone_can_still_be_stopped_with_grace(started, source):
+def test_a_run_without_supervisor_is_stopped_with_grace(started, source):
     (source / "train.py").write_text(SAVES_LATE)
     run = started(grace=5)
     until(lambda: printed(run, "ready"))
@@ -273,7 +273,7 @@ def test_a_run_whose_supervisor_is_gone_can_still_be_stopped_with_grace(started,
     assert gone(run)
 
 
-def test_what_an_interrupted_run_has_is_no_garbage_and_what_a_purged_one_has_is(started, workspace):
+def test_purged_runs_leave_garbage_and_interrupted_ones_do_not(started, workspace):
     run = started({"--steps": 600, "--pause": 0.1})
     until(lambda: printed(run, "step 3"))
     assert orphans.find(workspace) == []
@@ -291,7 +291,7 @@ def test_what_an_interrupted_run_has_is_no_garbage_and_what_a_purged_one_has_is(
     assert not left(run)
 
 
-def test_giving_up_a_compute_brings_home_what_an_interrupted_run_has_there(started, workspace):
+def test_removing_a_compute_collects_interrupted_outputs(started, workspace):
     arguments = {"--steps": 600, "--pause": 0.1}
     run = started(arguments)
     until(lambda: printed(run, "step 3"))
@@ -309,7 +309,7 @@ def test_a_finished_run_is_adopted_by_a_compute_on_an_engine(started, workspace,
     assert (there.directory.id, there.outcome) == (here.id, submission.Outcome.ADOPTED)
 
 
-def test_a_run_that_moves_from_the_engine_to_this_machine_takes_along_what_it_saved(started):
+def test_a_run_that_moves_to_this_machine_keeps_its_checkpoint(started):
     arguments = {"--steps": 60, "--pause": 0.1}
     run = started(arguments)
     until(lambda: printed(run, "step 10"))

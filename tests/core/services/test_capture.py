@@ -62,7 +62,7 @@ def test_nothing_is_kept_unless_asked_for(keep: Keep):
     assert counted(record, "kept") == 0
 
 
-def test_requests_and_answers_are_kept_by_name_for_their_owner_alone(keep: Keep):
+def test_captured_requests_are_readable_by_their_owner_alone(keep: Keep):
     record = keep(1)
     answers = [predict(record, number).json()["predictions"] for number in range(5)]
     until(lambda: counted(record, "kept") == 5)
@@ -105,7 +105,7 @@ def test_predictions_do_not_fail_where_nothing_can_be_written(keep: Keep):
     until(lambda: counted(record, "kept") == kept + 1)
 
 
-def test_a_full_disk_fails_no_prediction_and_leaves_no_half_lines(keep: Keep, small_disk: Path):
+def test_a_full_disk_fails_no_prediction_and_cuts_no_line(keep: Keep, small_disk: Path):
     record = keep(1)
     aside = captured(record).rename(Path(record.folder) / "aside")
     captured(record).symlink_to(small_disk)

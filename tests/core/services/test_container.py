@@ -83,7 +83,7 @@ def predict(record):
     return httpx.post(record.scoring_uri, json={"instances": [[1, 2, 3, 4]]}, trust_env=False, timeout=5)
 
 
-def test_a_model_is_served_from_a_container_with_few_rights_and_found_again(workspace, digits, serving, client):
+def test_a_model_is_served_from_a_container_with_few_rights(workspace, digits, serving, client):
     record = start(workspace, DIGITS, digits, serving, client)
     assert predict(record).status_code == 200
     assert service.status(workspace, "digits").state == "healthy"
@@ -105,7 +105,7 @@ def test_a_model_is_served_from_a_container_with_few_rights_and_found_again(work
     assert record.runtime_reason
 
 
-def test_another_model_follows_without_a_failed_prediction_for_long(workspace, digits, second, serving, client):
+def test_another_model_follows_with_little_downtime(workspace, digits, second, serving, client):
     record = start(workspace, DIGITS, digits, serving, client)
     ending, failed = threading.Event(), []
 
@@ -191,7 +191,7 @@ with engine_api.connected() as client:
 
 
 @pytest.mark.parametrize("moment", ["starting", "loading"])
-def test_what_is_killed_while_it_starts_a_container_is_finished_by_the_next(workspace, digits, serving, client, moment):
+def test_a_killed_container_start_is_finished_by_the_next(workspace, digits, serving, client, moment):
     words = [sys.executable, "-c", KILLED, str(workspace.root), serving.model_dump_json()]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout or ():

@@ -100,7 +100,7 @@ def test_a_number_that_is_no_port_is_refused(port: int):
         service.validate_port(ServiceSpec(name="digits", port=port))
 
 
-def test_a_privileged_port_is_refused_to_an_ordinary_user_in_one_line():
+def test_a_privileged_port_is_refused_in_one_line():
     if os.geteuid() == 0:
         pytest.skip("root may listen on every port")
     with pytest.raises(InvalidInputError, match=r"cannot listen on 127\.0\.0\.1:1: Permission denied"):
@@ -126,13 +126,13 @@ def test_an_interpreter_that_is_gone_is_told(workspace: Workspace, broken: model
     assert service.find(workspace, "digits").status == "failed"
 
 
-def test_a_service_that_never_was_cannot_be_asked_but_can_be_stopped(workspace: Workspace):
+def test_an_unknown_service_has_no_status_but_can_be_stopped(workspace: Workspace):
     service.stop(workspace, "digits")
     with pytest.raises(NotFoundError, match=r"no service 'digits' .*there is none"):
         service.status(workspace, "digits")
 
 
-def test_a_process_that_only_has_the_id_of_a_dead_server_is_not_killed(workspace: Workspace):
+def test_a_process_with_a_reused_id_is_not_killed(workspace: Workspace):
     other = foreign()
     lock = workspace.service("digits") / "instances" / "dead.lock"
     lock.parent.mkdir(parents=True)
@@ -149,7 +149,7 @@ def test_a_process_that_only_has_the_id_of_a_dead_server_is_not_killed(workspace
 
 
 @pytest.mark.tensorflow
-def test_a_started_service_answers_and_starting_it_again_changes_nothing(
+def test_starting_a_running_service_changes_nothing(
     workspace: Workspace, zoo_model: model.ModelRecord, serving_python: Path
 ):
     said: list[str] = []
@@ -168,7 +168,7 @@ def test_a_started_service_answers_and_starting_it_again_changes_nothing(
 
 
 @pytest.mark.tensorflow
-def test_the_server_gets_no_secret_and_leaves_the_callers_session(
+def test_the_server_gets_no_secret_and_a_session_of_its_own(
     workspace: Workspace, zoo_model: model.ModelRecord, serving_python: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "sesame")
@@ -219,9 +219,7 @@ def test_a_killed_server_is_seen_and_started_again(
 
 
 @pytest.mark.tensorflow
-def test_a_port_of_its_own_is_no_conflict_and_a_new_port_moves_it(
-    workspace: Workspace, zoo_model: model.ModelRecord, serving_python: Path
-):
+def test_a_service_moves_to_a_new_port(workspace: Workspace, zoo_model: model.ModelRecord, serving_python: Path):
     record = service.start(workspace, DIGITS, zoo_model, serving_python)
     service.validate_port(ServiceSpec(name="digits", port=record.port), record)
     with pytest.raises(InvalidInputError, match=f"port {record.port} on 127.0.0.1 is taken"):
@@ -237,7 +235,7 @@ def test_a_port_of_its_own_is_no_conflict_and_a_new_port_moves_it(
 
 
 @pytest.mark.tensorflow
-def test_a_kept_port_that_somebody_else_took_meanwhile_is_replaced_by_a_free_one(
+def test_a_port_taken_meanwhile_is_replaced_by_a_free_one(
     workspace: Workspace, zoo_model: model.ModelRecord, serving_python: Path
 ):
     record = service.start(workspace, DIGITS, zoo_model, serving_python)
@@ -261,7 +259,7 @@ def test_two_services_started_at_once_have_ports_of_their_own(
 
 
 @pytest.mark.tensorflow
-def test_a_new_version_takes_over_the_port_while_clients_are_served(
+def test_a_new_version_replaces_the_old_under_load(
     workspace: Workspace, zoo_model: model.ModelRecord, second: model.ModelRecord, serving_python: Path
 ):
     old = service.start(workspace, DIGITS, zoo_model, serving_python)
@@ -291,7 +289,7 @@ def test_a_new_version_takes_over_the_port_while_clients_are_served(
 
 
 @pytest.mark.tensorflow
-def test_a_model_that_does_not_load_is_told_with_its_log_and_the_old_one_stays(
+def test_a_broken_model_fails_and_the_old_one_stays(
     workspace: Workspace, zoo_model: model.ModelRecord, broken: model.ModelRecord, serving_python: Path
 ):
     with pytest.raises(TrainstackError) as error:
@@ -330,7 +328,7 @@ def test_another_digest_than_the_recorded_one_is_drift(
 
 
 @pytest.mark.tensorflow
-def test_traffic_is_split_by_share_and_the_rest_is_reached_by_number_and_label(
+def test_traffic_is_split_and_versions_have_addresses(
     workspace: Workspace, zoo_model: model.ModelRecord, second: model.ModelRecord, serving_python: Path
 ):
     spec = ServiceSpec(name="digits", traffic={"latest": 1, "1": 3}, labels={"stable": "1"}, mirror="latest")
@@ -350,7 +348,7 @@ def test_traffic_is_split_by_share_and_the_rest_is_reached_by_number_and_label(
 
 
 @pytest.mark.tensorflow
-def test_a_service_for_others_takes_a_key_and_a_new_key_ends_the_old(
+def test_a_public_service_takes_a_key_that_can_be_replaced(
     workspace: Workspace, zoo_model: model.ModelRecord, serving_python: Path
 ):
     open_to_all = ServiceSpec(name="digits", host="0.0.0.0")
@@ -377,7 +375,7 @@ def test_a_service_for_others_takes_a_key_and_a_new_key_ends_the_old(
 
 
 @pytest.mark.tensorflow
-def test_another_server_takes_over_the_socket_without_a_lost_request(
+def test_another_server_takes_over_without_a_lost_request(
     workspace: Workspace, zoo_model: model.ModelRecord, serving_python: Path
 ):
     old = service.start(workspace, DIGITS, zoo_model, serving_python)
@@ -417,7 +415,7 @@ service.start(workspace, spec, model.find(workspace, "zoo"), Path(sys.argv[2]), 
 
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("moment", [0.0, 0.6, 2.5])
-def test_a_caller_killed_while_it_starts_a_service_leaves_one_that_the_next_call_finds(
+def test_a_start_that_is_killed_is_finished_by_the_next_call(
     workspace: Workspace, zoo_model: model.ModelRecord, serving_python: Path, moment: float
 ):
     command = [sys.executable, "-c", _UP, str(workspace.root), str(serving_python)]

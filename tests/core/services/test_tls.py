@@ -116,7 +116,7 @@ def test_a_renewed_certificate_is_used_without_a_restart(https: ServiceRecord, p
         ("chain.pem", "locked.pem", "tls_key", r"locked\.pem is encrypted: .* without a password"),
     ],
 )
-def test_files_that_are_no_certificate_and_key_are_refused_in_one_line(
+def test_invalid_certificates_and_keys_are_refused_in_one_line(
     tmp_path: Path, chain: str, key: str, field: str, reason: str
 ):
     files = tmp_path / "files"

@@ -11,7 +11,7 @@ from trainstack.errors import InvalidInputError, TrainstackError
 
 
 @pytest.mark.parametrize("address", ["localhost:2375", "ftp://host", "unix://", "tcp://host:port", "ssh://"])
-def test_an_address_that_is_none_of_dockers_is_refused_without_asking_anyone(address):
+def test_an_invalid_address_is_refused_without_a_connection(address):
     with pytest.raises(InvalidInputError, match="is not an address of Docker's"):
         engine_api.connect(address)
 
@@ -62,7 +62,7 @@ def test_a_real_engine_says_what_it_is():
     assert "runc" in found.runtimes
 
 
-def test_the_sdk_is_loaded_without_ssh_until_an_engine_is_behind_it():
+def test_the_sdk_loads_ssh_only_where_it_is_needed():
     code = """
 import sys
 from trainstack.docker_engine import sdk

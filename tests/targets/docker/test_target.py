@@ -95,7 +95,7 @@ def test_a_script_cannot_change_its_code_its_data_or_its_image(ref, target, runt
 
 
 @needs_engine
-def test_what_was_saved_before_is_there_again_and_is_not_sent_back(ref, target, runtime):
+def test_a_saved_checkpoint_is_restored_and_not_sent_back(ref, target, runtime):
     saved = ref.root / "checkpoints" / "state"
     saved.write_text("before")
     inode = saved.stat().st_ino
@@ -119,7 +119,7 @@ def test_what_a_script_removes_is_removed_at_home(ref, target, runtime):
 
 
 @needs_engine
-def test_what_has_not_been_fetched_is_recovered_by_another_process_and_then_swept(ref, target, runtime):
+def test_another_process_collects_outputs_and_then_removes_all(ref, target, runtime):
     lay_out(ref, target, "import pathlib, time; pathlib.Path('outputs/x').write_text('x'); time.sleep(600)")
     group = target.start(ref, group_of(runtime))
     assert group.nodes[0].poll() is None
