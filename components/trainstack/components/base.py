@@ -13,6 +13,7 @@ from typing import Any, ClassVar, cast
 import pulumi
 from pulumi.dynamic import Resource, ResourceProvider
 
+from trainstack.core.properties import exact
 from trainstack.core.workspace.project import portable, project_root
 from trainstack.errors import TrainstackError
 
@@ -49,6 +50,11 @@ class Component(pulumi.ComponentResource):
     def _child_options(self, depends_on: Sequence[pulumi.Resource | None] = ()) -> pulumi.ResourceOptions:
         """Options of the dynamic child: below this component, after the components it builds on."""
         return pulumi.ResourceOptions(parent=self, depends_on=list(filter(None, depends_on)))
+
+
+def exactly(value: Any) -> Any:
+    """An input of a script whose digits all arrive; see `exact`."""
+    return value.apply(exact) if isinstance(value, pulumi.Output) else exact(value)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 
 
 def resource_inputs(args: Any, *, omit: Collection[str] = (), **replaced: Any) -> dict[str, Any]:

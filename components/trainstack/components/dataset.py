@@ -129,7 +129,14 @@ class Dataset(Component):
 
     def reference(self, mode: str) -> dict[str, pulumi.Input[Any]]:
         """The reference that a run's inputs hold."""
-        return {"name": self.name, "version": self.version, "digest": self.digest, "mode": mode}
+        return {
+            "name": self.name,
+            "version": self.version,
+            "digest": self.digest,
+            "mode": mode,
+            # Only for the reason line: which of the files changed.
+            "files": self.files,
+        }
 
 
 def _inputs(name: str, args: DatasetArgs) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 
 from trainstack.components.adopted import Adopted
-from trainstack.components.base import BaseResource, Component, absolute_path, portable_path, resource_inputs
+from trainstack.components.base import BaseResource, Component, absolute_path, exactly, portable_path, resource_inputs
 from trainstack.components.compute import Compute
 from trainstack.components.dataset import DatasetReference
 from trainstack.components.distribution import Horovod, TensorFlow
@@ -184,6 +184,7 @@ def run_inputs(name: str, args: TrainingRunArgs) -> dict[str, Any]:
         **args.compute.workspace.images,
         # Known in preview whenever the lock can be resolved then; the provider fills it in.
         environment={},
+        environment_variables={key: exactly(value) for key, value in args.environment_variables.items()},
         secret_variables={key: pulumi.Output.secret(value) for key, value in args.secret_variables.items()},
         distribution=args.distribution.spec() if args.distribution else {"kind": "single"},
         compute=args.compute.spec,
@@ -199,7 +200,7 @@ def _arguments(arguments: Mapping[str, Value] | Sequence[Argument], datasets: di
             return f"${{dataset:{value.dataset.name}}}"
         if isinstance(value, list | tuple):
             return [with_placeholders(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
-        return value
+        return exactly(value)
 
     if isinstance(arguments, Mapping):
         return {name: with_placeholders(value) for name, value in arguments.items()}

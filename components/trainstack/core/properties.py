@@ -63,3 +63,13 @@ def as_lines(value: object) -> list[str] | None:
     """A copy of a value that is a list or tuple of texts, else None."""
     items = as_list(value)
     return items if items is not None and all(isinstance(item, str) for item in items) else None
+
+
+def exact(value: Any) -> Any:
+    """A value whose digits survive the way to the provider, as text where they would not.
+
+    Pulumi passes every number as a double, which has no room for all integers from 2**53 on.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        return value
+    return value if abs(value) < 2**53 else str(value)

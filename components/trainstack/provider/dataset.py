@@ -64,4 +64,5 @@ def _with_absolute_paths(properties: Properties) -> Properties:
     paths: list[object] | None = properties.get("paths")
     if not isinstance(paths, list):
         return properties
-    return {**properties, "paths": [str(absolute(path)) if isinstance(path, str) else path for path in paths]}
+    located = [str(absolute(path)) if isinstance(path, str) and known(path) else path for path in paths]
+    return {**properties, "paths": located}

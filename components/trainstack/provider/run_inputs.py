@@ -17,7 +17,7 @@ from trainstack.core.runs import arguments, distribution, snapshot
 from trainstack.core.runs.fields import RunSettings
 from trainstack.errors import InvalidInputError, UnreachableError
 from trainstack.provider import images
-from trainstack.provider.base import Properties, absolute, known, validated
+from trainstack.provider.base import Properties, absolute, known, log_of, validated
 from trainstack.provider.compute_inputs import capabilities_of, compute_spec
 from trainstack.provider.environment import environment_of
 
@@ -34,7 +34,8 @@ def completed(news: Properties) -> Properties:
     inputs = dict(news)
     if known(inputs["source_directory"]):
         _accept_code(inputs)
-    if known(inputs.get("arguments")):
+    if inputs.get("arguments") != UNKNOWN:
+        # A value that is not known yet is text here, and stays as it is.
         inputs["arguments"] = arguments.canonical(inputs.get("arguments"))
         _check_datasets(inputs)
     _check_variables(inputs)
@@ -70,6 +71,8 @@ def _accept_code(inputs: Properties) -> None:
             f"script {script!r} is not in {inputs['source_directory']!r}: it holds "
             f"{', '.join(scripts[:5]) or 'no Python file'}{' …' if len(scripts) > 5 else ''}"
         )
+    for name in taken.unread:
+        log_of(inputs).warn(f"{name} in {inputs['source_directory']} is not read: rename it to .trainstackignore")
     inputs["files"] = taken.files
     inputs["snapshot"] = str(taken)
 
@@ -83,9 +86,9 @@ def _check_datasets(inputs: Properties) -> None:
 
 def _check_variables(inputs: Properties) -> None:
     for group in ("environment_variables", "secret_variables"):
-        variables: dict[str, Any] = inputs.get(group) or {}
-        if not known(variables):
+        if inputs.get(group) == UNKNOWN:
             continue
+        variables: dict[str, Any] = inputs.get(group) or {}
         for name, value in variables.items():
             if not name or "=" in name or "\0" in name:
                 raise InvalidInputError(f"environment variable name {name!r} cannot be: it holds '=' or is empty")

@@ -17,7 +17,7 @@ from trainstack.core.runs.request import DatasetReference, LockedEnvironment, Re
 from trainstack.core.workspace.project import portable, project_root
 from trainstack.errors import InvalidInputError
 from trainstack.provider import images
-from trainstack.provider.base import Properties, finite, integral, validated
+from trainstack.provider.base import Properties, finite, integral, parsed, validated
 from trainstack.provider.compute_inputs import capabilities_of, compute_spec
 from trainstack.provider.environment import environment_of
 
@@ -31,6 +31,7 @@ def request(inputs: Properties, source: Path) -> RunRequest:
         spec, in_image=capabilities_of(place).uses_images, docker_host=place.get("docker_host"), registry=registry
     )
     compute = compute_spec(inputs["compute"])
+    datasets: Properties = inputs["datasets"]
     settings = validated(RunSettings, inputs, "run")
     if compute is None or settings is None:
         raise InvalidInputError(f"run {inputs['name']}: an input is not known")
@@ -43,7 +44,7 @@ def request(inputs: Properties, source: Path) -> RunRequest:
             ),
         ),
         environment=LockedEnvironment(spec=spec, lock=lock),
-        datasets={name: DatasetReference.model_validate(value) for name, value in integral(inputs["datasets"]).items()},
+        datasets={name: parsed(DatasetReference, value, f"dataset {name}") for name, value in datasets.items()},
         registry=RegistryLogin(**registry.open) if registry else None,
         compute=compute,
         **settings.model_dump(),

@@ -9,9 +9,11 @@ from pulumi.runtime.rpc import UNKNOWN
 
 from trainstack.core.runs import diff
 from trainstack.core.runs.fields import SETTINGS
+from trainstack.core.runs.record import Status
 from trainstack.errors import NotFoundError
 from trainstack.provider import run_inputs
 from trainstack.provider.base import BaseProvider, Properties, absolute, integral, log_of, own, workspace_of
+from trainstack.provider.known_run import known_run
 
 
 class TrainingRunProvider(BaseProvider):
@@ -21,18 +23,28 @@ class TrainingRunProvider(BaseProvider):
         """Validate, and add what the run is made of."""
         return run_inputs.completed(news)
 
+    def known_outputs(self, inputs: Properties) -> Properties:
+        """The run's id, where all that decides it is known; and of a finished run what it came to."""
+        return known_run(inputs)
+
     def compare(self, olds: Properties, news: Properties) -> DiffResult:
         """Replace when what the run computes changes, and say why in one line; anything else changes in place."""
         differences = diff.changes(diff.comparable(olds, UNKNOWN), diff.comparable(news, UNKNOWN))
-        if differences:
-            log_of(news).info(diff.reason_line(differences, olds.get("duration")))
+        fingerprint = news.get("fingerprint")
+        if fingerprint is not None and fingerprint == olds.get("fingerprint"):
+            # Said in other words (a renamed dataset, a variable moved to the environment), it is the same run.
+            restated = bool(differences)
+        elif differences:
+            log_of(news).info(_reason_line(differences, olds, news))
             return DiffResult(changes=None, replaces=list(differences))
+        else:
+            restated = False
         if drift := olds.get("drift"):
             log_of(news).info(f"drifted: {'; '.join(drift)}")
             return DiffResult(changes=True)
         # Where it runs may differ: paths, compute, limits. The engine shows what does; nothing trains.
         moved = [name for name in ("name", "compute", *SETTINGS) if _plain(olds, name) != _plain(news, name)]
-        return DiffResult(changes=bool(moved))
+        return DiffResult(changes=bool(moved) or restated)
 
     def create(self, props: Properties) -> CreateResult:
         """Adopt the finished run, attach to the running one, resume the broken one, or start a new one."""
@@ -84,6 +96,12 @@ class TrainingRunProvider(BaseProvider):
             return ReadResult("", {})
         drift = [f"outputs/{name} is gone" for name in record.outputs if not (run.outputs / name).is_file()]
         return ReadResult(id_, {**own(props), "status": record.status.value, "drift": drift})
+
+
+def _reason_line(differences: dict[str, list[str]], olds: Properties, news: Properties) -> str:
+    if news.get("status") == Status.COMPLETED.value:
+        return diff.reason_line(differences, None, f"adopts finished run {news['run_id']}, nothing trains")
+    return diff.reason_line(differences, olds.get("duration"))
 
 
 def _plain(properties: Properties, name: str) -> Any:

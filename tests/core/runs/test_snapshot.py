@@ -1,6 +1,7 @@
 """Which files of a source folder are a run's code."""
 
 import os
+import subprocess
 
 import pytest
 from hypothesis import given
@@ -140,3 +141,73 @@ def test_what_is_always_ignored_is_ignored_as_git_does(parts, is_folder):
     if not any(map(asked.match_file, above)):
         name = "/".join(parts) + "/" * is_folder
         assert snapshot.always_ignored(name) == bool(asked.match_file(name))
+
+
+@pytest.fixture
+def bare(tmp_path):
+    """An empty source folder."""
+    folder = tmp_path / "bare"
+    folder.mkdir()
+    return folder
+
+
+def git_files(folder):
+    """What git would commit of a folder."""
+    subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout.split()
+    return sorted(name for name in listed if not name.endswith(".gitignore"))
+
+
+@pytest.mark.parametrize(
+    ("rules", "nested"),
+    [
+        ("notes\n", ""),
+        ("\ufeffnotes\n", ""),
+        ("!\n\\\nnotes\n", ""),
+        ("*.txt\n!keep.txt\n", ""),
+        ("sub/\n", ""),
+        ("", "more.py\n"),
+        ("*.py\n", "!more.py\n"),
+        ("/notes\n", "notes\n"),
+        ("# nothing\n\n   \nsub/deep/\n", "!deep/\n"),
+    ],
+)
+def test_ignore_files_mean_what_git_takes_them_for(bare, rules, nested):
+    for name in ("train.py", "notes", "keep.txt", "drop.txt", "sub/more.py", "sub/notes", "sub/deep/x.txt"):
+        (bare / name).parent.mkdir(parents=True, exist_ok=True)
+        (bare / name).write_text(name)
+    (bare / ".gitignore").write_text(rules, encoding="utf-8")
+    if nested:
+        (bare / "sub" / ".gitignore").write_text(nested)
+    assert list(snapshot.take(bare).files) == git_files(bare)
+
+
+def test_a_link_to_a_folder_inside_stands_for_its_files(bare):
+    (bare / "conf.prod").mkdir()
+    (bare / "conf.prod" / "c.json").write_text("{}")
+    (bare / "conf").symlink_to("conf.prod")
+    assert list(snapshot.take(bare).files) == ["conf.prod/c.json", "conf/c.json"]
+
+
+@pytest.mark.parametrize("target", ["loop", "nowhere", "."])
+def test_a_link_that_leads_nowhere_is_refused(bare, target):
+    (bare / "train.py").touch()
+    (bare / "loop").symlink_to(target)
+    with pytest.raises(InvalidInputError, match=r"loop in .* leads nowhere or back to itself"):
+        snapshot.take(bare)
+
+
+def test_a_name_that_is_not_utf8_is_refused(bare):
+    (bare / "train.py").touch()
+    (bare / os.fsdecode(b"caf\xe9.txt")).touch()
+    with pytest.raises(InvalidInputError, match="has a name that is not UTF-8") as refused:
+        snapshot.take(bare)
+    str(refused.value).encode()
+
+
+@pytest.mark.parametrize(("name", "unread"), [(".amlignore", (".amlignore",)), (".gitignore", ())])
+def test_ignore_files_of_other_tools_are_named(bare, name, unread):
+    (bare / "train.py").touch()
+    (bare / name).write_text("data/\n")
+    assert snapshot.take(bare).unread == unread

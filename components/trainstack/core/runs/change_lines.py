@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
 Lines = Callable[[str, Any, Any], list[str]]
 """Takes the field's name, the value before and the value after."""
-UNKNOWN = "?"
-"""Stands for what preview does not know yet, in compared values and in the reason line."""
+UNKNOWN = "\0unknown"
+"""Stands for what preview does not know yet, in compared values; no argument or variable can hold its NUL."""
 
 
 def scalar(name: str, before: Any, after: Any) -> list[str]:
     """One line with both values."""
-    return [f"{name} {_text(before)} → {_text(after)}"]
+    return [f"{name} may change" if is_unknown(after) else f"{name} {_text(before)} → {_text(after)}"]
 
 
 def names(label: str) -> Lines:
@@ -67,6 +68,27 @@ def environment(_name: str, before: Any, after: Any) -> list[str]:
     return lines
 
 
+def datasets(_name: str, before: Any, after: Any) -> list[str]:
+    """Lines over datasets by name: which of their files changed, where both lists of files are known."""
+    old, new = as_mapping(before), as_mapping(after)
+    lines: list[str] = []
+    for name in sorted(old.keys() | new.keys()):
+        if name not in old or name not in new:
+            lines.append(f"dataset {name} {'added' if name in new else 'removed'}")
+            continue
+        earlier, later = as_mapping(old[name]), as_mapping(new[name])
+        if earlier.get("digest") == later.get("digest"):
+            continue
+        files = compare_mappings(earlier.get("files"), later.get("files"), f"dataset {name}: {{name}}", values=False)
+        if is_unknown(later.get("digest")):
+            lines.append(f"dataset {name} may change")
+        elif files and earlier.get("files") and later.get("files"):
+            lines += files
+        else:
+            lines.append(f"dataset {name} changed")
+    return lines
+
+
 def packages(before: Any, after: Any) -> list[str]:
     """Lines over two mappings of package names to versions."""
     return compare_mappings(before, after, "package {name}")
@@ -88,12 +110,13 @@ def compare_mappings(before: Any, after: Any, label: str, *, values: bool = True
         if name not in new:
             lines.append(f"{subject} removed")
         elif name not in old:
-            lines.append(f"{subject} added" + (f" ({_text(new[name])})" if values and new[name] else ""))
+            shows = values and new[name] and not is_unknown(new[name])
+            lines.append(f"{subject} added" + (f" ({_text(new[name])})" if shows else ""))
         elif old[name] != new[name]:
-            if new[name] == UNKNOWN:
+            if is_unknown(new[name]):
                 lines.append(f"{subject} may change")
             elif values:
-                lines.append(f"{subject} {_text(old[name])} → {_text(new[name])}")
+                lines.append(f"{subject} {' → '.join(_texts(old[name], new[name]))}")
             else:
                 lines.append(f"{subject} changed")
     return lines
@@ -102,6 +125,23 @@ def compare_mappings(before: Any, after: Any, label: str, *, values: bool = True
 def as_mapping(value: Any) -> dict[str, Any]:
     """The value as a mapping; an empty one where it is something else."""
     return dict(value) if isinstance(value, Mapping) else {}  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+
+
+def is_unknown(value: Any) -> bool:
+    """Whether a value, or one in a list, is not known yet."""
+    if isinstance(value, list | tuple):
+        return any(map(is_unknown, value))  # pyright: ignore[reportUnknownArgumentType]
+    return value == UNKNOWN
+
+
+def _texts(before: Any, after: Any) -> tuple[str, str]:
+    """Both values as text, in quotes where their types differ or one is empty: `True → "True"`, `1 2 → "1 2"`."""
+    alike = isinstance(before, str) == isinstance(after, str)
+    return _value_text(before, alike), _value_text(after, alike)
+
+
+def _value_text(value: Any, plain: bool) -> str:
+    return _text(value) if not isinstance(value, str) or (plain and value) else json.dumps(value, ensure_ascii=False)
 
 
 def _text(value: Any) -> str:

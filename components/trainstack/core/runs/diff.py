@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trainstack.core.runs.change_lines import UNKNOWN
-from trainstack.core.runs.fields import COUNTED, read_property
+from trainstack.core.runs.fields import COUNTED, compared_property
 
 _MOST_LINES = 5
 
@@ -19,7 +19,7 @@ def comparable(properties: Mapping[str, Any], unknown: str) -> dict[str, Any]:
         unknown: What stands for a value that is not known yet.
     """
     marked = {name: _plain(properties.get(name), unknown) for name in COUNTED if properties.get(name) is not None}
-    return {name: _plain(read_property(name, marked), unknown) for name in COUNTED}
+    return {name: _plain(compared_property(name, marked), unknown) for name in COUNTED}
 
 
 def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, list[str]]:

@@ -13,7 +13,7 @@ while the result is the same.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -50,6 +50,15 @@ class RunEnvironment(BaseModel):
 def _dataset_digests(references: Any) -> dict[str, Any]:
     """Dataset name to digest: neither version nor mode counts."""
     return {name: as_mapping(reference).get("digest", UNKNOWN) for name, reference in as_mapping(references).items()}
+
+
+def _dataset_contents(references: Any) -> dict[str, Any]:
+    """Dataset name to digest, and to the digests of its files where they are listed."""
+    digests_of = _dataset_digests(references)
+    return {
+        name: {"digest": digests_of[name], "files": as_mapping(as_mapping(reference).get("files"))}
+        for name, reference in as_mapping(references).items()
+    }
 
 
 def _secret_names(variables: Any) -> list[str]:
@@ -141,7 +150,8 @@ class RunSpec(BaseModel):
             "came from",
             arguments=("arguments",),
             read=_dataset_digests,
-            lines=change_lines.names("dataset {name}"),
+            compared=_dataset_contents,
+            lines=change_lines.datasets,
             canonical=_sorted_digests,
             show="Datasets",
         ),
@@ -262,7 +272,16 @@ SETTINGS = run_fields(RunSettings)
 
 def read_property(name: str, properties: Mapping[str, Any]) -> Any:
     """The value of a counted field in a resource's properties; its default where it is left out."""
-    value, read = properties.get(name), COUNTED[name].read
+    return _read(name, properties, COUNTED[name].read)
+
+
+def compared_property(name: str, properties: Mapping[str, Any]) -> Any:
+    """What the reason line compares of a counted field; its default where it is left out."""
+    return _read(name, properties, COUNTED[name].compared or COUNTED[name].read)
+
+
+def _read(name: str, properties: Mapping[str, Any], read: Callable[[Any], Any] | None) -> Any:
+    value = properties.get(name)
     if value is None:
         info: FieldInfo = RunSpec.model_fields[name]
         return None if info.is_required() else info.get_default(call_default_factory=False)

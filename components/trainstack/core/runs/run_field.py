@@ -25,6 +25,7 @@ class RunField:
         note: How it counts; of a setting, what it is.
         arguments: The arguments of `TrainingRunArgs` that it comes from; the one of its own name when left out.
         read: Takes what matters out of the resource's property.
+        compared: Takes what the reason line compares out of it; the same as `read` when left out.
         lines: The words of the reason line for two values.
         canonical: Takes a `RunSpec` and gives the form in the fingerprint; the value itself when left out.
         key: Its key in reports; its own name when left out.
@@ -36,6 +37,7 @@ class RunField:
     note: str
     arguments: tuple[str, ...] = ()
     read: Callable[[Any], Any] | None = None
+    compared: Callable[[Any], Any] | None = None
     lines: Lines = change_lines.scalar
     canonical: Callable[[Any], object] | None = None
     key: str = ""

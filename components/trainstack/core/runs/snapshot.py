@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from trainstack.core.workspace.folder_size import check_size
 from trainstack.errors import DigestMismatchError, InvalidInputError, NotFoundError, TrainstackError
 from trainstack.storage import disk_space
 from trainstack.storage.blobs import BlobStore
 from trainstack.storage.digest import DigestCache
-from trainstack.storage.paths import is_below
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
 
 _IGNORE_FILES = (".trainstackignore", ".gitignore")
+_OTHER_IGNORE_FILES = (".amlignore", ".dvcignore", ".dockerignore")
 # Never part of a run's code: version control, caches, and the folders that a run itself writes.
 ALWAYS_IGNORED = (
     ".git/",
@@ -41,10 +44,12 @@ class Snapshot:
     Attributes:
         files: Relative POSIX path to hex SHA-256, sorted by path.
         size: Bytes in all.
+        unread: Ignore files of other tools that the folder has, where it has none that is read.
     """
 
     files: dict[str, str]
     size: int
+    unread: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         noun = "file" if len(self.files) == 1 else "files"
@@ -54,7 +59,8 @@ class Snapshot:
 def take(source: Path, *, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> Snapshot:
     """Digest the files of a source folder, less what its ignore file names.
 
-    `.trainstackignore` is read, and where there is none `.gitignore`; both in git's syntax.
+    In each folder `.trainstackignore` is read, and where there is none `.gitignore`; both in git's syntax. A link to a
+    folder inside stands for the files in it.
 
     Args:
         source: The folder.
@@ -68,11 +74,11 @@ def take(source: Path, *, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> Snapshot:
             f"source_directory {str(source)!r} is not a folder: name the folder that holds the script",
             field="source_directory",
         )
-    names, size = _listing(source)
+    names, size, unread = _listing(source)
     remedy = "list data in .trainstackignore or raise source_limit_bytes"
     check_size("source_directory", source, names, size, limit_bytes, remedy)
     cache = DigestCache.of_folder("code", source)
-    return Snapshot(cache.digests(source, names), size)
+    return Snapshot(cache.digests(source, names), size, unread)
 
 
 def store(source: Path, files: dict[str, str], blobs: BlobStore) -> None:
@@ -104,49 +110,89 @@ def link(files: dict[str, str], blobs: BlobStore, folder: Path) -> None:
             raise NotFoundError(f"the stored copy of {name} is gone: run `pulumi up` from its source again") from exc
 
 
-def _listing(source: Path) -> tuple[list[str], int]:
-    """Sorted relative paths of the files that count, and the sum of their sizes."""
-    ignored = _ignore_rules(source)
-    root = os.path.realpath(source)
+def _listing(source: Path) -> tuple[list[str], int, tuple[str, ...]]:
+    """Sorted relative paths of the files that count, the sum of their sizes, and ignore files that are not read."""
+    rules = _IgnoreRules(source)
+    root = Path(os.path.realpath(source))
     names: list[str] = []
     size = 0
-    pending = [""]
+    # A folder by its path in the source, and the real folders that lead there: a link back to one of them is a loop.
+    pending: list[tuple[str, tuple[Path, ...]]] = [("", (root,))]
     while pending:
-        folder = pending.pop()
+        folder, above = pending.pop()
+        rules.enter(folder)
         with os.scandir(source / folder) as entries:
             for entry in entries:
                 name = f"{folder}{entry.name}"
-                if entry.is_symlink() and not is_below(root, os.path.realpath(entry.path)):
-                    if ignored(name):
-                        continue
-                    raise InvalidInputError(
-                        f"{name} in {str(source)!r} is a link that leaves the folder: copy it in or ignore it",
-                        field="source_directory",
-                    )
-                if entry.is_dir(follow_symlinks=False):
-                    if not ignored(f"{name}/"):
-                        pending.append(f"{name}/")
-                elif entry.is_file() and not ignored(name):
+                is_link, real = entry.is_symlink(), Path(os.path.realpath(entry.path))
+                is_folder = real.is_dir() if is_link else entry.is_dir()
+                if rules.ignores(f"{name}/" if is_folder else name):
+                    continue
+                _check_entry(name, source, is_link=is_link, real=real, root=root, above=above)
+                if is_folder:
+                    pending.append((f"{name}/", (*above, real)))
+                elif real.is_file():
                     names.append(name)
-                    size += entry.stat().st_size
+                    size += real.stat().st_size
     if not names:
         raise InvalidInputError(
             f"source_directory {str(source)!r} holds no file that is not ignored", field="source_directory"
         )
-    return sorted(names), size
+    return sorted(names), size, rules.unread
 
 
-def _ignore_rules(source: Path) -> Callable[[str], bool]:
-    """What says of a path in `source`, a folder's with a slash at its end, whether it is no code."""
-    rules = next((source / name for name in _IGNORE_FILES if (source / name).is_file()), None)
-    if rules is None:
-        return always_ignored
-    from pathspec import GitIgnoreSpec
+def _check_entry(name: str, source: Path, *, is_link: bool, real: Path, root: Path, above: tuple[Path, ...]) -> None:
+    """Refuse what no other machine could have under this name."""
+    reason = ""
+    if not name.isprintable() and any("\udc80" <= character <= "\udcff" for character in name):
+        name, reason = ascii(name), "has a name that is not UTF-8: rename it or ignore it"
+    elif is_link and not real.is_relative_to(root):
+        reason = "is a link that leaves the folder: copy it in or ignore it"
+    elif is_link and (real in above or not real.exists()):
+        reason = "is a link that leads nowhere or back to itself: mend it or ignore it"
+    if reason:
+        raise InvalidInputError(f"{name} in {str(source)!r} {reason}", field="source_directory")
 
-    lines = rules.read_text(encoding="utf-8", errors="replace").splitlines()
-    spec = GitIgnoreSpec.from_lines([*ALWAYS_IGNORED, *lines])
-    # The ignore file says what is code; it is not code itself, so a comment in it retrains nothing.
-    return lambda name: name in _IGNORE_FILES or bool(spec.match_file(name))
+
+class _IgnoreRules:
+    """What is no code: the usual rules, and the ignore files of the folders that were entered, as git reads them.
+
+    Args:
+        source: The source folder.
+
+    Attributes:
+        unread: Ignore files of other tools in the source folder, where it has none that is read.
+    """
+
+    def __init__(self, source: Path) -> None:
+        self._source = source
+        self._specs: list[tuple[str, GitIgnoreSpec]] = []
+        is_ours = any((source / name).is_file() for name in _IGNORE_FILES)
+        self.unread = () if is_ours else tuple(name for name in _OTHER_IGNORE_FILES if (source / name).is_file())
+
+    def enter(self, folder: str) -> None:
+        """Read the ignore file of a folder, relative to the source with a slash at its end."""
+        path = next((path for name in _IGNORE_FILES if (path := self._source / folder / name).is_file()), None)
+        if path is None:
+            return
+        # Most folders have none, and what reads one takes a hundredth of a preview to load.
+        from pathspec import GitIgnoreSpec
+
+        lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+        # Git passes over what is no pattern; the library refuses it.
+        patterns = [line for line in lines if line.strip() not in ("!", "\\")]
+        self._specs.append((folder, GitIgnoreSpec.from_lines(patterns)))
+
+    def ignores(self, name: str) -> bool:
+        """Whether a path is no code; a folder's ends with a slash. The deepest ignore file that matches decides."""
+        # The ignore file says what is code; it is not code itself, so a comment in it retrains nothing.
+        if name.rpartition("/")[2] in _IGNORE_FILES:
+            return True
+        verdict = always_ignored(name)
+        for folder, spec in self._specs:
+            if name.startswith(folder) and (decided := spec.check_file(name.removeprefix(folder)).include) is not None:
+                verdict = decided
+        return verdict
 
 
 def always_ignored(name: str) -> bool:

@@ -1,0 +1,74 @@
+"""A stack under test: change its files, ask what that does, and see what it did."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.end_to_end.project import Project
+
+from trainstack.core.runs.directory import history
+from trainstack.core.workspace.workspace import Workspace
+
+
+@dataclass
+class Stack:
+    """A copy of the finished stack.
+
+    Attributes:
+        project: Its Pulumi project.
+        web: The folder that the remote dataset is served from.
+    """
+
+    project: Project
+    web: Path
+
+    @property
+    def source(self) -> Path:
+        """The program's folder."""
+        return self.project.root / "programs" / "main"
+
+    @property
+    def workspace(self) -> Path:
+        return self.project.root / ".trainstack" / "tiny"
+
+    def replace(self, old: str, new: str, name: str = "__main__.py") -> None:
+        """Put other text into a file."""
+        path = self.source / name
+        text = path.read_text()
+        assert old in text, f"{old!r} is not in {name}"
+        path.write_text(text.replace(old, new))
+
+    def plan(self) -> dict[str, Any]:
+        """What `trainstack plan` says of a preview."""
+        preview = subprocess.run(
+            ["pulumi", "preview", "--json", "--non-interactive"],
+            cwd=self.project.root, env=self.project.environment(), capture_output=True, text=True, timeout=300,
+        )  # fmt: skip
+        assert preview.returncode == 0, preview.stdout + preview.stderr
+        command = ["trainstack", "plan", "--json", "-"]
+        plan = subprocess.run(
+            command, cwd=self.project.root, env=self.project.environment(), input=preview.stdout, capture_output=True,
+            text=True, timeout=300,
+        )  # fmt: skip
+        assert plan.returncode == 0, plan.stdout + plan.stderr
+        return json.loads(plan.stdout)
+
+    def attempts(self) -> dict[str, int]:
+        """How often each run of the workspace was started, by name and id."""
+        runs = history(Workspace.open(self.workspace))
+        return {f"{run.name} {run.id}": run.attempt for run in runs}
+
+    def up(self) -> set[str]:
+        """Update, and say which runs trained."""
+        before = self.attempts()
+        self.project.up()
+        return {run.split()[0] for run, count in self.attempts().items() if count != before.get(run)}
+
+
+def link(path: Path, target: str) -> None:
+    path.unlink(missing_ok=True)
+    path.symlink_to(target)
