@@ -25,6 +25,7 @@ class Change:
         adopts: Runs that are taken from the workspace though their resource changes.
         follows: Other resources that change (`Model line`); a retrained `fit` brings its model along.
         trains: Names of the runs that `up` trains; by default those that preview names.
+        new: Runs that the stack did not have.
         settled: Whether a preview after `up` shows no change.
     """
 
@@ -35,6 +36,7 @@ class Change:
     adopts: frozenset[str] = frozenset()
     follows: tuple[str, ...] = ()
     trains: frozenset[str] | None = None
+    new: tuple[str, ...] = ()
     settled: bool = True
 
     def runs(self) -> dict[str, list[str]]:
@@ -43,6 +45,7 @@ class Change:
         if report is None:
             report = (MOVED,) if self.fit else ()
         reasons = {"fit": list(self.fit), "report": list(report)}
+        reasons |= {name: ["there is no such run in the stack yet"] for name in self.new}
         return {name: lines for name, lines in reasons.items() if lines and name not in self.adopts}
 
     def followers(self) -> set[str]:

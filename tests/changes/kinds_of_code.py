@@ -46,7 +46,6 @@ CODE = [
     Change("bytecode appears", data("scripts/__pycache__/net.cpython-311.pyc", b"\0")),
     Change("a version control folder appears", text("scripts/.git/HEAD", "ref: x\n")),
     Change("outputs of a run by hand appear", text("scripts/outputs/line/line.txt", "1\n")),
-    Change("a file becomes executable", mode("scripts/net.py", 0o755), fit=("net.py is executable now",)),
     Change("group rights of a file change", mode("scripts/net.py", 0o664)),
     Change("a file becomes a link to the same bytes", edits(text("scripts/sub/net.py", "LAYERS = 2\n"), lambda stack: link(stack.source / "scripts/net.py", "sub/net.py")), fit=("sub/net.py added",)),
     Change("a link to a folder appears", lambda stack: link(stack.source / "scripts/again", "sub"), fit=("again/more.py added",)),

@@ -37,8 +37,8 @@ DATA = [
     Change("a dataset is named by its files one by one", program('paths=["data/*.txt"]', 'paths=["data/a.txt", "data/b.txt"]'), follows=LOCAL),
     Change("a dataset's folder is renamed", edits(lambda stack: (stack.source / "data").rename(stack.source / "input"), program("data/*.txt", "input/*.txt")), follows=LOCAL),
     Change("a mount becomes a download", program("numbers.as_mount()", "numbers.as_download()")),
-    Change("a dataset is renamed", program('Dataset("numbers"', 'Dataset("digits"'), adopts=frozenset({"fit"}), follows=("Dataset digits", "Dataset numbers"), trains=frozenset()),
+    Change("a dataset is renamed", program('Dataset("numbers"', 'Dataset("digits"'), follows=("Dataset digits", "Dataset numbers", "TrainingRun fit")),
     Change("an address gets a query", edits(program("/page.txt", "/page.txt?v=2"), ), fit=("dataset page may change",), report=("--of may change",), follows=REMOTE, trains=frozenset()),
-    Change("another address is given", edits(served("another\n", name="other.txt"), program("/page.txt", "/other.txt")), fit=("dataset page may change",), follows=REMOTE),
+    Change("another address is given", edits(served("another\n", name="other.txt"), program("/page.txt", "/other.txt")), fit=("dataset page may change",), report=("--of may change",), follows=REMOTE),
     Change("a remote dataset is described", program('/page.txt"]', '/page.txt"], description="a page"'), follows=REMOTE),
 ]  # fmt: skip

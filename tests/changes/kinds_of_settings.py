@@ -46,14 +46,15 @@ VARIABLES = [
     Change("a secret's value is changed", program("s3cret-4711", "s3cret-4712")),
     Change("a secret is renamed", program('"TOKEN": pulumi', '"KEY": pulumi'), fit=("secret variable KEY added", "secret variable TOKEN removed")),
     Change("a secret is added", program('"TOKEN": pulumi', '"MORE": "x", "TOKEN": pulumi'), fit=("secret variable MORE added",)),
-    Change("a variable of the environment is changed", value("MODE", '"fast"', '"slow"'), fit=("environment variable MODE fast → slow",), report=("environment variable MODE fast → slow", MOVED), follows=("Environment tools",)),
+    Change("a variable of the environment is changed", value("MODE", '"fast"', '"slow"'), fit=("environment variable MODE fast → slow",), report=(MOVED, "environment variable MODE fast → slow"), follows=("Environment tools",)),
 ]  # fmt: skip
 
 ENVIRONMENTS = [
-    Change("a package's version is changed", program("six==1.17.0", "six==1.16.0"), fit=("package six 1.17.0 → 1.16.0",), report=("package six 1.17.0 → 1.16.0", MOVED), follows=("Environment tools",)),
-    Change("a package is added", program('["six==1.17.0"]', '["six==1.17.0", "idna==3.10"]'), fit=("package idna added (3.10)",), report=("package idna added (3.10)", MOVED), follows=("Environment tools",)),
-    Change("a package is written in another way", program("six==1.17.0", "SIX == 1.17.0")),
-    Change("a package is asked for by a range that holds", program("six==1.17.0", "six>=1.17.0,<1.17.1")),
+    Change("a variable moves from the environment to a run", edits(program(', variables={"MODE": "fast"}', ""), value("LEVEL", "3", '3, "MODE": "fast"')), report=("environment variable MODE removed",), follows=("Environment tools", "TrainingRun fit")),
+    Change("a package's version is changed", program("six==1.17.0", "six==1.16.0"), fit=("package six 1.17.0 → 1.16.0",), report=(MOVED, "package six 1.17.0 → 1.16.0"), follows=("Environment tools",)),
+    Change("a package is added", program('["six==1.17.0"]', '["six==1.17.0", "idna==3.10"]'), fit=("package idna added (3.10)",), report=(MOVED, "package idna added (3.10)"), follows=("Environment tools",)),
+    Change("a package is written in another way", program("six==1.17.0", "SIX == 1.17.0"), follows=("Environment tools",)),
+    Change("a package is asked for by a range that holds", program("six==1.17.0", "six>=1.17.0,<1.17.1"), follows=("Environment tools",)),
     Change("the environment is renamed", program('Environment("tools"', 'Environment("things"'), follows=("Environment things", "Environment tools")),
 ]  # fmt: skip
 
@@ -94,11 +95,11 @@ def undo(stack: Stack) -> None:
 
 SEVERAL = [
     Change("an argument and a module", edits(value("--k", "5", "6"), lambda stack: stack.replace("2", "3", "scripts/net.py")), fit=("net.py changed", "--k 5 → 6")),
-    Change("an argument and a package", edits(value("--k", "5", "6"), program("six==1.17.0", "six==1.16.0")), fit=("--k 5 → 6", "package six 1.17.0 → 1.16.0"), report=("package six 1.17.0 → 1.16.0", MOVED), follows=("Environment tools",)),
+    Change("an argument and a package", edits(value("--k", "5", "6"), program("six==1.17.0", "six==1.16.0")), fit=("--k 5 → 6", "package six 1.17.0 → 1.16.0"), report=(MOVED, "package six 1.17.0 → 1.16.0"), follows=("Environment tools",)),
     Change("arguments of both runs", edits(value("--k", "5", "6"), value("--format", '"text"', '"html"')), fit=("--k 5 → 6",), report=("--format text → html", MOVED)),
     Change("undo of a change", undo, adopts=frozenset({"fit", "report"}), follows=("Model line",), trains=frozenset()),
     Change("the program is formatted anew", lambda stack: (stack.source / "__main__.py").write_text((stack.source / "__main__.py").read_text().replace("\n    ", "\n      ").replace("\n)", "\n\n)"))),
-    Change("a new run is declared", program("model = ts.Model", 'more = ts.TrainingRun("more", ts.TrainingRunArgs(source_directory="reports", script="report.py", compute=nodes, environment=tools, arguments={"--new": 1}))\nmodel = ts.Model'), follows=(), trains=frozenset({"more"})),
+    Change("a new run is declared", program("model = ts.Model", 'more = ts.TrainingRun("more", ts.TrainingRunArgs(source_directory="reports", script="report.py", compute=nodes, environment=tools, arguments={"--new": 1}))\nmodel = ts.Model'), new=("more",)),
     Change("the same run is declared twice", program("model = ts.Model", 'more = ts.TrainingRun("more", ts.TrainingRunArgs(source_directory="reports", script="report.py", compute=nodes, environment=tools, arguments={"--of": fit.run_id, "--format": "text"}))\nmodel = ts.Model'), adopts=frozenset({"more"}), trains=frozenset()),
     Change("a model is described", program('description="a line"', 'description="the line"'), follows=("Model line",)),
     Change("a model gets tags", program('description="a line"', 'description="a line", tags={"a": "b"}'), follows=("Model line",)),
