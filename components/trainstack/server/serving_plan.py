@@ -60,12 +60,12 @@ class Plan:
     @property
     def main(self) -> VersionPlan:
         """The version that gets the most traffic; of equals, the newest."""
-        return max(self.versions, key=lambda one: (one.weight, one.version))
+        return max(self.versions, key=lambda version: (version.weight, version.version))
 
     @property
     def shares(self) -> dict[str, int]:
         """Each version that gets traffic, to its share."""
-        return {str(one.version): one.weight for one in self.versions if one.weight}
+        return {str(version.version): version.weight for version in self.versions if version.weight}
 
     def to_json(self) -> dict[str, Any]:
         """As `from_json` reads it."""
@@ -80,7 +80,7 @@ class Plan:
         """
         try:
             fields: dict[str, Any] = {**value, "key_digests": tuple(value.get("key_digests", ()))}
-            fields["versions"] = tuple(VersionPlan(**one) for one in value["versions"])
+            fields["versions"] = tuple(VersionPlan(**version) for version in value["versions"])
             plan = Plan(**fields)
         except (TypeError, KeyError) as exc:
             raise ValueError(f"not a plan: {exc}") from exc

@@ -76,54 +76,54 @@ def parse(arguments: Sequence[str]) -> Settings:
         description="Serve a SavedModel by TensorFlow Serving's REST paths and the Open Inference Protocol. "
         "`serving convert --help` tells how a model is converted beforehand.",
     )
-    what = parser.add_argument_group("what to serve").add_argument
-    what("--plan", type=Path, help="JSON file with versions, traffic and keys, watched for changes")
-    what("--model-path", type=Path, help="folder with saved_model.pb, where there is no plan")
-    what("--model-name", help="the model's name in the paths")
-    what("--model-version", type=int, default=1, help="its version in the paths")
-    what("--model-digest", default="", help="digest over its files, answered in X-Model-Digest")
-    what("--sample-input", type=Path, help="file with JSON to warm up and compare with")
-    what("--key-file", type=Path, help="file with the key that clients must send")
-    what("--key-digest", action="append", default=[], help="SHA-256 of a key that clients may send")
-    what("--runtime", choices=["auto", "tensorflow"], default="auto", help="tensorflow: never use LiteRT")
-    where = parser.add_argument_group("where").add_argument
-    where("--host", default="127.0.0.1", help="address to listen on")
-    where("--port", type=int, default=8501, help="port to listen on")
-    where("--tls-certificate", type=Path, help="PEM file with the certificate chain")
-    where("--tls-key", type=Path, help="PEM file with its private key")
-    where("--open-to-all", action="store_true", help="listen beyond this machine without a key")
-    where("--metrics-port", type=int, help="another port, where /metrics is read without a key")
-    where("--takeover", type=Path, help="socket on which a running server hands over its listening socket")
-    how = parser.add_argument_group("how").add_argument
-    how("--state", type=Path, help="folder to keep conversions in; a temporary one when left out")
-    how("--workers", type=int, default=os.cpu_count() or 1, help="processes that answer; one a core")
-    how("--threads", type=int, default=1, help="threads that one call of the model may use")
-    how("--latency", type=float, default=0.005, help="longest call with rows of several requests, in seconds")
-    how("--max-queue", type=int, default=1024, help="requests that one worker holds at once")
-    how("--max-body", type=int, default=64 * 2**20, help="largest request body, in bytes")
-    how("--body-timeout", type=float, default=60.0, help="seconds that a client has to send its body")
-    how("--deadline", type=float, default=60.0, help="seconds that a request may take")
-    how("--drain", type=int, default=20, help="seconds that requests in flight have after SIGTERM")
-    how("--linger", type=float, default=0.0, help="seconds after SIGTERM in which requests are still taken")
+    source = parser.add_argument_group("what to serve").add_argument
+    source("--plan", type=Path, help="JSON file with versions, traffic and keys, watched for changes")
+    source("--model-path", type=Path, help="folder with saved_model.pb, where there is no plan")
+    source("--model-name", help="the model's name in the paths")
+    source("--model-version", type=int, default=1, help="its version in the paths")
+    source("--model-digest", default="", help="digest over its files, answered in X-Model-Digest")
+    source("--sample-input", type=Path, help="file with JSON to warm up and compare with")
+    source("--key-file", type=Path, help="file with the key that clients must send")
+    source("--key-digest", action="append", default=[], help="SHA-256 of a key that clients may send")
+    source("--runtime", choices=["auto", "tensorflow"], default="auto", help="tensorflow: never use LiteRT")
+    network = parser.add_argument_group("where").add_argument
+    network("--host", default="127.0.0.1", help="address to listen on")
+    network("--port", type=int, default=8501, help="port to listen on")
+    network("--tls-certificate", type=Path, help="PEM file with the certificate chain")
+    network("--tls-key", type=Path, help="PEM file with its private key")
+    network("--open-to-all", action="store_true", help="listen beyond this machine without a key")
+    network("--metrics-port", type=int, help="another port, where /metrics is read without a key")
+    network("--takeover", type=Path, help="socket on which a running server hands over its listening socket")
+    limits = parser.add_argument_group("how").add_argument
+    limits("--state", type=Path, help="folder to keep conversions in; a temporary one when left out")
+    limits("--workers", type=int, default=os.cpu_count() or 1, help="processes that answer; one a core")
+    limits("--threads", type=int, default=1, help="threads that one call of the model may use")
+    limits("--latency", type=float, default=0.005, help="longest call with rows of several requests, in seconds")
+    limits("--max-queue", type=int, default=1024, help="requests that one worker holds at once")
+    limits("--max-body", type=int, default=64 * 2**20, help="largest request body, in bytes")
+    limits("--body-timeout", type=float, default=60.0, help="seconds that a client has to send its body")
+    limits("--deadline", type=float, default=60.0, help="seconds that a request may take")
+    limits("--drain", type=int, default=20, help="seconds that requests in flight have after SIGTERM")
+    limits("--linger", type=float, default=0.0, help="seconds after SIGTERM in which requests are still taken")
     process = parser.add_argument_group("process").add_argument
     process("--code", default="", help="which version of this program was asked for")
     process("--lock", type=Path, help="file to hold locked while the server lives")
     process("--detach", action="store_true", help="go on in a session of its own")
     process("--release", type=int, help="descriptor to close once the lock is held")
-    given = vars(parser.parse_args(arguments))
-    plan = _plan(parser, given)
-    if (given["tls_certificate"] is None) != (given["tls_key"] is None):
+    options = vars(parser.parse_args(arguments))
+    plan = _plan(parser, options)
+    if (options["tls_certificate"] is None) != (options["tls_key"] is None):
         parser.error("--tls-certificate and --tls-key go together")
-    return Settings(plan_path=given.pop("plan"), plan=plan, **given)
+    return Settings(plan_path=options.pop("plan"), plan=plan, **options)
 
 
-def _plan(parser: argparse.ArgumentParser, given: dict[str, Any]) -> Plan | None:
+def _plan(parser: argparse.ArgumentParser, options: dict[str, Any]) -> Plan | None:
     """Take the plan out of the arguments; None when a file has it."""
-    path, name = given.pop("model_path"), given.pop("model_name")
-    version, digest, runtime = given.pop("model_version"), given.pop("model_digest"), given.pop("runtime")
-    sample, key = given.pop("sample_input"), given.pop("key_file")
-    digests: list[str] = given.pop("key_digest")
-    if given["plan"] is not None:
+    path, name = options.pop("model_path"), options.pop("model_name")
+    version, digest, runtime = options.pop("model_version"), options.pop("model_digest"), options.pop("runtime")
+    sample, key = options.pop("sample_input"), options.pop("key_file")
+    digests: list[str] = options.pop("key_digest")
+    if options["plan"] is not None:
         if path is not None:
             parser.error("--plan and --model-path exclude each other")
         return None

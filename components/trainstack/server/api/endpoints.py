@@ -117,13 +117,13 @@ def _tensorflow_serving(api: TensorFlowServingApi) -> Sequence[Route[Handler]]:
         Route(method="POST", path=f"{model}:classify", handler=api.classify, any_case=True),
         Route(method="POST", path=f"{model}:regress", handler=api.regress, any_case=True),
     ]  # fmt: skip
-    for one in (_VERSION, _LABEL):
+    for selector in (_VERSION, _LABEL):
         routes += [
-            Route(method="GET", path=f"{model}{one}", handler=api.status, any_case=True),
-            Route(method="GET", path=f"{model}{one}/metadata", handler=api.metadata, any_case=True),
-            Route(method="POST", path=f"{model}{one}:predict", handler=api.predict, any_case=True),
-            Route(method="POST", path=f"{model}{one}:classify", handler=api.classify, any_case=True),
-            Route(method="POST", path=f"{model}{one}:regress", handler=api.regress, any_case=True),
+            Route(method="GET", path=f"{model}{selector}", handler=api.status, any_case=True),
+            Route(method="GET", path=f"{model}{selector}/metadata", handler=api.metadata, any_case=True),
+            Route(method="POST", path=f"{model}{selector}:predict", handler=api.predict, any_case=True),
+            Route(method="POST", path=f"{model}{selector}:classify", handler=api.classify, any_case=True),
+            Route(method="POST", path=f"{model}{selector}:regress", handler=api.regress, any_case=True),
         ]
     routes.append(Route(method="GET", path="/v1/models{slash:/?}", handler=api.nameless, any_case=True))
     routes.append(Route(method="*", path=f"/v1{_ANY}", handler=api.malformed, any_case=True))

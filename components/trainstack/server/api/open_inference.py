@@ -128,20 +128,22 @@ def _split(header_length: str | None, size: int) -> int:
     return int(header_length)
 
 
-def _check(question: Mapping[str, Any]) -> None:
+def _check(document: Mapping[str, Any]) -> None:
     """What does not depend on the model."""
     for key in ("inputs", "outputs"):
-        there = question.get(key, [])
-        if not is_list(there) or not all(is_object(one) and isinstance(one.get("name"), str) for one in there):
+        tensors = document.get(key, [])
+        if not is_list(tensors) or not all(
+            is_object(tensor) and isinstance(tensor.get("name"), str) for tensor in tensors
+        ):
             raise HttpError(f"{key!r} must be a list of objects with a 'name'")
-        for one in there:
-            if not is_object(one.get("parameters", {})):
-                raise HttpError(f"'parameters' of {one['name']!r} must be an object")
-    if "inputs" not in question:
+        for tensor in tensors:
+            if not is_object(tensor.get("parameters", {})):
+                raise HttpError(f"'parameters' of {tensor['name']!r} must be an object")
+    if "inputs" not in document:
         raise HttpError("'inputs' is missing")
-    if not is_object(question.get("parameters", {})):
+    if not is_object(document.get("parameters", {})):
         raise HttpError("'parameters' must be an object")
-    if not isinstance(question.get("id", ""), str):
+    if not isinstance(document.get("id", ""), str):
         raise HttpError("'id' must be a string")
 
 
@@ -149,32 +151,32 @@ def _signature(model: LoadedModel, parameters: Mapping[str, Any]) -> Signature:
     signatures = model.servable.signatures
     name = parameters.get("signature_name")
     if name is None:
-        callable_ones = sorted(one for one, signature in signatures.items() if signature.inputs)
-        if not callable_ones:
+        callable_names = sorted(name for name, signature in signatures.items() if signature.inputs)
+        if not callable_names:
             raise HttpError("the model has no signature that takes inputs")
-        name = DEFAULT if DEFAULT in callable_ones else callable_ones[0]
+        name = DEFAULT if DEFAULT in callable_names else callable_names[0]
     signature = signatures.get(name) if isinstance(name, str) else None
     if signature is None or not signature.inputs:
         raise HttpError(f"there is no signature {shown(name)}")
     return signature
 
 
-def _requested_outputs(question: Mapping[str, Any], signature: Signature) -> dict[str, bool]:
+def _requested_outputs(document: Mapping[str, Any], signature: Signature) -> dict[str, bool]:
     """The outputs that are asked for, and whether each is to come as bytes."""
-    binary = question.get("parameters", {}).get("binary_data_output", False) is True
-    asked: list[dict[str, Any]] = question.get("outputs") or [{"name": name} for name in signature.outputs]
-    wanted: dict[str, bool] = {}
-    for one in asked:
-        name, parameters = one["name"], one.get("parameters", {})
+    binary = document.get("parameters", {}).get("binary_data_output", False) is True
+    outputs: list[dict[str, Any]] = document.get("outputs") or [{"name": name} for name in signature.outputs]
+    requested: dict[str, bool] = {}
+    for output in outputs:
+        name, parameters = output["name"], output.get("parameters", {})
         if name not in signature.outputs:
-            there = ", ".join(signature.outputs)
-            raise HttpError(f"there is no output {name!r}: signature {signature.name!r} gives {there}")
-        if name in wanted:
+            names = ", ".join(signature.outputs)
+            raise HttpError(f"there is no output {name!r}: signature {signature.name!r} gives {names}")
+        if name in requested:
             raise HttpError(f"output {name!r} is asked for twice")
         if parameters.get("classification"):
             raise HttpError(f"output {name!r}: the classification extension is not served", 501)
-        wanted[name] = parameters.get("binary_data", binary) is True
-    return wanted
+        requested[name] = parameters.get("binary_data", binary) is True
+    return requested
 
 
 def _described(tensors: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -71,8 +71,8 @@ def _operation(route: Route[Any], schema: dict[str, Any] | None) -> dict[str, An
 
 def _predict(signature: Signature) -> dict[str, Any]:
     inputs = signature.inputs
-    row = _named({name: _values(spec, (spec.shape or ())[1:]) for name, spec in inputs.items()})
-    column = _named({name: _values(spec, spec.shape) for name, spec in inputs.items()})
+    row = _object_schema({name: _values(spec, (spec.shape or ())[1:]) for name, spec in inputs.items()})
+    column = _object_schema({name: _values(spec, spec.shape) for name, spec in inputs.items()})
     if len(inputs) == 1:
         spec = next(iter(inputs.values()))
         row = {"anyOf": [_values(spec, (spec.shape or ())[1:]), row]}
@@ -89,7 +89,7 @@ def _predict(signature: Signature) -> dict[str, Any]:
 
 def _infer(signature: Signature | None) -> dict[str, Any]:
     inputs: list[str] = [] if signature is None else list(signature.inputs)
-    one = {
+    tensor = {
         "type": "object",
         "properties": {
             "name": {"enum": inputs} if inputs else {"type": "string"},
@@ -106,14 +106,14 @@ def _infer(signature: Signature | None) -> dict[str, Any]:
         "properties": {
             "id": {"type": "string"},
             "parameters": {"type": "object"},
-            "inputs": {"type": "array", "items": one},
+            "inputs": {"type": "array", "items": tensor},
             "outputs": {"type": "array", "items": output},
         },
         "required": ["inputs"],
     }
 
 
-def _named(properties: Mapping[str, Any]) -> dict[str, Any]:
+def _object_schema(properties: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": "object", "properties": dict(properties), "required": list(properties)}
 
 

@@ -43,7 +43,7 @@ class TensorFlowServingApi:
         Raises:
             HttpError: There is no such model or version.
         """
-        name, version, label = _named(parameters)
+        name, version, label = _parse_parameters(parameters)
         if name != self._name:
             raise HttpError(f"Could not find any versions of model {name}", 404)
         if version is None and label is None:
@@ -60,7 +60,7 @@ class TensorFlowServingApi:
         Raises:
             HttpError: There is no such model or version.
         """
-        model = self._served(*_named(parameters))
+        model = self._served(*_parse_parameters(parameters))
         spec = {"name": self._name, "signature_name": "", "version": str(model.plan.version)}
         metadata = {"signature_def": model.servable.metadata}
         document = {"model_spec": spec, "metadata": metadata}
@@ -130,7 +130,7 @@ class TensorFlowServingApi:
         return InferenceCall(model, examples.prediction, write, is_named)
 
     def _read(self, request: Request, parameters: Parameters) -> tuple[dict[str, Any], LoadedModel, bool]:
-        name, version, label = _named(parameters)
+        name, version, label = _parse_parameters(parameters)
         # A body that is none is told before a model that is none.
         body = parse_object(request.body)
         signature_name(body)
@@ -143,15 +143,15 @@ class TensorFlowServingApi:
                 return model
         elif label is not None:
             raise HttpError(f"Unrecognized servable version label: {label}")
-        wanted = f"Latest({name})" if version is None else f"Specific({name}, {version})"
-        raise HttpError(f"Servable not found for request: {wanted}", 404)
+        servable = f"Latest({name})" if version is None else f"Specific({name}, {version})"
+        raise HttpError(f"Servable not found for request: {servable}", 404)
 
 
 def _writer(model: LoadedModel, rows: bool) -> Callable[[Mapping[str, Array]], Response]:
     return lambda outputs: Response(to_json(outputs, rows=rows), headers=model.json_headers)
 
 
-def _named(parameters: Parameters) -> tuple[str, int | None, str | None]:
+def _parse_parameters(parameters: Parameters) -> tuple[str, int | None, str | None]:
     digits, label = parameters.get("version"), parameters.get("label")
     if digits and (len(digits) > 20 or int(digits) > _LARGEST_VERSION):
         raise HttpError(f"Failed to convert version: {digits} to numeric.")

@@ -77,11 +77,11 @@ def _signature(name: str, signatures: Mapping[str, Signature], verb: str) -> Sig
     signature = signatures.get(name)
     if signature is None:
         raise HttpError(f'Serving signature name: "{name}" not found in signature def')
-    what = "classification" if verb == "classify" else "regression"
+    task = "classification" if verb == "classify" else "regression"
     if signature.method != _METHODS[verb]:
-        raise HttpError(f"Expected {what} signature method_name to be {_METHODS[verb]}. Was: {signature.method}")
+        raise HttpError(f"Expected {task} signature method_name to be {_METHODS[verb]}. Was: {signature.method}")
     if list(signature.inputs) != ["inputs"] or signature.inputs["inputs"].dtype != "string":
-        raise HttpError(f"No {what} inputs found in SignatureDef: {name}")
+        raise HttpError(f"No {task} inputs found in SignatureDef: {name}")
     return signature
 
 
@@ -111,11 +111,11 @@ def _add(feature: Any, name: str, value: Any) -> None:
         raise HttpError(f"Feature: {name} has element with unexpected JSON type: {kind(value)}")
 
 
-def _list(feature: Any, name: str, wanted: str) -> Any:
-    there = feature.WhichOneof("kind")
-    if there not in (None, wanted):
-        raise HttpError(f"Unexpected element type in feature: {name} expecting type: {there.removesuffix('_list')}")
-    return getattr(feature, wanted).value
+def _list(feature: Any, name: str, field: str) -> Any:
+    present = feature.WhichOneof("kind")
+    if present not in (None, field):
+        raise HttpError(f"Unexpected element type in feature: {name} expecting type: {present.removesuffix('_list')}")
+    return getattr(feature, field).value
 
 
 def _classes(outputs: Mapping[str, Array], count: int) -> list[Any]:

@@ -39,8 +39,8 @@ def read_inputs(inputs: Sequence[Mapping[str, Any]], body: bytes, start: int, si
         HttpError: One does not fit its declaration or the signature, or one is missing.
     """
     tensors: dict[str, Array] = {}
-    for one in inputs:
-        name = one["name"]
+    for declaration in inputs:
+        name = declaration["name"]
         spec = signature.inputs.get(name)
         if spec is None:
             raise HttpError(
@@ -48,16 +48,16 @@ def read_inputs(inputs: Sequence[Mapping[str, Any]], body: bytes, start: int, si
             )
         if name in tensors:
             raise HttpError(f"input {name!r} comes twice")
-        shape = _shape(one, spec, signature)
-        size = one.get("parameters", {}).get("binary_data_size")
+        shape = _shape(declaration, spec, signature)
+        size = declaration.get("parameters", {}).get("binary_data_size")
         if size is None:
-            tensors[name] = _from_json(one, spec, shape)
+            tensors[name] = _from_json(declaration, spec, shape)
             continue
         if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= len(body) - start:
             raise HttpError(f"input {name!r}: binary_data_size {shown(size)} is not within the body")
         tensors[name] = _from_bytes(name, memoryview(body)[start : start + size], spec, shape)
         start += size
-    if start != len(body) and any("binary_data_size" in one.get("parameters", {}) for one in inputs):
+    if start != len(body) and any("binary_data_size" in declaration.get("parameters", {}) for declaration in inputs):
         raise HttpError(f"{len(body) - start} bytes are left after the last tensor")
     missing = [name for name in signature.inputs if name not in tensors]
     if missing:
@@ -78,7 +78,7 @@ def write_outputs(
     Returns:
         The body, and how many bytes of it are JSON; None when all are.
     """
-    described: list[dict[str, Any]] = []
+    declarations: list[dict[str, Any]] = []
     blobs: list[bytes] = []
     for name, tensor in outputs.items():
         kind = (
@@ -86,24 +86,24 @@ def write_outputs(
             if tensor.dtype.kind in "OS"
             else {"float32": "float", "float64": "double"}.get(tensor.dtype.name, tensor.dtype.name)
         )
-        one: dict[str, Any] = {"name": name, "datatype": DATATYPES.get(kind), "shape": list(tensor.shape)}
-        if one["datatype"] is None:
+        declaration: dict[str, Any] = {"name": name, "datatype": DATATYPES.get(kind), "shape": list(tensor.shape)}
+        if declaration["datatype"] is None:
             raise HttpError(f"output {name!r} is of type {kind}, which the protocol does not have", 501)
         if binary[name]:
             blob = _to_bytes(tensor)
-            one["parameters"] = {"binary_data_size": len(blob)}
+            declaration["parameters"] = {"binary_data_size": len(blob)}
             blobs.append(blob)
         else:
-            one["data"] = _to_json(name, tensor)
-        described.append(one)
-    written = orjson.dumps({**about, "outputs": described}, option=orjson.OPT_SERIALIZE_NUMPY)
+            declaration["data"] = _to_json(name, tensor)
+        declarations.append(declaration)
+    written = orjson.dumps({**about, "outputs": declarations}, option=orjson.OPT_SERIALIZE_NUMPY)
     if not blobs:
         return written, None
     return b"".join([written, *blobs]), len(written)
 
 
-def _shape(one: Mapping[str, Any], spec: TensorSpec, signature: Signature) -> tuple[int, ...]:
-    name, shape, datatype = one["name"], one.get("shape"), one.get("datatype")
+def _shape(declaration: Mapping[str, Any], spec: TensorSpec, signature: Signature) -> tuple[int, ...]:
+    name, shape, datatype = declaration["name"], declaration.get("shape"), declaration.get("datatype")
     if datatype != DATATYPES.get(spec.dtype):
         raise HttpError(f"input {name!r} is of type {shown(datatype)}, but the model takes {DATATYPES.get(spec.dtype)}")
     if not is_list(shape) or not all(type(size) is int and 0 <= size < 2**31 for size in shape) or len(shape) > 32:
@@ -117,8 +117,8 @@ def _shape(one: Mapping[str, Any], spec: TensorSpec, signature: Signature) -> tu
     return sizes
 
 
-def _from_json(one: Mapping[str, Any], spec: TensorSpec, shape: tuple[int, ...]) -> Array:
-    name, data = one["name"], one.get("data")
+def _from_json(declaration: Mapping[str, Any], spec: TensorSpec, shape: tuple[int, ...]) -> Array:
+    name, data = declaration["name"], declaration.get("data")
     if not is_list(data):
         raise HttpError(f"input {name!r} needs 'data': a list, or bytes and their binary_data_size")
     try:

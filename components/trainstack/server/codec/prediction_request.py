@@ -98,22 +98,22 @@ def _from_rows(rows: Any, signature: Signature) -> dict[str, Array]:
         raise HttpError("Expecting 'instances' to be an list/array")
     if not rows:
         raise HttpError("No values in 'instances' array")
-    named = _is_named(rows[0])
-    if not named and len(signature.inputs) > 1:
+    by_name = _is_named(rows[0])
+    if not by_name and len(signature.inputs) > 1:
         raise HttpError(
             "instances is a plain list, but expecting list of objects as multiple input tensors required: "
             + ",".join(signature.inputs)
         )
     for index, row in enumerate(rows):
-        if _is_named(row) != named:
-            got, wanted = ("list", "object") if named else ("object", "value/list")
-            raise HttpError(f"Expecting {wanted} but got {got} at item {index} of input list")
-        if named and row.keys() != signature.inputs.keys():
+        if _is_named(row) != by_name:
+            got, expected = ("list", "object") if by_name else ("object", "value/list")
+            raise HttpError(f"Expecting {expected} but got {got} at item {index} of input list")
+        if by_name and row.keys() != signature.inputs.keys():
             raise HttpError(
                 f"Failed to process element: {index} of 'instances' list. JSON object: {shown(row)} "
                 f"keys must be equal to: {','.join(signature.inputs)}"
             )
-    if named:
+    if by_name:
         return {
             name: _stacked([row[name] for row in rows], spec.dtype, f" key: {name}")
             for name, spec in signature.inputs.items()

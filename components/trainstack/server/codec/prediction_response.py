@@ -46,28 +46,28 @@ def to_json(outputs: Mapping[str, Array], *, rows: bool) -> bytes:
         if tensor.ndim and tensor.dtype == np.float32 and np.isfinite(np.vdot(tensor, tensor)):
             written = orjson.dumps(np.ascontiguousarray(tensor), option=orjson.OPT_SERIALIZE_NUMPY)
             return (b'{"predictions":' if rows else b'{"outputs":') + written + b"}"
-    named = {name: _writable(name, outputs[name]) for name in sorted(outputs)}
+    values = {name: _writable(name, outputs[name]) for name in sorted(outputs)}
     if rows:
-        key, value = "predictions", _as_rows(named)
+        key, value = "predictions", _as_rows(values)
     else:
         key = "outputs"
-        value = named if len(named) > 1 else next(iter(named.values()))
+        value = values if len(values) > 1 else next(iter(values.values()))
     return orjson.dumps({key: value}, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def _as_rows(named: dict[str, Any]) -> Any:
+def _as_rows(values: dict[str, Any]) -> Any:
     sizes: dict[str, int] = {}
-    for name, value in named.items():
+    for name, value in values.items():
         if not isinstance(value, np.ndarray | list):
             raise HttpError(f"Tensor name: {name} has no shape information ")
         sizes[name] = len(value)  # pyright: ignore[reportUnknownArgumentType]
         first = next(iter(sizes.values()))
         if sizes[name] != first:
             raise HttpError(f"Tensor name: {name} has inconsistent batch size: {sizes[name]} expecting: {first}")
-    if len(named) == 1:
-        return next(iter(named.values()))
+    if len(values) == 1:
+        return next(iter(values.values()))
     count = next(iter(sizes.values()))
-    return [{name: value[row] for name, value in named.items()} for row in range(count)]
+    return [{name: value[row] for name, value in values.items()} for row in range(count)]
 
 
 def _writable(name: str, tensor: Array) -> Any:

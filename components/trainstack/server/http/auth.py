@@ -29,7 +29,7 @@ def check_key(digests: Sequence[str], authorization: str | None, api_key: str | 
     key = sent.strip() if scheme.lower() == "bearer" and sent else api_key
     if not key:
         raise HttpError("a key is required: send it as `Authorization: Bearer KEY`", 401)
-    found = key_digest(key)
+    sent_digest = key_digest(key)
     # All are compared, each in constant time.
-    if not sum(hmac.compare_digest(found, digest) for digest in digests):
+    if not sum(hmac.compare_digest(sent_digest, digest) for digest in digests):
         raise HttpError("the key is not right", 403)

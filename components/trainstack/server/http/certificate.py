@@ -46,10 +46,10 @@ class Certificate:
 
     def refresh(self) -> None:
         """Read the files again where they have changed; what cannot be used is not."""
-        found = self._changed()
-        if found == self._seen:
+        stamps = self._changed()
+        if stamps == self._seen:
             return
-        self._seen = found
+        self._seen = stamps
         try:
             self.context = _context(self._chain, self._key)
         except CertificateError as exc:
@@ -58,24 +58,24 @@ class Certificate:
         _log.info("the certificate was renewed")
 
     def _changed(self) -> list[tuple[int, int] | None]:
-        found: list[tuple[int, int] | None] = []
+        stamps: list[tuple[int, int] | None] = []
         for path in (self._chain, self._key):
             try:
-                about = path.stat()
-                found.append((about.st_mtime_ns, about.st_ino))
+                status = path.stat()
+                stamps.append((status.st_mtime_ns, status.st_ino))
             except OSError:
-                found.append(None)
-        return found
+                stamps.append(None)
+        return stamps
 
 
 def _context(chain: Path, key: Path) -> ssl.SSLContext:
-    for path, mark, what in ((chain, b"CERTIFICATE-----", "certificate"), (key, b"PRIVATE KEY-----", _KEY)):
+    for path, mark, kind in ((chain, b"CERTIFICATE-----", "certificate"), (key, b"PRIVATE KEY-----", _KEY)):
         try:
             content = path.read_bytes()
         except OSError as exc:
-            raise CertificateError(path, f"cannot be read: {exc.strerror}", of_key=what == _KEY) from exc
+            raise CertificateError(path, f"cannot be read: {exc.strerror}", of_key=kind == _KEY) from exc
         if mark not in content:
-            raise CertificateError(path, f"holds no {what} in PEM form", of_key=what == _KEY)
+            raise CertificateError(path, f"holds no {kind} in PEM form", of_key=kind == _KEY)
 
     def no_password() -> str:
         # Else OpenSSL would ask whoever sits at the terminal.

@@ -26,14 +26,14 @@ def decompress(body: bytes, encoding: str, limit: int) -> bytes:
         raise HttpError(f"Content-Encoding {encoding!r} is not known: send gzip, deflate or none", 415)
     unpacker = zlib.decompressobj(wbits=_WBITS[encoding])
     try:
-        found = unpacker.decompress(body, limit + 1)
+        content = unpacker.decompress(body, limit + 1)
     except zlib.error as exc:
         raise HttpError(f"the request's body is not {encoding}, though its Content-Encoding says so") from exc
-    if len(found) > limit:
+    if len(content) > limit:
         raise too_large(limit)
     if not unpacker.eof:
         raise HttpError(f"the request's {encoding} body is cut short")
-    return found
+    return content
 
 
 def too_large(limit: int) -> HttpError:

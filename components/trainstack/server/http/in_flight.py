@@ -35,17 +35,17 @@ class InFlight:
         self._loop = loop
         self._connections = connections
         self._queue = queue
-        self._found: deque[int] = deque(maxlen=_SAMPLES)
+        self._samples: deque[int] = deque(maxlen=_SAMPLES)
         self._count()
 
     def mean(self) -> float:
         """How many there were on average."""
-        found = list(self._found)
-        return sum(found) / len(found)
+        samples = list(self._samples)
+        return sum(samples) / len(samples)
 
     def _count(self) -> None:
         under_way = sum(connection.under_way() for connection in list(self._connections.open))
-        self._found.append(under_way + (_queued(self._queue) if self._queue is not None else 0))
+        self._samples.append(under_way + (_queued(self._queue) if self._queue is not None else 0))
         self._loop.call_later(_PAUSE, self._count)
 
 
@@ -53,5 +53,5 @@ def _queued(listener: socket.socket) -> int:
     """Connections that wait for somebody to take them; not known elsewhere than on Linux."""
     if sys.platform != "linux" or listener.fileno() < 0:
         return 0
-    found = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _UNACKED.stop)
-    return int.from_bytes(found[_UNACKED], sys.byteorder)
+    info = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _UNACKED.stop)
+    return int.from_bytes(info[_UNACKED], sys.byteorder)

@@ -58,8 +58,8 @@ class Baseline:
         # Where values repeat there are fewer bins: what is beyond the last edge is never reached.
         edges = [_edges(feature, bins) for feature in rows.T]
         self._edges = np.full((len(edges), max(map(len, edges))), np.inf)
-        for feature, found in enumerate(edges):
-            self._edges[feature, : len(found)] = found
+        for feature, feature_edges in enumerate(edges):
+            self._edges[feature, : len(feature_edges)] = feature_edges
         counts = self._count(rows)
         self._rows = len(rows)
         # Bins that chance can fill differently, less the one that the others leave no choice.
@@ -78,8 +78,8 @@ class Baseline:
         seen = self._seen[0].sum()
         if seen < _LEAST:
             return None
-        found = self._shares(self._seen)
-        terms: Array = (found - self._expected) * np.log(found / self._expected)
+        shares = self._shares(self._seen)
+        terms: Array = (shares - self._expected) * np.log(shares / self._expected)
         # What the index of equal distributions is on average, for so many rows on either side.
         chance = self._free * (1 / seen + 1 / self._rows)
         return max(0.0, float(terms.sum() / len(terms) - chance))
@@ -113,17 +113,17 @@ def baselines(path: Path, servable: Servable, sample_input: object) -> dict[str,
     signature = servable.signatures.get(DEFAULT)
     if signature is None:
         return {}
-    found = _training_sample(path / SAMPLE)
-    if found is None and sample_input is not None:
+    sample = _training_sample(path / SAMPLE)
+    if sample is None and sample_input is not None:
         body = sample_input if is_object(sample_input) else {"instances": sample_input}
         try:
-            asked = read_prediction(body, servable.signatures)
+            prediction = read_prediction(body, servable.signatures)
         except HttpError:
             return {}
-        found = dict(asked.tensors) if asked.signature is signature else {}
+        sample = dict(prediction.tensors) if prediction.signature is signature else {}
     return {
         name: Baseline(rows[:_SAMPLE_ROWS])
-        for name, rows in (found or {}).items()
+        for name, rows in (sample or {}).items()
         if name in signature.inputs and _is_usable(rows, signature.inputs[name].shape)
     }
 
@@ -143,37 +143,37 @@ def _training_sample(path: Path) -> dict[str, Array] | None:
 def _edges(values: Array, bins: int) -> Array:
     """Edges of one feature's bins, each the lowest value of the bin above it."""
     quantiles: Array = np.quantile(values, np.linspace(0, 1, bins + 1)[1:-1])
-    found = np.unique(quantiles)
+    edges = np.unique(quantiles)
     # A value that fills a bin or more ends there; else larger ones would be counted with it, and not be noticed.
-    crowded = [value for value in found if np.count_nonzero(values == value) * bins >= len(values)]
-    return np.unique([*found, *np.nextafter(crowded, np.inf)])
+    crowded = [value for value in edges if np.count_nonzero(values == value) * bins >= len(values)]
+    return np.unique([*edges, *np.nextafter(crowded, np.inf)])
 
 
 class Observer:
     """Measures the drift of one version's inputs, on a few requests a second.
 
     Args:
-        known: The training sample of each input.
+        baselines: The training sample of each input.
     """
 
-    def __init__(self, known: Mapping[str, Baseline]) -> None:
-        self._known = known
+    def __init__(self, baselines: Mapping[str, Baseline]) -> None:
+        self._baselines = baselines
         self._next = 0.0
 
     def observe(self, tensors: Mapping[str, Array]) -> None:
         """Take a request into account, if one is due."""
         now = time.monotonic()
-        if not self._known or now < self._next:
+        if not self._baselines or now < self._next:
             return
         self._next = now + _PAUSE
-        for name, baseline in self._known.items():
+        for name, baseline in self._baselines.items():
             rows = tensors.get(name)
             if rows is not None and rows.size and np.isfinite(rows).all():
                 baseline.add(rows[:_ROWS])
 
     def indexes(self) -> dict[str, float]:
         """The stability index of each input that enough was seen of."""
-        return {name: index for name, one in self._known.items() if (index := one.index()) is not None}
+        return {name: index for name, baseline in self._baselines.items() if (index := baseline.index()) is not None}
 
 
 def _is_usable(rows: Array, shape: tuple[int, ...] | None) -> bool:

@@ -67,24 +67,24 @@ class LoadedModel:
 
     def decoded(self, body: bytes) -> Prediction | None:
         """Read a `:predict` body of the usual form; None when it is not one. Only on the event loop."""
-        found = self._decoder.decode(body) if self._decoder is not None else None
-        return None if found is None else Prediction(self.servable.signatures[DEFAULT], *found)
+        decoded = self._decoder.decode(body) if self._decoder is not None else None
+        return None if decoded is None else Prediction(self.servable.signatures[DEFAULT], *decoded)
 
-    def now(self, asked: Prediction) -> dict[str, Array] | None:
+    def now(self, prediction: Prediction) -> dict[str, Array] | None:
         """Run a prediction at once; None where that takes too long to do it on the event loop.
 
         Raises:
             HttpError: The model refuses.
         """
-        return self._batchers[asked.signature.name].now(asked.tensors, _rows(asked))
+        return self._batchers[prediction.signature.name].now(prediction.tensors, _rows(prediction))
 
-    async def run(self, asked: Prediction, deadline: float) -> dict[str, Array]:
+    async def run(self, prediction: Prediction, deadline: float) -> dict[str, Array]:
         """Run a prediction; see `Batcher.run`.
 
         Raises:
             HttpError: The model refuses, or the deadline has passed.
         """
-        return await self._batchers[asked.signature.name].run(asked.tensors, _rows(asked), deadline)
+        return await self._batchers[prediction.signature.name].run(prediction.tensors, _rows(prediction), deadline)
 
     def _batcher(self, signature: Signature, pool: Executor, threads: int, latency: float) -> Batcher:
         servable = self.servable
@@ -122,20 +122,20 @@ class LoadedModel:
     def _cost(self, signature: Signature) -> tuple[float, float] | None:
         """Seconds of a call, and of each row in it."""
         try:
-            one, many = (self._seconds(signature, rows) for rows in (1, _ROWS))
+            single, several = (self._seconds(signature, rows) for rows in (1, _ROWS))
         except HttpError:
             return None
-        row = max(many - one, 0.01 * one) / (_ROWS - 1)
-        return max(one - row, 0.0), row
+        row = max(several - single, 0.01 * single) / (_ROWS - 1)
+        return max(single - row, 0.0), row
 
     def _seconds(self, signature: Signature, rows: int) -> float:
         tensors = _zeros(signature, rows)
-        found: list[float] = []
+        seconds: list[float] = []
         for _ in range(5):
             begun = time.perf_counter()
             self.servable.run(signature, tensors)
-            found.append(time.perf_counter() - begun)
-        return min(found[1:])
+            seconds.append(time.perf_counter() - begun)
+        return min(seconds[1:])
 
 
 @dataclass(slots=True)
@@ -168,11 +168,11 @@ class ModelSet:
     def __init__(self, plan: Plan, versions: Iterable[LoadedModel]) -> None:
         self.plan = plan
         self.versions = {model.plan.version: model for model in versions}
-        weights = {one.version: one.weight for one in plan.versions}
+        weights = {version.version: version.weight for version in plan.versions}
         self.main = self.versions[plan.main.version]
         self.mirror = None if plan.mirror is None else self.versions[plan.mirror]
         self._weighted = [model for version, model in self.versions.items() if weights[version] > 0] or [self.main]
-        self._bounds = list(itertools.accumulate(max(weights[one.plan.version], 1) for one in self._weighted))
+        self._bounds = list(itertools.accumulate(max(weights[model.plan.version], 1) for model in self._weighted))
 
     def choose(self) -> LoadedModel:
         """A version for a request that names none, by weight."""
@@ -207,27 +207,27 @@ def load(
     Raises:
         ValueError: A version cannot be loaded.
     """
-    kept: dict[str, LoadedModel] = {}
+    loaded: dict[str, LoadedModel] = {}
     if before is not None:
-        kept = {_identity(one.plan, before.plan): one for one in before.versions.values()}
+        loaded = {_identity(model.plan, before.plan): model for model in before.versions.values()}
     versions: list[LoadedModel] = []
-    for one in plan.versions:
-        model = kept.get(_identity(one, plan))
+    for version in plan.versions:
+        model = loaded.get(_identity(version, plan))
         if model is None:
-            servable = Servable(Path(one.path), conversions[one.version], threads=threads)
-            model = LoadedModel(one, servable, pool, threads=threads, latency=latency)
+            servable = Servable(Path(version.path), conversions[version.version], threads=threads)
+            model = LoadedModel(version, servable, pool, threads=threads, latency=latency)
         versions.append(model)
     return ModelSet(plan, versions)
 
 
-def _rows(asked: Prediction) -> int:
-    first = next(iter(asked.tensors.values()))
+def _rows(prediction: Prediction) -> int:
+    first = next(iter(prediction.tensors.values()))
     return len(first) if first.ndim else 1
 
 
-def _identity(one: VersionPlan, plan: Plan) -> str:
+def _identity(version: VersionPlan, plan: Plan) -> str:
     """What tells a loaded version from another: all but its share of the traffic."""
-    return json.dumps([one.version, one.path, one.digest, one.sample_input, plan.runtime])
+    return json.dumps([version.version, version.path, version.digest, version.sample_input, plan.runtime])
 
 
 def _zeros(signature: Signature, rows: int) -> dict[str, Array]:

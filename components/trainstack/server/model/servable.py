@@ -37,18 +37,20 @@ class Servable:
 
     def __init__(self, path: Path, conversion: Path, *, threads: int) -> None:
         manifest: dict[str, Any] = json.loads((conversion / MANIFEST).read_bytes())
-        described: dict[str, dict[str, Any]] = manifest["signatures"]
+        declarations: dict[str, dict[str, Any]] = manifest["signatures"]
         self.metadata: Mapping[str, Any] = manifest["metadata"]
         self.runtime: str = manifest["runtime"]
         self.runtime_reason: str = manifest["runtime_reason"]
-        self.signatures = {name: Signature.from_json(name, one) for name, one in described.items()}
-        self._independent = {name for name, one in described.items() if one["independent_rows"]}
+        self.signatures = {name: Signature.from_json(name, declaration) for name, declaration in declarations.items()}
+        self._independent = {name for name, declaration in declarations.items() if declaration["independent_rows"]}
         self._converted = {
-            name: LiteRtSignature(conversion / one["file"], self.signatures[name], threads=threads)
-            for name, one in described.items()
-            if one["file"]
+            name: LiteRtSignature(conversion / declaration["file"], self.signatures[name], threads=threads)
+            for name, declaration in declarations.items()
+            if declaration["file"]
         }
-        needed = any(name not in self._converted and one.inputs for name, one in self.signatures.items())
+        needed = any(
+            name not in self._converted and declaration.inputs for name, declaration in self.signatures.items()
+        )
         self._tensorflow = SavedModel(path, threads=threads) if needed else None
 
     def on_litert(self, signature: Signature) -> bool:

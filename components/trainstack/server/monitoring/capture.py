@@ -55,15 +55,15 @@ class Capture:
         self._share = share if folder else 0.0
         self._folder = Path(folder) if folder else None
 
-    def offer(self, asked: InferenceCall, outputs: Mapping[str, Array]) -> None:
+    def offer(self, call: InferenceCall, outputs: Mapping[str, Array]) -> None:
         """Keep a request, if it is its turn."""
         if not self._share or random.random() >= self._share or self._folder is None:  # noqa: S311 (a sample, no secret)
             return
         try:
             now = datetime.now(UTC).isoformat(timespec="milliseconds")
-            self._waiting.put_nowait((self._folder, now, asked, outputs))
+            self._waiting.put_nowait((self._folder, now, call, outputs))
         except queue.Full:
-            self._metrics.add("captured", asked.model.plan.version, "left out")
+            self._metrics.add("captured", call.model.plan.version, "left out")
 
     def finish(self, seconds: float) -> None:
         """Write what waits, for so long at most."""
@@ -73,10 +73,10 @@ class Capture:
 
     def _write_all(self) -> None:
         while True:
-            folder, now, asked, outputs = self._waiting.get()
-            version = asked.model.plan.version
+            folder, now, call, outputs = self._waiting.get()
+            version = call.model.plan.version
             try:
-                self._write(folder, _line(now, asked, outputs))
+                self._write(folder, _line(now, call, outputs))
                 self._metrics.add("captured", version, "kept")
             except Exception as exc:  # noqa: BLE001 (whatever it is, the thread must go on with the next)
                 self._metrics.add("captured", version, "failed")
@@ -106,16 +106,16 @@ class Capture:
             os.close(descriptor)
 
 
-def _line(now: str, asked: InferenceCall, outputs: Mapping[str, Array]) -> bytes:
-    plan = asked.model.plan
+def _line(now: str, call: InferenceCall, outputs: Mapping[str, Array]) -> bytes:
+    plan = call.model.plan
     about: dict[str, Any] = {
         "time": now,
         "version": plan.version,
         "digest": plan.digest,
-        "signature_name": asked.prediction.signature.name,
+        "signature_name": call.prediction.signature.name,
     }
     # Both in column form, so that a line's inputs can be posted again as they are.
-    inputs = {f"{name}": tensor for name, tensor in asked.prediction.tensors.items()}
+    inputs = {f"{name}": tensor for name, tensor in call.prediction.tensors.items()}
     return b"%b,%b,%b}\n" % (
         orjson.dumps(about)[:-1],
         _columns("inputs", inputs),

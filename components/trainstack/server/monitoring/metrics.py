@@ -108,10 +108,10 @@ class Metrics:
         yield self._to_json()
         for path in self._folder.glob(_FILE.format("*")):
             if path.name != own:
-                found = json.loads(path.read_bytes())
+                counts = json.loads(path.read_bytes())
                 if not _lives(int(path.stem.rpartition("-")[2])):
-                    found["in_flight"] = 0.0
-                yield found
+                    counts["in_flight"] = 0.0
+                yield counts
 
 
 def _lives(pid: int) -> bool:
@@ -161,16 +161,16 @@ class _Collector:
         yield seconds
         for name, (help_text, label) in _COUNTERS.items():
             family = CounterMetricFamily(f"trainstack_{name}", help_text, labels=["version", label])
-            for (found, version, value_of), value in self._summed("counts").items():
-                if found == name:
+            for (counter, version, value_of), value in self._summed("counts").items():
+                if counter == name:
                     family.add_metric([str(version), value_of], value)
             yield family
         for name, (help_text, label) in _GAUGES.items():
             family = GaugeMetricFamily(f"trainstack_{name}", help_text, labels=["version", label])
             largest: dict[tuple[str, str], float] = {}
             for worker in self._workers:
-                for found, version, value_of, value in worker["gauges"]:
-                    if found == name:
+                for counter, version, value_of, value in worker["gauges"]:
+                    if counter == name:
                         key = (str(version), value_of)
                         largest[key] = max(value, largest.get(key, value))
             for key, value in largest.items():
@@ -189,7 +189,7 @@ class _Collector:
         for worker in self._workers:
             for *key, values in worker[table]:
                 before = summed.get(tuple(key), [0.0] * len(values))
-                summed[tuple(key)] = [one + other for one, other in zip(before, values, strict=True)]
+                summed[tuple(key)] = [total + other for total, other in zip(before, values, strict=True)]
         return summed
 
 

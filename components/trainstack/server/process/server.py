@@ -155,9 +155,9 @@ def _retire(supervisor: Supervisor, settings: Settings, state: Path) -> None:
     while time.monotonic() < end and time.monotonic() - quiet_since < _QUIET:
         time.sleep(0.1)
         workers = living_workers(state)
-        found = sum(one["answered"] for one in workers)
-        if found != answered or any(one["held"] for one in workers):
-            answered, quiet_since = found, time.monotonic()
+        total = sum(worker["answered"] for worker in workers)
+        if total != answered or any(worker["held"] for worker in workers):
+            answered, quiet_since = total, time.monotonic()
     os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -192,13 +192,13 @@ def _say_who(lock: int, settings: Settings) -> None:
 
 def _started_as(settings: Settings) -> list[str]:
     """What cannot change while the server runs, to be compared with what is wanted next."""
-    given = {
+    options = {
         "--workers": settings.workers,
         "--tls-certificate": settings.tls_certificate,
         "--tls-key": settings.tls_key,
         "--code": settings.code,
     }
-    return [text for option, value in given.items() if value is not None for text in (option, str(value))]
+    return [text for option, value in options.items() if value is not None for text in (option, str(value))]
 
 
 def _thread(work: Callable[..., None], *arguments: Any) -> None:

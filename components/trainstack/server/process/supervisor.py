@@ -86,7 +86,7 @@ class Supervisor:
                 # The first is replaced at once; one that dies again and again must not take the machine along.
                 pause = min(0.1 * 2 ** (deaths[index] - 2), _LONGEST_PAUSE) if deaths[index] > 1 else 0.0
                 due[index] = time.monotonic() + pause
-                _log.error("worker %d died (%s); a new one is started", index, _said(status))
+                _log.error("worker %d died (%s); a new one is started", index, _exit_text(status))
             for index in [index for index, at in due.items() if at <= time.monotonic()]:
                 del due[index]
                 self._start(index)
@@ -94,7 +94,7 @@ class Supervisor:
         return code
 
     def _stop(self, *_: object) -> None:
-        """End; where clients may not know it yet, only after a while. InferenceCall twice, at once."""
+        """End, after `linger` seconds where they are set. A second signal ends at once."""
         if self._leaves is None and self._settings.linger and not self.handed_over:
             self._leaves = time.monotonic() + self._settings.linger
             (self._state / LEAVING).touch()
@@ -138,14 +138,14 @@ class Supervisor:
 
     def _dead(self) -> list[tuple[int, int]]:
         """Workers that are gone since, and how they went."""
-        found: list[tuple[int, int]] = []
+        exited: list[tuple[int, int]] = []
         for index, pid in list(self._workers.items()):
             done, status = os.waitpid(pid, os.WNOHANG)
             if done:
                 del self._workers[index]
                 self._counts[index] = _ABSENT
-                found.append((index, status))
-        return found
+                exited.append((index, status))
+        return exited
 
     def _end(self) -> None:
         """Take no more connections; let workers answer what is under way, and end those that cannot."""
@@ -177,6 +177,6 @@ def _die_with(supervisor: int) -> None:
         os._exit(1)
 
 
-def _said(status: int) -> str:
+def _exit_text(status: int) -> str:
     code = os.waitstatus_to_exitcode(status)
     return f"code {code}" if code >= 0 else f"signal {-code}"

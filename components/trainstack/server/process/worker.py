@@ -78,7 +78,7 @@ class Worker:
         self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="predict")
         self._metrics = Metrics(state)
         self._error: dict[str, str] | None = None
-        self._heard: set[str] = set()
+        self._handled: set[str] = set()
         self._seen = _changed(state / SERVING)
         try:
             self._plan_digest, models = self._load(state / SERVING, None)
@@ -142,15 +142,15 @@ class Worker:
         while True:
             time.sleep(_PAUSE)
             try:
-                found = _changed(self._state / SERVING)
-                if found != self._seen:
-                    self._seen = found
+                stamp = _changed(self._state / SERVING)
+                if stamp != self._seen:
+                    self._seen = stamp
                     self._reload(loop)
                 for word, act in words.items():
-                    if word not in self._heard and (self._state / word).exists():
-                        self._heard.add(word)
+                    if word not in self._handled and (self._state / word).exists():
+                        self._handled.add(word)
                         loop.call_soon_threadsafe(act)
-                if self._heard or time.monotonic() - last > 1:
+                if self._handled or time.monotonic() - last > 1:
                     last = time.monotonic()
                     if self._certificate is not None:
                         self._certificate.refresh()
@@ -178,38 +178,40 @@ class Worker:
         switched.wait()
         self._plan_digest, self._error = digest, None
         self._report()
-        _log.info("serving %s", ", ".join(f"version {one.version}" for one in models.plan.versions))
+        _log.info("serving %s", ", ".join(f"version {version.version}" for version in models.plan.versions))
 
     def _load(self, path: Path, before: ModelSet | None) -> tuple[str, ModelSet]:
-        laid: dict[str, Any] = json.loads(path.read_bytes())
+        serving: dict[str, Any] = json.loads(path.read_bytes())
         models = load(
-            Plan.from_json(laid["plan"]),
-            {int(version): Path(folder) for version, folder in laid["conversions"].items()},
+            Plan.from_json(serving["plan"]),
+            {int(version): Path(folder) for version, folder in serving["conversions"].items()},
             before,
             self._pool,
             threads=self._settings.threads,
             latency=self._settings.latency,
         )
-        write_json(self._state / GOOD, laid)
-        return laid["digest"], models
+        write_json(self._state / GOOD, serving)
+        return serving["digest"], models
 
     def _report(self) -> None:
-        """Leave word of what this worker serves."""
-        said = {
+        """Write what this worker serves for the supervisor and the other workers."""
+        report = {
             "pid": os.getpid(),
             "plan": self._plan_digest,
             "error": self._error,
             "held": self._router.waiting,
             "answered": self._metrics.answered,
         }
-        write_json(self._state / _WORKER.format(os.getpid()), said)
+        write_json(self._state / _WORKER.format(os.getpid()), report)
 
     def _health(self) -> dict[str, Any]:
         workers = living_workers(self._state)
-        settled = len(workers) == self._settings.workers and {one["plan"] for one in workers} == {self._plan_digest}
+        settled = len(workers) == self._settings.workers and {worker["plan"] for worker in workers} == {
+            self._plan_digest
+        }
         models = self._router.models
         main = models.main
-        errors = [one["error"] for one in workers if one["error"]]
+        errors = [worker["error"] for worker in workers if worker["error"]]
         with contextlib.suppress(OSError, ValueError):
             errors.append(json.loads((self._state / ERROR).read_bytes()))
         weights = {one.version: one.weight for one in models.plan.versions}
@@ -241,13 +243,13 @@ class Worker:
 
 def living_workers(state: Path) -> list[dict[str, Any]]:
     """What the workers that live have said of themselves."""
-    found: list[dict[str, Any]] = []
+    reports: list[dict[str, Any]] = []
     for path in state.glob(_WORKER.format("*")):
         with contextlib.suppress(OSError, ValueError):
-            said = json.loads(path.read_bytes())
-            os.kill(said["pid"], 0)
-            found.append(said)
-    return found
+            report = json.loads(path.read_bytes())
+            os.kill(report["pid"], 0)
+            reports.append(report)
+    return reports
 
 
 def _keep_memory() -> None:
@@ -263,8 +265,8 @@ def _keep_memory() -> None:
 
 
 def _changed(path: Path) -> tuple[int, int]:
-    found = path.stat()
-    return found.st_mtime_ns, found.st_ino
+    status = path.stat()
+    return status.st_mtime_ns, status.st_ino
 
 
 def _digest_in(path: Path) -> str:

@@ -78,7 +78,7 @@ class Batcher:
 
     def wait(self) -> float:
         """Seconds until a request that came now would be computed, about."""
-        return self.estimate(sum(one.rows for one in self._waiting)) / self._parallel if self._waiting else 0.0
+        return self.estimate(sum(waiting.rows for waiting in self._waiting)) / self._parallel if self._waiting else 0.0
 
     def now(self, tensors: Tensors, rows: int) -> dict[str, Array] | None:
         """Compute one request at once, on the event loop; None where that would hold others up.
@@ -145,47 +145,47 @@ class Batcher:
         """Compute a batch, in a thread."""
         if len(batch) == 1:
             return [self._attempt(batch[0])]
-        together = {name: np.concatenate([one.tensors[name] for one in batch]) for name in batch[0].tensors}
-        rows = sum(one.rows for one in batch)
+        together = {name: np.concatenate([waiting.tensors[name] for waiting in batch]) for name in batch[0].tensors}
+        rows = sum(waiting.rows for waiting in batch)
         begun = time.perf_counter()
         try:
             outputs = self._run(together)
         except HttpError:
             # Somebody's rows are at fault: each gets an answer of its own.
-            return [self._attempt(one) for one in batch]
+            return [self._attempt(waiting) for waiting in batch]
         self._learn(time.perf_counter() - begun, rows)
         answers: list[dict[str, Array] | Exception] = []
         start = 0
-        for one in batch:
-            answers.append({name: tensor[start : start + one.rows] for name, tensor in outputs.items()})
-            start += one.rows
+        for waiting in batch:
+            answers.append({name: tensor[start : start + waiting.rows] for name, tensor in outputs.items()})
+            start += waiting.rows
         return answers
 
-    def _attempt(self, one: _Waiting) -> dict[str, Array] | Exception:
+    def _attempt(self, waiting: _Waiting) -> dict[str, Array] | Exception:
         begun = time.perf_counter()
         try:
-            outputs = self._run(one.tensors)
+            outputs = self._run(waiting.tensors)
         except Exception as exc:  # noqa: BLE001 (told to whoever asked, not to the thread)
             return exc
-        self._learn(time.perf_counter() - begun, one.rows)
+        self._learn(time.perf_counter() - begun, waiting.rows)
         return outputs
 
     def _finish(self, batch: list[_Waiting], computed: asyncio.Future[list[dict[str, Array] | Exception]]) -> None:
         self._running -= 1
         failed = computed.exception()
         answers = [failed] * len(batch) if failed is not None else computed.result()
-        for one, answer in zip(batch, answers, strict=True):
-            if one.answer.done():
+        for waiting, answer in zip(batch, answers, strict=True):
+            if waiting.answer.done():
                 continue
             if isinstance(answer, dict):
-                one.answer.set_result(answer)
+                waiting.answer.set_result(answer)
             else:
-                one.answer.set_exception(answer)
+                waiting.answer.set_exception(answer)
         self._start()
 
     def _learn(self, taken: float, rows: int) -> None:
         expected = self._call + rows * self._row
         if expected > 0:
             # One long pause of the machine must not turn batching off.
-            found = min(taken / expected, 10.0)
-            self._slowness += _WEIGHT * (found - self._slowness)
+            slowness = min(taken / expected, 10.0)
+            self._slowness += _WEIGHT * (slowness - self._slowness)

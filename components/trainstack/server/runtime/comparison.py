@@ -33,7 +33,7 @@ def unequal(reference: Run, candidate: Run, signature: Signature, samples: list[
     accepted = 0
     for inputs in (*samples, *_random_inputs(signature)):
         try:
-            wanted = reference(inputs)
+            expected = reference(inputs)
         except HttpError as error:
             try:
                 candidate(inputs)
@@ -41,11 +41,11 @@ def unequal(reference: Run, candidate: Run, signature: Signature, samples: list[
                 continue
             return f"it answers an input that TensorFlow refuses ({error})"
         try:
-            got = candidate(inputs)
+            actual = candidate(inputs)
         except HttpError as error:
             return f"it refuses an input that TensorFlow answers ({error})"
         for name in signature.outputs:
-            if difference := _difference(wanted[name], got[name]):
+            if difference := _difference(expected[name], actual[name]):
                 return f"output {name} differs from TensorFlow's: {difference}"
         accepted += 1
     return "" if accepted else "TensorFlow refuses every random input: register the model with a sample input"
@@ -59,10 +59,10 @@ def same_when_not_finite(reference: Run, candidate: Run, signature: Signature) -
             for name, spec in signature.inputs.items()
         }
         try:
-            wanted, got = reference(inputs), candidate(inputs)
+            expected, actual = reference(inputs), candidate(inputs)
         except HttpError:
             return False
-        if any(_difference(wanted[name], got[name]) for name in signature.outputs):
+        if any(_difference(expected[name], actual[name]) for name in signature.outputs):
             return False
     return True
 
@@ -119,16 +119,16 @@ def _is_decimal(spec: TensorSpec) -> bool:
     return spec.dtype in ("float", "double", "half")
 
 
-def _difference(wanted: Array, got: Array) -> str:
+def _difference(expected: Array, actual: Array) -> str:
     """In what two tensors differ; empty when they are equal within the type's precision."""
-    if wanted.shape != got.shape or wanted.dtype != got.dtype:
-        return f"{list(got.shape)} of {got.dtype}, not {list(wanted.shape)} of {wanted.dtype}"
-    tolerance = _TOLERANCE.get(wanted.dtype.str[1:], 0.0)
+    if expected.shape != actual.shape or expected.dtype != actual.dtype:
+        return f"{list(actual.shape)} of {actual.dtype}, not {list(expected.shape)} of {expected.dtype}"
+    tolerance = _TOLERANCE.get(expected.dtype.str[1:], 0.0)
     if not tolerance:
-        return "" if np.array_equal(wanted, got) else "whole numbers are not the same"
-    finite = np.isfinite(wanted)
-    size = float(np.abs(wanted[finite]).max()) if finite.any() else 0.0
-    if np.allclose(got, wanted, rtol=tolerance, atol=tolerance * size, equal_nan=True):
+        return "" if np.array_equal(expected, actual) else "whole numbers are not the same"
+    finite = np.isfinite(expected)
+    size = float(np.abs(expected[finite]).max()) if finite.any() else 0.0
+    if np.allclose(actual, expected, rtol=tolerance, atol=tolerance * size, equal_nan=True):
         return ""
     with np.errstate(all="ignore"):
-        return f"by up to {float(np.nanmax(np.abs(got.astype('f8') - wanted.astype('f8')))):.2g}"
+        return f"by up to {float(np.nanmax(np.abs(actual.astype('f8') - expected.astype('f8')))):.2g}"

@@ -41,41 +41,41 @@ def ensure(plan: Plan, folder: Path) -> dict[int, Path]:
         ValueError: A model cannot be served at all.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    found: dict[int, Path] = {}
-    for one in plan.versions:
-        target = folder / _key(one, plan.runtime)
+    folders: dict[int, Path] = {}
+    for version in plan.versions:
+        target = folder / _key(version, plan.runtime)
         if not (target / MANIFEST).is_file():
-            _convert(one, plan.runtime, target)
+            _convert(version, plan.runtime, target)
         os.utime(target)
-        found[one.version] = target
-    _forget(folder, set(found.values()))
-    return found
+        folders[version.version] = target
+    _forget(folder, set(folders.values()))
+    return folders
 
 
-def _key(one: VersionPlan, runtime: str) -> str:
+def _key(version: VersionPlan, runtime: str) -> str:
     content = hashlib.sha256()
-    file = Path(one.path) / "saved_model.pb"
-    identity = one.digest or (file.stat().st_mtime_ns if file.exists() else None)
-    parts = [one.path, identity, one.sample_input, runtime, sys.prefix]
+    file = Path(version.path) / "saved_model.pb"
+    identity = version.digest or (file.stat().st_mtime_ns if file.exists() else None)
+    parts = [version.path, identity, version.sample_input, runtime, sys.prefix]
     content.update(json.dumps(parts, sort_keys=True).encode())
     for name in _JUDGES:
         content.update((_SERVER / name).read_bytes())
     return content.hexdigest()[:24]
 
 
-def _convert(one: VersionPlan, runtime: str, target: Path) -> None:
+def _convert(version: VersionPlan, runtime: str, target: Path) -> None:
     aside = target.with_name(f".{target.name}.{os.getpid()}")
     skipped: list[str] = []
     while True:
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir()
-        command = [sys.executable, str(_SERVER), "convert", "--model-path", one.path, "--output", str(aside)]
+        command = [sys.executable, str(_SERVER), "convert", "--model-path", version.path, "--output", str(aside)]
         command += ["--runtime", runtime, *(f"--skip={name}" for name in skipped)]
-        if one.sample_input is not None:
+        if version.sample_input is not None:
             sample = aside / "sample_input.json"
-            sample.write_text(json.dumps(one.sample_input))
+            sample.write_text(json.dumps(version.sample_input))
             command += ["--sample-input", str(sample)]
-        _log.info("converting version %d", one.version)
+        _log.info("converting version %d", version.version)
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
         (aside / "log.txt").write_text(done.stderr)
         attempted = aside / ATTEMPTED

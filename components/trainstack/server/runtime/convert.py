@@ -52,8 +52,8 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     signatures: dict[str, Any] = {}
     for signature in model.signatures.values():
-        known = samples if samples and samples[0][0] is signature else []
-        verdict = _Verdict(model, signature, options.output, [inputs for _, inputs in known])
+        own_samples = samples if samples and samples[0][0] is signature else []
+        verdict = _Verdict(model, signature, options.output, [inputs for _, inputs in own_samples])
         if not signature.inputs:
             verdict.reason = "it takes no inputs"
         elif options.runtime == "tensorflow":
@@ -139,14 +139,14 @@ def _unfit(signature: Signature) -> str:
     """Why a signature is nothing for LiteRT, as its declaration tells already."""
     if signature.method in (CLASSIFY, REGRESS):
         return "it takes tf.Example records"
-    for what, side in (("input", signature.inputs), ("output", signature.outputs)):
+    for role, side in (("input", signature.inputs), ("output", signature.outputs)):
         for name, spec in side.items():
             if spec.dtype not in _TYPES:
-                return f"{what} {name} is of type {spec.dtype}"
+                return f"{role} {name} is of type {spec.dtype}"
             if spec.shape is None:
-                return f"{what} {name} is of unknown rank"
-            if what == "input" and -1 in spec.shape[1:]:
-                return f"{what} {name} has an unknown dimension beside the batch: {list(spec.shape)}"
+                return f"{role} {name} is of unknown rank"
+            if role == "input" and -1 in spec.shape[1:]:
+                return f"{role} {name} has an unknown dimension beside the batch: {list(spec.shape)}"
     return ""
 
 
@@ -165,13 +165,13 @@ def _first_line(exc: Exception) -> str:
 
 def _summary(signatures: dict[str, Any]) -> dict[str, str]:
     """The runtime as a whole: LiteRT, TensorFlow, or both, and why."""
-    callable_ones = {name: one for name, one in signatures.items() if one["inputs"]}
-    converted = [name for name, one in callable_ones.items() if one["file"]]
-    others = [f"{name}: {one['reason']}" for name, one in callable_ones.items() if not one["file"]]
+    callable_signatures = {name: verdict for name, verdict in signatures.items() if verdict["inputs"]}
+    converted = [name for name, verdict in callable_signatures.items() if verdict["file"]]
+    others = [f"{name}: {verdict['reason']}" for name, verdict in callable_signatures.items() if not verdict["file"]]
     notes = [
         f"{name}: NaN and infinite inputs may be answered otherwise than by TensorFlow"
         for name in converted
-        if callable_ones[name]["finite_only"]
+        if callable_signatures[name]["finite_only"]
     ]
     equal = f"LiteRT answers {', '.join(converted)} as TensorFlow does, on the sample input and random ones"
     if not others:

@@ -31,8 +31,10 @@ def signatures(path: Path) -> dict[str, Signature]:
     try:
         data = memoryview((path / "saved_model.pb").read_bytes())
         graph = next(value for number, value in _fields(data) if number == 2 and isinstance(value, memoryview))
-        found = dict(_entry(value) for number, value in _fields(graph) if number == 5 and isinstance(value, memoryview))
-        return {name: _signature(name, value) for name, value in found.items() if not name.startswith("__")}
+        entries = dict(
+            _entry(value) for number, value in _fields(graph) if number == 5 and isinstance(value, memoryview)
+        )
+        return {name: _signature(name, value) for name, value in entries.items() if not name.startswith("__")}
     except (OSError, StopIteration, ValueError, IndexError):
         return {}
 
@@ -66,7 +68,9 @@ def _shape(data: memoryview) -> tuple[int, ...] | None:
         if number == 3 and value:
             return None
         if number == 2 and isinstance(value, memoryview):
-            size = next((it for part, it in _fields(value) if part == 1 and isinstance(it, int)), 0)
+            size = next(
+                (field_value for part, field_value in _fields(value) if part == 1 and isinstance(field_value, int)), 0
+            )
             sizes.append(size - 2**64 if size >= 2**63 else size)
     return tuple(sizes)
 

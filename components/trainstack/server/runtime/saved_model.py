@@ -63,8 +63,10 @@ class SavedModel:
             "signature_def": {name: _as_json(definition) for name, definition in sorted(definitions.items())}
         }
         self.signatures: Mapping[str, Signature] = {
-            name: Signature(name, self._specs(one.inputs), self._specs(one.outputs), one.method_name)
-            for name, one in sorted(definitions.items())
+            name: Signature(
+                name, self._specs(definition.inputs), self._specs(definition.outputs), definition.method_name
+            )
+            for name, definition in sorted(definitions.items())
         }
         # Kept: the functions hold only weak references to the variables of the object they came from.
         self._loaded = tf.saved_model.load(os.fspath(path), tags=[_SERVE_TAG])
