@@ -69,8 +69,8 @@ class OpenInferenceApi:
             "name": self._models.plan.name,
             "versions": [str(version) for version in sorted(self._models.versions)],
             "platform": "tensorflow_savedmodel",
-            "inputs": _described(signature.inputs),
-            "outputs": _described(signature.outputs),
+            "inputs": _tensor_specs(signature.inputs),
+            "outputs": _tensor_specs(signature.outputs),
         }
         return Answered(model, orjson.dumps(description))
 
@@ -179,7 +179,7 @@ def _requested_outputs(document: Mapping[str, Any], signature: Signature) -> dic
     return requested
 
 
-def _described(tensors: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _tensor_specs(tensors: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
         {"name": name, "datatype": DATATYPES.get(spec.dtype, spec.dtype.upper()), "shape": list(spec.shape or (-1,))}
         for name, spec in tensors.items()

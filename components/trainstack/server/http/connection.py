@@ -306,7 +306,7 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def _refuse(self, error: HttpError) -> None:
-        """Say what is wrong with what is no request, and hear no more."""
+        """Say what is wrong with what is no request, then close the connection."""
         if self._refused:
             return
         self._refused = True

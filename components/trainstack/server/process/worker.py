@@ -214,7 +214,7 @@ class Worker:
         errors = [worker["error"] for worker in workers if worker["error"]]
         with contextlib.suppress(OSError, ValueError):
             errors.append(json.loads((self._state / ERROR).read_bytes()))
-        weights = {one.version: one.weight for one in models.plan.versions}
+        weights = {version.version: version.weight for version in models.plan.versions}
         return {
             "status": "ok",
             "name": models.plan.name,
