@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -80,13 +80,22 @@ class Router:
     def answer(self, request: Request) -> Response | Coroutine[Any, Any, Response]:
         """Answer one request: now where that is quick, else later."""
         try:
-            route, parameters = self._routes.find(request.method, request.path)
             digests = self.models.plan.key_digests
-            if digests and route.needs_key:
-                check_key(digests, request.header(b"authorization"), request.header(b"x-api-key"))
+            try:
+                route, parameters = self._routes.find(request.method, request.path)
+            except HttpError:
+                # Which paths there are is nobody's business who has no key.
+                self._check_key(request, digests)
+                raise
+            if route.needs_key:
+                self._check_key(request, digests)
             return self._handle(route, request, parameters)
         except Exception as exc:  # noqa: BLE001 (whatever it is, the client gets no stack trace; the log does)
             return self._failed(request, exc)
+
+    def _check_key(self, request: Request, digests: Sequence[str]) -> None:
+        if digests:
+            check_key(digests, request.header(b"authorization"), request.header(b"x-api-key"))
 
     def answer_metrics(self, request: Request) -> Response:
         """Answer a request to the port for metrics, where no key is asked for and nothing else is told."""
