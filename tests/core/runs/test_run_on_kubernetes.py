@@ -197,7 +197,7 @@ def test_a_quota_is_named(started):
     quota = {"metadata": {"name": "tight"}, "spec": {"hard": {"requests.cpu": "100m"}}}
     with contextlib.suppress(Exception):
         access().core.create_namespaced_resource_quota(tight.namespace, quota)
-    run = started(compute=ON_KUBERNETES.model_copy(update={"kubernetes": tight}))
+    run = started(compute=ON_KUBERNETES.model_copy(update={"config": tight}))
     until(lambda: "exceeded quota: tight" in run.read().reason, SECONDS)
     assert submission.stop(run, "seen enough").status is Status.CANCELED
 
@@ -231,7 +231,7 @@ def test_a_wrong_context_and_a_cluster_that_is_off_are_one_line(monkeypatch, tmp
         )
     )
     monkeypatch.setenv("KUBECONFIG", str(config))
-    off = wrong.model_copy(update={"kubernetes": Cluster(context="off")})
+    off = wrong.model_copy(update={"config": Cluster(context="off")})
     with pytest.raises(TrainstackError, match=r"https://127.0.0.1:1 does not answer \(.*refused") as caught:
         compute.holding(off)
     assert "\n" not in str(caught.value)
