@@ -55,7 +55,7 @@ class Horovod(Distribution):
         autotune: Let Horovod search for those three; the outputs get `horovod-autotune.csv`.
         timeline: The outputs get `horovod-timeline.json`, in Chrome's trace format.
         stall_check_seconds: Warn after this many seconds in which some rank did not submit a tensor; 0 never.
-        stall_shutdown_seconds: RunEnded the run after this many such seconds; 0 never.
+        stall_shutdown_seconds: End the run after this many such seconds; 0 never.
         gloo_timeout_seconds: How long ranks wait for each other when they connect.
         min_workers: Elastic: go on with as few ranks as this.
         max_workers: Elastic: grow up to this many ranks.

@@ -50,11 +50,11 @@ class Coordinator(Coordination):
         self._node_done(0)
 
     def failed(self, failure: Failure) -> None:
-        """RunEnded all nodes because of `failure`."""
+        """End all nodes because of `failure`."""
         self._decide(RunEnded(FAILED, failure))
 
     def stopped(self) -> None:
-        """RunEnded all nodes because this one was asked to stop."""
+        """End all nodes because this one was asked to stop."""
         self._decide(RunEnded(TERMINATED))
 
     def close(self) -> None:

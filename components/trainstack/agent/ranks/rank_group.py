@@ -154,7 +154,7 @@ class RankGroup:
             rank.signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """RunEnded every rank and all of their descendants, and collect the last of their output."""
+        """End every rank and all of their descendants, and collect the last of their output."""
         for rank in self.ranks:
             rank.signal(signal.SIGKILL)
         deadline = time.monotonic() + 2.0

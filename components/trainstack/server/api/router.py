@@ -63,7 +63,9 @@ class Router:
         """Serve other versions from the next request on; requests under way keep theirs."""
         self.models = models
         self._service = Service(models, self._metrics, self._health)
-        self._routes = RouteTable(endpoints(self._service))
+        routes = endpoints(self._service)
+        self._routes = RouteTable(routes)
+        self._metrics_routes = RouteTable([route for route in routes if route.on_metrics_port])
         # The usual request: its path is compared, its numbers are read without a Python object for each.
         self._usual_path = f"/v1/models/{models.plan.name}:predict"
         self._usual = TensorFlowServingApi(models).read_usual
@@ -100,11 +102,12 @@ class Router:
     def answer_metrics(self, request: Request) -> Response:
         """Answer a request to the port for metrics, where no key is asked for and nothing else is told."""
         try:
-            route, parameters = self._routes.find(request.method, request.path)
-            answered = route.handler(request, parameters) if route.on_metrics_port else None
-            if not isinstance(answered, Answered):
-                raise HttpError(f"Not found: {request.path}", 404)  # noqa: TRY301 (one form for all errors)
-            return self._respond(request, answered)
+            route, parameters = self._metrics_routes.find(request.method, request.path)
+            response = self._handle(route, request, parameters)
+            if not isinstance(response, Response):
+                response.close()
+                raise TypeError(f"{route.path} gives an inference, which the port for metrics does not run")  # noqa: TRY301
+            return response  # noqa: TRY300 (as in `answer`)
         except Exception as exc:  # noqa: BLE001 (as in `answer`)
             return self._failed(request, exc)
 
@@ -130,14 +133,13 @@ class Router:
         self, route: Route[Handler], request: Request, parameters: Parameters
     ) -> Response | Coroutine[Any, Any, Response]:
         encoding = request.headers.get(b"content-encoding")
-        large = len(request.body) > _BODY
-        if encoding is not None and not large:
+        compressed = encoding is not None and len(request.body) > _BODY
+        if encoding is not None and not compressed:
             self._decompress(request, encoding)
-            large = len(request.body) > _BODY
         call: Answered | InferenceCall | None = None
-        if encoding is None or not large:
-            call = self._usual(request, parameters) if request.path == self._usual_path else None
-        if call is None and not large:
+        if not compressed and request.path == self._usual_path:
+            call = self._usual(request, parameters)
+        if call is None and not compressed and len(request.body) <= _BODY:
             call = route.handler(request, parameters)
         if isinstance(call, Answered):
             return self._respond(request, call)
