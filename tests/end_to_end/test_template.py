@@ -47,7 +47,7 @@ def test_pulumi_new_and_trainstack_init_make_the_same_project(tmp_path, backend)
 def test_init_overwrites_nothing_and_checks_the_name(tmp_path):
     (tmp_path / "shop").mkdir()
     (tmp_path / "shop" / "README.md").write_text("mine")
-    assert "is there already" in init(tmp_path / "shop", expect=1).stderr
+    assert "already exists" in init(tmp_path / "shop", expect=1).stderr
     assert [path.name for path in (tmp_path / "shop").iterdir()] == ["README.md"]
     assert "is not usable" in init(tmp_path / "a b", expect=1).stderr
 

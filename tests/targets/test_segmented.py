@@ -76,7 +76,7 @@ def test_chunks_pass_through_the_store_and_are_removed():
 class Broken:
     """A store whose addresses lead nowhere."""
 
-    def writing(self, name):
+    def write_url(self, name):
         return f"http://127.0.0.1:1/{name}"
 
 
