@@ -8,6 +8,7 @@ from trainstack.components.compute import ComputeArgs as ComputeArgs
 from trainstack.components.dataset import Dataset as Dataset
 from trainstack.components.dataset import DatasetArgs as DatasetArgs
 from trainstack.components.dataset import DatasetReference as DatasetReference
+from trainstack.components.dataset import RunOutput as RunOutput
 from trainstack.components.distribution import Horovod as Horovod
 from trainstack.components.distribution import MpiConfiguration as MpiConfiguration
 from trainstack.components.distribution import TensorFlow as TensorFlow

@@ -225,3 +225,19 @@ def test_declaring_loads_nothing_that_only_the_provider_needs():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_what_a_run_leaves_is_one_dataset_however_often_used(recorder):
+    import trainstack as ts
+
+    def program():
+        workspace = ts.Workspace("ws")
+        prepare = ts.TrainingRun.get("prepare", workspace)
+        names = [prepare.output(path).as_mount().dataset.name for path in ("outputs/a b", "./outputs/a b/", "logs")]
+        assert names == ["prepare-a-b", "prepare-a-b", "prepare-logs"]
+        with pytest.raises(pulumi.RunError, match=r"'outputs/\.\./\.\./x' must lead into the run"):
+            prepare.output("outputs/../../x")
+        return prepare.output("outputs/a b").dataset.version
+
+    deploy(program)
+    assert recorder.resources[kind("Dataset"), "prepare-a-b"]["paths"] == [".trainstack/ws/runs/r1/outputs/a b"]

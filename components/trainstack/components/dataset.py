@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -22,7 +23,7 @@ class DatasetArgs:
         workspace: The workspace that it belongs to.
         urls: One entry a file: its address, or the addresses of several mirrors, tried in order. A mapping names
             the files; else a file is named by the end of its address.
-        paths: Local files, folders or globs, relative to the program's folder.
+        paths: Local files, folders or globs, relative to the program's folder; `run.output(…)` for what a run leaves.
         sha256: Promised digests (hex) by file name; other bytes are refused.
         description: What it is.
         tags: Anything to find it by.
@@ -31,7 +32,7 @@ class DatasetArgs:
 
     workspace: Workspace
     urls: Sequence[pulumi.Input[str | Sequence[str]]] | Mapping[str, pulumi.Input[str | Sequence[str]]] = ()
-    paths: Sequence[pulumi.Input[str]] = ()
+    paths: Sequence[pulumi.Input[str] | RunOutput] = ()
     sha256: Mapping[str, pulumi.Input[str]] = field(default_factory=dict[str, pulumi.Input[str]])
     description: pulumi.Input[str] = ""
     tags: Mapping[str, pulumi.Input[str]] = field(default_factory=dict[str, pulumi.Input[str]])
@@ -49,6 +50,36 @@ class DatasetReference:
 
     dataset: Dataset
     mode: Literal["mount", "download"]
+
+
+class RunOutput:
+    """A file or folder that a run leaves, for another run to train on.
+
+    It is a source of a dataset (`paths`), or a dataset by itself that is declared when it is first mounted.
+
+    Attributes:
+        path: Where it is on this machine, absolute; known once the run has completed.
+    """
+
+    def __init__(self, run: pulumi.Resource, dataset: str, workspace: Workspace, path: pulumi.Output[str]) -> None:
+        self.path = path
+        self._run = run
+        self._name = dataset
+        self._workspace = workspace
+
+    @functools.cached_property
+    def dataset(self) -> Dataset:
+        """The dataset of these files, named after the run and the path: `prepare-features`."""
+        args = DatasetArgs(workspace=self._workspace, paths=[self.path])
+        return Dataset(self._name, args, pulumi.ResourceOptions(parent=self._run))
+
+    def as_mount(self) -> DatasetReference:
+        """Stand for the folder in which a run finds the files, read-only."""
+        return self.dataset.as_mount()
+
+    def as_download(self) -> DatasetReference:
+        """Stand for a folder on the run's node with a copy of the files."""
+        return self.dataset.as_download()
 
 
 class _Resource(BaseResource, module="trainstack", name="Dataset"):
@@ -140,5 +171,5 @@ class Dataset(Component):
 
 
 def _inputs(name: str, args: DatasetArgs) -> dict[str, Any]:
-    paths = [portable_path(path) for path in args.paths]
+    paths = [portable_path(path.path if isinstance(path, RunOutput) else path) for path in args.paths]
     return resource_inputs(args, name=name, workspace=args.workspace.root, paths=paths)

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pulumi
 
 from trainstack.components.adopted import Adopted
-from trainstack.components.base import BaseResource, Component, absolute_path, exactly, portable_path, resource_inputs
+from trainstack.components.base import (
+    BaseResource,
+    Component,
+    absolute_path,
+    exactly,
+    portable_path,
+    program_errors,
+    resource_inputs,
+)
 from trainstack.components.compute import Compute
-from trainstack.components.dataset import DatasetReference
+from trainstack.components.dataset import DatasetReference, RunOutput
 from trainstack.components.distribution import Horovod, TensorFlow
 from trainstack.components.environment import Environment
 from trainstack.components.workspace import Workspace
+from trainstack.errors import InvalidInputError
 from trainstack.provider.lazy_providers import LazyAdoptedRunProvider, LazyTrainingRunProvider
 
 Argument = pulumi.Input[str | int | float | bool | None] | DatasetReference
@@ -134,6 +144,7 @@ class TrainingRun(Component):
         self.directory = self._resource.directory
         self.path = absolute_path(self.directory)
         self.logs = self.path.apply(lambda path: f"{path}/logs/run.txt")
+        self._outputs: dict[tuple[str, ...], RunOutput] = {}
         self.register_outputs({"run_id": self.run_id, "metrics": self.metrics, "duration": self.duration})
 
     @classmethod
@@ -153,6 +164,31 @@ class TrainingRun(Component):
             opts: Pulumi's options.
         """
         return cls(name, Adopted(workspace, run), opts)
+
+    def output(self, path: str) -> RunOutput:
+        """Stand for a file or folder that the run leaves, as a source of a dataset or mounted into another run.
+
+        Args:
+            path: Its path in the run's directory, such as `outputs/features`.
+
+        Raises:
+            pulumi.RunError: The path leads out of the run's directory.
+
+        Example:
+            ```python
+            arguments = {"--features": run.output("outputs/features").as_mount()}
+            ```
+        """
+        parts = PurePosixPath(path).parts
+        with program_errors(f"run {self.name}"):
+            if not parts or ".." in parts or path.startswith("/"):
+                raise InvalidInputError(f"output {path!r} must lead into the run, like outputs/features")
+        if parts not in self._outputs:
+            below = parts[1:] if parts[0] == "outputs" and len(parts) > 1 else parts
+            dataset = re.sub(r"[^A-Za-z0-9._-]", "-", "-".join((self.name, *below)))
+            where = self.path.apply(lambda directory: "/".join((directory, *parts)))
+            self._outputs[parts] = RunOutput(self, dataset, self.workspace, where)
+        return self._outputs[parts]
 
     def download_files(self, prefix: str = "", output_directory: str = ".") -> pulumi.Output[list[str]]:
         """Copy the run's files below `prefix` (`outputs/model`, `logs`, …) into a folder, once it has completed.
