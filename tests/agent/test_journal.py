@@ -1,4 +1,4 @@
-"""What a node's courier keeps on a disk while nobody takes it home."""
+"""What a node's sidecar writes to a disk while nobody receives it."""
 
 import itertools
 import os

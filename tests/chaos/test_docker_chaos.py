@@ -50,7 +50,7 @@ def harms_on(own: OwnEngine) -> dict[str, Callable[[Round], bool]]:
 
     return {
         "container": container("0"),
-        "courier": container("courier"),
+        "sidecar": container("sidecar"),
         "supervisor": kill(Round.supervisor),
         "supervisor and container": supervisor_and_container,
         "engine": engine,

@@ -1,7 +1,7 @@
 """Where nodes run, behind one interface: what the lifecycle asks of a place, and each place answers in its package.
 
-A run's directory is its *home*: there the lifecycle lays out code, data, agent and launch plan, and there everything
-that nodes write ends up. A target sees to the way between home and nodes, and to nothing of what they compute.
+In the run directory the lifecycle lays out code, data, agent and launch plan, and there everything that nodes write
+ends up. A target transfers files between the run directory and the nodes, and knows nothing of what they compute.
 `docs/adr/0010-targets.md` tells the order of the calls and what each target does with them.
 """
 
@@ -32,7 +32,7 @@ class Capacity(BaseModel):
 
 @dataclass(frozen=True)
 class RunRef:
-    """Where a run is at home.
+    """Where a run's directory is.
 
     Attributes:
         root: The run's directory.
@@ -71,9 +71,9 @@ class Layout:
     nodes: PurePosixPath
 
     @classmethod
-    def below(cls, given: PurePosixPath, written: PurePosixPath) -> Layout:
+    def below(cls, read_only: PurePosixPath, written: PurePosixPath) -> Layout:
         """The usual names below two folders: one for what nodes are given, one for what they write."""
-        return cls(given / "code", given / "data", *(written / name for name in WRITTEN))
+        return cls(read_only / "code", read_only / "data", *(written / name for name in WRITTEN))
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Runtime:
 
 @dataclass(frozen=True)
 class NodeGroupSpec:
-    """The nodes of one attempt. The launch plan is `launch.json` at home, the agent `agent/`.
+    """The nodes of one attempt. Their launch plan is `launch.json` in the run directory, the agent `agent/`.
 
     Attributes:
         attempt: Its number, from 1.
@@ -153,7 +153,7 @@ class Node(Protocol):
 
 
 class NodeGroup(Protocol):
-    """The nodes of one attempt; what they write comes home while they run."""
+    """The nodes of one attempt; what they write arrives in the run directory while they run."""
 
     @property
     def nodes(self) -> Sequence[Node]:
@@ -161,10 +161,10 @@ class NodeGroup(Protocol):
         ...
 
     def wait_synced(self) -> None:
-        """Return when everything that the nodes wrote is at home. They have all ended.
+        """Return when everything that the nodes wrote is in the run directory. They have all ended.
 
         Raises:
-            TrainstackError: Something is not; it stays where it is, and `Target.collect_outputs` will fetch it.
+            TrainstackError: Something is missing; it stays where it is, and `Target.collect_outputs` will fetch it.
         """
         ...
 
@@ -197,7 +197,7 @@ class Target(Protocol):
         ...
 
     def start(self, ref: RunRef, group: NodeGroupSpec) -> NodeGroup:
-        """Hand over what is at home, and start every node's agent.
+        """Hand over what nodes read, and start every node's agent.
 
         Raises:
             TrainstackError: It could not be done; `remove_all` removes what has come of it.
@@ -217,7 +217,7 @@ class Target(Protocol):
         ...
 
     def collect_outputs(self, ref: RunRef) -> None:
-        """Bring home what nodes wrote and nobody has fetched.
+        """Fetch the outputs that nobody has fetched yet.
 
         Raises:
             TrainstackError: The place does not answer; nothing there was changed.

@@ -44,7 +44,7 @@ _CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _FileState:
     """What distinguishes two states of a file."""
 
     kind: int
@@ -52,7 +52,7 @@ class _Seen:
     mtime: int
     inode: int = 0
 
-    def same(self, other: _Seen | None) -> bool:
+    def same(self, other: _FileState | None) -> bool:
         return other is not None and (self.kind, self.size, self.mtime) == (other.kind, other.size, other.mtime)
 
 
@@ -64,13 +64,13 @@ class OutputSender:
         self._root = root
         self._out = out
         self._received = _initial_files(root)
-        self._before: dict[str, _Seen] = {}
+        self._before: dict[str, _FileState] = {}
         self._unsettled: dict[str, int] = {}
 
     @property
     def received_bytes(self) -> int:
         """Bytes of the files that the receiver has."""
-        return sum(seen.size for seen in self._received.values())
+        return sum(state.size for state in self._received.values())
 
     def send(self, *, last: bool = False) -> None:
         """Look at the folder once, and send what has changed.
@@ -100,49 +100,49 @@ class OutputSender:
             self._out.write(bytes(2 * tarfile.BLOCKSIZE))
         self._out.flush()
 
-    def _settled(self, name: str, seen: _Seen) -> bool:
+    def _settled(self, name: str, state: _FileState) -> bool:
         """Return whether a file can be sent: its writer replaces it, appends to it, or has finished."""
-        if not stat.S_ISREG(seen.kind) or name.startswith("nodes/") or GROWING.fullmatch(name):
+        if not stat.S_ISREG(state.kind) or name.startswith("nodes/") or GROWING.fullmatch(name):
             return True
         unsettled = self._unsettled.pop(name, 0)
         before = self._before.get(name)
         # Another file under the same name was written aside and put in its place.
-        if seen == before or (before and seen.inode != before.inode) or unsettled >= MAX_UNSETTLED_LOOKS:
+        if state == before or (before and state.inode != before.inode) or unsettled >= MAX_UNSETTLED_LOOKS:
             return True
         self._unsettled[name] = unsettled + 1
         return False
 
-    def _entry(self, name: str, seen: _Seen, last: bool) -> bool:
+    def _entry(self, name: str, state: _FileState, last: bool) -> bool:
         """Send one entry; return whether it was unchanged since the look."""
-        if stat.S_ISREG(seen.kind):
-            return self._file(name, seen, last)
+        if stat.S_ISREG(state.kind):
+            return self._file(name, state, last)
         info = _info(name)
-        info.mtime, info.mode = seen.mtime / 1e9, 0o755
+        info.mtime, info.mode = state.mtime / 1e9, 0o755
         info.type = tarfile.DIRTYPE
-        if stat.S_ISLNK(seen.kind):
+        if stat.S_ISLNK(state.kind):
             info.type = tarfile.SYMTYPE
             try:
                 info.linkname = str((self._root / name).readlink())
             except OSError:
                 return False
         self._header(info)
-        self._received[name] = seen
+        self._received[name] = state
         return True
 
-    def _file(self, name: str, seen: _Seen, last: bool) -> bool:
+    def _file(self, name: str, state: _FileState, last: bool) -> bool:
         try:
             descriptor = os.open(self._root / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError:
             return False
         with os.fdopen(descriptor, "rb") as file:
-            now = _seen(os.fstat(descriptor))
+            now = _file_state(os.fstat(descriptor))
             offset, headers = 0, dict[str, str]()
             if GROWING.fullmatch(name):
-                previous = self._received.get(name, _Seen(0, 0, 0))
+                previous = self._received.get(name, _FileState(0, 0, 0))
                 if now.size >= previous.size and previous.inode in (0, now.inode):
                     offset = previous.size
                     headers[OFFSET] = str(offset)
-            elif not now.same(seen) and not last:
+            elif not now.same(state) and not last:
                 return False
             info = _info(name, headers)
             info.size, info.mode, info.mtime = now.size - offset, stat.S_IMODE(now.kind), now.mtime / 1e9
@@ -154,11 +154,11 @@ class OutputSender:
 
     def _bytes(self, file: BinaryIO, size: int) -> None:
         """Send exactly `size` bytes: a file that has shrunk is padded, and sent again next time."""
-        left = size
-        while left:
-            data = file.read(min(left, _CHUNK)) or bytes(min(left, _CHUNK))
+        remaining = size
+        while remaining:
+            data = file.read(min(remaining, _CHUNK)) or bytes(min(remaining, _CHUNK))
             self._out.write(data)
-            left -= len(data)
+            remaining -= len(data)
         self._out.write(bytes(-size % tarfile.BLOCKSIZE))
 
     def _header(self, info: tarfile.TarInfo) -> None:
@@ -176,16 +176,16 @@ def main() -> None:
     sender.send(last=True)
 
 
-def _initial_files(root: Path) -> dict[str, _Seen]:
+def _initial_files(root: Path) -> dict[str, _FileState]:
     """Return what the receiver has from the start; its times are whole seconds, those of a new file hardly are."""
     try:
         initial: dict[str, list[int]] = json.loads((root / PRIVATE / "initial.json").read_bytes())
     except FileNotFoundError:
         return {}
-    return {name: _Seen(kind, size, seconds * 10**9) for name, (kind, size, seconds) in initial.items()}
+    return {name: _FileState(kind, size, seconds * 10**9) for name, (kind, size, seconds) in initial.items()}
 
 
-def _listing(root: Path, prefix: str = "") -> Iterator[tuple[str, _Seen]]:
+def _listing(root: Path, prefix: str = "") -> Iterator[tuple[str, _FileState]]:
     try:
         entries = list(os.scandir(root / prefix))
     except OSError:
@@ -195,24 +195,24 @@ def _listing(root: Path, prefix: str = "") -> Iterator[tuple[str, _Seen]]:
         if name == PRIVATE:
             continue
         try:
-            seen = _seen(entry.stat(follow_symlinks=False))
+            state = _file_state(entry.stat(follow_symlinks=False))
         except OSError:
             continue
-        if stat.S_ISDIR(seen.kind):
+        if stat.S_ISDIR(state.kind):
             # Its times and size change with what is in it, which is sent on its own.
-            yield name, _Seen(stat.S_IFDIR, 0, 0)
+            yield name, _FileState(stat.S_IFDIR, 0, 0)
             yield from _listing(root, f"{name}/")
-        elif stat.S_ISREG(seen.kind) or stat.S_ISLNK(seen.kind):
-            yield name, seen
+        elif stat.S_ISREG(state.kind) or stat.S_ISLNK(state.kind):
+            yield name, state
 
 
-def _seen(status: os.stat_result) -> _Seen:
-    return _Seen(status.st_mode, status.st_size, status.st_mtime_ns, status.st_ino)
+def _file_state(status: os.stat_result) -> _FileState:
+    return _FileState(status.st_mode, status.st_size, status.st_mtime_ns, status.st_ino)
 
 
-def _order(name: str, seen: _Seen) -> tuple[bool, int, int, str]:
+def _order(name: str, state: _FileState) -> tuple[bool, int, int, str]:
     """Folders first, then the oldest; of two that are as old the larger, since pointers are small."""
-    return not stat.S_ISDIR(seen.kind), seen.mtime, -seen.size, name
+    return not stat.S_ISDIR(state.kind), state.mtime, -state.size, name
 
 
 def _info(name: str, headers: dict[str, str] | None = None) -> tarfile.TarInfo:

@@ -49,10 +49,10 @@ def goes_on(directory: RunDirectory) -> bool:
 
 
 def clear(target: Target, ref: RunRef) -> None:
-    """Leave nothing of a run at a place: what its nodes wrote comes home first, then all of it goes.
+    """Leave nothing of a run at a place: what its nodes wrote is fetched first, then all of it goes.
 
     Raises:
-        TrainstackError: The place does not answer, or something cannot be brought home: then it stays there.
+        TrainstackError: The place does not answer, or some outputs cannot be fetched: then they stay there.
     """
     target.collect_outputs(ref)
     target.remove_all(ref)

@@ -22,7 +22,7 @@ _WHEN_SPOKEN_TO = (
     "runpy.run_module('trainstack.agent.container_entrypoint', run_name='__main__', alter_sys=True)"
 )
 _GIB = 2**30
-_COURIER_BYTES = _GIB // 4
+_SIDECAR_BYTES = _GIB // 4
 _PROCESSES = 32768
 
 
@@ -70,13 +70,13 @@ def node(
     }
 
 
-def courier(client: DockerClient, *, image: str, python: str, volumes: str) -> dict[str, Any]:
-    """Arguments of the SDK's `create_container` for the one that carries: both volumes, no network, little memory."""
+def sidecar(client: DockerClient, *, image: str, python: str, volumes: str) -> dict[str, Any]:
+    """Arguments of the SDK's `create_container` for the sidecar: both volumes, no network, little memory."""
     host_config = client.api.create_host_config(
         **_confined(volumes, given_read_only=False),
         network_mode="none",
-        mem_limit=_COURIER_BYTES,
-        memswap_limit=_COURIER_BYTES,
+        mem_limit=_SIDECAR_BYTES,
+        memswap_limit=_SIDECAR_BYTES,
     )
     # What it writes is for whoever is attached; the engine is to keep none of it.
     host_config["LogConfig"] = {"Type": "none", "Config": {}}

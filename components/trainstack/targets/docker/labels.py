@@ -8,10 +8,10 @@ from trainstack.targets.base import RunRef
 
 WORKSPACE, RUN, ATTEMPT, NODE = "trainstack.workspace", "trainstack.run", "trainstack.attempt", "trainstack.node"
 NAME, STACK = "trainstack.name", "trainstack.stack"
-COURIER = "courier"
-"""Value of the label NODE on the container that is no node but carries things."""
-STARTING, WORKING, SETTLED = "courier-new", "courier", "courier-done"
-"""Ends of the courier's name: until every node has been told its variables, while they work, once all is home."""
+SIDECAR = "sidecar"
+"""Value of the label NODE on the container that is no node but transfers files."""
+STARTING, WORKING, SETTLED = "sidecar-new", "sidecar", "sidecar-done"
+"""Ends of the sidecar's name: until every node has its variables, while they work, once all outputs are received."""
 
 
 def prefix(ref: RunRef) -> str:

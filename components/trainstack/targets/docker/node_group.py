@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from trainstack.targets.docker.node import DockerNode
-from trainstack.targets.docker.sidecar import Courier
+from trainstack.targets.docker.sidecar import Sidecar
 
 
 class DockerNodeGroup:
-    """Containers, one a node, and the courier beside them."""
+    """Containers, one a node, and the sidecar beside them."""
 
-    def __init__(self, nodes: Sequence[DockerNode], courier: Courier) -> None:
+    def __init__(self, nodes: Sequence[DockerNode], sidecar: Sidecar) -> None:
         self.nodes = nodes
-        self._courier = courier
+        self._sidecar = sidecar
 
     def wait_synced(self) -> None:
-        """Wait until everything is home.
+        """Wait until all outputs are in the run directory.
 
         Raises:
-            TrainstackError: Something is not; the volume keeps it.
+            TrainstackError: Something is missing; the volume keeps it.
         """
-        self._courier.finish()
+        self._sidecar.finish()
 
     def out_of_memory(self) -> bool:
         """Whether the engine says so of one of the containers."""

@@ -24,32 +24,35 @@ class Thing:
     labels: dict[str, str]
 
 
-def everything(client: DockerClient, wanted: dict[str, Any]) -> list[Thing]:
+def everything(client: DockerClient, filters: dict[str, Any]) -> list[Thing]:
     """All that an engine has with certain labels.
 
     Args:
         client: The engine.
-        wanted: A filter of the engine's.
+        filters: A filter of the engine's.
     """
     api = client.api
-    containers: list[dict[str, Any]] = api.containers(all=True, filters=wanted)
-    networks: list[dict[str, Any]] = api.networks(filters=wanted)
-    listed: dict[str, list[dict[str, Any]] | None] = api.volumes(filters=wanted)
+    containers: list[dict[str, Any]] = api.containers(all=True, filters=filters)
+    networks: list[dict[str, Any]] = api.networks(filters=filters)
+    listed: dict[str, list[dict[str, Any]] | None] = api.volumes(filters=filters)
     volumes = listed["Volumes"] or []
     return [
-        *(Thing("container", one["Names"][0].lstrip("/"), one["Id"], one["Labels"]) for one in containers),
-        *(Thing("network", one["Name"], one["Id"], one["Labels"]) for one in networks),
-        *(Thing("volume", one["Name"], one["Name"], one["Labels"]) for one in volumes),
+        *(
+            Thing("container", container["Names"][0].lstrip("/"), container["Id"], container["Labels"])
+            for container in containers
+        ),
+        *(Thing("network", network["Name"], network["Id"], network["Labels"]) for network in networks),
+        *(Thing("volume", volume["Name"], volume["Name"], volume["Labels"]) for volume in volumes),
     ]
 
 
-def remove(client: DockerClient, wanted: dict[str, Any]) -> int:
+def remove(client: DockerClient, filters: dict[str, Any]) -> int:
     """Remove all that an engine has with certain labels; what is running is killed.
 
     Returns:
         How many containers there were.
     """
-    found = everything(client, wanted)
+    things = everything(client, filters)
     api = client.api
     removals: dict[str, Callable[[str], Any]] = {
         "container": lambda key: api.remove_container(key, force=True, v=True),
@@ -57,10 +60,10 @@ def remove(client: DockerClient, wanted: dict[str, Any]) -> int:
         "volume": api.remove_volume,
     }
     for kind, act in removals.items():
-        keys = [one.key for one in found if one.kind == kind]
+        keys = [thing.key for thing in things if thing.kind == kind]
         with ThreadPoolExecutor(max_workers=4) as pool:
             list(pool.map(partial(_remove, act), keys))
-    return sum(one.kind == "container" for one in found)
+    return sum(thing.kind == "container" for thing in things)
 
 
 def _remove(act: Callable[[str], Any], key: str) -> None:

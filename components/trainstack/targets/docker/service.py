@@ -95,8 +95,8 @@ def healthy(container: DockerClient) -> str | None:
         command = container.attrs["Config"]["Healthcheck"]["Test"][1:]
         if container.status != "running":
             return None
-        code, said = container.exec_run(command)
-    return bytes(said).decode(errors="replace").strip() if code == 0 else None
+        code, output = container.exec_run(command)
+    return bytes(output).decode(errors="replace").strip() if code == 0 else None
 
 
 def prepare(client: DockerClient, server: Server) -> DockerClient:
@@ -201,7 +201,7 @@ def remove(client: DockerClient, some: list[DockerClient], workspace: str, name:
                     network.remove()
 
 
-def said(container: DockerClient, lines: int | str = "all") -> bytes:
+def log_of(container: DockerClient, lines: int | str = "all") -> bytes:
     """What a server wrote; empty where that cannot be read."""
     from docker.errors import APIError
 

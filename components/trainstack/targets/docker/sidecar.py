@@ -1,6 +1,6 @@
-"""What carries a run's files between home and its volumes: a small container beside the nodes.
+"""The sidecar of a run: a small container that transfers files between the run directory and the run's volumes.
 
-Before it starts, the engine unpacks into its volumes what nodes are given. While it runs it sends home what they write.
+Before it starts, the engine unpacks into its volumes what nodes are given. While it runs it sends what they write.
 It outlives the nodes and any supervisor; started again, it sends again what has changed since the nodes were started.
 """
 
@@ -22,12 +22,12 @@ from trainstack.targets.transfer.output_receiver import OutputReceiver
 _FIRST_SECONDS = 0.4
 _AGAIN_SECONDS = 2.0
 _ASK_SECONDS = 0.1
-# Enough for a large last checkpoint on a slow line: as long as bytes arrive, the courier is waited for.
+# Enough for a large last checkpoint on a slow line: as long as bytes arrive, the sidecar is waited for.
 _SILENCE_SECONDS = 60.0
 
 
-class Courier:
-    """The courier of a run, and the thread that takes in what it sends."""
+class Sidecar:
+    """The sidecar of a run, and the thread that receives what it sends."""
 
     def __init__(self, client: DockerClient, ref: RunRef, container_id: str) -> None:
         """Work with a container that has been created."""
@@ -36,7 +36,7 @@ class Courier:
         self._ref = ref
         self._id = container_id
         self._ending = threading.Event()
-        self._home_safe = False
+        self._complete = False
         self._error: BaseException | None = None
         self._thread: threading.Thread | None = None
         self._errors = b""
@@ -50,12 +50,16 @@ class Courier:
         """
         with engine_errors("handing over code and data"):
             api = self._client.api
-            api.put_archive(self._id, str(container_config.GIVEN), archive.given(self._ref, container_config.LAYOUT))
-            api.put_archive(self._id, str(container_config.WRITTEN), archive.kept(self._ref, container_config.USER))
+            api.put_archive(
+                self._id, str(container_config.GIVEN), archive.read_only_stream(self._ref, container_config.LAYOUT)
+            )
+            api.put_archive(
+                self._id, str(container_config.WRITTEN), archive.written_stream(self._ref, container_config.USER)
+            )
 
     def start(self) -> None:
-        """Begin to bring home what nodes write."""
-        self._thread = threading.Thread(target=self._follow, daemon=True, name="courier")
+        """Begin to receive what nodes write."""
+        self._thread = threading.Thread(target=self._follow, daemon=True, name="sidecar")
         self._thread.start()
 
     def note_working(self) -> None:
@@ -63,33 +67,33 @@ class Courier:
         self._client.api.rename(self._id, f"{labels.prefix(self._ref)}-{labels.WORKING}")
 
     def finish(self) -> None:
-        """Wait until everything is home. Nothing writes any more.
+        """Wait until all outputs are received. Nothing writes any more.
 
         Raises:
-            TrainstackError: Something is not.
+            TrainstackError: Something is missing.
         """
         self._ending.set()
         if self._thread is None:
             self.start()
         thread = self._thread
-        asked = time.monotonic()
+        begun = time.monotonic()
         while thread and thread.is_alive():
             self._ask_for_the_end()
             thread.join(_ASK_SECONDS)
-            if self._output and time.monotonic() - max(asked, self._output.heard) > _SILENCE_SECONDS:
+            if self._output and time.monotonic() - max(begun, self._output.heard) > _SILENCE_SECONDS:
                 self._output.close()
-        if not self._home_safe:
+        if not self._complete:
             if isinstance(self._error, TrainstackError):
                 raise self._error
-            said = self._errors.decode(errors="replace").strip().splitlines()
-            reason = said[-1] if said else (str(self._error) if self._error else "the stream was cut off")
+            lines = self._errors.decode(errors="replace").strip().splitlines()
+            reason = lines[-1] if lines else (str(self._error) if self._error else "the stream was cut off")
             raise TrainstackError(
-                f"what run {self._ref.id} wrote on the Docker engine is not all home ({reason}): it stays there, "
+                f"what run {self._ref.id} wrote on the Docker engine is not all received ({reason}): it stays there, "
                 "and the next `pulumi up` fetches it"
             )
         if self._inbound.refused:
-            print(f"not taken home: {', '.join(self._inbound.refused[:20])}", file=sys.stderr)
-        with engine_errors("noting that everything is home"):
+            print(f"refused outputs: {', '.join(self._inbound.refused[:20])}", file=sys.stderr)
+        with engine_errors("noting that all outputs are received"):
             self._client.api.rename(self._id, f"{labels.prefix(self._ref)}-{labels.SETTLED}")
 
     def _follow(self) -> None:
@@ -97,14 +101,14 @@ class Courier:
         # The nodes' agents come first: they need this moment to themselves, and have nothing to send yet.
         self._ending.wait(_FIRST_SECONDS)
         last_try = False
-        while not self._home_safe and not last_try:
+        while not self._complete and not last_try:
             last_try = self._ending.is_set()
             try:
-                self._home_safe = self._receive()
+                self._complete = self._receive()
                 self._error = None
             except Exception as exc:  # noqa: BLE001 (a thread must not end without a word; `finish` raises it)
                 self._error = exc
-            if not self._home_safe and not last_try:
+            if not self._complete and not last_try:
                 self._ending.wait(_AGAIN_SECONDS)
 
     def _receive(self) -> bool:

@@ -20,7 +20,7 @@ from trainstack.targets.docker import container_config, labels
 from trainstack.targets.docker.node import DockerNode, StartedNode, exit_code
 from trainstack.targets.docker.node_group import DockerNodeGroup
 from trainstack.targets.docker.removal import everything, remove
-from trainstack.targets.docker.sidecar import Courier
+from trainstack.targets.docker.sidecar import Sidecar
 
 FIRST_PORT = 7000
 """Nodes have all ports to themselves, so these are always free."""
@@ -83,16 +83,16 @@ class DockerTarget:
             volumes = [
                 pool.submit(client.api.create_volume, f"{name}-{kind}", labels=marks) for kind in ("given", "kept")
             ]
-            for made in (network, *volumes):
-                made.result()
+            for creation in (network, *volumes):
+                creation.result()
             # The nodes start, and wait for a word, while what they need is still on its way.
             starting = [pool.submit(self._start, ref, group, index, marks) for index in range(group.node_count)]
-            courier = self._courier(ref, group, marks)
-            courier.hand_over()
-            nodes = [one.tell(group.variables) for one in [each.result() for each in starting]]
-            courier.start()
-            courier.note_working()
-        return DockerNodeGroup(nodes, courier)
+            sidecar = self._sidecar(ref, group, marks)
+            sidecar.hand_over()
+            nodes = [node.tell(group.variables) for node in [each.result() for each in starting]]
+            sidecar.start()
+            sidecar.note_working()
+        return DockerNodeGroup(nodes, sidecar)
 
     def attach(self, ref: RunRef, attempt: int, node_count: int) -> DockerNodeGroup | None:
         """Take over the containers of an attempt.
@@ -100,49 +100,55 @@ class DockerTarget:
         Returns:
             The nodes, when every container runs or its agent has come to an end of its own.
         """
-        courier, found = None, dict[str, dict[str, Any]]()
+        sidecar, inspected = None, dict[str, dict[str, Any]]()
         with engine_errors("looking for containers to take over"):
-            for one in self._containers(ref):
-                if one["Labels"].get(labels.ATTEMPT) != str(attempt):
+            for container in self._containers(ref):
+                if container["Labels"].get(labels.ATTEMPT) != str(attempt):
                     continue
-                kind = one["Labels"].get(labels.NODE, "")
-                if kind != labels.COURIER:
-                    found[kind] = self.client.api.inspect_container(one["Id"])
-                elif one["Names"][0].endswith(f"-{labels.WORKING}"):
-                    courier = one["Id"]
-        wanted = [str(index) for index in range(node_count)]
-        if courier is None or sorted(found) != sorted(wanted) or not all(_whole(found[each]) for each in wanted):
+                kind = container["Labels"].get(labels.NODE, "")
+                if kind != labels.SIDECAR:
+                    inspected[kind] = self.client.api.inspect_container(container["Id"])
+                elif container["Names"][0].endswith(f"-{labels.WORKING}"):
+                    sidecar = container["Id"]
+        indexes = [str(index) for index in range(node_count)]
+        if (
+            sidecar is None
+            or sorted(inspected) != sorted(indexes)
+            or not all(_whole(inspected[each]) for each in indexes)
+        ):
             return None
-        carrying = Courier(self.client, ref, courier)
-        carrying.start()
-        return DockerNodeGroup([DockerNode(self.client, found[each]["Id"]) for each in wanted], carrying)
+        attached = Sidecar(self.client, ref, sidecar)
+        attached.start()
+        return DockerNodeGroup([DockerNode(self.client, inspected[each]["Id"]) for each in indexes], attached)
 
     def node(self, ref: RunRef, index: int) -> DockerNode | None:
         """The container of a node, when it runs."""
         with engine_errors("looking for a node"):
-            for one in self._containers(ref):
-                if one["Labels"].get(labels.NODE) == str(index) and one["State"] == "running":
-                    return DockerNode(self.client, one["Id"])
+            for container in self._containers(ref):
+                if container["Labels"].get(labels.NODE) == str(index) and container["State"] == "running":
+                    return DockerNode(self.client, container["Id"])
         return None
 
     def collect_outputs(self, ref: RunRef) -> None:
-        """End the nodes, and bring home what nobody has fetched.
+        """End the nodes, and fetch the outputs that are still in the volumes.
 
         Raises:
-            TrainstackError: The engine does not answer, or something cannot be brought home.
+            TrainstackError: The engine does not answer, or some outputs cannot be fetched.
         """
         with engine_errors("looking for what a run has left"):
-            found = self._containers(ref)
-        couriers = [one for one in found if one["Labels"].get(labels.NODE) == labels.COURIER]
-        unsettled = [one["Id"] for one in couriers if not one["Names"][0].endswith(f"-{labels.SETTLED}")]
+            containers = self._containers(ref)
+        sidecars = [container for container in containers if container["Labels"].get(labels.NODE) == labels.SIDECAR]
+        unsettled = [
+            container["Id"] for container in sidecars if not container["Names"][0].endswith(f"-{labels.SETTLED}")
+        ]
         if not unsettled:
             return
         with engine_errors("ending what a run has left"):
-            for one in found:
-                if one["Labels"].get(labels.NODE) != labels.COURIER and one["State"] == "running":
-                    self.client.api.kill(one["Id"], "SIGKILL")
-        for courier in unsettled:
-            Courier(self.client, ref, courier).finish()
+            for container in containers:
+                if container["Labels"].get(labels.NODE) != labels.SIDECAR and container["State"] == "running":
+                    self.client.api.kill(container["Id"], "SIGKILL")
+        for sidecar in unsettled:
+            Sidecar(self.client, ref, sidecar).finish()
 
     def remove_all(self, ref: RunRef) -> int:
         """Remove containers, network and volumes of a run.
@@ -166,26 +172,26 @@ class DockerTarget:
             TrainstackError: The engine does not answer.
         """
         with engine_errors("looking for what runs have left"):
-            found = everything(self.client, {"label": f"{labels.WORKSPACE}={workspace}"})
-        return [Orphan(one.labels.get(labels.RUN, ""), one.kind, one.name) for one in found]
+            things = everything(self.client, {"label": f"{labels.WORKSPACE}={workspace}"})
+        return [Orphan(thing.labels.get(labels.RUN, ""), thing.kind, thing.name) for thing in things]
 
     def _containers(self, ref: RunRef) -> list[dict[str, Any]]:
         return self.client.api.containers(all=True, filters=labels.of_run(ref))
 
-    def _courier(self, ref: RunRef, group: NodeGroupSpec, marks: dict[str, str]) -> Courier:
+    def _sidecar(self, ref: RunRef, group: NodeGroupSpec, marks: dict[str, str]) -> Sidecar:
         client, name = self.client, labels.prefix(ref)
-        made: dict[str, Any] = client.api.create_container(
+        created: dict[str, Any] = client.api.create_container(
             name=f"{name}-{labels.STARTING}",
-            labels=marks | {labels.NODE: labels.COURIER},
-            **container_config.courier(
+            labels=marks | {labels.NODE: labels.SIDECAR},
+            **container_config.sidecar(
                 client, image=str(group.runtime.image), python=group.runtime.python, volumes=name
             ),
         )
-        return Courier(client, ref, made["Id"])
+        return Sidecar(client, ref, created["Id"])
 
     def _start(self, ref: RunRef, group: NodeGroupSpec, index: int, marks: dict[str, str]) -> StartedNode:
         client, name = self.client, labels.prefix(ref)
-        made: dict[str, Any] = client.api.create_container(
+        created: dict[str, Any] = client.api.create_container(
             name=f"{name}-{labels.host_name(index)}",
             labels=marks | {labels.NODE: str(index)},
             **container_config.node(
@@ -199,12 +205,12 @@ class DockerTarget:
                 holds=group.holds,
             ),
         )
-        return StartedNode(client, made["Id"])
+        return StartedNode(client, created["Id"])
 
 
-def _whole(found: dict[str, Any]) -> bool:
+def _whole(container: dict[str, Any]) -> bool:
     """Whether a container runs, or its agent has ended by itself."""
-    state = found["State"]
+    state = container["State"]
     if state.get("Running"):
         return True
     return state.get("Status") == "exited" and not state.get("OOMKilled") and exit_code(state) in _OWN_ENDS

@@ -28,8 +28,8 @@ def oom_kills(cgroups: Path = _CGROUPS, proc: Path = Path("/proc")) -> int | Non
         proc: Where the kernel tells of processes.
     """
     counts = [_counter(path) for path in _counters(cgroups, proc)]
-    found = [count for count in counts if count is not None]
-    return sum(found) if found else None
+    known_counts = [count for count in counts if count is not None]
+    return sum(known_counts) if known_counts else None
 
 
 def _counters(cgroups: Path, proc: Path) -> list[Path]:

@@ -21,25 +21,25 @@ def remove_all(marker: Path, *, patience: float = 5.0) -> int:
     Returns:
         How many processes there were.
     """
-    found = set[int]()
+    killed = set[int]()
     deadline = time.monotonic() + patience
     while (alive := processes(marker)) and time.monotonic() < deadline:
-        found |= alive
+        killed |= alive
         for pid in alive:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.02)
-    return len(found)
+    return len(killed)
 
 
 def processes(marker: Path) -> set[int]:
     """Live processes that carry a run's marker in their environment; empty where there is no `/proc`."""
-    wanted = f"{MARKER}={marker}".encode()
-    found: set[int] = set()
+    variable = f"{MARKER}={marker}".encode()
+    pids: set[int] = set()
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError, ValueError, IndexError):
-            if int(entry.name) == os.getpid() or wanted not in (entry / "environ").read_bytes().split(b"\0"):
+            if int(entry.name) == os.getpid() or variable not in (entry / "environ").read_bytes().split(b"\0"):
                 continue
             # A zombie's environment reads as empty, so what is found here still runs.
-            found.add(int(entry.name))
-    return found
+            pids.add(int(entry.name))
+    return pids

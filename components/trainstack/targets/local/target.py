@@ -20,7 +20,7 @@ from trainstack.targets.local.memory import machine, oom_kills
 
 
 class LocalNodeGroup:
-    """Agents that are children of this process; everything that they write is at home at once."""
+    """Agents that are children of this process; everything that they write is in the run directory at once."""
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
@@ -91,8 +91,8 @@ class LocalTarget:
             report = read_report(ref.root / "nodes", index)
         except LaunchError as exc:
             raise TrainstackError(str(exc)) from exc
-        found = report and _ForeignNode(ref.root, report.agent_pid)
-        return found if found and found.poll() is None else None
+        node = report and _ForeignNode(ref.root, report.agent_pid)
+        return node if node and node.poll() is None else None
 
     def collect_outputs(self, ref: RunRef) -> None:
         """Nothing is elsewhere."""

@@ -1,7 +1,8 @@
-"""What nodes are handed when they share no folder with home: tar streams, made as they are read.
+"""What nodes are handed when they share no folder with the run directory: tar streams, made as they are read.
 
 One of what they only read (code, data, agent, plan), one of what they go on writing (checkpoints and what else earlier
-attempts left), with a list of the latter so that `trainstack.agent.transfer.output_sender` knows what home has already.
+attempts left), with a list of the latter: what the receiver of
+`trainstack.agent.transfer.output_sender` has from the start.
 """
 
 from __future__ import annotations
@@ -41,14 +42,14 @@ class Piece:
     stream: Callable[[], Iterator[bytes]]
 
 
-def given(ref: RunRef, layout: Layout) -> Generator[bytes]:
+def read_only_stream(ref: RunRef, layout: Layout) -> Generator[bytes]:
     """A tar stream of what nodes only read, owned by root and readable by all.
 
     Args:
         ref: The run.
         layout: Where the nodes find things: `code` gets its links from it.
     """
-    yield from _archive([*_given(ref, layout)])
+    yield from _archive([*_read_only_entries(ref, layout)])
 
 
 def pieces(ref: RunRef, layout: Layout) -> Generator[Piece]:
@@ -62,8 +63,8 @@ def pieces(ref: RunRef, layout: Layout) -> Generator[Piece]:
         layout: Where the nodes find things.
     """
     groups: dict[str, list[_Entry]] = {}
-    for path, info in _given(ref, layout):
-        # When a file was written at home is no part of what it is.
+    for path, info in _read_only_entries(ref, layout):
+        # When a file was written is no part of what it is.
         info.mtime = 0
         top, _, rest = info.name.partition("/")
         if top == "data" and info.isreg() and info.size >= ALONE_BYTES:
@@ -75,7 +76,7 @@ def pieces(ref: RunRef, layout: Layout) -> Generator[Piece]:
         yield _piece(functools.partial(_archive, entries))
 
 
-def _given(ref: RunRef, layout: Layout) -> Iterator[_Entry]:
+def _read_only_entries(ref: RunRef, layout: Layout) -> Iterator[_Entry]:
     for name in ("code", "data", "agent", "launch.json"):
         for path, relative in _below(ref.root / name, name):
             if relative.parent.name == "code" and relative.name in _LINKED and len(relative.parts) == 2:
@@ -93,7 +94,7 @@ def _archive(entries: list[_Entry]) -> Iterator[bytes]:
     yield bytes(2 * tarfile.BLOCKSIZE)
 
 
-def kept(ref: RunRef, user: int) -> Generator[bytes]:
+def written_stream(ref: RunRef, user: int) -> Generator[bytes]:
     """A tar stream of what nodes go on writing, and the list of it.
 
     Args:
@@ -121,9 +122,9 @@ def kept(ref: RunRef, user: int) -> Generator[bytes]:
     yield bytes(2 * tarfile.BLOCKSIZE)
 
 
-def kept_piece(ref: RunRef, user: int) -> Piece:
-    """The same as a piece; arguments as for `kept`."""
-    return _piece(lambda: kept(ref, user))
+def written_piece(ref: RunRef, user: int) -> Piece:
+    """The same as a piece; arguments as for `written_stream`."""
+    return _piece(lambda: written_stream(ref, user))
 
 
 def _piece(stream: Callable[[], Iterator[bytes]]) -> Piece:
@@ -145,7 +146,7 @@ def _below(path: Path, name: str) -> Iterator[tuple[Path, PurePosixPath]]:
 
 
 def _info(path: Path, relative: PurePosixPath, owner: int, *, shared: bool) -> tarfile.TarInfo:
-    """Describe a file as it will be on the nodes: times in whole seconds, nothing of who owns it at home."""
+    """Describe a file as it will be on the nodes: times in whole seconds, nothing of who owns it here."""
     status = path.lstat()
     info = tarfile.TarInfo(str(relative))
     info.uid = info.gid = owner
@@ -165,12 +166,12 @@ def _entry(path: Path, info: tarfile.TarInfo) -> Iterator[bytes]:
     yield _header(info)
     if not info.isreg():
         return
-    left = info.size
+    remaining = info.size
     with path.open("rb") as file:
-        while left and (data := file.read(min(left, _CHUNK))):
-            left -= len(data)
+        while remaining and (data := file.read(min(remaining, _CHUNK))):
+            remaining -= len(data)
             yield data
-    if left:
+    if remaining:
         raise OSError(f"{path} shrank while it was sent")
     yield bytes(-info.size % tarfile.BLOCKSIZE)
 

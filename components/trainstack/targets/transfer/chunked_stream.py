@@ -10,7 +10,7 @@ from trainstack.storage.object_store import ObjectStore
 from trainstack.targets.transfer.output_receiver import Source
 
 
-class Segmented:
+class ChunkedStream:
     """A stream to read from."""
 
     def __init__(self, frames: Source, answer: Callable[[bytes], None], store: ObjectStore, folder: str) -> None:

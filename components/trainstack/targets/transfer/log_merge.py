@@ -55,9 +55,9 @@ class JoinedLog:
         Args:
             name: Its path in the run's directory.
         """
-        if (found := _APART.fullmatch(name)) and found[1] in self._offsets:
+        if (match := _APART.fullmatch(name)) and match[1] in self._offsets:
             with self._lock, disk_errors(self._logs):
-                self._append(found[1])
+                self._append(match[1])
 
     def end(self) -> None:
         """Take over what has no end of line yet as well."""

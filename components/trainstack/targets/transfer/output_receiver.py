@@ -1,6 +1,7 @@
 """Take in what nodes write elsewhere: the other end of `trainstack.agent.transfer.output_sender`.
 
-What arrives was written by somebody's script. It may touch the folders that a run writes and nothing else at home.
+What arrives was written by somebody's script. It may touch the folders that a run writes and nothing
+else of the run directory.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class OutputReceiver:
     """
 
     def __init__(self, root: Path, applied: Callable[[str], None] = lambda _: None) -> None:
-        """Follow into the run directory `root`; `applied` is told the name of whatever has come home."""
+        """Follow into the run directory `root`; `applied` is told the name of each file received."""
         self._root = root
         self._applied = applied
         self.refused: list[str] = []

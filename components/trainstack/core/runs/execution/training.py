@@ -103,7 +103,7 @@ class Training:
         )
 
     def wait(self, check: Callable[[], None], *, elapsed: float = 0.0) -> None:
-        """Wait until every node has ended well, and everything that they wrote is at home.
+        """Wait until every node has ended well, and everything that they wrote is in the run directory.
 
         Args:
             check: Called all the time; may raise to end the wait.
@@ -132,7 +132,7 @@ class Training:
             raise TrainingFailedError(f"{who}{failure.reason}; its log is {failure.log}", failure)
 
     def end(self, heartbeat: Callable[[], None]) -> None:
-        """End all nodes that still run: ask, wait for the grace period and their reports, then kill; all comes home."""
+        """End all nodes that still run: ask, wait for the grace period and their reports, kill; fetch all outputs."""
         group = self._group
         if group is None:
             return

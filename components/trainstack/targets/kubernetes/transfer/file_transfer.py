@@ -90,7 +90,7 @@ class Pieces:
     @cached_property
     def kept(self) -> Sequence[archive.Piece]:
         """What they go on writing."""
-        return [archive.kept_piece(self._ref, run_objects.USER)]
+        return [archive.written_piece(self._ref, run_objects.USER)]
 
 
 class Streamed(Way):
@@ -102,8 +102,8 @@ class Streamed(Way):
 
     def hand_over(self, courier: Courier) -> None:
         """Stream it."""
-        courier("unpack", [str(run_objects.GIVEN)], archive.given(self._ref, run_objects.LAYOUT))
-        courier("unpack", [str(run_objects.WRITTEN)], archive.kept(self._ref, run_objects.USER))
+        courier("unpack", [str(run_objects.GIVEN)], archive.read_only_stream(self._ref, run_objects.LAYOUT))
+        courier("unpack", [str(run_objects.WRITTEN)], archive.written_stream(self._ref, run_objects.USER))
 
     def stream(self, link: Exec) -> Exec:
         """The link itself."""

@@ -16,7 +16,7 @@ from trainstack.targets.kubernetes.api.exec import Exec
 from trainstack.targets.kubernetes.objects import run_objects
 from trainstack.targets.kubernetes.transfer.file_transfer import Courier, Pieces, Way
 from trainstack.targets.transfer import archive
-from trainstack.targets.transfer.chunked_stream import Segmented
+from trainstack.targets.transfer.chunked_stream import ChunkedStream
 
 
 class Shelf(Way):
@@ -36,9 +36,9 @@ class Shelf(Way):
         courier("fetch", [str(run_objects.GIVEN)], [self._line(lambda: self._pieces.given)])
         courier("fetch", [str(run_objects.WRITTEN)], [self._line(lambda: self._pieces.kept)])
 
-    def stream(self, link: Exec) -> Segmented:
+    def stream(self, link: Exec) -> ChunkedStream:
         """What comes by the link, and segments from the store."""
-        return Segmented(link, link.write, self._store, self._folder)
+        return ChunkedStream(link, link.write, self._store, self._folder)
 
     def clear(self) -> None:
         """Remove segments that nobody has fetched."""

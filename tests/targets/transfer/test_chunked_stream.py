@@ -1,4 +1,4 @@
-"""A stream that goes home in segments through a real S3 server, and without one when that fails."""
+"""A stream in segments through a real S3 server, and without one when that fails."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from trainstack.storage.object_store import ObjectStore
-from trainstack.targets.transfer.chunked_stream import Segmented
+from trainstack.targets.transfer.chunked_stream import ChunkedStream
 
 WRITES = """
 import os, queue, sys, threading
@@ -42,7 +42,7 @@ def received(store):
         told.write(line)
         told.flush()
 
-    stream = Segmented(writer.stdout, answer, store, "runs/segments")
+    stream = ChunkedStream(writer.stdout, answer, store, "runs/segments")
     ending = threading.Timer(60, writer.kill)
     ending.start()
     found = bytearray()
