@@ -7,7 +7,7 @@ from trainstack.core.environments.pins import EnvironmentPin, Pins, differences,
 from trainstack.core.workspace.project import pin_file
 from trainstack.errors import InvalidInputError
 
-PIN = EnvironmentPin(asked="a", digest="d" * 64, packages={"numpy": "1.26.4"})
+PIN = EnvironmentPin(spec_digest="a", digest="d" * 64, packages={"numpy": "1.26.4"})
 PINS = Pins(
     versions={"pulumi": "3.250.0"},
     environments={"tf": PIN},
@@ -67,7 +67,7 @@ def test_no_file_says_how_to_make_one(tmp_path):
 def test_pinned_environment_is_not_resolved_again(tmp_path):
     older = lock(EnvironmentSpec.from_packages("older", ["six==1.16.0"]))
     asked = EnvironmentSpec.from_packages("tiny", ["six"])
-    pin = EnvironmentPin(asked=asked.digest, digest=older.digest, packages=older.packages, lock=older.text)
+    pin = EnvironmentPin(spec_digest=asked.digest, digest=older.digest, packages=older.packages, lock=older.text)
     write_pins(tmp_path / "dev.lock.json", Pins(environments={"tiny": pin}))
     described = {"name": "tiny", "packages": ["six"], "pins": "dev.lock.json"}
     assert lock(spec_from_inputs(described, tmp_path)).packages == {"six": "1.16.0"}

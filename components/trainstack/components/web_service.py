@@ -148,25 +148,25 @@ class WebService(Component):
         }
         props = {key: value for key, value in props.items() if value is not None}
         before: list[pulumi.Resource | None] = [compute]
-        made = None
+        cluster_service = None
         target = compute.spec["target"] if compute is not None else registry.DEFAULT
         plugin = registry.find_plugin(target) if isinstance(target, str) else None
         if compute is not None and plugin is not None and plugin.service_component:
             options = asdict(args.kubernetes or KubernetesServiceArgs())
             component = registry.load(plugin.service_component)
-            made = cast(
+            cluster_service = cast(
                 "ClusterService",
                 component(name, options, props, compute, self),
             )
-            props = made.served
-            before += made.objects
+            props = cluster_service.served
+            before += cluster_service.objects
         elif args.kubernetes is not None:
             props["serving"] = asdict(args.kubernetes)
         self._resource = _Resource(
             LazyWebServiceProvider(), name, props, pulumi.ResourceOptions.merge(self._child_options(before), secret)
         )
         self.scoring_uri = self._resource.scoring_uri
-        self.key = made.key if made else self._resource.key
+        self.key = cluster_service.key if cluster_service else self._resource.key
         self.runtime = self._resource.served_runtime
         self.runtime_reason = self._resource.runtime_reason
         self.register_outputs(

@@ -199,14 +199,14 @@ def _try_ssh(address: str) -> None:
     port = ["-p", str(parts.port)] if parts.port else []
     command = ["ssh", "-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", *port, "--", target]
     try:
-        said = subprocess.run(
+        completed = subprocess.run(
             [*command, "docker version --format '{{.Server.Version}}'"],
             capture_output=True, text=True, timeout=_SSH_SECONDS, stdin=subprocess.DEVNULL, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise unreachable(address, f"ssh did not answer within {_SSH_SECONDS:g} s") from None
-    if said.returncode != 0:
-        lines = said.stderr.strip().splitlines() or [f"ssh ended with code {said.returncode}"]
+    if completed.returncode != 0:
+        lines = completed.stderr.strip().splitlines() or [f"ssh ended with code {completed.returncode}"]
         raise unreachable(address, f"over ssh: {lines[-1].strip()}")
 
 
@@ -219,9 +219,9 @@ def _reason(exc: BaseException) -> str:
 
 
 def _chain(exc: BaseException | None) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    while exc is not None and id(exc) not in seen:
-        seen.add(id(exc))
+    visited: set[int] = set()
+    while exc is not None and id(exc) not in visited:
+        visited.add(id(exc))
         yield exc
         # urllib3 and requests hand the real reason on as an argument.
         for inner in (argument for argument in exc.args if isinstance(argument, BaseException)):

@@ -87,13 +87,13 @@ def sweep(record: SweepRecord, plot: bytes | None = None) -> str:
         for trial in trials[:_MOST_TRIALS]
     ]
     more = len(trials) - len(rows)
-    left = f"<div>and {more} more</div>" if more > 0 else ""
+    omitted = f"<div>and {more} more</div>" if more > 0 else ""
     # As a picture of its own, an SVG can neither run anything nor share names with the page.
     picture = (
         f'<img alt="importance" src="data:image/svg+xml;base64,{base64.b64encode(plot).decode()}">' if plot else ""
     )
     table = _table(("trial", "state", escape(record.metric), "parameters", "run"), rows)
-    return f'<div class="trainstack">{head}<div>{escape(progress_line(record))}</div>{table}{left}{picture}</div>'
+    return f'<div class="trainstack">{head}<div>{escape(progress_line(record))}</div>{table}{omitted}{picture}</div>'
 
 
 def sparkline(values: Sequence[float]) -> str:

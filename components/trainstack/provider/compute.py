@@ -70,7 +70,7 @@ class ComputeProvider(BaseProvider):
         spec = compute_spec(props)
         if spec is None:
             raise InvalidInputError("compute: an input is not known")
-        found = compute.ensure(workspace_of(props), spec)
+        existed = compute.ensure(workspace_of(props), spec)
         capacity = compute.node_capacity(spec)
-        log_of(props).info(f"{'found' if found else 'created'}: up to {spec.max_nodes} nodes of {capacity.cpus} CPUs")
+        log_of(props).info(f"{'found' if existed else 'created'}: up to {spec.max_nodes} nodes of {capacity.cpus} CPUs")
         return {**own(props), "node": capacity.model_dump(), "drift": []}

@@ -63,18 +63,18 @@ def completed(news: Properties) -> Properties:
 def _accept_code(inputs: Properties) -> None:
     source = absolute(inputs["source_directory"])
     limit = inputs.get("source_limit_bytes")
-    taken = snapshot.take(source, limit_bytes=int(limit) if limit else snapshot.DEFAULT_LIMIT_BYTES)
+    code = snapshot.take(source, limit_bytes=int(limit) if limit else snapshot.DEFAULT_LIMIT_BYTES)
     script = inputs["script"]
-    if known(script) and script not in taken.files:
-        scripts = [name for name in taken.files if name.endswith(".py")]
+    if known(script) and script not in code.files:
+        scripts = [name for name in code.files if name.endswith(".py")]
         raise InvalidInputError(
             f"script {script!r} is not in {inputs['source_directory']!r}: it holds "
             f"{', '.join(scripts[:5]) or 'no Python file'}{' …' if len(scripts) > 5 else ''}"
         )
-    for name in taken.unread:
+    for name in code.unread:
         log_of(inputs).warn(f"{name} in {inputs['source_directory']} is not read: rename it to .trainstackignore")
-    inputs["files"] = taken.files
-    inputs["snapshot"] = str(taken)
+    inputs["files"] = code.files
+    inputs["snapshot"] = str(code)
 
 
 def _check_datasets(inputs: Properties) -> None:

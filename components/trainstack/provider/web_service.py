@@ -121,5 +121,5 @@ def new_key(inputs: Properties, before: Properties) -> str:
     rotation = inputs.get("key_rotation")
     if not rotation:
         return ""
-    kept = before.get("key") if before.get("key_rotation") == rotation else None
-    return kept or secrets.token_urlsafe(32)
+    previous = before.get("key") if before.get("key_rotation") == rotation else None
+    return previous or secrets.token_urlsafe(32)

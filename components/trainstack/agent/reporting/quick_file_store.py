@@ -46,10 +46,10 @@ class QuickFileStore(_FileStore):
 
     def log_batch(self, run_id: str, metrics: Any, params: Any, tags: Any) -> None:
         """Append values; what is new goes through MLflow's own checks."""
-        left = [metric for metric in metrics if not self._append(run_id, metric)]
-        if left or params or tags or not metrics:
-            super().log_batch(run_id, left, params, tags)
-            for metric in left:
+        remaining = [metric for metric in metrics if not self._append(run_id, metric)]
+        if remaining or params or tags or not metrics:
+            super().log_batch(run_id, remaining, params, tags)
+            for metric in remaining:
                 self._learn(run_id, metric.key)
 
     def delete_run(self, run_id: str) -> None:

@@ -74,12 +74,12 @@ def holding(spec: ComputeSpec, *, seconds: float | None = None) -> Capacity | No
 
         threading.Thread(target=ask, daemon=True, name="capacity").start()
         try:
-            found = answer.get(timeout=seconds)
+            result = answer.get(timeout=seconds)
         except queue.Empty as exc:
             raise TrainstackError(f"compute {spec.name!r}: {spec.target} did not answer within {seconds:g} s") from exc
-        if isinstance(found, TrainstackError):
-            raise found
-        _ANSWERS[key] = found
+        if isinstance(result, TrainstackError):
+            raise result
+        _ANSWERS[key] = result
     return _ANSWERS[key]
 
 
@@ -163,10 +163,10 @@ def ensure(workspace: Workspace, spec: ComputeSpec) -> bool:
     """
     node_capacity(spec)
     record = workspace.compute(spec.name) / "compute.json"
-    found = record.is_file()
-    if not found or read_json(record) != spec.model_dump(mode="json"):
+    existed = record.is_file()
+    if not existed or read_json(record) != spec.model_dump(mode="json"):
         write_json(record, spec.model_dump(mode="json"))
-    return found
+    return existed
 
 
 @contextlib.contextmanager

@@ -103,10 +103,10 @@ class PartialFile:
 
     def write(self, chunk: bytes) -> None:
         """Append bytes."""
-        left = memoryview(chunk)
+        remaining = memoryview(chunk)
         with disk_errors(self._path):
-            while left:
-                left = left[self._file.write(left) :]
+            while remaining:
+                remaining = remaining[self._file.write(remaining) :]
         self._digest.update(chunk)
         self.size += len(chunk)
 
@@ -125,10 +125,10 @@ class PartialFile:
     def _keep(self, size: int) -> None:
         self._digest = hashlib.sha256()
         self._file.seek(0)
-        left = size
-        while left and (chunk := self._file.read(min(left, 1 << 20))):
+        remaining = size
+        while remaining and (chunk := self._file.read(min(remaining, 1 << 20))):
             self._digest.update(chunk)
-            left -= len(chunk)
+            remaining -= len(chunk)
         with disk_errors(self._path):
             self._file.truncate(size)
         self._file.seek(size)

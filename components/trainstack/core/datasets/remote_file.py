@@ -121,11 +121,11 @@ def failure_reason(error: Exception) -> str:
 
 def root_cause(error: BaseException) -> BaseException:
     """The operating system's or TLS's error that a client's error hides; the error itself when there is none."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, OSError):
-            return seen
-        seen = seen.__cause__ or seen.__context__
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError):
+            return cause
+        cause = cause.__cause__ or cause.__context__
     return error
 
 

@@ -151,8 +151,8 @@ def split_specification(specification: Mapping[str, Any]) -> CondaParts:
             translated.append(requirement)
     channels = tuple(str(channel) for channel in _sequence(specification, "channels"))
     # With one native package conda resolves them all together, or two tools would fight over numpy.
-    taken = pip if native else pip + translated
-    return CondaParts(python, tuple(sorted(set(taken))), tuple(sorted(written)) if native else (), channels)
+    pip_requirements = pip if native else pip + translated
+    return CondaParts(python, tuple(sorted(set(pip_requirements))), tuple(sorted(written)) if native else (), channels)
 
 
 def pip_lines(specification: Mapping[str, Any]) -> list[str]:

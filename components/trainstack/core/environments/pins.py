@@ -22,7 +22,7 @@ class EnvironmentPin(BaseModel):
     """An environment as it was locked.
 
     Attributes:
-        asked: Digest of what was asked for; another one is another environment, whose pin this is not.
+        spec_digest: Digest of what was asked for; another one is another environment, whose pin this is not.
         digest: The lock's digest.
         packages: Version by package.
         lock: The lock's text; empty where Trainstack brings it (curated) or there are no packages (an image).
@@ -30,7 +30,7 @@ class EnvironmentPin(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
-    asked: str
+    spec_digest: str
     digest: str
     packages: dict[str, str] = {}
     lock: str = ""
@@ -90,7 +90,7 @@ def apply_pins(spec: EnvironmentSpec, file: Path) -> EnvironmentSpec:
     if spec.lock is not None or spec.curated is not None or spec.only_image or not file.is_file():
         return spec
     pin = read_pins(file).environments.get(spec.name)
-    if pin is None or not pin.lock or pin.asked != spec.digest:
+    if pin is None or not pin.lock or pin.spec_digest != spec.digest:
         return spec
     return spec.with_fields(lock=pin.lock)
 

@@ -171,8 +171,8 @@ class MlflowRun:
             self._server.set_status(run, "FINISHED")
         own = {name: value for name, value in tags.items() if not name.startswith("mlflow.")}
         # Of a name that is also an argument the argument's value stays.
-        taken = _arguments(self._request) if run == self._id else {}
-        params = {name: value for name, value in logged.params.items() if name not in taken}
+        arguments = _arguments(self._request) if run == self._id else {}
+        params = {name: value for name, value in logged.params.items() if name not in arguments}
         self._server.log(run, params=params, tags=own)
         return run
 

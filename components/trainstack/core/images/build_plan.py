@@ -80,11 +80,11 @@ def _of_packages(spec: EnvironmentSpec, lock: Lock, system: str, gpu: bool) -> B
 
 def _of_dockerfile(spec: EnvironmentSpec, lock: Lock, system: str) -> BuildPlan:
     def sources() -> Sources:
-        taken = build_context.read_context(Path(spec.dockerfile or ""), Path(spec.context or ""))
-        if taken.digest != lock.digest:
+        context = build_context.read_context(Path(spec.dockerfile or ""), Path(spec.context or ""))
+        if context.digest != lock.digest:
             raise TrainstackError(
                 f"environment {spec.name}: its Dockerfile or context changed meanwhile: run `pulumi up` again"
             )
-        return taken.dockerfile, taken.archive()
+        return context.dockerfile, context.archive()
 
     return BuildPlan(spec.name, lock.digest, digests.of_json([system, "dockerfile", lock.digest]), sources)

@@ -239,5 +239,5 @@ def _write_version(workspace: Workspace, content: dict[str, Any]) -> None:
 
 def _remove_leftovers(workspace: Workspace, name: str) -> None:
     """Remove what a killed registration left aside."""
-    for left in workspace.model(name).glob(".*.tmp"):
-        shutil.rmtree(left, ignore_errors=True)
+    for leftover in workspace.model(name).glob(".*.tmp"):
+        shutil.rmtree(leftover, ignore_errors=True)

@@ -83,7 +83,7 @@ def _environment(inputs: Mapping[str, Any], root: Path) -> EnvironmentPin:
     text = ""
     if spec.curated is None and not spec.only_image and spec.lock is None:
         text = environment.lock(environment.spec_from_inputs(inputs["spec"], root), here=False).text
-    return EnvironmentPin(asked=spec.digest, digest=digest, packages=packages, lock=text)
+    return EnvironmentPin(spec_digest=spec.digest, digest=digest, packages=packages, lock=text)
 
 
 def _dataset_digest(dataset: Resource, preview: Preview) -> str | None:

@@ -89,20 +89,20 @@ def status(record: ServiceRecord) -> ServiceStatus:
     access = Access(cluster_of(record))
     try:
         if serving_of(record).engine == "kserve":
-            found = rollout.inference_service(access, record.object_name)
+            workload = rollout.inference_service(access, record.object_name)
         else:
-            found = rollout.deployment(access, record.object_name)
+            workload = rollout.deployment(access, record.object_name)
     except TrainstackError as exc:
         return ServiceStatus(state="down", detail=f"service {record.name}: {exc}")
-    if found is None:
+    if workload is None:
         return ServiceStatus(state="down", detail=f"service {record.name} has nothing on the cluster")
-    if found.digest != record.model_digest:
-        detail = f"service {record.name} serves {found.digest[:12]}, not {record.model_digest[:12]}"
-        return ServiceStatus(state="other", digest=found.digest, detail=detail)
-    if not found.available:
+    if workload.digest != record.model_digest:
+        detail = f"service {record.name} serves {workload.digest[:12]}, not {record.model_digest[:12]}"
+        return ServiceStatus(state="other", digest=workload.digest, detail=detail)
+    if not workload.available:
         return ServiceStatus(state="starting", detail=f"service {record.name} has no pod that is ready")
     what = f"{record.model_name} version {record.model_version} at {record.scoring_uri}"
-    return ServiceStatus(state="healthy", digest=found.digest, detail=f"service {record.name} serves {what}")
+    return ServiceStatus(state="healthy", digest=workload.digest, detail=f"service {record.name} serves {what}")
 
 
 def stop(record: ServiceRecord) -> None:

@@ -43,8 +43,8 @@ LEAST_MEMORY_GIB = 2.0
 """Memory of a server at least, in GiB, whatever its model."""
 _HEALTH = (
     "import json, sys, urllib.request as r; "
-    f"said = json.load(r.urlopen('http://127.0.0.1:{PORT}/healthz', timeout=5)); "
-    "print(json.dumps(said)); sys.exit(said['digest'] != '{digest}')"
+    f"health = json.load(r.urlopen('http://127.0.0.1:{PORT}/healthz', timeout=5)); "
+    "print(json.dumps(health)); sys.exit(health['digest'] != '{digest}')"
 )
 _TF_SERVING_HEALTH = (
     "exec 3<>/dev/tcp/127.0.0.1/{port}; printf 'GET /v1/models/{name} HTTP/1.0\\r\\n\\r\\n' >&3; grep -q AVAILABLE <&3"
@@ -99,12 +99,12 @@ def start(
             if old is None:
                 write_record(record)
         there = containers.containers(client, workspace.id, spec.name)
-        found = [one for one in there if one.name == server.title]
-        others = [one for one in there if one.name != server.title]
-        if found and containers.serving(found[0]) and containers.healthy(found[0]) is not None:
-            container = found[0]
+        matching = [container for container in there if container.name == server.title]
+        others = [container for container in there if container.name != server.title]
+        if matching and containers.serving(matching[0]) and containers.healthy(matching[0]) is not None:
+            container = matching[0]
         else:
-            container = _brought_up(client, server, spec, record, found, others, progress)
+            container = _brought_up(client, server, spec, record, matching, others, progress)
         containers.remove(client, others, workspace.id, spec.name, keep=server.configuration)
         # One that was served by a process of this machine is now served from there.
         service_process.terminate(service_process.living(folder), drain=spec.drain_timeout)
@@ -127,9 +127,9 @@ def status(workspace: Workspace, record: ServiceRecord) -> ServiceStatus:
     try:
         with engine_api.connected(record.docker_host, timeout=20) as client:
             there = [
-                one
-                for one in containers.containers(client, workspace.id, record.name)
-                if containers.serving(one)
+                container
+                for container in containers.containers(client, workspace.id, record.name)
+                if containers.serving(container)
             ]  # fmt: skip
             if not there:
                 return ServiceStatus(state="down", detail=f"service {record.name} has no container that runs")
@@ -147,7 +147,7 @@ def status(workspace: Workspace, record: ServiceRecord) -> ServiceStatus:
 
 
 def stop(workspace: Workspace, record: ServiceRecord, drain: int) -> None:
-    """End a service's containers and remove them with all that they had on the engine; their log comes home.
+    """End a service's containers and remove them with all that they had on the engine; their log stays here.
 
     Raises:
         TrainstackError: The engine does not answer.
@@ -156,7 +156,7 @@ def stop(workspace: Workspace, record: ServiceRecord, drain: int) -> None:
         there = containers.containers(client, workspace.id, record.name)
         containers.stop(there, drain)
         for container in there:
-            append_log(record, containers.said(container))
+            append_log(record, containers.log_of(container))
         containers.remove(client, there, workspace.id, record.name)
         write_record(record.model_copy(update={"status": "stopped", "container": None}))
 
@@ -166,12 +166,12 @@ def _brought_up(
     server: Server,
     spec: ServiceSpec,
     record: ServiceRecord,
-    found: list[DockerClient],
+    matching: list[DockerClient],
     others: list[DockerClient],
     progress: Callable[[str], None],
 ) -> DockerClient:
     """Start a server, and let it follow the others once it is healthy."""
-    containers.remove(client, found, server.workspace, spec.name, keep=_kept(others))
+    containers.remove(client, matching, server.workspace, spec.name, keep=_configuration_of(others))
     progress(f"starting a container for {record.model_name} version {record.model_version} on port {server.port}")
     container = containers.prepare(client, server)
     try:
@@ -180,26 +180,26 @@ def _brought_up(
             progress("ending the old server")
         containers.take_over(client, server, container, others, spec.drain_timeout)
     except TrainstackError as exc:
-        lines = containers.said(container, 20).decode(errors="replace").splitlines()
-        append_log(record, containers.said(container))
-        containers.remove(client, [container], server.workspace, spec.name, keep=_kept(others))
+        lines = containers.log_of(container, 20).decode(errors="replace").splitlines()
+        append_log(record, containers.log_of(container))
+        containers.remove(client, [container], server.workspace, spec.name, keep=_configuration_of(others))
         if not others:
             write_record(record.model_copy(update={"status": "failed"}))
         shown = "".join(f"\n  {line}" for line in lines)
         raise type(exc)(f"service {spec.name}: {exc}; its log is {record.log}{shown}") from exc
     for other in others:
-        append_log(record, containers.said(other))
+        append_log(record, containers.log_of(other))
     return container
 
 
 def _runtime(spec: ServiceSpec, model: ModelRecord, container: DockerClient) -> dict[str, str]:
     if spec.server == "tensorflow-serving":
         return {"runtime": "tensorflow", "runtime_reason": "TensorFlow Serving has no other"}
-    said = containers.healthy(container)
-    return said_runtime(json.loads(said), model) if said else {}
+    health = containers.healthy(container)
+    return said_runtime(json.loads(health), model) if health else {}
 
 
-def _kept(others: list[DockerClient]) -> str:
+def _configuration_of(others: list[DockerClient]) -> str:
     return str(others[0].labels.get(containers.CONFIGURATION, "")) if others else ""
 
 
@@ -216,7 +216,7 @@ def described(workspace: Workspace, spec: ServiceSpec, model: ModelRecord, image
     Raises:
         NotFoundError: One of those versions is not registered.
     """
-    asked = model.resource_configuration
+    resources = model.resource_configuration
     models = served_models(workspace, spec, model)
     plan = _plan(spec, model, models)
     if spec.server == "tensorflow-serving":
@@ -227,7 +227,7 @@ def described(workspace: Workspace, spec: ServiceSpec, model: ModelRecord, image
         health = (image.python, "-c", _HEALTH.replace("{digest}", plan.main.digest))
     # Another version of our server is another server.
     code = None if spec.server == "tensorflow-serving" else server_code.code_digest()
-    named = [image.reference, command, port, plan.to_json(), asked.model_dump() if asked else None, code]
+    named = [image.reference, command, port, plan.to_json(), resources.model_dump() if resources else None, code]
     return Server(
         workspace=workspace.id,
         name=spec.name,
@@ -238,8 +238,8 @@ def described(workspace: Workspace, spec: ServiceSpec, model: ModelRecord, image
         health=health,
         port=port,
         content=lambda: _content(spec, plan, models),
-        cpus=asked.cpu if asked else None,
-        memory=max(asked.memory_in_gb, LEAST_MEMORY_GIB) * 2**30 if asked else None,
+        cpus=resources.cpu if resources else None,
+        memory=max(resources.memory_in_gb, LEAST_MEMORY_GIB) * 2**30 if resources else None,
         environment={"TF_CPP_MIN_LOG_LEVEL": "2"},
     )
 
@@ -247,7 +247,9 @@ def described(workspace: Workspace, spec: ServiceSpec, model: ModelRecord, image
 def _plan(spec: ServiceSpec, model: ModelRecord, models: Sequence[ModelRecord]) -> Plan:
     """What the server is told to serve, with paths as they are in its container."""
     plan = service_plan(spec, model, models, Path(FOLDER))
-    return replace(plan, versions=tuple(replace(one, path=_place(model.name, one.version)) for one in plan.versions))
+    return replace(
+        plan, versions=tuple(replace(version, path=_place(model.name, version.version)) for version in plan.versions)
+    )
 
 
 def _ours(spec: ServiceSpec, model: ModelRecord, image: Image) -> tuple[str, ...]:

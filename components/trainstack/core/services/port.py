@@ -86,10 +86,12 @@ def free_port(workspace: Workspace, spec: ServiceSpec, reserved: contextlib.Exit
 
     A server listens on its port only once its model is loaded: until then, others know by a lock that it is taken.
     """
-    kept = {record.port for record in list_services(workspace) if record.name != spec.name}
+    assigned = {record.port for record in list_services(workspace) if record.name != spec.name}
     for port in _PORTS:
         # Whoever held the lock before may listen by now, so it comes first.
-        if port not in kept and reserved.enter_context(locks.try_exclusive(cache_folder() / "ports" / f"{port}.lock")):
+        if port not in assigned and reserved.enter_context(
+            locks.try_exclusive(cache_folder() / "ports" / f"{port}.lock")
+        ):
             with contextlib.suppress(PortTakenError):
                 check_free(spec.host, port)
                 return port

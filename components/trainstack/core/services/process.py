@@ -31,8 +31,8 @@ from trainstack.storage.atomic import disk_errors, read_json, write_json
 
 _TAIL = 20
 # The server gets no secret and nothing that changes what it imports: only these variables go along.
-_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
-_KEPT_PREFIXES = ("CUDA_", "NVIDIA_", "TF_", "XLA_")
+_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
+_INHERITED_PREFIXES = ("CUDA_", "NVIDIA_", "TF_", "XLA_")
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Instance:
     def served(self) -> set[tuple[str, int]]:
         """Name and number of each model version that it is told to serve."""
         plan = Plan.from_json(read_json(self.plan))
-        return {(plan.name, one.version) for one in plan.versions}
+        return {(plan.name, version.version) for version in plan.versions}
 
     @property
     def plan_digest(self) -> str:
@@ -84,13 +84,13 @@ class Instance:
 
 def living(folder: Path) -> list[Instance]:
     """The servers of a service that live, oldest first."""
-    found: list[tuple[float, Instance]] = []
+    instances: list[tuple[float, Instance]] = []
     for lock in (folder / "instances").glob("*.lock"):
         with contextlib.suppress(FileNotFoundError):
             instance = _identify(lock)
             if instance is not None:
-                found.append((lock.stat().st_mtime, instance))
-    return [instance for _, instance in sorted(found, key=lambda entry: entry[0])]
+                instances.append((lock.stat().st_mtime, instance))
+    return [instance for _, instance in sorted(instances, key=lambda entry: entry[0])]
 
 
 def sweep(folder: Path) -> None:
@@ -103,8 +103,8 @@ def sweep(folder: Path) -> None:
 
 def workers(spec: ServiceSpec, model: ModelRecord) -> int:
     """Processes that answer for a model: few by default, since services share the machine with training."""
-    asked = model.resource_configuration.cpu if model.resource_configuration else 2
-    return spec.workers or max(1, min(os.cpu_count() or 1, math.ceil(asked)))
+    cores = model.resource_configuration.cpu if model.resource_configuration else 2
+    return spec.workers or max(1, min(os.cpu_count() or 1, math.ceil(cores)))
 
 
 def arguments(spec: ServiceSpec, model: ModelRecord) -> list[str]:
@@ -121,9 +121,9 @@ def launch(
     *,
     spec: ServiceSpec,
     port: int,
-    given: list[str],
+    fixed_arguments: list[str],
     before: Instance | None,
-    held: int,
+    lock_descriptor: int,
 ) -> Instance:
     """Start a server and return once it is on its own; it still has to load the model.
 
@@ -133,10 +133,10 @@ def launch(
         python: The interpreter of a serving environment.
         spec: How the service is asked for.
         port: The port to listen on.
-        given: What `arguments` gave.
+        fixed_arguments: What `arguments` gave.
         before: A server whose listening socket it takes over, so that no connection is lost; None for a new one.
-        held: Descriptor of the service's lock: kept open by the starting process until it holds a lock of its own,
-            so that whoever comes after a killed `up` finds it.
+        lock_descriptor: Descriptor of the service's lock: kept open by the starting process until it holds a lock of
+            its own, so that whoever comes after a killed `up` finds it.
 
     Raises:
         TrainstackError: It did not come up.
@@ -144,8 +144,8 @@ def launch(
     lock = folder / "instances" / f"{secrets.token_hex(4)}.lock"
     document = lock.with_suffix(".plan.json")
     command = [str(python), str(server_code.FOLDER), "--plan", str(document), "--host", spec.host, "--port", str(port)]
-    command += [*given, "--state", str(folder), "--drain", str(spec.drain_timeout)]
-    command += ["--lock", str(lock), "--detach", "--release", str(held)]
+    command += [*fixed_arguments, "--state", str(folder), "--drain", str(spec.drain_timeout)]
+    command += ["--lock", str(lock), "--detach", "--release", str(lock_descriptor)]
     if before is not None:
         command += ["--takeover", str(before.lock.with_suffix(".sock"))]
     with disk_errors(lock):
@@ -162,7 +162,7 @@ def launch(
                 cwd=folder,
                 env=_environment(),
                 start_new_session=True,
-                pass_fds=(held,),
+                pass_fds=(lock_descriptor,),
                 check=False,
             ).returncode
         except OSError as exc:
@@ -214,10 +214,10 @@ def answer(host: str, port: int, *, tls: bool = False, timeout: float = 2.0) -> 
         # Without the proxies of the environment: it is on this machine. Nothing secret is sent, and who answers is
         # told by its process, so the certificate need not name this address.
         with httpx.Client(trust_env=False, timeout=timeout, verify=False) as client:  # noqa: S501
-            found = client.get(f"{'https' if tls else 'http'}://{address}:{port}/healthz").json()
+            health = client.get(f"{'https' if tls else 'http'}://{address}:{port}/healthz").json()
     except (httpx.HTTPError, ValueError):
         return None
-    return found if isinstance(found, dict) and "digest" in found else None  # pyright: ignore[reportUnknownVariableType]
+    return health if isinstance(health, dict) and "digest" in health else None  # pyright: ignore[reportUnknownVariableType]
 
 
 def tail(log: Path, start: int) -> list[str]:
@@ -234,14 +234,14 @@ def _identify(lock: Path) -> Instance | None:
         if not locks.is_locked(lock):
             return None
         with contextlib.suppress(ValueError, KeyError):
-            found = json.loads(lock.read_bytes())
+            identity = json.loads(lock.read_bytes())
             return Instance(
                 lock=lock,
-                pid=found["pid"],
-                host=found["host"],
-                port=found["port"],
-                python=found["executable"],
-                arguments=found["arguments"],
+                pid=identity["pid"],
+                host=identity["host"],
+                port=identity["port"],
+                python=identity["executable"],
+                arguments=identity["arguments"],
             )
     raise TrainstackError(f"{lock} is held by a process that does not say who it is: end it, then run again")
 
@@ -264,5 +264,7 @@ def _until(seconds: float) -> Iterator[None]:
 
 
 def _environment() -> dict[str, str]:
-    kept = {key: value for key, value in os.environ.items() if key in _KEPT or key.startswith(_KEPT_PREFIXES)}
-    return {**kept, "PYTHONNOUSERSITE": "1", "PYTHONUNBUFFERED": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
+    inherited = {
+        key: value for key, value in os.environ.items() if key in _INHERITED or key.startswith(_INHERITED_PREFIXES)
+    }
+    return {**inherited, "PYTHONNOUSERSITE": "1", "PYTHONUNBUFFERED": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}

@@ -228,9 +228,9 @@ def new_record(workspace: Workspace, spec: ServiceSpec, model: ModelRecord, pyth
     )
 
 
-def said_runtime(said: dict[str, Any], model: ModelRecord) -> dict[str, str]:
+def said_runtime(health: dict[str, Any], model: ModelRecord) -> dict[str, str]:
     """What computes a model's version, and why, of what our server says at `/healthz`; as fields of a record."""
-    own = next(one for one in said["versions"] if one["version"] == model.version)
+    own = next(version for version in health["versions"] if version["version"] == model.version)
     return {"runtime": own["runtime"], "runtime_reason": own["runtime_reason"]}
 
 
@@ -250,10 +250,10 @@ def write_record(record: ServiceRecord) -> None:
     write_json(Path(record.folder) / _RECORD, record.model_dump(mode="json"))
 
 
-def append_log(record: ServiceRecord, said: bytes) -> None:
+def append_log(record: ServiceRecord, output: bytes) -> None:
     """Keep what a server elsewhere wrote, where the log of one on this machine is."""
     with disk_errors(record.log), record.log.open("ab") as log:
-        log.write(said)
+        log.write(output)
 
 
 def list_services(workspace: Workspace) -> list[ServiceRecord]:

@@ -83,8 +83,8 @@ def serving_environment(framework_version: str | None) -> str:
             f"framework version {framework_version!r} is not a TensorFlow version: write it like 2.15.1",
             field="framework_version",
         )
-    wanted = (int(match[1]), int(match[2]))
-    fitting = [name for version, name in sorted(_ENVIRONMENTS.items()) if version >= wanted]
+    release = (int(match[1]), int(match[2]))
+    fitting = [name for version, name in sorted(_ENVIRONMENTS.items()) if version >= release]
     if not fitting:
         newest = ".".join(map(str, max(_ENVIRONMENTS)))
         raise InvalidInputError(
@@ -103,7 +103,7 @@ def tensorflow_serving_image(framework_version: str | None) -> str:
 def environment_of(models: list[ModelRecord]) -> str:
     """Name the curated environment that serves several versions of a model: the newest that one of them takes."""
     order = {name: version for version, name in _ENVIRONMENTS.items()}
-    return max((serving_environment(one.framework_version) for one in models), key=order.__getitem__)
+    return max((serving_environment(model.framework_version) for model in models), key=order.__getitem__)
 
 
 def start(
@@ -135,14 +135,16 @@ def start(
         raise InvalidInputError(f"service {spec.name}: host {spec.host} is not this machine alone, so it takes a key")
     check_certificate(spec)
     models = served_models(workspace, spec, model)
-    for one in models:
-        check_servable(workspace, one)
+    for model_version in models:
+        check_servable(workspace, model_version)
     folder = workspace.service(spec.name)
     python = python.absolute()
     with (
         # Until its record names the model, so that `trainstack purge` never takes the model away in between.
         locks.shared(workspace.records_lock, lambda: progress("waiting for a removal from the workspace")),
-        locks.exclusive(folder / "lock", lambda: progress("waiting for another change of this service")) as held,
+        locks.exclusive(
+            folder / "lock", lambda: progress("waiting for another change of this service")
+        ) as lock_descriptor,
         contextlib.ExitStack() as reserved,
     ):
         process.sweep(folder)
@@ -155,19 +157,29 @@ def start(
             record = new_record(workspace, spec, model, str(python), port).model_copy(update={"shares": plan.shares})
             if not servers:
                 write_record(record)
-        given = process.arguments(spec, model)
-        wanted = (spec.host, port, str(python), given)
-        found = [one for one in servers if (one.host, one.port, one.python, one.arguments) == wanted]
+        fixed_arguments = process.arguments(spec, model)
+        identity = (spec.host, port, str(python), fixed_arguments)
+        matching = [
+            instance
+            for instance in servers
+            if (instance.host, instance.port, instance.python, instance.arguments) == identity
+        ]
         begun = record.log.stat().st_size if record.log.exists() else 0
-        before = found[-1].plan.read_bytes() if found else b""
+        before = matching[-1].plan.read_bytes() if matching else b""
         try:
-            if found:
-                server = found[-1]
+            if matching:
+                server = matching[-1]
                 write_json(server.plan, plan.to_json())
             else:
-                same = [one for one in servers if one.hands_over and (one.host, one.port) == (spec.host, port)]
+                same = [
+                    instance
+                    for instance in servers
+                    if instance.hands_over and (instance.host, instance.port) == (spec.host, port)
+                ]
                 # One that holds the port and cannot hand it over (it loads, or has another address) must go first.
-                process.terminate([one for one in servers if one.port == port and one not in same], drain=1)
+                process.terminate(
+                    [instance for instance in servers if instance.port == port and instance not in same], drain=1
+                )
                 progress(f"starting a server for {model.name} version {model.version} on port {port}")
                 server = process.launch(
                     folder,
@@ -175,16 +187,16 @@ def start(
                     python,
                     spec=spec,
                     port=port,
-                    given=given,
+                    fixed_arguments=fixed_arguments,
                     before=same[-1] if same else None,
-                    held=held,
+                    lock_descriptor=lock_descriptor,
                 )
-            said = _await_serving(server, spec, progress)
+            health = _await_serving(server, spec, progress)
         except TrainstackError as exc:
             # What was there before stays.
-            if found and found[-1].alive:
-                write_bytes(found[-1].plan, before)
-            failed = [one for one in process.living(folder) if one not in servers]
+            if matching and matching[-1].alive:
+                write_bytes(matching[-1].plan, before)
+            failed = [instance for instance in process.living(folder) if instance not in servers]
             process.terminate(failed, drain=1)
             if not process.living(folder):
                 write_record(record.model_copy(update={"status": "failed"}))
@@ -197,15 +209,15 @@ def start(
             "status": "running",
             "pid": server.pid,
             "started": old.started if old is not None and unchanged else now,
-            **said_runtime(said, model),
+            **said_runtime(health, model),
         }
         record = record.model_copy(update=update)
         write_record(record)
-        others = [one for one in process.living(folder) if one.pid != server.pid]
+        others = [instance for instance in process.living(folder) if instance.pid != server.pid]
         if others:
             progress("ending the old server")
             # One whose socket was taken over ends by itself, once its clients have come over.
-            process.await_end([one for one in others if one.port == port], spec.drain_timeout)
+            process.await_end([instance for instance in others if instance.port == port], spec.drain_timeout)
             process.terminate(others, drain=spec.drain_timeout)
         progress(f"serving at {record.scoring_uri}")
         return record
@@ -219,7 +231,7 @@ def find(workspace: Workspace, name: str) -> ServiceRecord:
     """
     record = read_record(workspace, name)
     if record is None:
-        names = ", ".join(found.name for found in list_services(workspace)) or "none"
+        names = ", ".join(service.name for service in list_services(workspace)) or "none"
         raise NotFoundError(f"no service {name!r} in {workspace.root}: there is {names}")
     return record
 
@@ -283,12 +295,14 @@ def process_status(record: ServiceRecord) -> ServiceStatus:
     servers = process.living(Path(record.folder))
     if not servers:
         return ServiceStatus(state="down", detail=f"service {name} is not running; its log is {record.log}")
-    said = process.answer(record.host, record.port, tls=record.tls)
-    server = next((one for one in servers if said is not None and said.get("server") == one.pid), None)
-    if said is None or server is None:
+    health = process.answer(record.host, record.port, tls=record.tls)
+    server = next(
+        (instance for instance in servers if health is not None and health.get("server") == instance.pid), None
+    )
+    if health is None or server is None:
         return ServiceStatus(state="starting", detail=f"service {name} does not answer yet on port {record.port}")
-    digests = {one["version"]: str(one["digest"]) for one in said["versions"]}
-    digest = digests.get(record.model_version, str(said["digest"]))
+    digests = {version["version"]: str(version["digest"]) for version in health["versions"]}
+    digest = digests.get(record.model_version, str(health["digest"]))
     if digest != record.model_digest:
         return ServiceStatus(
             state="other",
@@ -296,7 +310,7 @@ def process_status(record: ServiceRecord) -> ServiceStatus:
             detail=f"service {name} serves {digest[:12]}, not {record.model_digest[:12]} of "
             f"{record.model_name} version {record.model_version}",
         )
-    shares = {str(one["version"]): one["weight"] for one in said["versions"] if one["weight"]}
+    shares = {str(version["version"]): version["weight"] for version in health["versions"] if version["weight"]}
     if shares != record.shares:
         return ServiceStatus(
             state="other",
@@ -335,20 +349,20 @@ def check_servable(workspace: Workspace, model: ModelRecord) -> None:
 def _await_serving(server: process.Instance, spec: ServiceSpec, progress: Progress) -> dict[str, Any]:
     """Wait until every worker of a server serves what it is told to, and give what it then says of itself."""
     begun = time.monotonic()
-    told = 0
+    reported = 0
     digest = server.plan_digest
     while (waited := time.monotonic() - begun) < spec.start_timeout:
         if not server.alive:
             raise TrainstackError("its server ended before it answered")
         # While two servers share the port, the old one may be asked: then ask again.
-        said = process.answer(spec.host, server.port, tls=spec.tls_certificate is not None)
-        if said is not None and said.get("server") == server.pid:
-            if said["plan"] == digest:
-                return said
-            if said["error"] is not None and said["error"]["plan"] == digest:
-                raise TrainstackError(f"it does not load what it is to serve: {said['error']['message']}")
-        if waited - told >= 1:
-            told = int(waited)
-            progress(f"loading the model, {told} s")
+        health = process.answer(spec.host, server.port, tls=spec.tls_certificate is not None)
+        if health is not None and health.get("server") == server.pid:
+            if health["plan"] == digest:
+                return health
+            if health["error"] is not None and health["error"]["plan"] == digest:
+                raise TrainstackError(f"it does not load what it is to serve: {health['error']['message']}")
+        if waited - reported >= 1:
+            reported = int(waited)
+            progress(f"loading the model, {reported} s")
         time.sleep(0.1)
     raise TrainstackError(f"its server did not answer within {spec.start_timeout:g} s")

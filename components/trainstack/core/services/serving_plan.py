@@ -37,13 +37,13 @@ def service_plan(spec: ServiceSpec, model: ModelRecord, models: Sequence[ModelRe
         name=model.name,
         versions=tuple(
             VersionPlan(
-                version=one.version,
-                path=one.path,
-                digest=one.digest,
-                weight=shares.get(one.version, 0),
-                sample_input=one.sample_input,
+                version=record.version,
+                path=record.path,
+                digest=record.digest,
+                weight=shares.get(record.version, 0),
+                sample_input=record.sample_input,
             )
-            for one in models
+            for record in models
         ),
         labels={label: _number(name, model) for label, name in spec.labels.items()},
         mirror=None if spec.mirror is None else _number(spec.mirror, model),

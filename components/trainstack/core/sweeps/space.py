@@ -119,16 +119,16 @@ class Space(BaseModel):
             InvalidInputError: One depends on a parameter that is not there, or on itself.
         """
         ordered: dict[str, Parameter] = {}
-        left = dict(self.parameters)
-        while left:
-            ready = [name for name, parameter in left.items() if parameter.when.keys() <= ordered.keys()]
+        remaining = dict(self.parameters)
+        while remaining:
+            ready = [name for name, parameter in remaining.items() if parameter.when.keys() <= ordered.keys()]
             if not ready:
-                name, parameter = next(iter(left.items()))
+                name, parameter = next(iter(remaining.items()))
                 other = next(name for name in parameter.when if name not in ordered)
-                why = "depends on itself" if other in left else f"depends on {other}, which is not in the space"
+                why = "depends on itself" if other in remaining else f"depends on {other}, which is not in the space"
                 raise InvalidInputError(f"space: {name} {why}", field="space")
             for name in ready:
-                ordered[name] = left.pop(name)
+                ordered[name] = remaining.pop(name)
         return list(ordered.items())
 
     def grid(self) -> Iterator[Choices]:
@@ -143,7 +143,7 @@ class Space(BaseModel):
             if every is None:
                 raise InvalidInputError(f"space: {name} has no end of values for a grid: give it a step", field="space")
             values[name] = every
-        seen: set[tuple[tuple[str, str], ...]] = set()
+        keys: set[tuple[tuple[str, str], ...]] = set()
         for combination in itertools.product(*values.values()):
             by_name = dict(zip(values, combination, strict=True))
             chosen: Choices = {}
@@ -151,8 +151,8 @@ class Space(BaseModel):
                 if parameter.applies(chosen):
                     chosen[name] = by_name[name]
             key = tuple((name, scalar(value, name)) for name, value in chosen.items())
-            if key not in seen:
-                seen.add(key)
+            if key not in keys:
+                keys.add(key)
                 yield chosen
 
     def parsed(self, arguments: Mapping[str, Any]) -> Choices | None:

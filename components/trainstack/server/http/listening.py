@@ -71,13 +71,13 @@ def stop_listening(holder: socket.socket) -> None:
     holder.close()
 
 
-def offer(path: Path, holder: socket.socket, taken: Callable[[], None]) -> None:
+def offer(path: Path, holder: socket.socket, on_handover: Callable[[], None]) -> None:
     """Give the listening socket to whoever connects to a socket file: the next server of the same service.
 
     Args:
         path: The socket file; only its owner may connect.
         holder: The listening socket.
-        taken: Is called when somebody has it and says that it answers.
+        on_handover: Is called when somebody has it and says that it answers.
     """
     path.unlink(missing_ok=True)
     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -96,7 +96,7 @@ def offer(path: Path, holder: socket.socket, taken: Callable[[], None]) -> None:
                 connection.settimeout(600)
                 socket.send_fds(connection, [b"L"], [holder.fileno()])
                 if connection.recv(1) == b"A":
-                    taken()
+                    on_handover()
                     return
 
     threading.Thread(target=run, name="offer", daemon=True).start()

@@ -65,23 +65,23 @@ class Baseline:
         # Bins that chance can fill differently, less the one that the others leave no choice.
         self._free = float((np.count_nonzero(counts, axis=1) - 1).mean())
         self._expected = self._shares(counts)
-        self._seen = np.zeros_like(self._expected)
+        self._observed = np.zeros_like(self._expected)
 
     def add(self, rows: Array) -> None:
         """Take rows that a client sent into account."""
-        self._seen += self._count(rows.reshape(len(rows), -1)[:, self._columns].astype(np.float64))
-        if self._seen[0].sum() > _WINDOW:
-            self._seen /= 2
+        self._observed += self._count(rows.reshape(len(rows), -1)[:, self._columns].astype(np.float64))
+        if self._observed[0].sum() > _WINDOW:
+            self._observed /= 2
 
     def index(self) -> float | None:
         """The stability index, the mean over the features; None while too few rows were seen."""
-        seen = self._seen[0].sum()
-        if seen < _LEAST:
+        row_count = self._observed[0].sum()
+        if row_count < _LEAST:
             return None
-        shares = self._shares(self._seen)
+        shares = self._shares(self._observed)
         terms: Array = (shares - self._expected) * np.log(shares / self._expected)
         # What the index of equal distributions is on average, for so many rows on either side.
-        chance = self._free * (1 / seen + 1 / self._rows)
+        chance = self._free * (1 / row_count + 1 / self._rows)
         return max(0.0, float(terms.sum() / len(terms) - chance))
 
     def _count(self, rows: Array) -> Array:

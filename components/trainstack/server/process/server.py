@@ -114,18 +114,18 @@ def _lay_ready(plan: Plan, digest: str, conversions: Path, state: Path) -> None:
     write_json(state / SERVING, {"digest": digest, "plan": plan.to_json(), "conversions": folders})
 
 
-def _watch_plan(seen: str, conversions: Path, state: Path, settings: Settings) -> None:
+def _watch_plan(known_digest: str, conversions: Path, state: Path, settings: Settings) -> None:
     """Serve what the plan says, whenever it changes."""
     while True:
         time.sleep(0.2)
         try:
             plan, digest = _read(settings)
-            if digest == seen:
+            if digest == known_digest:
                 continue
         except ValueError as exc:
             _log.error("%s", exc)
             continue
-        seen = digest
+        known_digest = digest
         _log.info("the plan has changed")
         try:
             _check_reach(settings, plan)

@@ -90,9 +90,9 @@ class Batcher:
             return None
         begun = time.perf_counter()
         outputs = self._run(tensors)
-        taken = time.perf_counter() - begun
-        self._learn(taken, rows)
-        if taken > _SLOW * self._slowness:
+        duration = time.perf_counter() - begun
+        self._learn(duration, rows)
+        if duration > _SLOW * self._slowness:
             self._inline = False
         return outputs
 
@@ -183,9 +183,9 @@ class Batcher:
                 waiting.answer.set_exception(answer)
         self._start()
 
-    def _learn(self, taken: float, rows: int) -> None:
+    def _learn(self, duration: float, rows: int) -> None:
         expected = self._call + rows * self._row
         if expected > 0:
             # One long pause of the machine must not turn batching off.
-            slowness = min(taken / expected, 10.0)
+            slowness = min(duration / expected, 10.0)
             self._slowness += _WEIGHT * (slowness - self._slowness)

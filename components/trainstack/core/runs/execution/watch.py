@@ -25,8 +25,8 @@ class Watch:
         self._stop_when_alone = stop_when_alone
         self._reason = ""
         self._beat = 0.0
-        self._seen: int | None = None
-        self._seen_at = time.monotonic()
+        self._touched: int | None = None
+        self._touched_at = time.monotonic()
 
     def request_stop(self, _number: int, _frame: FrameType | None) -> None:
         """Signal handler: end the run, with a checkpoint where the script makes one."""
@@ -70,9 +70,9 @@ class Watch:
 
     def _alone(self) -> float:
         """Seconds since a follower last touched its file: that it changes counts, not the time that it bears."""
-        seen = None
+        touched = None
         with contextlib.suppress(OSError):
-            seen = (self._root / "followed").stat().st_mtime_ns
-        if seen != self._seen:
-            self._seen, self._seen_at = seen, time.monotonic()
-        return time.monotonic() - self._seen_at
+            touched = (self._root / "followed").stat().st_mtime_ns
+        if touched != self._touched:
+            self._touched, self._touched_at = touched, time.monotonic()
+        return time.monotonic() - self._touched_at
