@@ -75,9 +75,19 @@ _MLFLOW = ["{bin}/mlflow", "models", "serve", "-m", "{folder}/mlflow", "--port",
 _BENTOML = ["{bin}/bentoml", "serve", "bentoml_service:Mnist", "--working-dir", str(PEERS), "--port", "{port}"]
 _FASTAPI = ["{bin}/uvicorn", "fastapi_tensorflow:app", "--app-dir", str(PEERS), "--port", "{port}", "--workers", "2"]
 _GRANIAN = ["{bin}/granian", "--interface", "rsgi", "--workers", "2", "--no-ws", "--no-log", "--port", "{port}"]
+_UVICORN = ["{python}", str(PEERS / "uvicorn_router.py"), "{model}", "{folder}/uvicorn", "{port}"]
+_UVICORN_PATH = os.pathsep.join(["{uvicorn}", str(SERVER.parents[1]), str(PEERS)])
 SERVERS = [
     Server("ours", _OURS, "/v1/models/m:predict", python="ours"),
     Server("ours, binary", _OURS, "/v2/models/m/infer", "binary", "ours"),
+    # The same router behind the connections of uvicorn: what our own connection code is worth.
+    *(
+        Server(f"uvicorn{kind}", _UVICORN, path, body, "ours", {"PYTHONPATH": _UVICORN_PATH})
+        for kind, path, body in (
+            ("", "/v1/models/m:predict", "rows"),
+            (", binary", "/v2/models/m/infer", "binary"),
+        )
+    ),
     Server("MLflow", [*_MLFLOW, "--workers", "2"], "/invocations", "mlflow"),
     Server(
         "MLServer",
@@ -168,7 +178,7 @@ def _note_best(results: dict[tuple[str, int, int], list[Found]]) -> None:
 
 
 def _is_peer(name: str) -> bool:
-    return not name.startswith("ours") and "hello" not in name
+    return not name.startswith(("ours", "uvicorn")) and "hello" not in name
 
 
 def _calmly(server: Server, port: int, rate: float, seconds: int, bodies: dict[str, str]) -> tuple[float, float]:
@@ -221,10 +231,12 @@ def _started(server: Server, peers: Path, ours: Path, folder: Path) -> Iterator[
         port = probe.getsockname()[1]
     python = ours if server.python == "ours" else peers
     filled = {"python": python, "bin": python.parent, "port": port, "model": folder / "model", "folder": folder}
+    filled["uvicorn"] = _uvicorn()
     if server.name == "MLServer":
         _mlserver_settings(folder / "mlserver", port)
     command = [part.format(**filled) for part in server.command]
-    variables = {**os.environ, **server.variables, "MODEL": str(folder / "model"), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    variables = {name: value.format(**filled) for name, value in server.variables.items()}
+    variables = {**os.environ, **variables, "MODEL": str(folder / "model"), "TF_CPP_MIN_LOG_LEVEL": "3"}
     variables["PATH"] = f"{python.parent}:{os.environ['PATH']}"
     log = (folder / f"{server.name}.log").open("wb")
     process = subprocess.Popen(command, env=variables, stdout=log, stderr=log, cwd=folder, start_new_session=True)
@@ -309,6 +321,16 @@ def _mlserver_settings(folder: Path, port: int) -> None:
 def _ours() -> Path:
     spec = environment.get_curated("serving-2.15")
     return environment.build(spec, environment.lock(spec)).python
+
+
+def _uvicorn() -> Path:
+    """Packages of uvicorn to put beside those of our own server's environment; installed once."""
+    folder = cache_folder() / "benchmarks" / "uvicorn"
+    if not folder.exists():
+        uv = Path(sys.executable).with_name("uv")
+        target = ["--target", folder, "--python-version", "3.11"]
+        subprocess.run([uv, "pip", "install", "-q", *target, "uvicorn==0.54.0"], check=True)
+    return folder
 
 
 def _peers() -> Path:

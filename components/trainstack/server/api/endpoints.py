@@ -2,7 +2,7 @@
 
 Dispatch, the methods that a path takes (405), the check of keys, what the port for metrics answers and the OpenAPI
 document all follow from this table. A handler takes the request, with its query, and what stands for the placeholders
-of the path; it gives what is `Answered` at once, or an `InferenceCall` for the router to run.
+of the path; it gives what is `DirectResponse` at once, or an `InferenceCall` for the router to run.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from ..http.messages import Headers, Request
 from ..http.routes import Route
 from ..model.model_set import InferenceCall, ModelSet
 from ..monitoring.metrics import Metrics
-from .answered import Answered, Parameters
+from .direct_response import DirectResponse, Parameters
 from .open_inference import OpenInferenceApi
 from .openapi import infer_schema, openapi, predict_schema
 from .page import HEADERS, page
 from .tensorflow_serving import TensorFlowServingApi
 
-Handler = Callable[[Request, Parameters], Answered | InferenceCall]
+Handler = Callable[[Request, Parameters], DirectResponse | InferenceCall]
 
 _SAFE = {"x-content-type-options": "nosniff", "x-frame-options": "DENY", "referrer-policy": "no-referrer"}
 _HTML = HEADERS + Headers(_SAFE)
@@ -59,13 +59,13 @@ def endpoints(service: Service) -> Sequence[Route[Handler]]:
     """The endpoints over one set of models, the more general ones last."""
     models = service.models
 
-    def show_page(request: Request, parameters: Parameters) -> Answered:
-        return Answered(models.main, page(), _HTML)
+    def show_page(request: Request, parameters: Parameters) -> DirectResponse:
+        return DirectResponse(models.main, page(), _HTML)
 
-    def show_health(request: Request, parameters: Parameters) -> Answered:
-        return Answered(models.main, orjson.dumps(service.health()))
+    def show_health(request: Request, parameters: Parameters) -> DirectResponse:
+        return DirectResponse(models.main, orjson.dumps(service.health()))
 
-    def show_metrics(request: Request, parameters: Parameters) -> Answered:
+    def show_metrics(request: Request, parameters: Parameters) -> DirectResponse:
         service.measure()
         main = models.main
         labels = {
@@ -74,10 +74,10 @@ def endpoints(service: Service) -> Sequence[Route[Handler]]:
             "digest": main.plan.digest,
             "runtime": main.servable.runtime,
         }
-        return Answered(main, service.metrics.exposition(labels), _TEXT)
+        return DirectResponse(main, service.metrics.exposition(labels), _TEXT)
 
-    def show_openapi(request: Request, parameters: Parameters) -> Answered:
-        return Answered(models.main, document, _JSON)
+    def show_openapi(request: Request, parameters: Parameters) -> DirectResponse:
+        return DirectResponse(models.main, document, _JSON)
 
     routes: Sequence[Route[Handler]] = [
         # Nothing in them is anybody's secret, and who asks for them (an orchestrator, a browser) has no key to send.

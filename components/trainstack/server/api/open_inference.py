@@ -21,7 +21,7 @@ from ..codec.tensors import Array, is_list, is_object
 from ..http.errors import HttpError
 from ..http.messages import Headers, Request, Response
 from ..model.model_set import InferenceCall, LoadedModel, ModelSet
-from .answered import Answered, Parameters
+from .direct_response import DirectResponse, Parameters
 
 _SERVER = {"name": "trainstack", "version": "2", "extensions": ["binary_tensor_data"]}
 
@@ -36,28 +36,28 @@ class OpenInferenceApi:
     def __init__(self, models: ModelSet) -> None:
         self._models = models
 
-    def server(self, request: Request, parameters: Parameters) -> Answered:
+    def server(self, request: Request, parameters: Parameters) -> DirectResponse:
         """What the server is."""
-        return Answered(self._models.main, orjson.dumps(_SERVER))
+        return DirectResponse(self._models.main, orjson.dumps(_SERVER))
 
-    def live(self, request: Request, parameters: Parameters) -> Answered:
+    def live(self, request: Request, parameters: Parameters) -> DirectResponse:
         """That the server lives."""
-        return Answered(self._models.main, orjson.dumps({"live": True}))
+        return DirectResponse(self._models.main, orjson.dumps({"live": True}))
 
-    def ready(self, request: Request, parameters: Parameters) -> Answered:
+    def ready(self, request: Request, parameters: Parameters) -> DirectResponse:
         """That the server can answer."""
-        return Answered(self._models.main, orjson.dumps({"ready": True}))
+        return DirectResponse(self._models.main, orjson.dumps({"ready": True}))
 
-    def model_ready(self, request: Request, parameters: Parameters) -> Answered:
+    def model_ready(self, request: Request, parameters: Parameters) -> DirectResponse:
         """That a version can answer.
 
         Raises:
             HttpError: There is no such model or version.
         """
         model = self._served(parameters)
-        return Answered(model, orjson.dumps({"name": self._models.plan.name, "ready": True}))
+        return DirectResponse(model, orjson.dumps({"name": self._models.plan.name, "ready": True}))
 
-    def model(self, request: Request, parameters: Parameters) -> Answered:
+    def model(self, request: Request, parameters: Parameters) -> DirectResponse:
         """What a version takes and gives.
 
         Raises:
@@ -72,7 +72,7 @@ class OpenInferenceApi:
             "inputs": _tensor_specs(signature.inputs),
             "outputs": _tensor_specs(signature.outputs),
         }
-        return Answered(model, orjson.dumps(description))
+        return DirectResponse(model, orjson.dumps(description))
 
     def infer(self, request: Request, parameters: Parameters) -> InferenceCall:
         """Read an inference: JSON, and behind it the tensors that come as bytes.

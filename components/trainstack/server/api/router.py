@@ -22,7 +22,7 @@ from ..model.model_set import InferenceCall, LoadedModel, ModelSet
 from ..monitoring.capture import Capture
 from ..monitoring.metrics import Metrics
 from ..settings import Settings
-from .answered import Answered, Parameters
+from .direct_response import DirectResponse, Parameters
 from .endpoints import Handler, Service, endpoints
 from .tensorflow_serving import TensorFlowServingApi
 
@@ -120,14 +120,14 @@ class Router:
     ) -> Response | Coroutine[Any, Any, Response]:
         if route.method == "POST":
             return self._infer(route, request, parameters)
-        answered = route.handler(request, parameters)
-        if isinstance(answered, InferenceCall):
+        direct = route.handler(request, parameters)
+        if isinstance(direct, InferenceCall):
             raise TypeError(f"{route.path} gives an inference, which only a POST may")
-        return self._respond(request, answered)
+        return self._respond(request, direct)
 
-    def _respond(self, request: Request, answered: Answered) -> Response:
-        headers = answered.model.json_headers if answered.headers is None else answered.headers + answered.model.headers
-        return self._counted(request, answered.model, Response(answered.body, headers=headers))
+    def _respond(self, request: Request, direct: DirectResponse) -> Response:
+        headers = direct.model.json_headers if direct.headers is None else direct.headers + direct.model.headers
+        return self._counted(request, direct.model, Response(direct.body, headers=headers))
 
     def _infer(
         self, route: Route[Handler], request: Request, parameters: Parameters
@@ -136,12 +136,12 @@ class Router:
         compressed = encoding is not None and len(request.body) > _BODY
         if encoding is not None and not compressed:
             self._decompress(request, encoding)
-        call: Answered | InferenceCall | None = None
+        call: DirectResponse | InferenceCall | None = None
         if not compressed and request.path == self._usual_path:
             call = self._usual(request, parameters)
         if call is None and not compressed and len(request.body) <= _BODY:
             call = route.handler(request, parameters)
-        if isinstance(call, Answered):
+        if isinstance(call, DirectResponse):
             return self._respond(request, call)
         if call is not None:
             outputs = call.model.now(call.prediction)
@@ -160,7 +160,7 @@ class Router:
         try:
             if call is None:
                 read = await loop.run_in_executor(None, self._read_large, route, request, parameters)
-                if isinstance(read, Answered):
+                if isinstance(read, DirectResponse):
                     return self._respond(request, read)
                 call = read
             seconds = self._settings.deadline
@@ -179,7 +179,9 @@ class Router:
         finally:
             self.waiting -= 1
 
-    def _read_large(self, route: Route[Handler], request: Request, parameters: Parameters) -> Answered | InferenceCall:
+    def _read_large(
+        self, route: Route[Handler], request: Request, parameters: Parameters
+    ) -> DirectResponse | InferenceCall:
         encoding = request.headers.pop(b"content-encoding", None)
         if encoding is not None:
             self._decompress(request, encoding)

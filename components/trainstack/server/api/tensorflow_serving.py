@@ -19,7 +19,7 @@ from ..codec.tensors import Array
 from ..http.errors import HttpError
 from ..http.messages import Request, Response
 from ..model.model_set import InferenceCall, LoadedModel, ModelSet
-from .answered import Answered, Parameters
+from .direct_response import DirectResponse, Parameters
 
 _LARGEST_VERSION = 2**63 - 1
 # Bytes of JSON that are read on the event loop: about a millisecond's worth.
@@ -37,7 +37,7 @@ class TensorFlowServingApi:
         self._models = models
         self._name = models.plan.name
 
-    def status(self, request: Request, parameters: Parameters) -> Answered:
+    def status(self, request: Request, parameters: Parameters) -> DirectResponse:
         """The versions of the model and their states.
 
         Raises:
@@ -48,13 +48,13 @@ class TensorFlowServingApi:
             raise HttpError(f"Could not find any versions of model {name}", 404)
         if version is None and label is None:
             versions = [self._models.versions[number] for number in sorted(self._models.versions, reverse=True)]
-            return Answered(self._models.main, _status(versions))
+            return DirectResponse(self._models.main, _status(versions))
         model = self._models.named(version, label)
         if model is None:
             raise HttpError(f"Could not find version {version} of model {name}", 404)
-        return Answered(model, _status([model]))
+        return DirectResponse(model, _status([model]))
 
-    def metadata(self, request: Request, parameters: Parameters) -> Answered:
+    def metadata(self, request: Request, parameters: Parameters) -> DirectResponse:
         """The signatures of a version.
 
         Raises:
@@ -64,9 +64,9 @@ class TensorFlowServingApi:
         spec = {"name": self._name, "signature_name": "", "version": str(model.plan.version)}
         metadata = {"signature_def": model.servable.metadata}
         document = {"model_spec": spec, "metadata": metadata}
-        return Answered(model, orjson.dumps(document, option=orjson.OPT_INDENT_2))
+        return DirectResponse(model, orjson.dumps(document, option=orjson.OPT_INDENT_2))
 
-    def nameless(self, request: Request, parameters: Parameters) -> Answered:
+    def nameless(self, request: Request, parameters: Parameters) -> DirectResponse:
         """What TensorFlow Serving says of a path without a model.
 
         Raises:
@@ -74,7 +74,7 @@ class TensorFlowServingApi:
         """
         raise HttpError("Missing model name in request.")
 
-    def malformed(self, request: Request, parameters: Parameters) -> Answered:
+    def malformed(self, request: Request, parameters: Parameters) -> DirectResponse:
         """What TensorFlow Serving says of a path or method that it does not have.
 
         Raises:

@@ -2,8 +2,10 @@
 
 ```
 Exception
-├── HttpError      a request is answered with an error, in TensorFlow Serving's form
-└── ValueError     a plan, model, certificate or setting is not usable: the server does not start, or keeps what it has
+├── HttpError             a request is answered with an error, in TensorFlow Serving's form
+├── PortTakenError        somebody else listens on the port: the server does not start
+└── ValueError            a plan, model or setting is not usable: the server does not start, or keeps what it has
+    └── CertificateError  a certificate or its key is not usable
 ```
 """
 

@@ -13,7 +13,7 @@ Parameters = Mapping[str, str]
 
 
 @dataclass(slots=True)
-class Answered:
+class DirectResponse:
     """An answer that needs no inference.
 
     Attributes:
