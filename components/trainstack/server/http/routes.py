@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -42,7 +42,7 @@ class Route(Generic[Handler]):
     operation: str = ""
     summary: str = ""
     media_type: str = "application/json"
-    request_schema: Callable[..., Mapping[str, Any] | None] | None = None
+    request_schema: Callable[..., dict[str, Any] | None] | None = None
 
     def accepts(self, method: str) -> bool:
         """Whether it answers a method."""
