@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
 
 @dataclass(frozen=True)
-class Distribution:
+class Distribution(ABC):
     """How the processes of a run share the work."""
 
     kind: ClassVar[str] = ""
@@ -17,13 +18,13 @@ class Distribution:
         """Whether the number of ranks may change during the run."""
         return False
 
+    @abstractmethod
     def task_count(self, node_count: int) -> int:
         """Return the number of processes on all `node_count` nodes."""
-        raise NotImplementedError
 
+    @abstractmethod
     def problem(self, node_count: int) -> str:
         """Return what cannot work on `node_count` nodes, or an empty string."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
