@@ -86,10 +86,14 @@ def test_a_sidecar_journals_only_while_nothing_receives(written, tmp_path):
     (written / "checkpoints" / "given").write_text("of an earlier attempt")
     (written / ".output-sender" / "initial.json").write_text("{}")
     stay = script("sidecar").replace("_QUIET_SECONDS = 8.0", "_QUIET_SECONDS = 0.5")
-    process = subprocess.Popen([sys.executable, "-c", stay, control, "60", written, path])
+    stay = stay.replace("time.sleep(0.2)", "print('looked', flush=True); time.sleep(0.2)")
+    process = subprocess.Popen(
+        [sys.executable, "-c", stay, control, "60", written, path], stdout=subprocess.PIPE, text=True
+    )
     try:
-        # Handed over, and the node does not work yet.
-        time.sleep(1.5)
+        # Handed over, and the node does not work yet: it has looked for longer than it takes silence for quiet.
+        assert process.stdout is not None
+        assert [process.stdout.readline() for _ in range(6)] == ["looked\n"] * 6
         assert not path.exists()
         heard = control / "heard"
         heard.touch()

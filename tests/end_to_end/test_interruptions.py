@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -102,7 +101,7 @@ def test_the_second_ctrl_c_leaves_the_run_to_the_next_up(slow, tmp_path):
     up = slow.start_up(tmp_path / "up.txt")
     run = training(slow, up)
     os.killpg(up.pid, signal.SIGINT)
-    time.sleep(1)
+    until(lambda: "^C received" in (tmp_path / "up.txt").read_text())
     os.killpg(up.pid, signal.SIGINT)
     assert up.wait(30) != 0
     assert run.has_supervisor()

@@ -49,20 +49,21 @@ def test_requests_and_latencies_of_all_workers_are_counted(server: Served):
     for _ in range(10):
         server.predict(inputs=[[1, 2, 3, 4]])
         server.client.get("/v2/health/live", headers={"Connection": "close"})
+
+    def counts() -> list[float]:
+        requests = scraped(server)["trainstack_requests"]
+        answers = [("predict", "200"), ("predict", "400"), ("infer", "200"), ("other", "404")]
+        return [
+            value(requests, "trainstack_requests_total", {"verb": verb, "status": status, "version": "3"})
+            for verb, status in answers
+        ]
+
     # Workers write down their counts about once a second.
-    time.sleep(2.5)
-    found = scraped(server)
-    model = found["trainstack_model"].samples[0]
+    until(lambda: counts() == [17, 3, 1, 1], 15)
+    metrics = scraped(server)
+    model = metrics["trainstack_model"].samples[0]
     assert (model.labels["name"], model.labels["version"], model.labels["digest"]) == ("zoo", "3", "d1g")
-    requests = found["trainstack_requests"]
-
-    def count(verb: str, status: str) -> float:
-        labels = {"verb": verb, "status": status, "version": "3"}
-        return value(requests, "trainstack_requests_total", labels)
-
-    assert [count("predict", "200"), count("predict", "400"), count("infer", "200")] == [17, 3, 1]
-    assert count("other", "404") == 1
-    seconds = found["trainstack_request_seconds"]
+    seconds = metrics["trainstack_request_seconds"]
     assert seconds.type == "histogram"
     for verb, times in {"predict": 20, "infer": 1}.items():
         assert value(seconds, "trainstack_request_seconds_count", {"verb": verb}) == times

@@ -1,3 +1,4 @@
+import contextlib
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.waiting import until
 
 from trainstack.core.models import model
 from trainstack.core.services import service
@@ -399,6 +401,16 @@ def test_another_server_takes_over_without_a_lost_request(
     assert [instance.pid for instance in living(Path(new.folder))] == [new.pid]
 
 
+def sessions(folder: Path) -> set[int]:
+    """Sessions of the processes that serve from a service's folder."""
+    found: set[int] = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if f"{folder}/instances/" in (process / "cmdline").read_text(errors="replace"):
+                found.add(os.getsid(int(process.name)))
+    return found
+
+
 _UP = """
 import sys
 from pathlib import Path
@@ -426,5 +438,6 @@ def test_a_start_that_is_killed_is_finished_by_the_next_call(
         up.kill()
     record = service.start(workspace, DIGITS, zoo_model, serving_python)
     assert predict(record).status_code == 200
-    time.sleep(1)
+    # Whoever the killed start had started is told by its command line, even before it has its lock.
+    until(lambda: sessions(Path(record.folder)) == {record.pid}, 10)
     assert [instance.pid for instance in living(Path(record.folder))] == [record.pid]

@@ -1,16 +1,17 @@
 """A service that speaks https, and the certificates that are refused."""
 
+import contextlib
 import shutil
 import socket
 import ssl
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 from tests.server.served import free_port
+from tests.waiting import until
 
 from trainstack.core.models import model
 from trainstack.core.services import service
@@ -91,15 +92,16 @@ def test_a_renewed_certificate_is_used_without_a_restart(https: ServiceRecord, p
     chain, key = certificate(tmp_path / "renewed")
     chain.replace(pem[0])
     # The key does not fit yet: what was read before is used meanwhile.
-    time.sleep(1.5)
+    until(lambda: "going on with the certificate before" in https.log.read_text(), 15)
     assert predict(https, before).status_code == 200
     key.replace(pem[1])
-    for _ in range(50):
-        try:
-            assert predict(https, pem[0]).status_code == 200
-            break
-        except httpx.ConnectError:
-            time.sleep(0.1)
+
+    def is_renewed() -> bool:
+        with contextlib.suppress(httpx.ConnectError):
+            return predict(https, pem[0]).status_code == 200
+        return False
+
+    until(is_renewed, 15)
     assert "the certificate was renewed" in https.log.read_text()
 
 
