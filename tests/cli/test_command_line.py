@@ -76,7 +76,7 @@ def test_an_error_is_json_when_json_is_asked_for(workspace, cli):
     assert json.loads(result.stderr) == {"error": "no run 'zz' in workspace tests: see `trainstack runs list`"}
 
 
-def test_the_workspace_is_found_from_a_folder_within_the_project(cli, tmp_path, monkeypatch):
+def test_the_workspace_is_found_from_a_folder_of_the_project(cli, tmp_path, monkeypatch):
     monkeypatch.delenv("TRAINSTACK_WORKSPACE", raising=False)
     project = tmp_path / "project"
     config.write(project, Workspace.create(project / ".trainstack" / "here", "here"))

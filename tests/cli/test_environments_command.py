@@ -36,14 +36,14 @@ def test_what_is_built_here_is_listed_with_its_digest(built, json_output):
     assert (report["digest"], report["state"], report["package_count"]) == (built.digest, "ready", 1)
 
 
-def test_an_environment_that_is_not_whole_is_broken_and_says_why(built, json_output, cli):
+def test_an_incomplete_environment_is_broken_and_says_why(built, json_output, cli):
     shutil.rmtree(next(built.folder.glob("venv/lib/python3*/site-packages")) / "six-1.17.0.dist-info")
     report = json_output("environments", "show", built.digest[:8])
     assert (report["state"], report["reason"]) == ("broken", "six-1.17.0 is gone from it")
     assert "six-1.17.0 is gone from it" in cli("environments", "show", built.digest).stdout
 
 
-def test_an_environment_that_is_being_built_is_not_called_broken(built, json_output, holding):
+def test_an_environment_being_built_is_not_called_broken(built, json_output, holding):
     (built.folder / "complete").unlink()
     with holding(built.folder.with_name(f"{built.folder.name}.lock")):
         assert json_output("environments", "show", built.digest)["state"] == "building"

@@ -108,7 +108,7 @@ def test_following_goes_on_through_another_submission(written, following, holdin
     assert process.wait(30) == 0
 
 
-def test_following_a_run_that_was_never_started_ends_and_says_so(written, cli):
+def test_following_a_run_that_never_started_ends_and_says_so(written, cli):
     written("aaaa000000000000", status=Status.PREPARING, reason="starting", attempt=0)
     result = cli("runs", "logs", "aaaa", "-f")
     assert (result.exit_code, result.stdout) == (0, "")

@@ -53,7 +53,7 @@ def test_a_filter_that_fits_nothing_says_that_there_are_runs(written, cli):
     assert cli("runs", "list", "--status", "failed").stdout == "none of the 1 runs of workspace tests fits\n"
 
 
-def test_an_unknown_status_is_wrong_use_and_names_the_known_ones(workspace, cli):
+def test_an_unknown_status_is_refused_and_known_ones_are_named(workspace, cli):
     result = cli("runs", "list", "--status", "done")
     assert result.exit_code == 2
     assert "'done' is none of preparing, scaling, running" in result.stderr
@@ -188,7 +188,7 @@ def test_markup_and_control_characters_are_shown_as_text(written, cli):
     assert "[b]  [/b]" in shown
 
 
-def test_a_cut_off_run_is_interrupted_and_its_clock_stands_still(written, json_output, stage):
+def test_a_cut_off_run_is_interrupted_and_its_clock_stops(written, json_output, stage):
     directory = written("aaaa000000000000", status=Status.RUNNING, stages=[stage(Status.RUNNING, 0, None)])
     record = json.loads((directory.root / "run.json").read_text())
     write_json(directory.root / "run.json", {**record, "updated": record["stages"][0]["started"]})

@@ -61,7 +61,7 @@ def of(found, kind):
     return {name: inputs for (token, name), inputs in found.items() if token.endswith(f":{kind}")}
 
 
-def test_a_namespace_that_is_not_there_is_declared_and_says_whose_it_is(declared):
+def test_a_missing_namespace_is_declared_with_its_owner(declared):
     found = declared(namespace="training")
     [made] = of(found, "Namespace").values()
     assert made["metadata"]["name"] == "training"
@@ -87,9 +87,7 @@ def test_two_computes_in_one_namespace_declare_it_once(declared):
     assert set(of(found, "ServiceAccount")) == {"one", "two"}
 
 
-def test_a_cluster_that_does_not_answer_is_one_line_and_nobody_asks_where_nothing_is_to_be_created(
-    declared, monkeypatch
-):
+def test_only_a_cluster_with_objects_to_create_must_answer(declared, monkeypatch):
     def off(*_):
         raise TrainstackError("kubernetes: looking for namespace trainstack: https://c does not answer")
 
@@ -130,7 +128,7 @@ def test_the_registrys_login_is_a_secret_that_pods_pull_with(declared):
     assert not of(declared(registry="r.example.com"), "NoSuch")
 
 
-def test_quota_settings_and_claims_are_declared_and_runs_know_their_names(declared):
+def test_quota_settings_and_claims_are_declared_for_runs(declared):
     import trainstack as ts
 
     found = declared(

@@ -69,7 +69,7 @@ def declared(tmp_path, monkeypatch):
     return declare
 
 
-def test_its_objects_are_resources_of_pulumi_kubernetes_with_the_image_by_digest(declared):
+def test_a_service_is_pulumi_kubernetes_resources_by_digest(declared):
     found = declared(min_replicas=2, max_replicas=4, expose="node-port", node_port=30080).resources
     assert {
         "pulumi:providers:kubernetes",
@@ -96,9 +96,7 @@ def test_kserve_is_one_inference_service(declared):
 
 
 @pytest.mark.parametrize(("most", "ignored"), [(2, None), (4, ["spec.replicas"])])
-def test_the_number_of_pods_is_declared_for_the_beginning_where_an_autoscaler_has_it_from_then_on(
-    declared, most, ignored
-):
+def test_replicas_are_the_initial_number_under_an_autoscaler(declared, most, ignored):
     found = declared(min_replicas=2, max_replicas=most)
     assert found.resources["kubernetes:apps/v1:Deployment"]["spec"]["replicas"] == 2
     assert found.ignored["Deployment"] == ignored

@@ -77,7 +77,7 @@ def plain(value):
     return value
 
 
-def test_its_objects_are_resources_of_pulumi_kubernetes_and_its_address_is_told_when_it_answers(declared):
+def test_it_declares_its_objects_and_gives_its_address(declared):
     found = declared(place={"context": "prod"})
     kinds = {token for token, _ in found}
     assert {

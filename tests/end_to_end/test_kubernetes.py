@@ -59,7 +59,7 @@ def scored(address, digest):
     return answer.status_code == 200 and len(answer.json()["predictions"][0]) == 10
 
 
-def test_mnist_goes_on_when_up_and_supervisor_are_killed_and_when_its_pod_is_deleted_and_is_served(tmp_path):
+def test_mnist_survives_kills_and_a_deleted_pod_and_is_served(tmp_path):
     project = program(tmp_path, "mnist")
     try:
         project.pulumi("config", "set", "epochs", "10")
@@ -114,7 +114,7 @@ def test_mnist_goes_on_when_up_and_supervisor_are_killed_and_when_its_pod_is_del
     assert not kubectl("get", "deploy,svc,pdb,networkpolicy,hpa", *mine, "-o", "name")
 
 
-def test_mnist_trains_by_the_mpi_operator_through_an_object_store_and_goes_on_when_a_worker_is_deleted(tmp_path):
+def test_mnist_by_mpi_and_object_store_survives_a_lost_worker(tmp_path):
     if subprocess.run(["kubectl", "get", "crd", "mpijobs.kubeflow.org"], capture_output=True, check=False).returncode:
         pytest.skip("the cluster serves no MPIJob")
     project = program(tmp_path, "mnist_horovod")

@@ -79,7 +79,7 @@ def tiny(project):
         give_back(name)
 
 
-def test_what_a_compute_declares_is_shown_made_used_by_its_runs_and_removed(tiny):
+def test_objects_of_a_compute_are_created_used_and_removed(tiny):
     shown = tiny.preview().text
     for kind in ("namespace", "resourcequota", "serviceaccount", "secret", "configmap", "persistentvolumeclaim"):
         assert f"-{kind}" in shown, kind
@@ -110,7 +110,7 @@ def test_what_a_compute_declares_is_shown_made_used_by_its_runs_and_removed(tiny
     assert not kubectl("get", "namespace", NAMESPACE, "--ignore-not-found")
 
 
-def test_a_namespace_that_was_found_stays_with_what_others_have_there(tiny):
+def test_an_existing_namespace_stays_with_its_other_objects(tiny):
     kubectl("create", "namespace", NAMESPACE)
     kubectl("-n", NAMESPACE, "create", "configmap", "of-somebody")
     tiny.up()

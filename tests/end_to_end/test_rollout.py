@@ -119,7 +119,7 @@ def rolled(models, tmp_path_factory):
     kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=120s")
 
 
-def test_no_request_fails_while_models_roll_out_pods_are_deleted_and_a_node_is_drained(rolled, models):
+def test_no_request_fails_in_rollouts_deletions_and_a_drain(rolled, models):
     outputs = rolled.outputs()
     first, address = outputs["digest"], outputs["scoring_uri"]
     port, told = free_port(), []
@@ -155,7 +155,7 @@ def test_no_request_fails_while_models_roll_out_pods_are_deleted_and_a_node_is_d
     assert load.digests() == forwarded.digests() == {first, second}
 
 
-def test_an_autoscaler_on_concurrency_adds_pods_for_requests_in_flight_and_takes_them_back(rolled):
+def test_pods_are_scaled_up_and_down_by_requests_in_flight(rolled):
     if CustomMetrics.served():
         pytest.skip("the cluster has custom metrics of its own")
     rolled.pulumi("config", "set", "most", "3")

@@ -155,7 +155,7 @@ def registered(server, version):
     return None
 
 
-def test_a_volume_keeps_the_history_when_its_pod_is_deleted_and_when_the_stack_is_destroyed(storage_class, tiny):
+def test_a_volume_keeps_the_history_beyond_pod_and_stack(storage_class, tiny):
     tiny.pulumi("config", "set", "storage-class", storage_class)
     tiny.up()
     outputs = tiny.outputs()
@@ -243,7 +243,7 @@ def database():
     shutil.rmtree(folder)
 
 
-def test_postgresql_and_a_bucket_keep_the_history_and_their_secrets_are_in_one_secret_alone(tiny, database):
+def test_history_in_postgresql_and_a_bucket_keeps_its_secrets(tiny, database):
     endpoint = reachable_endpoint()
     if not endpoint:
         pytest.skip("AWS_ENDPOINT_URL names no server for artifacts")

@@ -177,7 +177,7 @@ def model_inputs(workspace, tmp_path):
     return {"workspace": "ws", "name": "m", "path": "net", "framework": "TensorFlow", "tags": {}}
 
 
-def test_unchanged_files_make_no_new_version_and_changed_ones_do(model_inputs, tmp_path):
+def test_only_changed_files_make_a_new_version(model_inputs, tmp_path):
     provider = ModelProvider()
     id_, state = deployed(provider, model_inputs)
     assert updated(provider, id_, state, {**model_inputs, "description": "new"})["version"] == 1

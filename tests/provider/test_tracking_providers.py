@@ -54,7 +54,7 @@ def test_another_mlflow_is_another_image():
     assert provider.diff("ws", {**now, "environment": "older"}, now).changes
 
 
-def test_the_mark_of_the_secrets_changes_when_they_do_and_tells_nothing_of_them(monkeypatch):
+def test_the_mark_of_the_secrets_changes_and_tells_none(monkeypatch):
     monkeypatch.setattr(images, "ensure", lambda *_: Image(reference="r/i@sha256:0"))
     provider = TrackingImageProvider()
     first = provider.create({**IMAGE, "secrets": {"A": "hush"}}).outs
@@ -70,7 +70,7 @@ def test_the_mark_of_the_secrets_changes_when_they_do_and_tells_nothing_of_them(
     assert again["container"]["revision"] != first["container"]["revision"], "it is drawn by lot"
 
 
-def test_a_bucket_that_pods_cannot_reach_and_a_namespace_that_is_not_there_are_refused(monkeypatch):
+def test_unreachable_buckets_and_absent_namespaces_are_refused(monkeypatch):
     monkeypatch.setattr(namespace, "look", lambda *_: None)
     provider = TrackingServerProvider()
     assert not provider.check({}, SERVER).failures
@@ -97,7 +97,7 @@ def workspace(tmp_path, monkeypatch):
     return made
 
 
-def test_up_waits_for_the_pod_and_tells_the_port_of_this_machine(workspace, monkeypatch):
+def test_up_waits_for_the_pod_and_tells_the_local_port(workspace, monkeypatch):
     waited = []
     monkeypatch.setattr(cluster_server, "await_answering", lambda *given: waited.append(given[1:3]))
     made = TrackingServerProvider().create(SERVER).outs

@@ -12,7 +12,7 @@ from tests.server.served import SERVER
 pytestmark = pytest.mark.tensorflow
 
 
-def test_replacements_and_a_killed_worker_under_load_lose_nothing(serving_python: Path, dense: Path, tmp_path: Path):
+def test_replacements_and_a_killed_worker_lose_no_request(serving_python: Path, dense: Path, tmp_path: Path):
     other = tmp_path / "other"
     subprocess.run([serving_python, SAVE_ZOO, other, "serving_default", "--other"], check=True, capture_output=True)
     seconds = float(os.environ.get("ENDURANCE_SECONDS", "60"))

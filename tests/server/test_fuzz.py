@@ -68,11 +68,11 @@ unhurried = settings(max_examples=400, deadline=None, suppress_health_check=SLOW
 
 @unhurried
 @given(spoilt())
-def test_whatever_is_sent_as_a_body_is_answered_or_refused_and_read_alike_by_both_readers(data: bytes):
+def test_any_body_is_answered_or_refused_alike_by_both_readers(data: bytes):
     one_input(data)
 
 
 @unhurried
 @given(st.one_of(messages(), st.binary(max_size=300)))
-def test_whatever_comes_over_a_connection_is_answered_or_refused(data: bytes):
+def test_any_bytes_over_a_connection_are_answered_or_refused(data: bytes):
     one_input(data)

@@ -11,7 +11,7 @@ from trainstack.server.http.errors import HttpError
     ("token", "value"),
     [(b"Infinity", math.inf), (b"-Infinity", -math.inf), (b"Inf", math.inf), (b"-Inf", -math.inf)],
 )
-def test_infinite_numbers_are_read_as_tensorflow_serving_reads_them(token: bytes, value: float):
+def test_infinite_numbers_are_read_as_by_tensorflow_serving(token: bytes, value: float):
     assert parse_object(b'{"inputs": [1.5, ' + token + b"]}") == {"inputs": [1.5, value]}
 
 

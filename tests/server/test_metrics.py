@@ -78,7 +78,7 @@ def in_flight(server: Served) -> float:
     return scraped(server)["trainstack_requests_in_flight"].samples[0].value
 
 
-def test_requests_in_flight_are_those_whose_bodies_come_in_and_those_that_nobody_has_read(server: Served):
+def test_requests_in_flight_include_unread_and_incomplete_ones(server: Served):
     until(lambda: in_flight(server) < 0.5)
     head = b"POST /v1/models/zoo:predict HTTP/1.1\r\nHost: here\r\nContent-Length: 30\r\n\r\n{"
     with contextlib.ExitStack() as open_:
@@ -91,9 +91,7 @@ def test_requests_in_flight_are_those_whose_bodies_come_in_and_those_that_nobody
     until(lambda: in_flight(server) < 1, 15)
 
 
-def test_metrics_have_a_port_of_their_own_without_a_key_and_nothing_else_has(
-    serving_python: Path, dense: Path, tmp_path: Path
-):
+def test_the_metrics_port_serves_metrics_alone_without_a_key(serving_python: Path, dense: Path, tmp_path: Path):
     key, port = tmp_path / "key", free_port()
     key.write_text("hush")
     options = ("--workers", "2", "--key-file", str(key), "--metrics-port", str(port))

@@ -14,13 +14,13 @@ def test_one_output_goes_out_without_its_name():
     assert json.loads(to_json(outputs, rows=False)) == {"outputs": [[0.1, 9e6], [3e-05, -1.0]]}
 
 
-def test_several_outputs_are_objects_by_row_and_one_object_by_column():
+def test_several_outputs_are_row_objects_or_one_column_object():
     outputs = {"b": np.array([[1], [2]], np.int64), "a": np.array([True, False])}
     assert to_json(outputs, rows=True) == b'{"predictions":[{"a":true,"b":[1]},{"a":false,"b":[2]}]}'
     assert to_json(outputs, rows=False) == b'{"outputs":{"a":[true,false],"b":[[1],[2]]}}'
 
 
-def test_decimal_numbers_keep_a_decimal_point_and_read_back_as_they_were():
+def test_decimal_numbers_keep_their_point_and_value():
     values = np.array([3.0, 1 / 3, 1e-30, 16777216, 3.4028235e38], np.float32)
     text = to_json({"y": values}, rows=False)
     assert b"3.0" in text
@@ -35,7 +35,7 @@ def test_numbers_that_are_not_finite_go_out_as_tokens(dtype: type):
     assert to_json(both, rows=True) == (b'{"predictions":[{"y":[NaN,Infinity],"z":1},{"y":[0.1,-Infinity],"z":2}]}')
 
 
-def test_strings_go_out_as_text_and_as_base64_when_the_name_says_bytes():
+def test_strings_are_text_or_base64_where_the_name_says_bytes():
     values = np.array([["hé", "a"]], object)
     encoded = np.array([[text.encode() for text in row] for row in values], object)
     assert json.loads(to_json({"s": encoded}, rows=False)) == {"outputs": [["hé", "a"]]}
@@ -43,7 +43,7 @@ def test_strings_go_out_as_text_and_as_base64_when_the_name_says_bytes():
     assert to_json(binary, rows=True) == b'{"predictions":[{"b64":"aGVsbG8="},{"b64":"/w=="}]}'
 
 
-def test_bytes_that_are_no_text_are_refused_unless_the_name_says_bytes():
+def test_undecodable_bytes_need_a_name_that_says_bytes():
     with pytest.raises(HttpError, match="call it s_bytes") as refused:
         to_json({"s": np.array([b"\xff"], object)}, rows=True)
     assert refused.value.status == 500

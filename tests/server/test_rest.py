@@ -160,7 +160,7 @@ def test_a_body_that_does_not_fit_is_400(served: Served, body: bytes, says: str)
     refused(served.client.post("/v1/models/zoo:predict", content=body), 400, says)
 
 
-def test_what_the_runtime_itself_refuses_is_its_reason_without_its_trace(served: Served):
+def test_an_error_of_the_runtime_is_its_reason_without_a_trace(served: Served):
     refused(served.predict("pick", inputs=[7]), 400, "gather index out of bounds")
     refused(served.predict("lookup", inputs={"text": ["a"], "index": [7]}), 400, "indices[0] = 7 is not in [0, 3)")
 
@@ -206,7 +206,7 @@ def test_every_answer_names_the_digest_that_is_served(served: Served):
         assert (answer.headers["x-model-version"], answer.headers["x-model-digest"]) == ("3", "d1g")
 
 
-def test_health_says_which_model_by_which_runtime_and_which_process(served: Served):
+def test_health_names_model_runtime_and_process(served: Served):
     said = served.client.get("/healthz").json()
     assert (said["status"], said["name"], said["version"], said["digest"]) == ("ok", "zoo", 3, "d1g")
     assert (said["server"], said["workers"], said["error"]) == (served.process.pid, 1, None)
@@ -241,7 +241,7 @@ def test_classify_gives_labels_and_scores_for_each_example(served: Served):
     assert answer.json() == {"result": [[["cat", 0.25], ["dog", 0.75]], [["cat", 1.0], ["dog", 0.0]]]}
 
 
-def test_regress_gives_a_number_for_each_example_and_adds_the_context_to_all(served: Served):
+def test_regress_gives_a_number_for_each_example_with_context(served: Served):
     body: dict[str, Any] = {"signature_name": "regress", "examples": [{"x": [1.0, 2.0]}, {"x": [3.0, 4.0], "plus": 1}]}
     path = "/v1/models/zoo/versions/3:regress"
     assert served.client.post(path, json=body).json() == {"result": [3.0, 8.0]}

@@ -44,5 +44,5 @@ row = list(range(WIDTH))
         [],
     ],
 )
-def test_lists_of_another_shape_with_as_many_numbers_are_left_to_the_careful_reader(instances):
+def test_lists_of_another_shape_are_for_the_careful_reader(instances):
     assert reader(WIDTH).decode(json.dumps({"instances": instances}).encode()) is None

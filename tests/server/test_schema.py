@@ -21,7 +21,7 @@ unhurried = settings(max_examples=40, deadline=None, database=None, suppress_hea
 
 
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
-def test_whatever_fits_the_description_or_not_is_answered_as_described(served: Served, mode: GenerationMode):
+def test_any_request_is_answered_as_the_schema_describes(served: Served, mode: GenerationMode):
     schema = schemathesis.openapi.from_url(f"http://127.0.0.1:{served.port}/openapi.json")
     operations = [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]
     assert len(operations) > 8

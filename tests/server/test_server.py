@@ -50,7 +50,7 @@ def gone(pid: int) -> bool:
     return False
 
 
-def test_requests_in_flight_are_answered_after_sigterm_and_no_new_ones_are_taken(start: Start):
+def test_after_sigterm_only_requests_in_flight_are_answered(start: Start):
     server = start().ready()
     count = turns(server, 3)
     with ThreadPoolExecutor() as pool:
@@ -65,7 +65,7 @@ def test_requests_in_flight_are_answered_after_sigterm_and_no_new_ones_are_taken
     assert server.process.wait(30) == 0
 
 
-def test_an_ending_server_that_lingers_takes_requests_still_and_sends_their_clients_elsewhere(start: Start):
+def test_a_lingering_server_answers_and_closes_connections(start: Start):
     server = start("--linger", "2").ready()
     assert "connection" not in server.client.get("/healthz").headers
     server.process.send_signal(signal.SIGTERM)
@@ -164,7 +164,7 @@ def test_a_damaged_saved_model_ends_the_server(start: Start, tmp_path: Path):
     assert "saved_model.pb is damaged" in server.log.read_text()
 
 
-def test_a_port_where_somebody_listens_ends_the_server_before_it_loads(start: Start, serving_python: Path, zoo: Path):
+def test_a_taken_port_ends_the_server_before_it_loads(start: Start, serving_python: Path, zoo: Path):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         command = [serving_python, SERVER, "--model-path", zoo, "--model-name", "zoo", "--port", str(port)]

@@ -24,7 +24,7 @@ def test_whole_and_decimal_numbers_mix_in_a_decimal_tensor(dtype: str):
         ("uint64", 0, 2**64 - 1),
     ],
 )
-def test_whole_numbers_keep_their_value_up_to_the_bounds_of_the_type(dtype: str, lowest: int, highest: int):
+def test_whole_numbers_are_exact_up_to_the_bounds_of_the_type(dtype: str, lowest: int, highest: int):
     array = to_array([[lowest], [highest]], dtype)
     assert array.dtype.name == dtype
     assert array.tolist() == [[lowest], [highest]]

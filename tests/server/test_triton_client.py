@@ -26,7 +26,7 @@ def tensor(name: str, values: Any, datatype: str, *, binary: bool = True) -> tri
     return found
 
 
-def test_health_readiness_and_metadata_are_those_of_the_protocol(client: triton.InferenceServerClient):
+def test_health_readiness_and_metadata_follow_the_protocol(client: triton.InferenceServerClient):
     assert client.is_server_live()
     assert client.is_server_ready()
     assert client.is_model_ready("zoo")

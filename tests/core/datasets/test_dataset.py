@@ -180,7 +180,7 @@ def test_mirrors_that_are_named_now_cost_one_question(workspace, spec, server):
     assert [request.status for request in server.requests] == [304, 304]
 
 
-def test_a_file_that_another_dataset_has_is_not_downloaded_again(workspace, spec, server):
+def test_a_file_of_another_dataset_is_not_downloaded_again(workspace, spec, server):
     register(workspace, spec)
     server.forget()
     other = register(workspace, DatasetSpec(name="other", urls={"renamed.gz": server.url("images.gz")}))
@@ -343,7 +343,7 @@ def test_local_file_with_wrong_digest_registers_nothing(workspace, folder):
     assert list_datasets(workspace) == []
 
 
-def test_a_promise_made_later_is_held_against_what_is_registered(workspace, spec, server):
+def test_a_later_digest_is_checked_against_the_registered_file(workspace, spec, server):
     register(workspace, spec)
     server.forget()
     kept = spec.model_copy(update={"sha256": {"images.gz": sha256(IMAGES)}})

@@ -107,9 +107,7 @@ def test_the_tool_gets_the_specification_without_its_pip_list() -> None:
     )
 
 
-def test_the_pip_list_is_installed_by_uv_into_what_the_tool_made(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_uv_installs_the_pip_list_into_the_conda_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     # No registry of ours has micromamba, so a stand-in makes the folder; what is tested is everything around it.
     tool = tmp_path / "bin" / "micromamba"
     tool.parent.mkdir()

@@ -61,7 +61,7 @@ def test_plain_docker_build_makes_the_image_of_what_was_saved(tmp_path):
         subprocess.run([command[0], "rmi", tag], check=True, capture_output=True)
 
 
-def test_a_clone_of_a_curated_environment_is_saved_with_its_lock(tmp_path):
+def test_a_clone_of_a_curated_environment_keeps_its_lock(tmp_path):
     spec = clone(get_curated("tensorflow-2.15"), "mine")
     save_to_directory(spec, tmp_path)
     assert lock(load_from_directory(tmp_path)).digest == lock(spec).digest

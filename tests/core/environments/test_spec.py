@@ -18,7 +18,7 @@ def refused(field: str = "", **given: object) -> str:
     return str(caught.value)
 
 
-def test_order_spelling_and_repetition_of_packages_do_not_matter() -> None:
+def test_order_spelling_and_repetition_of_packages_are_ignored() -> None:
     one = EnvironmentSpec.from_packages("one", ["Six >= 1.16", "itsdangerous==2.2.0"])
     two = EnvironmentSpec.from_packages("two", ["itsdangerous==2.2.0", "six>=1.16", "six>=1.16"])
     assert one.packages == two.packages

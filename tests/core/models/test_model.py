@@ -80,7 +80,7 @@ def test_new_description_updates_the_latest_version(workspace: Workspace, source
     assert model.find(workspace, "mnist") == record
 
 
-def test_changed_added_and_renamed_files_each_make_a_new_version(workspace: Workspace, source: Path):
+def test_changed_added_and_renamed_files_make_a_new_version(workspace: Workspace, source: Path):
     model.register(workspace, SPEC, source)
     (source / "variables" / "data").write_bytes(b"more weights")
     assert model.register(workspace, SPEC, source).version == 2
@@ -251,7 +251,7 @@ print(steps)
 """
 
 
-def test_a_registration_killed_anywhere_leaves_nothing_half_made(workspace: Workspace, source: Path):
+def test_a_registration_killed_anywhere_leaves_all_or_nothing(workspace: Workspace, source: Path):
     def attempt(moment: int) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", _KILLED, str(workspace.root), str(source), str(moment)]
         return subprocess.run(command, capture_output=True, text=True, check=False)
@@ -281,7 +281,7 @@ def test_the_record_names_no_path_so_that_a_workspace_can_move(workspace: Worksp
     assert str(tmp_path) not in json.dumps(json.loads((moved / "models/mnist/1/model.json").read_text()))
 
 
-def test_a_spec_with_an_unknown_field_or_no_resources_is_refused():
+def test_a_spec_with_unknown_fields_or_zero_cpus_is_refused():
     with pytest.raises(ValueError, match="extra"):
         ModelSpec(name="a", color="red")  # pyright: ignore[reportCallIssue]
     with pytest.raises(ValueError, match="greater than 0"):

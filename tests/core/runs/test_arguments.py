@@ -55,6 +55,6 @@ def test_a_value_that_no_command_line_carries_is_refused(value):
 
 
 @pytest.mark.parametrize("arguments", ["--lr 0.1", 7])
-def test_arguments_that_are_neither_mapping_nor_list_are_refused(arguments):
+def test_arguments_must_be_a_mapping_or_a_list(arguments):
     with pytest.raises(InvalidInputError, match="mapping or a list"):
         canonical(arguments)

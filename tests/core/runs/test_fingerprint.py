@@ -63,7 +63,7 @@ def test_two_datasets_that_change_places_are_another_run():
     assert one.fingerprint != other.fingerprint
 
 
-def test_package_names_are_for_people_and_the_lock_digest_counts():
+def test_the_lock_digest_counts_and_package_names_do_not():
     described = RunEnvironment(digest="e" * 64, packages={})
     assert spec(environment=described).fingerprint == spec().fingerprint
 

@@ -63,7 +63,7 @@ def test_a_damaged_index_is_no_harm(many):
     assert len(index.newest(many)) == 7
 
 
-def test_a_failed_run_that_is_tried_again_is_listed_as_it_is_now(workspace, request_for, source):
+def test_a_retried_run_is_listed_with_its_current_status(workspace, request_for, source):
     request = request_for({"--exit": 3})
     run = submission.submit(workspace, request, source, {}).directory
     until(lambda: run.read().status.ended)

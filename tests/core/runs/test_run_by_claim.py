@@ -98,7 +98,7 @@ time.sleep(600)
 """
 
 
-def test_what_runs_read_goes_onto_a_claim_once_for_all_pods_and_runs(started, source, writable):
+def test_inputs_go_onto_a_claim_once_for_all_pods_and_runs(started, source, writable):
     (source / "train.py").write_text(SEES)
     table = random.Random(1).randbytes(1 << 20)
     (source / "table.bin").write_bytes(table)
@@ -166,9 +166,7 @@ def test_what_a_pod_wrote_while_nobody_listened_outlives_it(started, writable, t
     assert ended(run, writable)
 
 
-def test_what_is_on_a_claim_comes_home_though_the_cluster_has_no_object_of_the_run_any_more(
-    started, writable, tmp_path, workspace
-):
+def test_outputs_on_a_claim_are_fetched_without_other_objects(started, writable, tmp_path, workspace):
     run = started(LONG)
     kept = left_alone(run, writable, tmp_path / "kept")
     [job] = jobs(run)
@@ -192,7 +190,7 @@ def test_a_claim_that_cannot_be_written_is_one_line(started, volume):
     assert "\n" not in run.read().reason
 
 
-def test_a_claim_that_is_not_there_or_cannot_be_had_by_all_nodes_is_refused_in_preview():
+def test_an_absent_or_unshareable_claim_is_refused_in_preview():
     with pytest.raises(InvalidInputError, match="there is no claim no-such in namespace trainstack-tests"):
         target_checks.check_compute(by_claim("no-such"))
     once = "trainstack-tests-once"

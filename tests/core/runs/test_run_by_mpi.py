@@ -101,7 +101,7 @@ def ended(run):
     return not left(run, engine="mpijob")
 
 
-def test_one_whose_supervisor_was_killed_goes_on_is_taken_over_and_can_be_stopped(started):
+def test_after_its_supervisor_is_killed_a_run_is_taken_over(started):
     run = started(3000)
     working(run)
     os.kill(run.read().supervisor, signal.SIGKILL)
@@ -115,7 +115,7 @@ def test_one_whose_supervisor_was_killed_goes_on_is_taken_over_and_can_be_stoppe
     assert ended(run)
 
 
-def test_one_that_is_destroyed_while_nobody_drives_it_leaves_nothing_and_keeps_what_it_has(started, workspace):
+def test_a_destroyed_run_leaves_no_objects_and_keeps_outputs(started, workspace):
     run = started(3000)
     working(run)
     os.kill(run.read().supervisor, signal.SIGKILL)

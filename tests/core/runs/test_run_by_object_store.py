@@ -76,7 +76,7 @@ print("large", hashlib.sha256(data).hexdigest(), flush=True)
 """
 
 
-def test_code_comes_from_the_store_and_outputs_go_home_through_it_and_nothing_of_a_run_stays_there(started, source):
+def test_the_store_transfers_code_and_outputs_and_keeps_nothing(started, source):
     (source / "train.py").write_text(WRITES)
     run = started()
     assert submission.follow(run).status is Status.COMPLETED
@@ -104,7 +104,7 @@ def test_neither_job_nor_pod_has_anything_that_opens_the_store(started):
     submission.stop(run, "seen enough")
 
 
-def test_a_deleted_pod_is_followed_by_an_attempt_that_fetches_its_checkpoint_from_the_store(started):
+def test_an_attempt_after_a_deleted_pod_has_its_checkpoint(started):
     run = started({"--steps": 60, "--pause": 0.1}, max_attempts=2, backoff=0)
     until(lambda: (run.checkpoints / "step").is_file() and int((run.checkpoints / "step").read_text()) >= 3, SECONDS)
     delete_pod(run, 0, grace=0)
@@ -115,7 +115,7 @@ def test_a_deleted_pod_is_followed_by_an_attempt_that_fetches_its_checkpoint_fro
     assert starts[1] >= 3
 
 
-def test_a_store_that_does_not_answer_or_is_not_there_or_is_out_of_reach_of_pods_is_one_line(monkeypatch):
+def test_an_unreachable_or_absent_store_is_an_error_of_one_line(monkeypatch):
     compute.holding(by_store())
     with pytest.raises(TrainstackError, match=r"object store s3://no-such-bucket"):
         ObjectStore("s3://no-such-bucket").put_content("0" * 64, lambda: [b"x"])

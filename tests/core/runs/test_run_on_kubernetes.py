@@ -51,7 +51,7 @@ def until_printed(run, text):
     assert printed(run, text), run.read().reason
 
 
-def test_a_run_leaves_its_outputs_logs_and_metrics_at_home_and_nothing_on_the_cluster(started):
+def test_a_run_fetches_its_outputs_and_leaves_no_object(started):
     run = started({"--steps": 2}, secrets={"TOKEN": "not for the record"}, secret_variables=("TOKEN",))
     record = submission.follow(run)
     assert record.status is Status.COMPLETED
@@ -62,7 +62,7 @@ def test_a_run_leaves_its_outputs_logs_and_metrics_at_home_and_nothing_on_the_cl
     assert gone(run)
 
 
-def test_no_secret_can_be_read_in_the_job_or_its_pods_and_what_is_saved_comes_home_meanwhile(started):
+def test_secrets_stay_out_of_job_and_pods_and_outputs_stream(started):
     run = started({"--steps": 600, "--pause": 0.1}, secrets={"TOKEN": "hush-hush"}, secret_variables=("TOKEN",))
     until_printed(run, "step 5")
     kept = json.dumps([jobs(run), pods(run)])
@@ -80,7 +80,7 @@ def test_a_failing_script_is_told_with_its_code_and_last_lines(started):
     assert gone(run)
 
 
-def test_a_killed_supervisor_is_followed_by_one_that_takes_the_job_over(started):
+def test_a_new_supervisor_takes_over_the_job_of_a_killed_one(started):
     arguments = {"--steps": 150, "--pause": 0.1}
     run = started(arguments)
     until_printed(run, "step 3")
@@ -97,7 +97,7 @@ def test_a_killed_supervisor_is_followed_by_one_that_takes_the_job_over(started)
     assert gone(run)
 
 
-def test_a_deleted_pod_is_a_lost_node_and_retried_from_what_it_saved(started):
+def test_a_deleted_pod_is_retried_from_its_checkpoint(started):
     run = started({"--steps": 60, "--pause": 0.1}, max_attempts=2, backoff=0)
     until_printed(run, "step 5")
     until(lambda: (run.checkpoints / "step").is_file() and int((run.checkpoints / "step").read_text()) >= 3)
@@ -125,7 +125,7 @@ time.sleep(600)
 """
 
 
-def test_a_drained_pod_gets_its_grace_period_and_what_is_saved_in_it_comes_home(started, source):
+def test_outputs_of_a_drained_pods_grace_period_are_fetched(started, source):
     (source / "train.py").write_text(SAVES_LATE)
     run = started(grace=5)
     until_printed(run, "ready")
@@ -159,7 +159,7 @@ else:
 """
 
 
-def test_two_pods_reach_each_other_by_name_and_what_both_write_comes_home(started, source):
+def test_two_pods_reach_each_other_and_outputs_of_both_arrive(started, source):
     (source / "train.py").write_text(TALKS)
     run = started(distribution={"kind": "tensorflow", "node_count": 2, "workers": 2}, timeout=120)
     record = submission.follow(run)
@@ -178,7 +178,7 @@ def test_a_lack_of_memory_names_the_limit_and_what_to_raise(started, source):
     assert gone(run)
 
 
-def test_what_no_node_can_hold_is_told_in_the_schedulers_words_and_ends_at_the_deadline(started):
+def test_an_unschedulable_run_says_why_and_ends_at_the_deadline(started):
     large = ON_KUBERNETES.model_copy(
         update={"vm_size": "STANDARD_D8_V3", "config": CLUSTER.model_copy(update={"pending_deadline": 4.0})}
     )
@@ -202,7 +202,7 @@ def test_a_quota_is_named(started):
     assert submission.stop(run, "seen enough").status is Status.CANCELED
 
 
-def test_an_interrupted_run_is_no_garbage_and_giving_up_its_compute_brings_home_what_it_has(started, workspace):
+def test_an_interrupted_run_stays_until_its_compute_is_removed(started, workspace):
     run = started({"--steps": 600, "--pause": 0.1})
     until_printed(run, "step 3")
     assert orphans.find(workspace) == []

@@ -32,7 +32,7 @@ def log(tracking, run, points):
     return began
 
 
-def test_without_a_checkpoint_it_starts_over_whatever_was_logged(folders):
+def test_without_a_checkpoint_a_run_starts_over(folders):
     checkpoints, tracking = folders
     log(tracking, "a", [(1, 0), (2, 1)])
     assert saved_progress.sentence(checkpoints, tracking) == "from the start: no checkpoint was saved"

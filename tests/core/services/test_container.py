@@ -147,7 +147,7 @@ def test_a_server_that_dies_is_started_again_by_the_engine(workspace, digits, se
     assert container.attrs["RestartCount"] >= 1
 
 
-def test_a_removed_container_is_drift_and_comes_back_at_its_port(workspace, digits, serving, client):
+def test_a_removed_container_is_drift_and_keeps_its_port(workspace, digits, serving, client):
     record = start(workspace, DIGITS, digits, serving, client)
     client.containers.get(record.container).remove(force=True)
     assert service.status(workspace, "digits").state == "down"

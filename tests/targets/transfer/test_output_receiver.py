@@ -219,7 +219,7 @@ def test_a_link_that_stays_below_its_folder_is_received(transfer):
     assert os.readlink(transfer.run / "outputs/latest") == "model-3"  # noqa: PTH115
 
 
-def test_a_file_in_the_place_of_a_folder_and_the_other_way_round(transfer):
+def test_a_file_may_replace_a_folder_and_a_folder_a_file(transfer):
     transfer.write("outputs/a/b", "x")
     transfer.write("outputs/c", "y")
     transfer.look()
