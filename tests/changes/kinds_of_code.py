@@ -47,6 +47,8 @@ CODE = [
     Change("a version control folder appears", text("scripts/.git/HEAD", "ref: x\n")),
     Change("outputs of a run by hand appear", text("scripts/outputs/line/line.txt", "1\n")),
     Change("group rights of a file change", mode("scripts/net.py", 0o664)),
+    Change("a file becomes a program", mode("scripts/net.py", 0o744), fit=("mode of net.py 644 → 755",)),
+    Change("a program is added", edits(text("scripts/go.sh", "#!/bin/sh\n"), mode("scripts/go.sh", 0o755)), fit=("go.sh added",)),
     Change("a file becomes a link to the same bytes", edits(text("scripts/sub/net.py", "LAYERS = 2\n"), lambda stack: link(stack.source / "scripts/net.py", "sub/net.py")), fit=("sub/net.py added",)),
     Change("a link to a folder appears", lambda stack: link(stack.source / "scripts/again", "sub"), fit=("again/more.py added",)),
     Change("another script is chosen", edits(text("scripts/other.py", "import pathlib\npathlib.Path('outputs/line').mkdir()\npathlib.Path('outputs/line/x').touch()\n"), program('script="fit.py"', 'script="other.py"')), fit=("script fit.py → other.py", "other.py added")),

@@ -55,11 +55,13 @@ def tiny_environment() -> tuple[EnvironmentSpec, environment.Lock]:
 
 def request(packages, source: Path, arguments=None, *, compute=None, parts=None, **how) -> RunRequest:
     spec, lock = packages
+    code = snapshot.take(source)
     return RunRequest(
         name="tiny",
         spec=RunSpec(
             script="train.py",
-            files=snapshot.take(source).files,
+            files=code.files,
+            executables=code.executables,
             arguments=canonical(arguments or {}),
             environment=RunEnvironment(digest=lock.digest),
             **(parts or {}),
@@ -68,6 +70,13 @@ def request(packages, source: Path, arguments=None, *, compute=None, parts=None,
         compute=(compute or ComputeSpec(name="local", max_nodes=2)),
         **how,
     )
+
+
+def calls_a_program(source: Path) -> None:
+    """Make the script start a program of its own folder, which says so."""
+    (source / "prepare.sh").write_text("#!/bin/sh\necho prepared\n")
+    (source / "prepare.sh").chmod(0o755)
+    (source / "train.py").write_text("import subprocess; subprocess.run(['./prepare.sh'], check=True)")
 
 
 def printed(directory: RunDirectory, text: str) -> bool:

@@ -74,6 +74,8 @@ def _accept_code(inputs: Properties) -> None:
     for name in code.unread:
         log_of(inputs).warn(f"{name} in {inputs['source_directory']} is not read: rename it to .trainstackignore")
     inputs["files"] = code.files
+    if code.executables:
+        inputs["executables"] = list(code.executables)
     inputs["snapshot"] = str(code)
 
 

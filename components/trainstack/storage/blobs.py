@@ -118,8 +118,13 @@ class BlobStore:
             unfinished.unlink(missing_ok=True)
         raise DigestMismatchError(f"{source} has SHA-256 {digest}, not {expected}: the file changed")
 
-    def link(self, digest: str, target: Path) -> None:
+    def link(self, digest: str, target: Path, *, executable: bool = False) -> None:
         """Make a hard link to a blob at `target`, or a copy where no link is possible.
+
+        Args:
+            digest: The blob's hex SHA-256.
+            target: Where; a file that is there is replaced.
+            executable: Whether it is a program: always a copy, because all links to a file have one mode.
 
         Raises:
             NotFoundError: The store does not have the blob, or its bytes have changed.
@@ -130,19 +135,15 @@ class BlobStore:
         with disk_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             target.unlink(missing_ok=True)
+            if executable:
+                _copy_to(self.path(digest), target, 0o555)
+                return
             try:
                 os.link(self.path(digest), target)
             except OSError as exc:
                 if exc.errno not in _UNLINKABLE:
                     raise
-                unfinished = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
-                try:
-                    shutil.copyfile(self.path(digest), unfinished)
-                    unfinished.chmod(0o444)
-                    unfinished.replace(target)
-                except BaseException:
-                    unfinished.unlink(missing_ok=True)
-                    raise
+                _copy_to(self.path(digest), target, 0o444)
 
     def verify(self, digest: str) -> bool:
         """Read the blob, and return whether its bytes have the digest of its name."""
@@ -188,6 +189,17 @@ def _seal(digest: str) -> int:
 def _last_write(status: os.stat_result) -> float:
     """Return when a file in `partial` was last written: one that `adopt` has sealed and not moved looks years old."""
     return status.st_mtime if status.st_mtime_ns > _seal("f" * 64) else status.st_ctime
+
+
+def _copy_to(blob: Path, target: Path, mode: int) -> None:
+    unfinished = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        shutil.copyfile(blob, unfinished)
+        unfinished.chmod(mode)
+        unfinished.replace(target)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
 
 
 def _copy(origin: int, target: Path) -> str:

@@ -53,6 +53,7 @@ def test_a_new_version_with_the_same_content_does_not_count():
     [
         ({"files": {"train.py": "9", "net.py": "2"}}, "files", "train.py changed"),
         ({"files": {"train.py": "1"}}, "files", "net.py removed"),
+        ({"executables": ["net.py"]}, "executables", "mode of net.py 644 → 755"),
         ({"files": {"train.py": "1", "net.py": "2", "x.py": "3"}}, "files", "x.py added"),
         ({"arguments": {"--lr": "0.1", "--epochs": "12"}}, "arguments", "--lr 0.01 → 0.1"),
         ({"arguments": {"--lr": "0.01"}}, "arguments", "--epochs removed"),

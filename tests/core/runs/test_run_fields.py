@@ -32,6 +32,7 @@ INPUTS = {
 OTHERS = {
     "script": "net.py",
     "files": {"train.py": "b" * 64},
+    "executables": ["train.py"],
     "arguments": {"--lr": "0.1"},
     "datasets": {"mnist": {"name": "mnist", "version": 1, "digest": "d" * 64, "mode": "mount"}},
     "environment": {"digest": "f" * 64, "python": "3.12", "packages": {"six": "1"}, "variables": {}},
@@ -68,7 +69,7 @@ def test_each_field_is_an_input(monkeypatch):
     environment = SimpleNamespace(spec={"name": "e"})
     args = TrainingRunArgs(source_directory=".", script="t.py", compute=compute, environment=environment)  # type: ignore[arg-type]
     # The provider digests the files.
-    assert set(ALL) - {"files"} <= run_inputs("r", args).keys()
+    assert set(ALL) - {"files", "executables"} <= run_inputs("r", args).keys()
 
 
 def test_each_field_that_counts_has_another_value_here():

@@ -8,7 +8,7 @@ import signal
 
 import pytest
 from tests.core.docker_runs import containers, engine, file_in, left, needs_engine
-from tests.core.sample_runs import events, printed
+from tests.core.sample_runs import calls_a_program, events, printed
 from tests.waiting import until
 
 from trainstack.core.compute.compute import ComputeSpec, target_of
@@ -58,6 +58,13 @@ def test_a_run_returns_its_outputs_and_leaves_nothing_behind(started):
     assert run.merged_log.read_text() == "starting at 0\nstep 1\nstep 2\n"
     assert run.merged_log.read_text() == (run.logs / "rank-0.txt").read_text()
     assert gone(run)
+
+
+def test_a_script_calls_a_program_of_its_folder(started, source):
+    calls_a_program(source)
+    run = started()
+    submission.follow(run)
+    assert run.merged_log.read_text() == "prepared\n"
 
 
 def test_metrics_come_home_as_on_this_machine(started, source):

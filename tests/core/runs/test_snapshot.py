@@ -1,6 +1,7 @@
 """Which files of a source folder are a run's code."""
 
 import os
+import stat
 import subprocess
 
 import pytest
@@ -110,6 +111,21 @@ def test_a_stored_snapshot_is_laid_out_again_read_only(source, tmp_path):
     snapshot.link(taken.files, blobs, tmp_path / "code")
     assert (tmp_path / "code" / "train.py").read_text() == "import net"
     assert not (tmp_path / "code" / "train.py").stat().st_mode & 0o222
+
+
+def test_a_program_stays_one_and_its_mode_counts(source, tmp_path):
+    before = snapshot.take(source)
+    (source / "copy.py").write_text("import net")
+    (source / "copy.py").chmod(0o700)
+    taken = snapshot.take(source)
+    assert before.executables == ()
+    assert taken.executables == ("copy.py",)
+    blobs = BlobStore(tmp_path / "blobs")
+    snapshot.store(source, taken.files, blobs)
+    snapshot.link(taken.files, blobs, tmp_path / "code", taken.executables)
+    # The same bytes without the bit are another file, whose mode does not follow.
+    assert stat.S_IMODE((tmp_path / "code" / "copy.py").stat().st_mode) == 0o555
+    assert stat.S_IMODE((tmp_path / "code" / "train.py").stat().st_mode) == 0o444
 
 
 def test_a_file_that_changes_while_it_is_submitted_is_noticed(source, tmp_path):

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from tests.core.sample_runs import SCRIPT, printed
+from tests.core.sample_runs import SCRIPT, calls_a_program, printed
 from tests.waiting import until
 
 from trainstack.core.compute.compute import ComputeSpec
@@ -55,6 +55,13 @@ def test_the_script_gets_nothing_of_the_shell(workspace, source, request_for, mo
     assert variables["TOKEN"] == "sesame"
     assert variables["TRAINSTACK_RUN_ID"] == run.id
     assert not {"AWS_SECRET_ACCESS_KEY", "PULUMI_CONFIG_PASSPHRASE", "TRAINSTACK_LAUNCH_KEY"} & variables.keys()
+
+
+def test_a_script_calls_a_program_of_its_folder(workspace, source, request_for):
+    calls_a_program(source)
+    run = submission.submit(workspace, request_for(), source, {}).directory
+    submission.follow(run)
+    assert run.merged_log.read_text() == "prepared\n"
 
 
 def test_a_secret_is_in_no_file_and_no_command_line(workspace, source, request_for):

@@ -46,6 +46,12 @@ def members(label: str) -> Lines:
     )
 
 
+def modes(_name: str, before: Any, after: Any) -> list[str]:
+    """Lines over two lists of the files that are programs, with modes as git writes them."""
+    old, new = set(before or ()), set(after or ())
+    return [f"mode of {name} {'644 → 755' if name in new else '755 → 644'}" for name in sorted(old ^ new)]
+
+
 def arguments(name: str, before: Any, after: Any) -> list[str]:
     """Lines over a script's arguments, which are a mapping or a list."""
     if isinstance(before, Mapping) and isinstance(after, Mapping):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from trainstack.core.runs.change_lines import UNKNOWN
+from trainstack.core.runs.change_lines import UNKNOWN, as_mapping
 from trainstack.core.runs.fields import COUNTED, compared_property
 
 _MOST_LINES = 5
@@ -35,6 +35,9 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, list[st
     differences: dict[str, list[str]] = {}
     for name, field in COUNTED.items():
         before, after = old.get(name), new.get(name)
+        if field.within:
+            both = as_mapping(old.get(field.within)).keys() & as_mapping(new.get(field.within)).keys()
+            before, after = ([entry for entry in entries or () if entry in both] for entries in (before, after))
         if before != after and (lines := field.lines(name, before, after)):
             differences[name] = lines
     return differences

@@ -107,6 +107,7 @@ class RunSpec(BaseModel):
     Attributes:
         script: Path of the script in the source folder.
         files: Relative path to SHA-256 of each code file.
+        executables: Paths of those that are programs, sorted.
         arguments: Canonical arguments (`trainstack.core.runs.arguments`).
         datasets: Dataset name, as arguments refer to it, to the digest of its content.
         environment: The locked environment.
@@ -132,6 +133,17 @@ class RunSpec(BaseModel):
             show="Code",
         ),
     ]
+    executables: Annotated[
+        tuple[str, ...],
+        RunField(
+            label="programs",
+            note="which of these files their owner may execute, the one bit of a mode that git keeps too",
+            arguments=("source_directory",),
+            lines=change_lines.modes,
+            within="files",
+            show=JSON_ALONE,
+        ),
+    ] = ()
     arguments: Annotated[
         Canonical,
         RunField(

@@ -27,6 +27,7 @@ class RunField:
         read: Takes what matters out of the resource's property.
         compared: Takes what the reason line compares out of it; the same as `read` when left out.
         lines: The words of the reason line for two values.
+        within: The mapping whose entries it tells more of: only of those that are there before and after.
         canonical: Takes a `RunSpec` and gives the form in the fingerprint; the value itself when left out.
         key: Its key in reports; its own name when left out.
         show: Where `trainstack runs show` has it: a row of the first table, in `--json` alone, or the section of this
@@ -39,6 +40,7 @@ class RunField:
     read: Callable[[Any], Any] | None = None
     compared: Callable[[Any], Any] | None = None
     lines: Lines = change_lines.scalar
+    within: str = ""
     canonical: Callable[[Any], object] | None = None
     key: str = ""
     show: str = ROW

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import stat
+from collections.abc import Collection
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -44,11 +46,13 @@ class Snapshot:
     Attributes:
         files: Relative POSIX path to hex SHA-256, sorted by path.
         size: Bytes in all.
+        executables: Paths of the files that their owner may execute, sorted: what git keeps of a mode.
         unread: Ignore files of other tools that the folder has, where it has none that is read.
     """
 
     files: dict[str, str]
     size: int
+    executables: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -74,11 +78,11 @@ def take(source: Path, *, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> Snapshot:
             f"source_directory {str(source)!r} is not a folder: name the folder that holds the script",
             field="source_directory",
         )
-    names, size, unread = _listing(source)
+    names, size, executables, unread = _listing(source)
     remedy = "list data in .trainstackignore or raise source_limit_bytes"
     check_size("source_directory", source, names, size, limit_bytes, remedy)
     cache = DigestCache.of_folder("code", source)
-    return Snapshot(cache.digests(source, names), size, unread)
+    return Snapshot(cache.digests(source, names), size, executables, unread)
 
 
 def store(source: Path, files: dict[str, str], blobs: BlobStore) -> None:
@@ -97,7 +101,7 @@ def store(source: Path, files: dict[str, str], blobs: BlobStore) -> None:
             raise TrainstackError(f"{name} changed while it was being submitted: run `pulumi up` again") from exc
 
 
-def link(files: dict[str, str], blobs: BlobStore, folder: Path) -> None:
+def link(files: dict[str, str], blobs: BlobStore, folder: Path, executables: Collection[str] = ()) -> None:
     """Lay a stored snapshot out as read-only files in `folder`.
 
     Raises:
@@ -105,16 +109,17 @@ def link(files: dict[str, str], blobs: BlobStore, folder: Path) -> None:
     """
     for name, digest in files.items():
         try:
-            blobs.link(digest, folder / name)
+            blobs.link(digest, folder / name, executable=name in executables)
         except NotFoundError as exc:
             raise NotFoundError(f"the stored copy of {name} is gone: run `pulumi up` from its source again") from exc
 
 
-def _listing(source: Path) -> tuple[list[str], int, tuple[str, ...]]:
-    """Sorted relative paths of the files that count, the sum of their sizes, and ignore files that are not read."""
+def _listing(source: Path) -> tuple[list[str], int, tuple[str, ...], tuple[str, ...]]:
+    """The files that count: sorted relative paths, the sum of sizes, programs; and ignore files that are not read."""
     rules = _IgnoreRules(source)
     root = Path(os.path.realpath(source))
     names: list[str] = []
+    executables: list[str] = []
     size = 0
     # A folder by its path in the source, and the real folders that lead there: a link back to one of them is a loop.
     pending: list[tuple[str, tuple[Path, ...]]] = [("", (root,))]
@@ -132,13 +137,16 @@ def _listing(source: Path) -> tuple[list[str], int, tuple[str, ...]]:
                 if is_folder:
                     pending.append((f"{name}/", (*above, real)))
                 elif real.is_file():
+                    status = real.stat()
                     names.append(name)
-                    size += real.stat().st_size
+                    size += status.st_size
+                    if status.st_mode & stat.S_IXUSR:
+                        executables.append(name)
     if not names:
         raise InvalidInputError(
             f"source_directory {str(source)!r} holds no file that is not ignored", field="source_directory"
         )
-    return sorted(names), size, rules.unread
+    return sorted(names), size, tuple(sorted(executables)), rules.unread
 
 
 def _check_entry(name: str, source: Path, *, is_link: bool, real: Path, root: Path, above: tuple[Path, ...]) -> None:

@@ -46,7 +46,7 @@ def prepare(
     with disk_errors(directory.root):
         for folder in (directory.code, directory.outputs, directory.logs, directory.checkpoints, directory.reports):
             folder.mkdir(parents=True, exist_ok=True)
-    snapshot.link(request.spec.files, workspace.blobs, directory.code)
+    snapshot.link(request.spec.files, workspace.blobs, directory.code, request.spec.executables)
     for folder in (directory.outputs, directory.logs):
         (directory.code / folder.name).symlink_to(folder)
     for name, reference in request.datasets.items():
