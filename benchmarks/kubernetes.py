@@ -25,8 +25,8 @@ from trainstack.agent.plan import LaunchPlan, Single
 from trainstack.errors import TrainstackError
 from trainstack.targets.base import Capacity, NodeGroupSpec, RunRef, Runtime
 from trainstack.targets.kubernetes import labels
-from trainstack.targets.kubernetes.api.client import Access
-from trainstack.targets.kubernetes.config import Cluster
+from trainstack.targets.kubernetes.api.client import KubernetesApi
+from trainstack.targets.kubernetes.config import KubernetesConfig
 from trainstack.targets.kubernetes.target import KubernetesTarget
 
 NAMESPACE = "trainstack-benchmark"
@@ -66,7 +66,7 @@ def processor() -> float:
 
 
 @contextlib.contextmanager
-def held_back(access: Access) -> Generator[None]:
+def held_back(access: KubernetesApi) -> Generator[None]:
     """A namespace in which no pod is made, gone afterwards."""
     access.ensure_namespace()
     quota = {"metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
@@ -97,8 +97,8 @@ def main() -> None:
     if not os.environ.get("KUBECONFIG"):
         sys.exit("this needs a cluster: set KUBECONFIG")
     print(description())
-    cluster = Cluster(namespace=NAMESPACE)
-    access = Access(cluster)
+    cluster = KubernetesConfig(namespace=NAMESPACE)
+    access = KubernetesApi(cluster)
     access.check()
     counted = Requests()
     over = threading.Event()
@@ -154,7 +154,7 @@ def main() -> None:
     note(what, ratio, f"{each} a run and minute", theirs, "less than a quarter")
 
 
-def asked_each_second(access: Access, places: list[RunRef], counted: Requests) -> tuple[float, float]:
+def asked_each_second(access: KubernetesApi, places: list[RunRef], counted: Requests) -> tuple[float, float]:
     """Requests and processor time a run and second, of reading each job once a second."""
     began, used, asked = time.monotonic(), processor(), counted.count
     for _ in range(10):

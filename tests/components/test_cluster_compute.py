@@ -72,12 +72,12 @@ def test_a_missing_namespace_is_declared_with_its_owner(declared):
 
 @pytest.mark.parametrize("owner", ["", "shop/dev/k", "shop/prod/other"])
 def test_a_namespace_of_somebody_else_is_left_alone(declared, monkeypatch, owner):
-    monkeypatch.setattr(namespace, "look", lambda *_: namespace.Found(owner))
+    monkeypatch.setattr(namespace, "look", lambda *_: namespace.ExistingNamespace(owner))
     assert not of(declared(), "Namespace")
 
 
 def test_its_own_namespace_stays_declared(declared, monkeypatch):
-    monkeypatch.setattr(namespace, "look", lambda *_: namespace.Found("shop/prod/k"))
+    monkeypatch.setattr(namespace, "look", lambda *_: namespace.ExistingNamespace("shop/prod/k"))
     assert of(declared(), "Namespace")
 
 

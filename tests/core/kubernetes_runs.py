@@ -10,12 +10,12 @@ from trainstack.core.runs import location
 from trainstack.core.runs.directory import RunDirectory
 from trainstack.core.runs.request import RegistryLogin
 from trainstack.errors import TrainstackError
-from trainstack.targets.kubernetes.api.client import Access
-from trainstack.targets.kubernetes.api.removal import everything
-from trainstack.targets.kubernetes.config import Cluster
+from trainstack.targets.kubernetes.api.client import KubernetesApi
+from trainstack.targets.kubernetes.api.removal import list_objects
+from trainstack.targets.kubernetes.config import KubernetesConfig
 
-CLUSTER = Cluster(namespace="trainstack-tests", pending_deadline=240)
-_ACCESS = Access(CLUSTER)
+CLUSTER = KubernetesConfig(namespace="trainstack-tests", pending_deadline=240)
+_ACCESS = KubernetesApi(CLUSTER)
 
 
 def _missing() -> str:
@@ -43,7 +43,7 @@ def registry() -> RegistryLogin:
     return RegistryLogin(address=os.environ["TRAINSTACK_REGISTRY"])
 
 
-def access() -> Access:
+def access() -> KubernetesApi:
     return _ACCESS
 
 
@@ -73,8 +73,8 @@ def jobs(run: RunDirectory) -> list[dict[str, Any]]:
 
 def left(run: RunDirectory, namespace: str = CLUSTER.namespace, engine: Literal["job", "mpijob"] = "job") -> list[str]:
     """Pods, jobs and services that the cluster still has of a run."""
-    there = Access(Cluster(namespace=namespace, engine=engine))
-    return [f"{thing.kind} {thing.name}" for thing in everything(there, _selector(run))]
+    there = KubernetesApi(KubernetesConfig(namespace=namespace, engine=engine))
+    return [f"{thing.kind} {thing.name}" for thing in list_objects(there, _selector(run))]
 
 
 def delete_pod(run: RunDirectory, index: int, *, grace: int | None = None) -> None:

@@ -59,7 +59,7 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "conda.yml").write_text("name: old\ndependencies: [python=3.11, pip, {pip: [six==1.17.0]}]\n")
     config.write(tmp_path, Workspace.create(tmp_path / ".trainstack" / "mnist", "mnist"))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(namespace, "look", lambda *_: namespace.Found())
+    monkeypatch.setattr(namespace, "look", lambda *_: namespace.ExistingNamespace())
     mocks.set_mocks(Answers(), project="docs", stack="test")
     return tmp_path
 

@@ -17,9 +17,9 @@ from tests.load import Load
 from tests.server.served import free_port
 from tests.waiting import until
 
-from trainstack.targets.kubernetes.api.client import Access
+from trainstack.targets.kubernetes.api.client import KubernetesApi
 from trainstack.targets.kubernetes.api.port_forward import forwarding
-from trainstack.targets.kubernetes.config import Cluster
+from trainstack.targets.kubernetes.config import KubernetesConfig
 
 pytestmark = [
     pytest.mark.end_to_end,
@@ -29,7 +29,7 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not there"),
 ]
 NAMESPACE = "trainstack-tests-rollout"
-THERE = Access(Cluster(namespace=NAMESPACE))
+THERE = KubernetesApi(KubernetesConfig(namespace=NAMESPACE))
 PROGRAM = """
 import pulumi
 import trainstack as ts

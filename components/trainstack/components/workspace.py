@@ -105,7 +105,7 @@ class Workspace(Component):
             from trainstack.components.kubernetes.tracking import DeclaredTracking
 
             server = DeclaredTracking(name, args.tracking, args, self.images, self.registry_login, self)
-            inputs["tracking"] = server.place
+            inputs["tracking"] = server.location
         self._resource = _Resource(LazyWorkspaceProvider(), name, inputs, self._child_options())
         self.name = name
         # The resource's, not the argument's: what uses the root then waits for the folder.

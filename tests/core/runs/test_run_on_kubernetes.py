@@ -16,7 +16,7 @@ from trainstack.core.maintenance import orphans
 from trainstack.core.runs.directory import Status
 from trainstack.core.runs.execution import submission
 from trainstack.errors import InvalidInputError, RunFailedError, TrainstackError
-from trainstack.targets.kubernetes.config import Cluster
+from trainstack.targets.kubernetes.config import KubernetesConfig
 
 pytestmark = [needs_cluster, pytest.mark.timeout(300)]
 ON_KUBERNETES = ComputeSpec(name="cluster", target="kubernetes", config=CLUSTER, vm_size="STANDARD_D1_V2", max_nodes=2)
@@ -191,9 +191,9 @@ def test_an_unschedulable_run_says_why_and_ends_at_the_deadline(started):
 
 def test_a_quota_is_named(started):
     tight = CLUSTER.model_copy(update={"namespace": "trainstack-tests-quota", "pending_deadline": 30.0})
-    from trainstack.targets.kubernetes.api.client import Access
+    from trainstack.targets.kubernetes.api.client import KubernetesApi
 
-    Access(tight).ensure_namespace()
+    KubernetesApi(tight).ensure_namespace()
     quota = {"metadata": {"name": "tight"}, "spec": {"hard": {"requests.cpu": "100m"}}}
     with contextlib.suppress(Exception):
         access().core.create_namespaced_resource_quota(tight.namespace, quota)
@@ -216,7 +216,9 @@ def test_an_interrupted_run_stays_until_its_compute_is_removed(started, workspac
 
 
 def test_a_wrong_context_and_a_cluster_that_is_off_are_one_line(monkeypatch, tmp_path):
-    wrong = ComputeSpec(name="c", target="kubernetes", config=Cluster(context="no-such"), vm_size="STANDARD_D1_V2")
+    wrong = ComputeSpec(
+        name="c", target="kubernetes", config=KubernetesConfig(context="no-such"), vm_size="STANDARD_D1_V2"
+    )
     with pytest.raises(InvalidInputError, match=r"context 'no-such' is not in .*, which has: "):
         compute.holding(wrong)
     config = tmp_path / "config"
@@ -231,7 +233,7 @@ def test_a_wrong_context_and_a_cluster_that_is_off_are_one_line(monkeypatch, tmp
         )
     )
     monkeypatch.setenv("KUBECONFIG", str(config))
-    off = wrong.model_copy(update={"config": Cluster(context="off")})
+    off = wrong.model_copy(update={"config": KubernetesConfig(context="off")})
     with pytest.raises(TrainstackError, match=r"https://127.0.0.1:1 does not answer \(.*refused") as caught:
         compute.holding(off)
     assert "\n" not in str(caught.value)

@@ -14,12 +14,12 @@ from tests.waiting import until
 from trainstack.errors import TrainstackError
 from trainstack.storage import locks
 from trainstack.targets.base import Capacity, NodeGroupSpec, RunRef, Runtime
-from trainstack.targets.kubernetes.api.client import Access
+from trainstack.targets.kubernetes.api.client import KubernetesApi
 from trainstack.targets.kubernetes.api.exec import script
-from trainstack.targets.kubernetes.config import Cluster
+from trainstack.targets.kubernetes.config import KubernetesConfig
 from trainstack.targets.kubernetes.objects import run_objects
 from trainstack.targets.kubernetes.transfer import pvc_transfer
-from trainstack.targets.kubernetes.transfer.pvc_transfer import ClaimStore
+from trainstack.targets.kubernetes.transfer.pvc_transfer import PvcTransfer
 
 TABLE = bytes(range(256)) * 1024
 
@@ -48,7 +48,7 @@ def ref(tmp_path):
 
 
 class Pod:
-    """A courier's programs, in a folder in the place of a pod."""
+    """A sidecar's programs, in a folder in the place of a pod."""
 
     def __init__(self, root):
         self.root = root
@@ -75,7 +75,7 @@ class Pod:
 
 
 def store(ref):
-    made = ClaimStore(Access(Cluster(store="shared")), "shared", ref)
+    made = PvcTransfer(KubernetesApi(KubernetesConfig(store="shared")), "shared", ref)
     runtime = Runtime("/opt/python", "registry.example/environment@sha256:" + "0" * 64)
     made.begin(NodeGroupSpec(attempt=1, node_count=2, runtime=runtime, holds=Capacity(cpus=1, memory_gib=1)))
     return made
@@ -148,7 +148,7 @@ def test_content_that_is_damaged_is_brought_anew(claim, ref, tmp_path, harm):
 
 def test_a_file_that_changes_while_it_is_sent_is_told(claim, ref, tmp_path):
     made, pod = store(ref), Pod(tmp_path / "pod")
-    assert made._pieces.given
+    assert made._pieces.inputs
     (ref.root / "code" / "table").write_bytes(TABLE[::-1])
     with pytest.raises(TrainstackError, match="was changed while it was sent"):
         made.hand_over(pod)
@@ -170,5 +170,5 @@ def test_large_checkpoints_lie_with_the_run_and_not_among_what_stays(claim, ref,
     assert len(list((claim / "content" / "sha256").iterdir())) == 1
     assert len(list((claim / "runs" / "89abcdef" / ref.id / "given").iterdir())) == 1
     assert Path(f"{pod.root}{run_objects.WRITTEN}/checkpoints/weights").read_bytes() == TABLE
-    pod("pvc_store", ["shared", "remove", str(run_objects.on_store(ref))], [])
+    pod("pvc_store", ["shared", "remove", str(run_objects.store_folder(ref))], [])
     assert list((claim / "runs" / "89abcdef").iterdir()) == []

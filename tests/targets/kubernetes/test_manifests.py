@@ -8,8 +8,8 @@ from tests.core.kubernetes_runs import needs_cluster, taken
 from trainstack.errors import InvalidInputError
 from trainstack.targets.base import Capacity, NodeGroupSpec, RunRef, Runtime
 from trainstack.targets.kubernetes import labels
-from trainstack.targets.kubernetes.api.client import Access
-from trainstack.targets.kubernetes.config import Cluster, Toleration
+from trainstack.targets.kubernetes.api.client import KubernetesApi
+from trainstack.targets.kubernetes.config import KubernetesConfig, Toleration
 from trainstack.targets.kubernetes.objects import run_objects
 from trainstack.targets.kubernetes.objects.indexed_job import IndexedJob
 from trainstack.targets.kubernetes.transfer import reader_pod
@@ -27,12 +27,12 @@ def group(**changes):
 
 
 def pod(ref, cluster=None, *, low_priority=False, **changes):
-    made = run_objects.job(ref, group(**changes), cluster or Cluster(), grace=10, low_priority=low_priority)
+    made = run_objects.job(ref, group(**changes), cluster or KubernetesConfig(), grace=10, low_priority=low_priority)
     return made["spec"]["template"]["spec"]
 
 
 def test_a_job_has_a_completion_a_node_and_is_never_tried_again_by_the_cluster(ref):
-    job = run_objects.job(ref, group(), Cluster(), grace=10, low_priority=False)
+    job = run_objects.job(ref, group(), KubernetesConfig(), grace=10, low_priority=False)
     spec = job["spec"]
     assert (spec["completionMode"], spec["completions"], spec["parallelism"], spec["backoffLimit"]) == (
         "Indexed",
@@ -41,13 +41,16 @@ def test_a_job_has_a_completion_a_node_and_is_never_tried_again_by_the_cluster(r
         0,
     )
     assert spec["template"]["spec"]["subdomain"] == job["metadata"]["name"]
-    assert IndexedJob(Access(Cluster())).host(ref, 1) == f"{job['metadata']['name']}-1.{job['metadata']['name']}"
+    assert (
+        IndexedJob(KubernetesApi(KubernetesConfig())).host(ref, 1)
+        == f"{job['metadata']['name']}-1.{job['metadata']['name']}"
+    )
 
 
 def test_no_variable_of_the_run_stands_in_what_the_cluster_keeps(ref):
     given = group(variables={"TOKEN": "hush-hush"})
     objects = [
-        run_objects.job(ref, given, Cluster(), grace=10, low_priority=False),
+        run_objects.job(ref, given, KubernetesConfig(), grace=10, low_priority=False),
         run_objects.service(ref, given, "uid"),
     ]
     assert "hush" not in json.dumps(objects)
@@ -76,8 +79,8 @@ def test_containers_have_no_rights_that_they_do_not_need(ref):
 
 
 def test_a_size_is_what_node_and_courier_ask_for_together(ref):
-    node, courier = (container["resources"] for container in pod(ref)["containers"])
-    assert (node["requests"], courier["requests"]) == (
+    node, sidecar = (container["resources"] for container in pod(ref)["containers"])
+    assert (node["requests"], sidecar["requests"]) == (
         {"cpu": "1990m", "memory": "4064Mi"},
         {"cpu": "10m", "memory": "32Mi"},
     )
@@ -104,17 +107,17 @@ def test_low_priority_puts_up_with_the_spot_pools_of_the_clouds_and_prefers_them
 
 
 def test_the_claim_that_is_a_store_is_for_couriers_and_not_for_scripts(ref):
-    spec = pod(ref, Cluster(store="shared"))
-    node, courier = spec["containers"]
+    spec = pod(ref, KubernetesConfig(store="shared"))
+    node, sidecar = spec["containers"]
     assert "shared" not in json.dumps(node)
-    assert {"name": "store", "mountPath": "/trainstack/store"} in courier["volumeMounts"]
-    assert courier["args"][-1] == f"/trainstack/store/runs/89abcdef/{ref.id}/1-$(JOB_COMPLETION_INDEX).tar"
+    assert {"name": "store", "mountPath": "/trainstack/store"} in sidecar["volumeMounts"]
+    assert sidecar["args"][-1] == f"/trainstack/store/runs/89abcdef/{ref.id}/1-$(JOB_COMPLETION_INDEX).tar"
     assert {"name": "store", "persistentVolumeClaim": {"claimName": "shared"}} in spec["volumes"]
     assert "store" not in json.dumps(pod(ref)["volumes"])
 
 
 def test_who_reads_what_lost_pods_have_left_is_none_of_the_nodes(ref):
-    cluster = Cluster(store="shared", node_selector={"pool": "training"})
+    cluster = KubernetesConfig(store="shared", node_selector={"pool": "training"})
     made = reader_pod.job(ref, group().runtime, cluster)
     assert labels.ROLE in made["metadata"]["labels"]
     assert labels.of_nodes(ref).endswith(f",!{labels.ROLE}")
@@ -124,13 +127,13 @@ def test_who_reads_what_lost_pods_have_left_is_none_of_the_nodes(ref):
 
 @needs_cluster
 def test_a_real_api_server_takes_jobs_with_a_store_and_their_readers_as_they_stand(ref):
-    cluster = Cluster(store="shared", tolerations=(Toleration(key="dedicated"),))
+    cluster = KubernetesConfig(store="shared", tolerations=(Toleration(key="dedicated"),))
     taken(run_objects.job(ref, group(), cluster, grace=10, low_priority=True))
     taken(reader_pod.job(ref, group().runtime, cluster))
 
 
 def test_what_the_compute_says_of_the_cluster_is_in_the_job(ref):
-    cluster = Cluster(
+    cluster = KubernetesConfig(
         service_account="trainer",
         queue="team-a",
         node_selector={"pool": "training"},
@@ -148,11 +151,11 @@ def test_a_pod_that_is_taken_away_has_time_to_save_and_to_send(ref):
 
 
 def test_any_name_makes_a_label(ref):
-    marks = run_objects.marks(ref, group(name="a run, with: signs/" + "x" * 80, stack="größe"))
+    marks = run_objects.attempt_labels(ref, group(name="a run, with: signs/" + "x" * 80, stack="größe"))
     assert all(len(value) <= 63 for value in marks.values())
     assert marks[labels.STACK].isascii()
 
 
 def test_a_name_that_kubernetes_would_refuse_is_refused_before():
     with pytest.raises(InvalidInputError, match="namespace 'My Team' is no name for Kubernetes"):
-        Cluster(namespace="My Team")
+        KubernetesConfig(namespace="My Team")

@@ -10,13 +10,13 @@ from tests.targets.kubernetes.test_manifests import group, ref  # noqa: F401 (a 
 
 from trainstack.targets.kubernetes import labels
 from trainstack.targets.kubernetes.api.exec import script
-from trainstack.targets.kubernetes.config import Cluster
+from trainstack.targets.kubernetes.config import KubernetesConfig
 from trainstack.targets.kubernetes.objects import mpijob, run_objects
 from trainstack.targets.kubernetes.pods import LAUNCHER_INDEX, number
 
 
 def spec(ref, **changes):  # noqa: F811
-    cluster = Cluster(engine="mpijob", queue="team-a", node_selector={"pool": "training"})
+    cluster = KubernetesConfig(engine="mpijob", queue="team-a", node_selector={"pool": "training"})
     made = mpijob.job(ref, group(**changes), cluster, grace=10, low_priority=True)
     assert made["metadata"]["labels"][labels.QUEUE] == "team-a"
     return made["spec"]
@@ -32,12 +32,12 @@ def test_workers_are_the_pods_of_a_job_and_the_launcher_asks_for_no_cpu(ref):  #
         assert pod["automountServiceAccountToken"] is False
         assert pod["nodeSelector"] == {"pool": "training"}
         assert all(each["securityContext"] == run_objects.CONTAINER_RIGHTS for each in pod["containers"])
-    assert [each["name"] for each in pods[0]["containers"]] == [labels.NODE, labels.COURIER]
+    assert [each["name"] for each in pods[0]["containers"]] == [labels.NODE, labels.SIDECAR]
     assert pods[1]["containers"][0]["resources"]["requests"]["cpu"] == "0"
 
 
 def test_the_courier_of_a_worker_knows_its_number_too(ref):  # noqa: F811
-    made = mpijob.job(ref, group(), Cluster(engine="mpijob", store="shared"), grace=10, low_priority=False)
+    made = mpijob.job(ref, group(), KubernetesConfig(engine="mpijob", store="shared"), grace=10, low_priority=False)
     worker, launcher = (made["spec"]["mpiReplicaSpecs"][role]["template"]["spec"] for role in ("Worker", "Launcher"))
     for container in worker["containers"]:
         assert run_objects.NUMBER in [each["name"] for each in container["env"]]

@@ -8,19 +8,19 @@ from tests.core.kubernetes_runs import CLUSTER, access, needs_cluster, taken
 from tests.waiting import until
 
 from trainstack.errors import InvalidInputError, TrainstackError
-from trainstack.targets.kubernetes.api.client import Access
-from trainstack.targets.kubernetes.config import Claim, Cluster
+from trainstack.targets.kubernetes.api.client import KubernetesApi
+from trainstack.targets.kubernetes.config import Claim, KubernetesConfig
 from trainstack.targets.kubernetes.objects import compute_resources, namespace
-from trainstack.targets.kubernetes.objects.compute_resources import NewClaim, Wanted
+from trainstack.targets.kubernetes.objects.compute_resources import PvcSpec, ResourceRequest
 
 LOGIN = base64.b64encode(json.dumps({"auths": {"r": {"username": "u", "password": "p"}}}).encode()).decode()
-ALL = Wanted(
+ALL = ResourceRequest(
     account="k-shop-prod",
     quota={"requests.cpu": "16", "pods": "20"},
     pull_login=LOGIN,
     settings={"PROXY": "http://proxy:3128"},
     secret_settings={"TOKEN": "aHVzaA=="},
-    claims=[NewClaim(name="k-shop-prod-data", size_gib=1.5, storage_class=None, access_mode="ReadWriteMany")],
+    claims=[PvcSpec(name="k-shop-prod-data", size_gib=1.5, storage_class=None, access_mode="ReadWriteMany")],
 )
 
 
@@ -30,15 +30,15 @@ def rendered(wanted=ALL):
 
 
 def test_nothing_is_declared_that_is_not_wanted():
-    assert rendered(Wanted()) == {}
-    assert list(rendered(Wanted(account="k-shop-prod"))) == [("ServiceAccount", "k-shop-prod")]
+    assert rendered(ResourceRequest()) == {}
+    assert list(rendered(ResourceRequest(account="k-shop-prod"))) == [("ServiceAccount", "k-shop-prod")]
 
 
 def test_the_account_has_no_token_and_the_registrys_login():
     account = rendered()["ServiceAccount", "k-shop-prod"]
     assert account["automountServiceAccountToken"] is False
     assert account["imagePullSecrets"] == [{"name": "k-shop-prod-pull"}]
-    assert "imagePullSecrets" not in rendered(Wanted(account="a"))["ServiceAccount", "a"]
+    assert "imagePullSecrets" not in rendered(ResourceRequest(account="a"))["ServiceAccount", "a"]
 
 
 def test_a_claim_asks_for_its_size_and_nobody_waits_for_its_first_pod():
@@ -63,13 +63,13 @@ def test_a_real_api_server_takes_every_object_as_it_stands():
 @needs_cluster
 def test_a_namespace_tells_who_made_it_and_does_not_go_while_something_is_in_it(monkeypatch):
     monkeypatch.setattr(namespace, "_ENDING_SECONDS", 1.0)
-    made = Access(Cluster(namespace="trainstack-tests-hold"))
+    made = KubernetesApi(KubernetesConfig(namespace="trainstack-tests-hold"))
     assert namespace.look(made) is None
-    assert namespace.look(access()) == namespace.Found()
+    assert namespace.look(access()) == namespace.ExistingNamespace()
     core = made.core
     core.create_namespace(namespace.rendered(made.namespace, "shop/prod/k"))
     try:
-        assert namespace.look(made) == namespace.Found("shop/prod/k")
+        assert namespace.look(made) == namespace.ExistingNamespace("shop/prod/k")
         # What the cluster itself puts there does not count.
         until(lambda: core.list_namespaced_service_account(made.namespace).items, 30)
         namespace.check_empty(made)

@@ -2,12 +2,12 @@
 
 import pytest
 
-from trainstack.targets.kubernetes.pods import running, termination_reason, waits_for
+from trainstack.targets.kubernetes.pods import pending_reason, running, termination_reason
 
 
-def pod(*, node=None, courier=None, conditions=(), deleted=False, **status):
+def pod(*, node=None, sidecar=None, conditions=(), deleted=False, **status):
     containers = [
-        {"name": name, "state": state} for name, state in (("node", node), ("courier", courier)) if state is not None
+        {"name": name, "state": state} for name, state in (("node", node), ("sidecar", sidecar)) if state is not None
     ]
     metadata = {"deletionTimestamp": "2026-01-01T00:00:00Z"} if deleted else {}
     return {"metadata": metadata, "status": {"containerStatuses": containers, "conditions": conditions, **status}}
@@ -38,12 +38,12 @@ def pod(*, node=None, courier=None, conditions=(), deleted=False, **status):
     ],
 )
 def test_a_pod_that_does_not_run_yet_says_why(given, words, hopeless):
-    assert waits_for(given) == (words, hopeless)
+    assert pending_reason(given) == (words, hopeless)
 
 
-def test_a_pod_runs_when_node_and_courier_do():
-    assert running(pod(node={"running": {}}, courier={"running": {}}))
-    assert not running(pod(node={"running": {}}, courier={"waiting": {}}))
+def test_a_pod_runs_when_node_and_sidecar_do():
+    assert running(pod(node={"running": {}}, sidecar={"running": {}}))
+    assert not running(pod(node={"running": {}}, sidecar={"waiting": {}}))
 
 
 def test_what_the_cluster_ended_is_told_in_its_words():

@@ -7,9 +7,9 @@ import pytest
 from tests.core.kubernetes_runs import CLUSTER, access, needs_cluster
 
 from trainstack.errors import InvalidInputError
-from trainstack.targets.kubernetes.api.client import Access
+from trainstack.targets.kubernetes.api.client import KubernetesApi
 from trainstack.targets.kubernetes.checks.prerequisites import check, check_host, check_node_port
-from trainstack.targets.kubernetes.config import Cluster
+from trainstack.targets.kubernetes.config import KubernetesConfig
 from trainstack.targets.kubernetes.objects.service_objects import objects
 from trainstack.targets.kubernetes.objects.serving_spec import ServingSpec
 
@@ -52,7 +52,7 @@ def test_a_node_port_of_another_service_is_refused_and_ones_own_is_not():
     try:
         said = refused(check_node_port, access(), "mine", port, 10)
         assert said == f"kubernetes: node_port: Invalid value: {port}: provided port is already allocated"
-        nowhere = Access(Cluster(namespace="trainstack-tests-not-there"))
+        nowhere = KubernetesApi(KubernetesConfig(namespace="trainstack-tests-not-there"))
         assert "already allocated" in refused(check_node_port, nowhere, "mine", port, 10)
         check_node_port(access(), service.metadata.name, port, 10)
     finally:

@@ -6,13 +6,13 @@ from tests.core.kubernetes_runs import access, needs_cluster
 from trainstack.errors import InvalidInputError
 from trainstack.targets.base import Capacity
 from trainstack.targets.kubernetes.checks import quota
-from trainstack.targets.kubernetes.config import Cluster
+from trainstack.targets.kubernetes.config import KubernetesConfig
 
 NODE = Capacity(cpus=4, memory_gib=16, gpus=1)
 
 
 def cluster(**hard):
-    return Cluster(context="prod", quota=hard)
+    return KubernetesConfig(context="prod", quota=hard)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_what_a_quota_never_holds_is_one_line(hard, said):
 @needs_cluster
 def test_a_quota_that_the_namespace_has_is_asked_for(monkeypatch):
     monkeypatch.setattr(quota, "_asked", {})
-    place = Cluster(namespace="trainstack-tests-quotas")
+    place = KubernetesConfig(namespace="trainstack-tests-quotas")
     core = access().core
     core.create_namespace({"metadata": {"name": place.namespace}})
     try:

@@ -4,7 +4,7 @@ import pytest
 from tests.core.kubernetes_runs import needs_cluster, taken
 
 from trainstack.errors import InvalidInputError
-from trainstack.targets.kubernetes.config import Cluster
+from trainstack.targets.kubernetes.config import KubernetesConfig
 from trainstack.targets.kubernetes.labels import INSTANCE
 from trainstack.targets.kubernetes.objects.service_objects import IN_FLIGHT, METRICS_PORT, MODEL, objects
 from trainstack.targets.kubernetes.objects.serving_spec import ServingSpec, checked
@@ -17,7 +17,7 @@ CONTAINER = {
     "cpu": "1000m",
     "memory": "2048Mi",
 }
-CLUSTER = Cluster(namespace="trainstack-tests")
+CLUSTER = KubernetesConfig(namespace="trainstack-tests")
 
 
 def rendered(**asked):

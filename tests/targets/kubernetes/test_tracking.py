@@ -12,7 +12,7 @@ from tests.core.kubernetes_runs import needs_cluster, taken
 from trainstack.core.environments import environment
 from trainstack.core.tracking.mlflow_process import ENVIRONMENT
 from trainstack.errors import InvalidInputError
-from trainstack.targets.kubernetes.config import Cluster
+from trainstack.targets.kubernetes.config import KubernetesConfig
 from trainstack.targets.kubernetes.in_pod import serve_tracking
 from trainstack.targets.kubernetes.labels import INSTANCE
 from trainstack.targets.kubernetes.objects.tracking_objects import (
@@ -24,14 +24,14 @@ from trainstack.targets.kubernetes.objects.tracking_objects import (
     with_driver,
 )
 from trainstack.targets.kubernetes.objects.validation import checked
-from trainstack.targets.kubernetes.pods import ended_container, waits_for
+from trainstack.targets.kubernetes.pods import ended_container, pending_reason
 
 CONTAINER = {
     "image": "registry.example.com/team/trainstack-environment@sha256:" + "0" * 64,
     "python": "/opt/environment/bin/python",
     "revision": "0a1b2c3d",
 }
-CLUSTER = Cluster(namespace="trainstack-tests", service_account="ws-tracking-shop-prod")
+CLUSTER = KubernetesConfig(namespace="trainstack-tests", service_account="ws-tracking-shop-prod")
 NAME = "ws-tracking-shop-prod"
 ELSEWHERE = {"database": True, "artifacts": "s3://bucket/history"}
 SECRETS = {"MLFLOW_BACKEND_STORE_URI": "aHVzaA==", "AWS_SECRET_ACCESS_KEY": "aHVzaA=="}
@@ -187,7 +187,7 @@ def test_a_container_that_is_started_again_and_again_says_how_it_ended_rather_th
     status = {"name": "server", "state": {"waiting": resting}, "lastState": {"terminated": ended}}
     found = {"status": {"containerStatuses": [status]}}
     said = "its container server ended (Error, exit code 1, password refused)"
-    assert waits_for(found, ("server",)) == (said, True)
+    assert pending_reason(found, ("server",)) == (said, True)
     assert ended_container(found, "server") == "c://2"
 
 
@@ -232,7 +232,7 @@ def test_why_it_does_not_start_is_one_line_without_the_password():
     class Wrapped(Exception):
         orig = ConnectionError("connection to hush@db failed:\n\tpassword hush%40db")
 
-    said = serve_tracking.told(
+    said = serve_tracking.report_failure(
         Wrapped("(driver.Error) too much\n(Background on this error at: https://…)"),
         "postgresql+psycopg2://u:hush%40db@db/m",
     )

@@ -12,7 +12,7 @@ import pulumi
 
 from trainstack.components.kubernetes.args import KubernetesArgs
 from trainstack.errors import InvalidInputError
-from trainstack.targets.kubernetes.config import Cluster
+from trainstack.targets.kubernetes.config import KubernetesConfig
 from trainstack.targets.kubernetes.objects import compute_resources
 from trainstack.targets.kubernetes.objects.validation import checked
 
@@ -54,30 +54,30 @@ def check_variables(names: Iterable[str]) -> None:
             raise InvalidInputError(f"kubernetes: setting {name!r} is no name of an environment variable")
 
 
-def place(title: str, asked: KubernetesArgs, *, has_login: bool, **more: Any) -> Cluster:
+def build_config(title: str, args: KubernetesArgs, *, has_login: bool, **more: Any) -> KubernetesConfig:
     """The cluster and the place in it.
 
     Args:
         title: What is declared there is called.
-        asked: What the program says of it.
+        args: What the program says of it.
         has_login: Whether a Secret with the registry's login is declared.
-        more: Other fields of `Cluster`.
+        more: Other fields of `KubernetesConfig`.
 
     Raises:
         InvalidInputError: A value cannot be.
     """
     own = [compute_resources.pull_secret(title)] if has_login else []
     return checked(
-        Cluster,
+        KubernetesConfig,
         {
-            "context": asked.context,
-            "namespace": asked.namespace,
-            "create_namespace": asked.create_namespace,
-            "service_account": asked.service_account or title,
-            "pull_secrets": [*asked.pull_secrets, *own],
-            "node_selector": dict(asked.node_selector),
-            "tolerations": [dict(each) for each in asked.tolerations],
-            "pending_deadline": asked.pending_deadline,
+            "context": args.context,
+            "namespace": args.namespace,
+            "create_namespace": args.create_namespace,
+            "service_account": args.service_account or title,
+            "pull_secrets": [*args.pull_secrets, *own],
+            "node_selector": dict(args.node_selector),
+            "tolerations": [dict(each) for each in args.tolerations],
+            "pending_deadline": args.pending_deadline,
             **more,
         },
     )

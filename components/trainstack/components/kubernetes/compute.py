@@ -11,13 +11,13 @@ import pulumi
 from trainstack.components.base import program_errors
 from trainstack.components.kubernetes import namespace, objects
 from trainstack.components.kubernetes.args import KubernetesArgs, KubernetesVolume
-from trainstack.components.kubernetes.build_config import check_plain, check_variables, encoded, place
+from trainstack.components.kubernetes.build_config import build_config, check_plain, check_variables, encoded
 from trainstack.errors import InvalidInputError
 from trainstack.targets.kubernetes import labels
 from trainstack.targets.kubernetes.checks import pvc
-from trainstack.targets.kubernetes.config import Cluster
+from trainstack.targets.kubernetes.config import KubernetesConfig
 from trainstack.targets.kubernetes.objects import compute_resources
-from trainstack.targets.kubernetes.objects.compute_resources import NewClaim, Wanted
+from trainstack.targets.kubernetes.objects.compute_resources import PvcSpec, ResourceRequest
 
 if TYPE_CHECKING:
     from trainstack.components.compute import ComputeArgs
@@ -43,58 +43,56 @@ class ClusterCompute:
         Raises:
             pulumi.RunError: What is asked for cannot be, or the cluster does not say whether the namespace is there.
         """
-        asked = args.kubernetes or KubernetesArgs()
+        settings = args.kubernetes or KubernetesArgs()
         login = args.workspace.registry_login
         with program_errors(f"compute {name}"):
             if isinstance(args.target, pulumi.Output):
                 raise InvalidInputError("target is an output: give a plain value, as `kubernetes` depends on it")
-            check_plain(asked, "kubernetes", {"settings", "secret_settings"})
+            check_plain(settings, "kubernetes", {"settings", "secret_settings"})
             title = labels.declared("compute", name, pulumi.get_project(), pulumi.get_stack())
-            volumes = _volumes(title, asked)
-            _check(asked, volumes, args.max_nodes)
-            cluster = _cluster(title, asked, has_login=login is not None)
-            self.described = cluster.model_dump(mode="json", exclude_defaults=True)
+            volumes = _volumes(title, settings)
+            _check(settings, volumes, args.max_nodes)
+            config = _kubernetes_config(title, settings, has_login=login is not None)
+            self.described = config.model_dump(mode="json", exclude_defaults=True)
             self.objects: list[pulumi.Resource] = []
             self.connection = None
             if args.target != "kubernetes":
                 return
-            keep = {called for called, (_, each) in volumes.items() if each.keep}
-            self.connection = objects.connection(name, cluster.context, parent, adopts=bool(keep))
-            held = namespace.declare(name, cluster, self.connection, parent, keep=bool(keep))
-        self.objects += [held] if held is not None else []
-        for thing in compute_resources.objects(
-            title, cluster.namespace, pulumi.get_stack(), _wanted(title, asked, volumes, login)
+            keep = {object_name for object_name, (_, each) in volumes.items() if each.keep}
+            self.connection = objects.connection(name, config.context, parent, adopts=bool(keep))
+            hold = namespace.declare(name, config, self.connection, parent, keep=bool(keep))
+        self.objects += [hold] if hold is not None else []
+        for manifest in compute_resources.objects(
+            title, config.namespace, pulumi.get_stack(), _resource_request(title, settings, volumes, login)
         ):
-            called = thing["metadata"]["name"]
+            object_name = manifest["metadata"]["name"]
             opts = pulumi.ResourceOptions(
-                parent=parent, depends_on=[held] if held else [], retain_on_delete=called in keep
+                parent=parent, depends_on=[hold] if hold else [], retain_on_delete=object_name in keep
             )
-            made = objects.declare(f"{name}{called.removeprefix(title)}", thing, self.connection, opts)
-            self.objects.append(made)
+            resource = objects.declare(f"{name}{object_name.removeprefix(title)}", manifest, self.connection, opts)
+            self.objects.append(resource)
 
 
-def _volumes(title: str, asked: KubernetesArgs) -> dict[str, tuple[str, KubernetesVolume]]:
+def _volumes(title: str, args: KubernetesArgs) -> dict[str, tuple[str, KubernetesVolume]]:
     """All volume claims by what they are called, with what the program calls them."""
     named: list[tuple[str, str, KubernetesVolume]] = [
-        (f"claim {each.path}", _claim_name(title, each.name, each.path), each) for each in asked.claims
+        (f"claim {each.path}", _claim_name(title, each.name, each.path), each) for each in args.claims
     ]
-    if asked.store is not None:
-        named.append(("store", _claim_name(title, asked.store.name, "store"), asked.store))
-    found: dict[str, tuple[str, KubernetesVolume]] = {}
+    if args.store is not None:
+        named.append(("store", _claim_name(title, args.store.name, "store"), args.store))
+    volumes: dict[str, tuple[str, KubernetesVolume]] = {}
     for what, called, volume in named:
-        if called in found:
-            raise InvalidInputError(f"kubernetes: {found[called][0]} and {what} are both {called}: take another path")
-        found[called] = what, volume
-    return found
+        if called in volumes:
+            raise InvalidInputError(f"kubernetes: {volumes[called][0]} and {what} are both {called}: take another path")
+        volumes[called] = what, volume
+    return volumes
 
 
-def _check(
-    asked: KubernetesArgs, volumes: Mapping[str, tuple[str, KubernetesVolume]], nodes: pulumi.Input[int]
-) -> None:
-    if asked.engine == "mpijob" and (asked.settings or asked.secret_settings):
+def _check(args: KubernetesArgs, volumes: Mapping[str, tuple[str, KubernetesVolume]], nodes: pulumi.Input[int]) -> None:
+    if args.engine == "mpijob" and (args.settings or args.secret_settings):
         # What sshd starts has none of its container's variables.
         raise InvalidInputError("kubernetes: settings do not reach runs of engine 'mpijob': give them to the runs")
-    check_variables((*asked.settings, *asked.secret_settings))
+    check_variables((*args.settings, *args.secret_settings))
     for what, volume in volumes.values():
         if (volume.name is None) == (volume.size_gib is None):
             raise InvalidInputError(
@@ -107,44 +105,44 @@ def _check(
                 f"kubernetes: {what}: access_mode {volume.access_mode!r} is none of Kubernetes: take ReadWriteMany or "
                 "ReadWriteOnce"
             )
-    if asked.store is not None and asked.store.name is None and isinstance(nodes, int):
-        pvc.check_modes("store", [asked.store.access_mode], nodes)
+    if args.store is not None and args.store.name is None and isinstance(nodes, int):
+        pvc.check_modes("store", [args.store.access_mode], nodes)
 
 
-def _cluster(title: str, asked: KubernetesArgs, *, has_login: bool) -> Cluster:
+def _kubernetes_config(title: str, args: KubernetesArgs, *, has_login: bool) -> KubernetesConfig:
     """The cluster as runs and services know it: with the names of what is declared there."""
-    return place(
+    return build_config(
         title,
-        asked,
+        args,
         has_login=has_login,
-        settings=[compute_resources.settings(title)] if asked.settings else [],
-        secret_settings=[compute_resources.settings(title)] if asked.secret_settings else [],
-        store=_claim_name(title, asked.store.name, "store") if asked.store else None,
+        settings=[compute_resources.settings(title)] if args.settings else [],
+        secret_settings=[compute_resources.settings(title)] if args.secret_settings else [],
+        store=_claim_name(title, args.store.name, "store") if args.store else None,
         claims=[
             {"name": _claim_name(title, each.name, each.path), "path": each.path, "read_only": each.read_only}
-            for each in asked.claims
+            for each in args.claims
         ],
         declared_as=title,
-        quota={key: str(text) for key, text in asked.quota.items()},
-        engine=asked.engine,
-        queue=asked.queue,
+        quota={key: str(text) for key, text in args.quota.items()},
+        engine=args.engine,
+        queue=args.queue,
     )
 
 
-def _wanted(
+def _resource_request(
     title: str,
-    asked: KubernetesArgs,
+    args: KubernetesArgs,
     volumes: Mapping[str, tuple[str, KubernetesVolume]],
     login: pulumi.Output[str] | None,
-) -> Wanted:
-    return Wanted(
-        account=None if asked.service_account else title,
-        quota={key: str(text) for key, text in asked.quota.items()},
+) -> ResourceRequest:
+    return ResourceRequest(
+        account=None if args.service_account else title,
+        quota={key: str(text) for key, text in args.quota.items()},
         pull_login=login,
-        settings=asked.settings,
-        secret_settings=encoded(asked.secret_settings),
+        settings=args.settings,
+        secret_settings=encoded(args.secret_settings),
         claims=[
-            NewClaim(
+            PvcSpec(
                 name=called,
                 size_gib=each.size_gib,
                 storage_class=each.storage_class,

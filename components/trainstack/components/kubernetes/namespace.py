@@ -11,8 +11,8 @@ from trainstack.components.base import BaseResource
 from trainstack.components.kubernetes import objects
 from trainstack.core.compute.compute import PATIENCE_SECONDS
 from trainstack.provider.lazy_providers import LazyNamespaceHoldProvider
-from trainstack.targets.kubernetes.api.client import Access
-from trainstack.targets.kubernetes.config import Cluster
+from trainstack.targets.kubernetes.api.client import KubernetesApi
+from trainstack.targets.kubernetes.config import KubernetesConfig
 from trainstack.targets.kubernetes.objects import namespace
 
 _Places = dict[tuple[str | None, str], pulumi.Resource]
@@ -25,7 +25,7 @@ class _Hold(BaseResource, module="trainstack", name="NamespaceHold"):
 
 def declare(
     name: str,
-    cluster: Cluster,
+    config: KubernetesConfig,
     connection: pulumi.ProviderResource | None,
     parent: pulumi.Resource,
     *,
@@ -37,7 +37,7 @@ def declare(
 
     Args:
         name: The component's name.
-        cluster: Which cluster and namespace.
+        config: Which cluster and namespace.
         connection: What leads there.
         parent: The component.
         keep: Whether a destroy leaves it there, for what it leaves in it.
@@ -48,23 +48,23 @@ def declare(
     Raises:
         TrainstackError: The cluster does not answer, or does not let us.
     """
-    if not cluster.create_namespace:
+    if not config.create_namespace:
         return None
-    places = _declared.setdefault(pulumi.runtime.settings.get_monitor(), {})
-    place = cluster.context, cluster.namespace
-    if place in places:
-        return places[place]
+    namespaces = _declared.setdefault(pulumi.runtime.settings.get_monitor(), {})
+    key = config.context, config.namespace
+    if key in namespaces:
+        return namespaces[key]
     made_by = namespace.owner(pulumi.get_project(), pulumi.get_stack(), name)
-    found = namespace.look(Access(cluster), PATIENCE_SECONDS)
-    if found is not None and found.owner != made_by:
+    existing = namespace.look(KubernetesApi(config), PATIENCE_SECONDS)
+    if existing is not None and existing.owner != made_by:
         return None
-    made = objects.declare(
+    resource = objects.declare(
         name,
-        namespace.rendered(cluster.namespace, made_by),
+        namespace.rendered(config.namespace, made_by),
         connection,
         pulumi.ResourceOptions(parent=parent, retain_on_delete=keep),
     )
-    props = {"namespace": cluster.namespace, "context": cluster.context or ""}
-    held = pulumi.ResourceOptions(parent=parent, depends_on=[made], retain_on_delete=keep)
-    places[place] = hold = _Hold(LazyNamespaceHoldProvider(), name, props, held)
+    props = {"namespace": config.namespace, "context": config.context or ""}
+    options = pulumi.ResourceOptions(parent=parent, depends_on=[resource], retain_on_delete=keep)
+    namespaces[key] = hold = _Hold(LazyNamespaceHoldProvider(), name, props, options)
     return hold

@@ -24,13 +24,13 @@ def connection(
         adopts: Whether what is there already under the same name is taken over: a claim that a destroy has kept.
     """
     kubernetes: Any = importlib.import_module("pulumi_kubernetes")
-    found = {"upsert_existing_objects": True} if adopts else {}
-    return kubernetes.Provider(name, context=context, **found, opts=pulumi.ResourceOptions(parent=parent))
+    options = {"upsert_existing_objects": True} if adopts else {}
+    return kubernetes.Provider(name, context=context, **options, opts=pulumi.ResourceOptions(parent=parent))
 
 
 def declare(
     name: str,
-    thing: Mapping[str, Any],
+    manifest: Mapping[str, Any],
     connection: pulumi.ProviderResource | None,
     opts: pulumi.ResourceOptions,
 ) -> pulumi.Resource:
@@ -38,20 +38,22 @@ def declare(
 
     Args:
         name: The resource's name.
-        thing: The object as the API server gets it; values may be outputs.
+        manifest: The object as the API server gets it; values may be outputs.
         connection: What `connection` gave.
         opts: Pulumi's options; of `ignore_changes`, the fields that others change once the object is made.
     """
-    group, _, version = thing["apiVersion"].rpartition("/")
-    given = {_snake(field): value for field, value in thing.items() if field not in ("apiVersion", "kind")}
+    group, _, version = manifest["apiVersion"].rpartition("/")
+    fields = {_snake(field): value for field, value in manifest.items() if field not in ("apiVersion", "kind")}
     opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(provider=connection))
     if group in _CUSTOM:
         extensions: Any = importlib.import_module("pulumi_kubernetes.apiextensions")
-        return extensions.CustomResource(name, api_version=thing["apiVersion"], kind=thing["kind"], opts=opts, **given)
+        return extensions.CustomResource(
+            name, api_version=manifest["apiVersion"], kind=manifest["kind"], opts=opts, **fields
+        )
     package = importlib.import_module(f"pulumi_kubernetes.{group.partition('.')[0] or 'core'}.{version}")
-    return getattr(package, thing["kind"])(name, opts=opts, **given)
+    return getattr(package, manifest["kind"])(name, opts=opts, **fields)
 
 
 def _snake(field: str) -> str:
     """A field's name as an argument in Python."""
-    return re.sub(r"([A-Z])", lambda found: f"_{found[1].lower()}", field)
+    return re.sub(r"([A-Z])", lambda match: f"_{match[1].lower()}", field)

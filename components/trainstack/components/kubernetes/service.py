@@ -12,7 +12,7 @@ from trainstack.components.compute import Compute
 from trainstack.components.kubernetes import objects
 from trainstack.provider.lazy_providers import LazyServiceImageProvider
 from trainstack.targets.kubernetes import labels
-from trainstack.targets.kubernetes.config import Cluster
+from trainstack.targets.kubernetes.config import KubernetesConfig
 from trainstack.targets.kubernetes.objects import service_objects
 from trainstack.targets.kubernetes.objects.serving_spec import checked
 
@@ -32,13 +32,13 @@ class ClusterService:
     """
 
     def __init__(
-        self, name: str, asked: Mapping[str, Any], props: dict[str, Any], compute: Compute, parent: pulumi.Resource
+        self, name: str, serving: Mapping[str, Any], props: dict[str, Any], compute: Compute, parent: pulumi.Resource
     ) -> None:
         """Declare image and objects.
 
         Args:
             name: The service's name.
-            asked: How it runs there: the fields of `ServingSpec`.
+            serving: How it runs there: the fields of `ServingSpec`.
             props: The service's inputs.
             compute: The cluster; what it says of it is to be known to the program.
             parent: The component.
@@ -47,23 +47,23 @@ class ClusterService:
             pulumi.RunError: What is asked for cannot be.
         """
         with program_errors(f"web service {name}"):
-            spec = checked({key: value for key, value in asked.items() if value is not None})
-            cluster = Cluster.model_validate(compute.spec["kubernetes"] or {})
+            spec = checked({key: value for key, value in serving.items() if value is not None})
+            config = KubernetesConfig.model_validate(compute.spec["kubernetes"] or {})
             title = labels.declared("web service", name, pulumi.get_project(), pulumi.get_stack())
         hidden = pulumi.ResourceOptions(parent=parent, depends_on=[compute], additional_secret_outputs=["key"])
         image = _Image(LazyServiceImageProvider(), name, props, hidden)
         connection = compute.cluster.connection if compute.cluster else None
-        rendered = service_objects.objects(title, name, pulumi.get_stack(), cluster, spec, image.container)
+        rendered = service_objects.objects(title, name, pulumi.get_stack(), config, spec, image.container)
         self.objects: list[pulumi.Resource] = []
-        for kind, thing in rendered.items():
+        for kind, manifest in rendered.items():
             opts = pulumi.ResourceOptions(parent=parent, depends_on=[image])
             if kind == "Deployment" and spec.autoscaled:
                 # Declared for its beginning; what the autoscaler has made of it since stays.
                 opts.ignore_changes = [service_objects.REPLICAS]
-            self.objects.append(objects.declare(name, thing, connection, opts))
-        kept = {key: value for key, value in props.items() if key != "key_rotation"}
+            self.objects.append(objects.declare(name, manifest, connection, opts))
+        inputs = {key: value for key, value in props.items() if key != "key_rotation"}
         self.served = {
-            **kept,
+            **inputs,
             "serving": spec.model_dump(mode="json", exclude_none=True),
             "object_name": title,
             "image": image.container["image"],

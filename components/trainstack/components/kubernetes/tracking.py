@@ -10,13 +10,13 @@ import pulumi
 from trainstack.components.base import BaseResource, program_errors
 from trainstack.components.kubernetes import namespace, objects
 from trainstack.components.kubernetes.args import KubernetesArgs
-from trainstack.components.kubernetes.build_config import check_plain, check_variables, encoded, place
+from trainstack.components.kubernetes.build_config import build_config, check_plain, check_variables, encoded
 from trainstack.errors import InvalidInputError
 from trainstack.mlflow.server_settings import DATABASE
 from trainstack.provider.lazy_providers import LazyTrackingImageProvider, LazyTrackingServerProvider
 from trainstack.targets.kubernetes import labels
 from trainstack.targets.kubernetes.objects import compute_resources, tracking_objects
-from trainstack.targets.kubernetes.objects.compute_resources import Wanted
+from trainstack.targets.kubernetes.objects.compute_resources import ResourceRequest
 from trainstack.targets.kubernetes.objects.tracking_objects import TrackingSpec
 from trainstack.targets.kubernetes.objects.validation import checked
 
@@ -40,13 +40,13 @@ class DeclaredTracking:
     """What a workspace declares on a cluster for its history.
 
     Attributes:
-        place: Where the server is, as an input of the workspace's own resource.
+        location: Where the server is, as an input of the workspace's own resource.
     """
 
     def __init__(
         self,
         name: str,
-        asked: ClusterTracking,
+        tracking: ClusterTracking,
         args: WorkspaceArgs,
         images: Mapping[str, Any],
         login: pulumi.Output[str] | None,
@@ -56,7 +56,7 @@ class DeclaredTracking:
 
         Args:
             name: The workspace's name.
-            asked: What the program says of its server.
+            tracking: What the program says of its server.
             args: What it says of the workspace.
             images: Registry and base image, as inputs of resources.
             login: The registry's login; none where none is needed.
@@ -67,37 +67,37 @@ class DeclaredTracking:
         """
         own = f"{name}-tracking"
         with program_errors(f"workspace {name}"):
-            spec = _checked(args, asked)
+            spec = _checked(args, tracking)
             title = labels.declared("tracking server", own, pulumi.get_project(), pulumi.get_stack())
-            self._cluster = place(title, asked.kubernetes, has_login=login is not None)
-            keep = asked.keep and spec.has_volume
-            connection = objects.connection(own, self._cluster.context, parent, adopts=keep)
-            held = namespace.declare(own, self._cluster, connection, parent, keep=keep)
+            self._config = build_config(title, tracking.kubernetes, has_login=login is not None)
+            keep = tracking.keep and spec.has_volume
+            connection = objects.connection(own, self._config.context, parent, adopts=keep)
+            hold = namespace.declare(own, self._config, connection, parent, keep=keep)
         self._name, self._title, self._spec, self._parent = name, title, spec, parent
-        self._settings = dict(asked.kubernetes.settings)
-        secrets = given = dict(asked.kubernetes.secret_settings)
-        if asked.database is not None:
-            given = {**secrets, DATABASE: asked.database}
-            secrets = {**secrets, DATABASE: pulumi.Output.secret(asked.database).apply(tracking_objects.with_driver)}
+        self._settings = dict(tracking.kubernetes.settings)
+        secrets = image_secrets = dict(tracking.kubernetes.secret_settings)
+        if tracking.database is not None:
+            image_secrets = {**secrets, DATABASE: tracking.database}
+            secrets = {**secrets, DATABASE: pulumi.Output.secret(tracking.database).apply(tracking_objects.with_driver)}
         image = self._image = _Image(
             LazyTrackingImageProvider(),
             name,
             {
                 "name": name,
                 **images,
-                "compute": {"target": "kubernetes", "docker_host": asked.docker_host},
-                "secrets": pulumi.Output.secret(given),
+                "compute": {"target": "kubernetes", "docker_host": tracking.docker_host},
+                "secrets": pulumi.Output.secret(image_secrets),
             },
             pulumi.ResourceOptions(parent=parent, additional_secret_outputs=["secrets"]),
         )
-        wanted = Wanted(account=None if asked.kubernetes.service_account else title, pull_login=login)
+        request = ResourceRequest(account=None if tracking.kubernetes.service_account else title, pull_login=login)
         rendered = [
-            *compute_resources.objects(title, self._cluster.namespace, pulumi.get_stack(), wanted),
+            *compute_resources.objects(title, self._config.namespace, pulumi.get_stack(), request),
             *tracking_objects.objects(
                 title,
                 name,
                 pulumi.get_stack(),
-                self._cluster,
+                self._config,
                 spec,
                 image.container,
                 settings=self._settings,
@@ -106,19 +106,19 @@ class DeclaredTracking:
         ]
         self._objects = [
             objects.declare(
-                f"{own}{thing['metadata']['name'].removeprefix(title)}",
-                thing,
+                f"{own}{manifest['metadata']['name'].removeprefix(title)}",
+                manifest,
                 connection,
                 pulumi.ResourceOptions(
                     parent=parent,
-                    depends_on=[held] if held else [],
-                    retain_on_delete=keep and thing["kind"] == "PersistentVolumeClaim",
+                    depends_on=[hold] if hold else [],
+                    retain_on_delete=keep and manifest["kind"] == "PersistentVolumeClaim",
                 ),
             )
-            for thing in rendered
+            for manifest in rendered
         ]
-        server = {"context": self._cluster.context or "", "namespace": self._cluster.namespace, "name": title}
-        self.place: dict[str, Any] = {"server": server, "url": spec.url}
+        server = {"context": self._config.context or "", "namespace": self._config.namespace, "name": title}
+        self.location: dict[str, Any] = {"server": server, "url": spec.url}
 
     def answering(self, root: pulumi.Output[str]) -> pulumi.Output[str]:
         """Declare who waits until it answers; gives its address then.
@@ -129,7 +129,7 @@ class DeclaredTracking:
         props = {
             "name": self._title,
             "workspace": root,
-            "cluster": self._cluster.model_dump(mode="json", exclude_defaults=True),
+            "cluster": self._config.model_dump(mode="json", exclude_defaults=True),
             "server": self._spec.model_dump(mode="json", exclude_none=True),
             "settings": self._settings,
             "container": self._image.container,
@@ -138,7 +138,7 @@ class DeclaredTracking:
         return _Server(LazyTrackingServerProvider(), self._name, props, opts).address
 
 
-def _checked(args: WorkspaceArgs, asked: ClusterTracking) -> TrackingSpec:
+def _checked(args: WorkspaceArgs, tracking: ClusterTracking) -> TrackingSpec:
     """How it is to run.
 
     Raises:
@@ -154,15 +154,15 @@ def _checked(args: WorkspaceArgs, asked: ClusterTracking) -> TrackingSpec:
             "a cluster pulls the tracking server's image from a registry: give the workspace one with `registry`",
             field="registry",
         )
-    check_plain(asked, "tracking", _OUTPUTS)
+    check_plain(tracking, "tracking", _OUTPUTS)
     defaults = KubernetesArgs()
     for field in _OF_RUNS:
-        if getattr(asked.kubernetes, field) != getattr(defaults, field):
+        if getattr(tracking.kubernetes, field) != getattr(defaults, field):
             raise InvalidInputError(
                 f"tracking: kubernetes.{field} is for a compute's runs: leave it out", field=f"kubernetes.{field}"
             )
-    check_variables((*asked.kubernetes.settings, *asked.kubernetes.secret_settings))
+    check_variables((*tracking.kubernetes.settings, *tracking.kubernetes.secret_settings))
     fields = TrackingSpec.model_fields.keys() - {"database", "ingress_annotations"}
-    how = {field: value for field in fields if (value := getattr(asked, field)) is not None}
-    how |= {"database": asked.database is not None, "ingress_annotations": dict(asked.ingress_annotations)}
-    return checked(TrackingSpec, how, "tracking")
+    values = {field: value for field in fields if (value := getattr(tracking, field)) is not None}
+    values |= {"database": tracking.database is not None, "ingress_annotations": dict(tracking.ingress_annotations)}
+    return checked(TrackingSpec, values, "tracking")

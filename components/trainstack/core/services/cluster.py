@@ -19,8 +19,8 @@ from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
 from trainstack.storage import locks
 from trainstack.targets.kubernetes import rollout
-from trainstack.targets.kubernetes.api.client import Access
-from trainstack.targets.kubernetes.config import Cluster
+from trainstack.targets.kubernetes.api.client import KubernetesApi
+from trainstack.targets.kubernetes.config import KubernetesConfig
 from trainstack.targets.kubernetes.objects.serving_spec import ServingSpec
 
 
@@ -41,7 +41,7 @@ def start(
     """
     folder = workspace.service(spec.name)
     cluster, serving = cluster_of(spec), serving_of(spec)
-    access = Access(cluster)
+    access = KubernetesApi(cluster)
     with (
         locks.shared(workspace.records_lock, lambda: progress("waiting for a removal from the workspace")),
         locks.exclusive(folder / "lock", lambda: progress("waiting for another change of this service")),
@@ -86,7 +86,7 @@ def start(
 
 def status(record: ServiceRecord) -> ServiceStatus:
     """Ask the cluster how a service does; one whose cluster does not answer is down."""
-    access = Access(cluster_of(record))
+    access = KubernetesApi(cluster_of(record))
     try:
         if serving_of(record).engine == "kserve":
             workload = rollout.inference_service(access, record.object_name)
@@ -110,9 +110,9 @@ def stop(record: ServiceRecord) -> None:
     write_record(record.model_copy(update={"status": "stopped"}))
 
 
-def cluster_of(service: ServiceSpec | ServiceRecord) -> Cluster:
+def cluster_of(service: ServiceSpec | ServiceRecord) -> KubernetesConfig:
     """Return which cluster a service is on; the current context's where nothing says."""
-    return service.cluster if isinstance(service.cluster, Cluster) else Cluster()
+    return service.cluster if isinstance(service.cluster, KubernetesConfig) else KubernetesConfig()
 
 
 def serving_of(service: ServiceSpec | ServiceRecord) -> ServingSpec:
@@ -120,7 +120,7 @@ def serving_of(service: ServiceSpec | ServiceRecord) -> ServingSpec:
     return service.serving if isinstance(service.serving, ServingSpec) else ServingSpec()
 
 
-def _root(access: Access, name: str, serving: ServingSpec, port: int) -> str:
+def _root(access: KubernetesApi, name: str, serving: ServingSpec, port: int) -> str:
     """Where a service is reached from outside, without a path."""
     if serving.expose == "ingress":
         return f"{'https' if serving.tls_secret else 'http'}://{serving.host}"

@@ -9,12 +9,12 @@ from collections.abc import Callable
 
 from trainstack.errors import TrainstackError
 from trainstack.targets.kubernetes import rollout
-from trainstack.targets.kubernetes.api.client import Access
-from trainstack.targets.kubernetes.config import Cluster
+from trainstack.targets.kubernetes.api.client import KubernetesApi
+from trainstack.targets.kubernetes.config import KubernetesConfig
 from trainstack.targets.kubernetes.objects.tracking_objects import REVISION
 
 
-def await_answering(cluster: Cluster, name: str, revision: str, progress: Callable[[str], None]) -> None:
+def await_answering(cluster: KubernetesConfig, name: str, revision: str, progress: Callable[[str], None]) -> None:
     """Wait until a server's pod answers, as long as the cluster's pods may be pending.
 
     Args:
@@ -28,13 +28,19 @@ def await_answering(cluster: Cluster, name: str, revision: str, progress: Callab
     """
     try:
         rollout.await_deployment(
-            Access(cluster), name, revision, cluster.pending_deadline, progress, mark=REVISION, what="answer"
+            KubernetesApi(cluster),
+            name,
+            revision,
+            cluster.pending_deadline,
+            progress,
+            annotation=REVISION,
+            goal="answer",
         )
     except TrainstackError as exc:
         raise TrainstackError(f"tracking server {name}: {exc}") from exc
 
 
-def drift(cluster: Cluster, name: str, revision: str) -> str | None:
+def drift(cluster: KubernetesConfig, name: str, revision: str) -> str | None:
     """Return how a server differs from its declaration, or None.
 
     Args:
@@ -45,7 +51,7 @@ def drift(cluster: Cluster, name: str, revision: str) -> str | None:
     Raises:
         TrainstackError: The cluster does not answer.
     """
-    deployment = rollout.deployment(Access(cluster), name, REVISION)
+    deployment = rollout.deployment(KubernetesApi(cluster), name, REVISION)
     if deployment is None:
         return "its Deployment is gone"
     if deployment.digest != revision:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from trainstack.core.tracking.settings import ClusterServer, listen
 from trainstack.core.workspace.workspace import Workspace
-from trainstack.targets.kubernetes.api.client import Access
+from trainstack.targets.kubernetes.api.client import KubernetesApi
 from trainstack.targets.kubernetes.api.port_forward import Forward
-from trainstack.targets.kubernetes.config import Cluster
+from trainstack.targets.kubernetes.config import KubernetesConfig
 from trainstack.targets.kubernetes.objects.tracking_objects import PORT
 
 
@@ -35,7 +35,7 @@ class ForwardedServer:
         Raises:
             TrainstackError: No port is free.
         """
-        access = Access(Cluster(context=self._server.context or None, namespace=self._server.namespace))
+        access = KubernetesApi(KubernetesConfig(context=self._server.context or None, namespace=self._server.namespace))
         listening = listen(self._workspace)
         self._forward = Forward(access, self._server.name, PORT, listening, self._on_problem)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pulumi.dynamic import CreateResult, DiffResult
 
 from trainstack.provider.base import BaseProvider, Properties, changed, own
-from trainstack.targets.kubernetes.api.client import Access
-from trainstack.targets.kubernetes.config import Cluster
+from trainstack.targets.kubernetes.api.client import KubernetesApi
+from trainstack.targets.kubernetes.config import KubernetesConfig
 from trainstack.targets.kubernetes.objects import namespace
 
 
@@ -25,5 +25,5 @@ class NamespaceHoldProvider(BaseProvider):
     def delete(self, _id: str, _props: Properties) -> None:
         """Refuse while something is in it."""
         namespace.check_empty(
-            Access(Cluster(context=_props.get("context") or None, namespace=str(_props["namespace"])))
+            KubernetesApi(KubernetesConfig(context=_props.get("context") or None, namespace=str(_props["namespace"])))
         )

@@ -56,7 +56,7 @@ class ServiceImageProvider(BaseProvider):
         runtime = images.on_base(inputs, environment.get_curated(service.serving_environment(served.framework_version)))
         with engine_api.connected(spec.docker_host) as client:
             lock = environment.lock(runtime, progress=log.progress, here=False)
-            found = image.ensure(runtime, lock, client, registry, log.progress)
-            made = serving_image.ensure(workspace, spec, served, found, client, registry, log.progress)
+            base = image.ensure(runtime, lock, client, registry, log.progress)
+            built = serving_image.ensure(workspace, spec, served, base, client, registry, log.progress)
         log.info(f"image of {served.name} version {served.version}")
-        return {**inputs, "container": made.model_dump(mode="json"), "key": key, "drift": []}
+        return {**inputs, "container": built.model_dump(mode="json"), "key": key, "drift": []}

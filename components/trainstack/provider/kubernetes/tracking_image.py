@@ -27,9 +27,9 @@ class TrackingImageProvider(BaseProvider):
     def accept(self, news: Properties) -> Properties:
         """Check all that can be known, the database's address too; find which MLflow it is to be."""
         images.check(news)
-        given: Properties = news.get("secrets") or {}
-        if DATABASE in given and known(given[DATABASE]):
-            tracking_objects.check_database(str(given[DATABASE]))
+        variables: Properties = news.get("secrets") or {}
+        if DATABASE in variables and known(variables[DATABASE]):
+            tracking_objects.check_database(str(variables[DATABASE]))
         spec = environment.get_curated(ENVIRONMENT)
         return {**news, "environment": environment.lock(spec, here=False).digest}
 
@@ -49,8 +49,8 @@ class TrackingImageProvider(BaseProvider):
         log = log_of(inputs)
         spec = images.on_base(inputs, environment.get_curated(ENVIRONMENT))
         lock = environment.lock(spec, progress=log.progress, here=False)
-        made = images.ensure(inputs, spec, lock, log.progress)
-        log.info(f"image {made.reference}")
-        kept = before["container"]["revision"] if before.get("secrets") == inputs["secrets"] else None
-        container = {"image": made.reference, "python": made.python, "revision": kept or secrets.token_hex(4)}
+        built = images.ensure(inputs, spec, lock, log.progress)
+        log.info(f"image {built.reference}")
+        revision = before["container"]["revision"] if before.get("secrets") == inputs["secrets"] else None
+        container = {"image": built.reference, "python": built.python, "revision": revision or secrets.token_hex(4)}
         return {**inputs, "container": container, "drift": []}

@@ -15,7 +15,7 @@ from trainstack.provider.base import BaseProvider, Properties, known, log_of, ow
 from trainstack.provider.base import integral as whole
 from trainstack.storage.object_store import ENDPOINTS, check_endpoint
 from trainstack.targets.kubernetes.checks.namespace_check import check_namespace
-from trainstack.targets.kubernetes.config import Cluster
+from trainstack.targets.kubernetes.config import KubernetesConfig
 
 
 class TrackingServerProvider(BaseProvider):
@@ -30,7 +30,7 @@ class TrackingServerProvider(BaseProvider):
             if known(settings.get(name, "")) and news["server"].get("artifacts"):
                 check_endpoint(str(settings.get(name, "")), "tracking: artifacts")
         try:
-            check_namespace(_cluster(news), PATIENCE_SECONDS)
+            check_namespace(_config(news), PATIENCE_SECONDS)
         except InvalidInputError:
             raise
         except TrainstackError as exc:
@@ -49,7 +49,7 @@ class TrackingServerProvider(BaseProvider):
         """Find out whether its Deployment is there; a cluster that does not answer tells nothing of it."""
         inputs = own(props)
         try:
-            reason = cluster_server.drift(_cluster(inputs), inputs["name"], inputs["container"]["revision"])
+            reason = cluster_server.drift(_config(inputs), inputs["name"], inputs["container"]["revision"])
         except TrainstackError as exc:
             log_of(inputs).warn(str(exc))
             return ReadResult(id_, inputs)
@@ -61,13 +61,13 @@ class TrackingServerProvider(BaseProvider):
         """End this machine's way to it, unless the history is elsewhere by now."""
         with contextlib.suppress(NotFoundError):
             workspace = workspace_of(_props)
-            found = read_settings(workspace).cluster
-            if found is not None and found.name == _props["name"]:
+            server = read_settings(workspace).cluster
+            if server is not None and server.name == _props["name"]:
                 tracking_server.stop(workspace)
 
     def _await(self, inputs: Properties) -> Properties:
         log = log_of(inputs)
-        cluster_server.await_answering(_cluster(inputs), inputs["name"], inputs["container"]["revision"], log.progress)
+        cluster_server.await_answering(_config(inputs), inputs["name"], inputs["container"]["revision"], log.progress)
         workspace = workspace_of(inputs)
         settings = read_settings(workspace)
         if settings.cluster is None or os.environ.get(tracking_server.SWITCH) == "off":
@@ -80,5 +80,5 @@ class TrackingServerProvider(BaseProvider):
         return {**inputs, "address": address, "drift": []}
 
 
-def _cluster(inputs: Properties) -> Cluster:
-    return Cluster.model_validate(whole(inputs["cluster"]))
+def _config(inputs: Properties) -> KubernetesConfig:
+    return KubernetesConfig.model_validate(whole(inputs["cluster"]))

@@ -53,7 +53,7 @@ class Claim(BaseModel):
         return path
 
 
-class Cluster(TargetConfig):
+class KubernetesConfig(TargetConfig):
     """A cluster and a place in it.
 
     Attributes:

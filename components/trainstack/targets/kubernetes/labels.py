@@ -11,12 +11,12 @@ from trainstack.targets.kubernetes.api.json_objects import part
 
 WORKSPACE, RUN, ATTEMPT = "trainstack.workspace", "trainstack.run", "trainstack.attempt"
 NAME, STACK = "trainstack.name", "trainstack.stack"
-GIVEN = "trainstack.given"
+INPUTS_SENT = "trainstack.inputs-sent"
 """Annotation of a job all of whose nodes have code and data: from here on they may write something. Its value is the
 uids of their pods."""
-HANDED = "trainstack.handed-over"
+ENV_SENT = "trainstack.env-sent"
 """Annotation of a job all of whose nodes have what they need to go on without anybody."""
-HOME = "trainstack.home"
+OUTPUTS_SYNCED = "trainstack.outputs-synced"
 """Annotation of a job everything of which is home."""
 ROLE = "trainstack.role"
 """Label of what a run has beside its nodes."""
@@ -27,7 +27,7 @@ INDEX = "batch.kubernetes.io/job-completion-index"
 MPI_INDEX, MPI_ROLE = "training.kubeflow.org/replica-index", "training.kubeflow.org/job-role"
 """Labels that the MPI operator gives its pods."""
 QUEUE = "kueue.x-k8s.io/queue-name"
-NODE, COURIER = "node", "courier"
+NODE, SIDECAR = "node", "sidecar"
 """Names of a pod's containers."""
 
 
@@ -46,11 +46,11 @@ def of_nodes(ref: RunRef) -> str:
     return f"{of_run(ref)},!{ROLE}"
 
 
-def declared(what: str, name: str, project: str, stack: str, limit: int = 52) -> str:
+def declared(kind: str, name: str, project: str, stack: str, limit: int = 52) -> str:
     """What the declared objects of a component are called.
 
     Args:
-        what: The component's kind, for the error.
+        kind: The component's kind, for the error.
         name: The component's name.
         project: The Pulumi project.
         stack: The stack.
@@ -59,21 +59,21 @@ def declared(what: str, name: str, project: str, stack: str, limit: int = 52) ->
     Raises:
         InvalidInputError: The cluster cannot have such a name.
     """
-    made = re.sub(r"[^a-z0-9-]+", "-", f"{name}-{project}-{stack}".lower()).strip("-")
-    if not re.match(r"[a-z]", made):
-        raise InvalidInputError(f"{what} {name!r}: on a cluster its name begins with a letter", field="name")
-    if len(made) > limit:
+    object_name = re.sub(r"[^a-z0-9-]+", "-", f"{name}-{project}-{stack}".lower()).strip("-")
+    if not re.match(r"[a-z]", object_name):
+        raise InvalidInputError(f"{kind} {name!r}: on a cluster its name begins with a letter", field="name")
+    if len(object_name) > limit:
         raise InvalidInputError(
-            f"{what} {name!r}: {made} is longer than the {limit} characters of a cluster: shorten one of them",
+            f"{kind} {name!r}: {object_name} is longer than the {limit} characters of a cluster: shorten one of them",
             field="name",
         )
-    return made
+    return object_name
 
 
-def waits(thing: dict[str, Any]) -> str:
+def suspended_reason(job: dict[str, Any]) -> str:
     """What a suspended job waits for."""
-    found = part(thing, "metadata", "labels").get(QUEUE)
-    return f"it waits in queue {found}" if found else "its job is suspended"
+    queue = part(job, "metadata", "labels").get(QUEUE)
+    return f"it waits in queue {queue}" if queue else "its job is suspended"
 
 
 def value(text: str) -> str:

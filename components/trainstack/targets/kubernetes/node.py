@@ -10,7 +10,7 @@ from pathlib import Path
 
 from trainstack.errors import TrainstackError
 from trainstack.targets.kubernetes import labels
-from trainstack.targets.kubernetes.api.client import Access
+from trainstack.targets.kubernetes.api.client import KubernetesApi
 from trainstack.targets.kubernetes.api.exec import run, script
 from trainstack.targets.kubernetes.api.json_objects import part
 from trainstack.targets.kubernetes.pods import Pods, state, termination_reason
@@ -23,10 +23,10 @@ _ASKED_TO_END = 128 + signal.SIGTERM
 class KubernetesNode:
     """A pod with a node's agent in it; how it fares is heard by the watch."""
 
-    def __init__(self, access: Access, pods: Pods, index: int, python: str, told: Path) -> None:
-        """Be node number `index`, whose pod is known; what `told` holds once it is home is its agent's exit code."""
-        self._told = told
-        self._access = access
+    def __init__(self, api: KubernetesApi, pods: Pods, index: int, python: str, exit_code_file: Path) -> None:
+        """Be node number `index`, whose pod is known; `exit_code_file` gets its agent's exit code from the pod."""
+        self._exit_code_file = exit_code_file
+        self._api = api
         self._pods = pods
         self._index = index
         self.python = python
@@ -35,14 +35,14 @@ class KubernetesNode:
     @property
     def pod(self) -> str:
         """The name of its pod."""
-        found = self._pods.get(self._index)
-        return found["metadata"]["name"] if found else ""
+        pod = self._pods.get(self._index)
+        return pod["metadata"]["name"] if pod else ""
 
     @property
     def lost(self) -> bool:
         """Whether its pod is there no more, or holds nothing any longer."""
         pod = self._pods.get(self._index)
-        return self._pods.gone(self._index) or pod is None or "terminated" in state(pod, labels.COURIER)
+        return self._pods.gone(self._index) or pod is None or "terminated" in state(pod, labels.SIDECAR)
 
     @property
     def leaving(self) -> bool:
@@ -67,16 +67,16 @@ class KubernetesNode:
             ended = state(pod, labels.NODE).get("terminated") if pod else None
             if ended:
                 self._code = exit_code(int(ended.get("exitCode") or 0))
-            elif part(pod, "metadata").get("deletionTimestamp") and (code := self._said()) is not None:
+            elif part(pod, "metadata").get("deletionTimestamp") and (code := self._synced_exit_code()) is not None:
                 self._code = exit_code(code)
             elif self._pods.gone(self._index) or (pod and part(pod, "status").get("phase") == "Failed"):
                 self._code = -signal.SIGKILL
         return self._code
 
-    def _said(self) -> int | None:
+    def _synced_exit_code(self) -> int | None:
         """The exit code that has come home, of which the cluster may say nothing for as long as the pod lasts."""
         try:
-            return int(self._told.read_text())
+            return int(self._exit_code_file.read_text())
         except (FileNotFoundError, ValueError):
             return None
 
@@ -95,7 +95,7 @@ class KubernetesNode:
         # It has ended, or its cluster is away: the watch will tell.
         with contextlib.suppress(TrainstackError):
             command = [self.python, "-c", script("signal_agent"), str(int(number))]
-            run(self._access, self.pod, labels.NODE, command)
+            run(self._api, self.pod, labels.NODE, command)
 
 
 def exit_code(code: int) -> int:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from trainstack.targets.kubernetes.node import KubernetesNode
 from trainstack.targets.kubernetes.pods import Pods
-from trainstack.targets.kubernetes.transfer.sync_client import Carrier
+from trainstack.targets.kubernetes.transfer.sync_client import SyncClient
 
 WORKERS = 16
 """Pods that are talked to at once."""
@@ -19,16 +19,16 @@ class KubernetesNodeGroup:
     def __init__(
         self,
         nodes: Sequence[KubernetesNode],
-        carriers: Sequence[Carrier],
+        sync_clients: Sequence[SyncClient],
         pods: Pods,
-        settled: Callable[[], None],
-        released: Callable[[], None],
+        on_synced: Callable[[], None],
+        on_released: Callable[[], None],
     ) -> None:
         self.nodes = nodes
-        self.carriers = carriers
+        self.sync_clients = sync_clients
         self._pods = pods
-        self._settled = settled
-        self._released = released
+        self._on_synced = on_synced
+        self._on_released = on_released
 
     def wait_synced(self) -> None:
         """Wait until everything is home, note that, and let the pods go.
@@ -37,14 +37,14 @@ class KubernetesNodeGroup:
             TrainstackError: Something is not; the pods keep it.
         """
         # All ask for their last look at once, and one that fails holds up no other.
-        with ThreadPoolExecutor(max_workers=len(self.carriers)) as pool:
-            asked = [pool.submit(carrier.finish) for carrier in self.carriers]
-        for one in asked:
-            one.result()
-        self._settled()
+        with ThreadPoolExecutor(max_workers=len(self.sync_clients)) as pool:
+            futures = [pool.submit(sync_client.finish) for sync_client in self.sync_clients]
+        for future in futures:
+            future.result()
+        self._on_synced()
         with ThreadPoolExecutor(max_workers=WORKERS) as pool:
-            list(pool.map(Carrier.let_go, self.carriers))
-        self._released()
+            list(pool.map(SyncClient.let_go, self.sync_clients))
+        self._on_released()
         self._pods.close()
 
     def out_of_memory(self) -> bool:

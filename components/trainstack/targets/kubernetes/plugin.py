@@ -8,7 +8,7 @@ from trainstack.errors import InvalidInputError
 from trainstack.storage.object_store import ObjectStore, checked_url
 from trainstack.targets.base import Capacity, Target
 from trainstack.targets.compute_spec import ComputeSpec
-from trainstack.targets.kubernetes.config import Cluster
+from trainstack.targets.kubernetes.config import KubernetesConfig
 from trainstack.targets.plugin import Capabilities, LocationKey, TargetPlugin
 
 
@@ -17,7 +17,7 @@ class KubernetesPlugin(TargetPlugin):
 
     name = "kubernetes"
     capabilities = Capabilities(uses_images=True, needs_registry=True, elastic_capacity=True, remote=True)
-    config = "trainstack.targets.kubernetes.config:Cluster"
+    config = "trainstack.targets.kubernetes.config:KubernetesConfig"
     serving = "trainstack.targets.kubernetes.objects.serving_spec:ServingSpec"
     service_runner = "trainstack.core.services.runners.cluster:ClusterRunner"
     compute_component = "trainstack.components.kubernetes.compute:ClusterCompute"
@@ -28,17 +28,17 @@ class KubernetesPlugin(TargetPlugin):
         from trainstack.targets.kubernetes.target import KubernetesTarget  # loads the client library
 
         store = ObjectStore(spec.object_store) if spec.object_store else None
-        return KubernetesTarget(cluster_of(spec), low_priority=spec.priority == "low", store=store)
+        return KubernetesTarget(config_of(spec), low_priority=spec.priority == "low", store=store)
 
     def location(self, spec: ComputeSpec) -> LocationKey:
         """Return the context, with the namespace and what makes pods there."""
-        cluster = cluster_of(spec)
+        config = config_of(spec)
         # What one engine has made, the other does not look for.
-        return spec.target, cluster.context, f"{cluster.namespace} {cluster.engine}"
+        return spec.target, config.context, f"{config.namespace} {config.engine}"
 
     def describe(self, spec: ComputeSpec) -> str:
         """Name the namespace and its cluster."""
-        return cluster_of(spec).described
+        return config_of(spec).described
 
     def check(self, spec: ComputeSpec) -> None:
         """Refuse two stores at once.
@@ -49,7 +49,7 @@ class KubernetesPlugin(TargetPlugin):
         super().check(spec)
         if not spec.object_store:
             return
-        if cluster_of(spec).store:
+        if config_of(spec).store:
             raise InvalidInputError(
                 f"compute {spec.name!r} has a store of its own, and its workspace an object store: give one of them",
                 field="store",
@@ -62,11 +62,11 @@ class KubernetesPlugin(TargetPlugin):
         Raises:
             InvalidInputError: Says which resource.
         """
-        cluster = cluster_of(spec)
-        if cluster.quota:
+        config = config_of(spec)
+        if config.quota:
             from trainstack.targets.kubernetes.checks import quota  # loads the client library
 
-            quota.check(cluster, node(), spec.max_nodes)
+            quota.check(config, node(), spec.max_nodes)
 
     def check_compute(self, spec: ComputeSpec, node: Callable[[], Capacity], seconds: float) -> None:
         """Ask the cluster for the namespace, its claims and its quotas.
@@ -78,9 +78,9 @@ class KubernetesPlugin(TargetPlugin):
         """
         from trainstack.targets.kubernetes.checks import namespace_check, pvc  # loads the client library
 
-        cluster = cluster_of(spec)
-        namespace_check.check_namespace(cluster, seconds)
-        pvc.check_found(cluster, spec.max_nodes, seconds)
+        config = config_of(spec)
+        namespace_check.check_namespace(config, seconds)
+        pvc.check_found(config, spec.max_nodes, seconds)
         self.check_run(spec, node, 1, seconds)
 
     def check_run(self, spec: ComputeSpec, node: Callable[[], Capacity], node_count: int, seconds: float) -> None:
@@ -92,11 +92,11 @@ class KubernetesPlugin(TargetPlugin):
         """
         from trainstack.targets.kubernetes.checks import quota  # loads the client library
 
-        quota.check_found(cluster_of(spec), node(), node_count, seconds)
+        quota.check_found(config_of(spec), node(), node_count, seconds)
 
 
-def cluster_of(spec: ComputeSpec) -> Cluster:
+def config_of(spec: ComputeSpec) -> KubernetesConfig:
     """Return which cluster a compute means."""
-    if not isinstance(spec.config, Cluster):
+    if not isinstance(spec.config, KubernetesConfig):
         raise InvalidInputError(f"compute {spec.name!r} is on target {spec.target!r}, not on a cluster", field="target")
     return spec.config

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from trainstack.targets.kubernetes import labels
-from trainstack.targets.kubernetes.api.client import Access
+from trainstack.targets.kubernetes.api.client import KubernetesApi
 from trainstack.targets.kubernetes.api.json_objects import part, parts
 from trainstack.targets.kubernetes.api.watch import Watch
 
@@ -20,11 +20,11 @@ _HOPELESS = ("InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigErro
 class Pods:
     """The pods of an attempt, by node number, as last heard of."""
 
-    def __init__(self, access: Access, selector: str, uids: Collection[str] = ()) -> None:
+    def __init__(self, api: KubernetesApi, selector: str, uids: Collection[str] = ()) -> None:
         """Ask once for the pods that bear `selector`.
 
         Args:
-            access: The cluster.
+            api: The cluster.
             selector: Their labels.
             uids: Those that a run has given something to, where that is known: what has come in their place since,
                 under the same name perhaps, is none of its nodes.
@@ -37,9 +37,9 @@ class Pods:
         self._gone: set[int] = set()
         self._news = threading.Event()
         self._watch = Watch(
-            access,
+            api,
             "pods",
-            access.core.list_namespaced_pod,
+            api.core.list_namespaced_pod,
             self._listed,
             self._changed,
             label_selector=selector,
@@ -71,11 +71,11 @@ class Pods:
         """Watch no longer."""
         self._watch.close()
 
-    def _listed(self, found: list[dict[str, Any]]) -> None:
-        for pod in found:
+    def _listed(self, pods: list[dict[str, Any]]) -> None:
+        for pod in pods:
             self._note(pod)
-        there = {pod["metadata"]["uid"] for pod in found}
-        self._gone |= {index for index, pod in self._known.items() if pod["metadata"]["uid"] not in there}
+        uids = {pod["metadata"]["uid"] for pod in pods}
+        self._gone |= {index for index, pod in self._known.items() if pod["metadata"]["uid"] not in uids}
         self._news.set()
 
     def _changed(self, pod: dict[str, Any], gone: bool) -> None:
@@ -96,13 +96,13 @@ class Pods:
 
 def number(pod: dict[str, Any]) -> int | None:
     """Which node a pod is: an Indexed Job annotates its pods, the MPI operator labels its workers."""
-    found = part(pod, "metadata", "annotations").get(labels.INDEX)
-    if found is None:
-        marks = part(pod, "metadata", "labels")
-        if marks.get(labels.MPI_ROLE) == "launcher":
+    index = part(pod, "metadata", "annotations").get(labels.INDEX)
+    if index is None:
+        pod_labels = part(pod, "metadata", "labels")
+        if pod_labels.get(labels.MPI_ROLE) == "launcher":
             return LAUNCHER_INDEX
-        found = marks.get(labels.MPI_INDEX)
-    return None if found is None else int(found)
+        index = pod_labels.get(labels.MPI_INDEX)
+    return None if index is None else int(index)
 
 
 def state(pod: dict[str, Any], container: str) -> dict[str, Any]:
@@ -126,15 +126,15 @@ def _status(pod: dict[str, Any], container: str) -> dict[str, Any]:
 
 def running(pod: dict[str, Any]) -> bool:
     """Whether both containers run."""
-    return all("running" in state(pod, name) for name in (labels.NODE, labels.COURIER))
+    return all("running" in state(pod, name) for name in (labels.NODE, labels.SIDECAR))
 
 
-def waits_for(pod: dict[str, Any], containers: Sequence[str] = (labels.NODE, labels.COURIER)) -> tuple[str, bool]:
+def pending_reason(pod: dict[str, Any], containers: Sequence[str] = (labels.NODE, labels.SIDECAR)) -> tuple[str, bool]:
     """Why a pod does not run yet, in the cluster's own words, and whether waiting cannot help."""
     status = part(pod, "status")
     for name in containers:
-        found = state(pod, name)
-        if waiting := found.get("waiting"):
+        container_state = state(pod, name)
+        if waiting := container_state.get("waiting"):
             reason, message = str(waiting.get("reason") or ""), _line(waiting.get("message"))
             if reason in ("ContainerCreating", "PodInitializing", ""):
                 return "its image is pulled", False
@@ -142,7 +142,7 @@ def waits_for(pod: dict[str, Any], containers: Sequence[str] = (labels.NODE, lab
                 # It is started again and again: why it ended says more than for how long it rests.
                 return f"its container {name} {_ended(last)}", True
             return f"{reason}: {message}" if message else reason, reason in _HOPELESS
-        if ended := found.get("terminated"):
+        if ended := container_state.get("terminated"):
             return f"its container {name} {_ended(ended)}", True
     if status.get("phase") == "Failed":
         return f"{status.get('reason') or 'failed'}: {_line(status.get('message'))}".rstrip(": "), True

@@ -10,12 +10,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from trainstack.errors import TrainstackError
-from trainstack.targets.kubernetes.api.client import ANSWER_SECONDS, Access
+from trainstack.targets.kubernetes.api.client import ANSWER_SECONDS, KubernetesApi
 from trainstack.targets.kubernetes.api.json_objects import part, parts
 from trainstack.targets.kubernetes.checks.prerequisites import KSERVE
 from trainstack.targets.kubernetes.labels import INSTANCE
 from trainstack.targets.kubernetes.objects.service_objects import MODEL
-from trainstack.targets.kubernetes.pods import ended_container, waits_for
+from trainstack.targets.kubernetes.pods import ended_container, pending_reason
 
 _ASKING = "asking for a service"
 _TICK = 1.0
@@ -40,31 +40,33 @@ class Served:
     url: str = ""
 
 
-def deployment(access: Access, name: str, mark: str = MODEL) -> Served | None:
+def deployment(api: KubernetesApi, name: str, annotation: str = MODEL) -> Served | None:
     """Ask for a service's Deployment; none when there is none.
 
     Args:
-        access: The cluster.
+        api: The cluster.
         name: The Deployment.
-        mark: The annotation that says what its pods are to be.
+        annotation: The annotation that says what its pods are to be.
 
     Raises:
         TrainstackError: The cluster does not answer.
     """
     from kubernetes import client
 
-    apps: Any = client.AppsV1Api(access.client())
-    found = access.asked(_ASKING, lambda: apps.read_namespaced_deployment(name, access.namespace, **_PLAIN))
-    if found is None:
+    apps: Any = client.AppsV1Api(api.client())
+    deployment_object = api.request(_ASKING, lambda: apps.read_namespaced_deployment(name, api.namespace, **_PLAIN))
+    if deployment_object is None:
         return None
-    status, wanted = part(found, "status"), int(found["spec"].get("replicas") or 0)
-    seen = int(status.get("observedGeneration") or 0) >= int(found["metadata"]["generation"])
-    updated, all_, ready = (int(status.get(it) or 0) for it in ("updatedReplicas", "replicas", "availableReplicas"))
-    digest = str(part(found, "spec", "template", "metadata", "annotations").get(mark, ""))
-    return Served(digest, ready > 0, seen and updated == all_ == ready and ready >= wanted)
+    status, replicas = part(deployment_object, "status"), int(deployment_object["spec"].get("replicas") or 0)
+    observed = int(status.get("observedGeneration") or 0) >= int(deployment_object["metadata"]["generation"])
+    updated, all_, ready = (
+        int(status.get(count) or 0) for count in ("updatedReplicas", "replicas", "availableReplicas")
+    )
+    digest = str(part(deployment_object, "spec", "template", "metadata", "annotations").get(annotation, ""))
+    return Served(digest, ready > 0, observed and updated == all_ == ready and ready >= replicas)
 
 
-def inference_service(access: Access, name: str) -> Served | None:
+def inference_service(api: KubernetesApi, name: str) -> Served | None:
     """Ask for a service's InferenceService; none when there is none.
 
     Raises:
@@ -72,38 +74,41 @@ def inference_service(access: Access, name: str) -> Served | None:
     """
     from kubernetes import client
 
-    custom: Any = client.CustomObjectsApi(access.client())
+    custom: Any = client.CustomObjectsApi(api.client())
     group, version, plural = KSERVE
-    found = access.asked(
+    inference_object = api.request(
         _ASKING,
         lambda: custom.get_namespaced_custom_object(
-            group, version, access.namespace, plural, name, _request_timeout=ANSWER_SECONDS
+            group, version, api.namespace, plural, name, _request_timeout=ANSWER_SECONDS
         ),
     )
-    if found is None:
+    if inference_object is None:
         return None
-    ready = any(it["type"] == "Ready" and it["status"] == "True" for it in parts(found, "status", "conditions"))
-    digest = str(part(found, "spec", "predictor", "annotations").get(MODEL, ""))
-    return Served(digest, ready, ready, str(part(found, "status").get("url") or ""))
+    ready = any(
+        condition["type"] == "Ready" and condition["status"] == "True"
+        for condition in parts(inference_object, "status", "conditions")
+    )
+    digest = str(part(inference_object, "spec", "predictor", "annotations").get(MODEL, ""))
+    return Served(digest, ready, ready, str(part(inference_object, "status").get("url") or ""))
 
 
-def service(access: Access, name: str) -> dict[str, Any]:
+def service(api: KubernetesApi, name: str) -> dict[str, Any]:
     """A service's Service.
 
     Raises:
         TrainstackError: There is none, or the cluster does not answer.
     """
-    found = access.asked(_ASKING, lambda: access.core.read_namespaced_service(name, access.namespace, **_PLAIN))
-    if found is None:
-        raise TrainstackError(f"the cluster has no Service {name} in namespace {access.namespace}")
-    return found
+    service_object = api.request(_ASKING, lambda: api.core.read_namespaced_service(name, api.namespace, **_PLAIN))
+    if service_object is None:
+        raise TrainstackError(f"the cluster has no Service {name} in namespace {api.namespace}")
+    return service_object
 
 
-def node_address(access: Access) -> str:
+def node_address(api: KubernetesApi) -> str:
     """An address that ports of nodes are reached at: a node's outer one, else its inner one, else the API server's."""
     try:
-        with access.errors("looking for nodes"):
-            nodes: dict[str, Any] = json.loads(access.core.list_node(**_PLAIN).data)
+        with api.errors("looking for nodes"):
+            nodes: dict[str, Any] = json.loads(api.core.list_node(**_PLAIN).data)
     except TrainstackError:
         nodes = dict[str, Any]()
     for kind in ("ExternalIP", "InternalIP"):
@@ -111,29 +116,29 @@ def node_address(access: Access) -> str:
             for address in parts(node, "status", "addresses"):
                 if address["type"] == kind:
                     return str(address["address"])
-    return urlsplit(str(access.configuration.host)).hostname or "127.0.0.1"
+    return urlsplit(str(api.client_configuration.host)).hostname or "127.0.0.1"
 
 
 def await_deployment(
-    access: Access,
+    api: KubernetesApi,
     name: str,
     digest: str,
     seconds: float,
     progress: Callable[[str], None],
     *,
-    mark: str = MODEL,
-    what: str = "serve the model",
+    annotation: str = MODEL,
+    goal: str = "serve the model",
 ) -> None:
     """Wait until all pods of a Deployment are those asked for, and none that was another answers any more.
 
     Args:
-        access: The cluster.
+        api: The cluster.
         name: The Deployment.
         digest: What its pods are to be: the model's digest.
         seconds: How long.
         progress: Told what is waited for.
-        mark: The annotation that says so.
-        what: What they are to come to, for the error.
+        annotation: The annotation that says so.
+        goal: What they are to come to, for the error.
 
     Raises:
         TrainstackError: They do not come to it; says why in the cluster's own words.
@@ -141,25 +146,25 @@ def await_deployment(
     began = time.monotonic()
     ended_before: str | None = None
     while True:
-        found = deployment(access, name, mark)
-        if found is not None and found.digest == digest and found.complete:
-            _await_end_of_others(access, name, digest, mark, progress)
+        served = deployment(api, name, annotation)
+        if served is not None and served.digest == digest and served.complete:
+            _await_end_of_others(api, name, digest, annotation, progress)
             return
         reason, hopeless = "its Deployment is being made", False
-        if found is not None:
-            reason, hopeless, ended = _why(access, name, digest, mark)
+        if served is not None:
+            reason, hopeless, ended = _why(api, name, digest, annotation)
             # How it ended before anybody waited may have been cured: the next start tells.
             ended_before = ended if ended_before is None else ended_before
             hopeless = hopeless and (not ended or ended != ended_before)
         waited = time.monotonic() - began
         if hopeless or waited > seconds:
-            kept = "; the pods that served before go on" if found and found.available else ""
-            raise TrainstackError(f"its pods did not come to {what} within {waited:.0f} s: {reason}{kept}")
+            still_served = "; the pods that served before go on" if served and served.available else ""
+            raise TrainstackError(f"its pods did not come to {goal} within {waited:.0f} s: {reason}{still_served}")
         progress(f"waiting for its pods: {reason}")
         time.sleep(_TICK)
 
 
-def await_inference_service(access: Access, name: str, seconds: float, progress: Callable[[str], None]) -> str:
+def await_inference_service(api: KubernetesApi, name: str, seconds: float, progress: Callable[[str], None]) -> str:
     """Wait until an InferenceService is ready; gives its address.
 
     Raises:
@@ -167,9 +172,9 @@ def await_inference_service(access: Access, name: str, seconds: float, progress:
     """
     began = time.monotonic()
     while (waited := time.monotonic() - began) < seconds:
-        found = inference_service(access, name)
-        if found is not None and found.complete and found.url:
-            return found.url.rstrip("/")
+        served = inference_service(api, name)
+        if served is not None and served.complete and served.url:
+            return served.url.rstrip("/")
         progress(f"waiting for InferenceService {name}, {waited:.0f} s")
         time.sleep(_TICK)
     raise TrainstackError(f"InferenceService {name} is not ready after {seconds:g} s: `kubectl describe` tells why")
@@ -178,21 +183,23 @@ def await_inference_service(access: Access, name: str, seconds: float, progress:
 _PLAIN: dict[str, Any] = {"_preload_content": False, "_request_timeout": ANSWER_SECONDS}
 
 
-def _why(access: Access, name: str, digest: str, mark: str) -> tuple[str, bool, str]:
+def _why(api: KubernetesApi, name: str, digest: str, annotation: str) -> tuple[str, bool, str]:
     """What the pods that are asked for wait for, whether waiting cannot help, and which container ended last."""
-    for pod in parts(_pods(access, name), "items"):
-        if part(pod, "metadata", "annotations").get(mark) == digest and not _ready(pod):
-            return *waits_for(pod, ("server",)), ended_container(pod, "server")
-    return _refused(access, name) or "the old ones end", False, ""
+    for pod in parts(_pods(api, name), "items"):
+        if part(pod, "metadata", "annotations").get(annotation) == digest and not _ready(pod):
+            return *pending_reason(pod, ("server",)), ended_container(pod, "server")
+    return _refused(api, name) or "the old ones end", False, ""
 
 
-def _await_end_of_others(access: Access, name: str, digest: str, mark: str, progress: Callable[[str], None]) -> None:
+def _await_end_of_others(
+    api: KubernetesApi, name: str, digest: str, annotation: str, progress: Callable[[str], None]
+) -> None:
     """Wait until the pods have gone that were others, as long as they may take: those of a lost node stay."""
     began = time.monotonic()
     while others := [
         pod
-        for pod in parts(_pods(access, name), "items")
-        if part(pod, "metadata", "annotations").get(mark) != digest
+        for pod in parts(_pods(api, name), "items")
+        if part(pod, "metadata", "annotations").get(annotation) != digest
         and part(pod, "status").get("phase") not in ("Succeeded", "Failed")
     ]:
         grace = max(int(pod["spec"].get("terminationGracePeriodSeconds") or 0) for pod in others)
@@ -202,24 +209,27 @@ def _await_end_of_others(access: Access, name: str, digest: str, mark: str, prog
         time.sleep(_TICK)
 
 
-def _pods(access: Access, name: str) -> dict[str, Any] | None:
-    return access.asked(
+def _pods(api: KubernetesApi, name: str) -> dict[str, Any] | None:
+    return api.request(
         _ASKING,
-        lambda: access.core.list_namespaced_pod(access.namespace, label_selector=f"{INSTANCE}={name}", **_PLAIN),
+        lambda: api.core.list_namespaced_pod(api.namespace, label_selector=f"{INSTANCE}={name}", **_PLAIN),
     )
 
 
 def _ready(pod: dict[str, Any]) -> bool:
-    return any(it["type"] == "Ready" and it["status"] == "True" for it in parts(pod, "status", "conditions"))
+    return any(
+        condition["type"] == "Ready" and condition["status"] == "True"
+        for condition in parts(pod, "status", "conditions")
+    )
 
 
-def _refused(access: Access, name: str) -> str:
+def _refused(api: KubernetesApi, name: str) -> str:
     """Why the cluster makes no pods: a quota, say."""
     from kubernetes import client
 
-    apps: Any = client.AppsV1Api(access.client())
-    found = access.asked(_ASKING, lambda: apps.read_namespaced_deployment(name, access.namespace, **_PLAIN))
-    for condition in parts(found, "status", "conditions"):
+    apps: Any = client.AppsV1Api(api.client())
+    deployment_object = api.request(_ASKING, lambda: apps.read_namespaced_deployment(name, api.namespace, **_PLAIN))
+    for condition in parts(deployment_object, "status", "conditions"):
         if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
             return " ".join(str(condition.get("message") or "").split())[:400]
     return ""

@@ -19,22 +19,22 @@ from trainstack.storage.object_store import ObjectStore
 from trainstack.targets.base import Addresses, Layout, NodeGroupSpec, Orphan, RunRef
 from trainstack.targets.kubernetes import labels, wait_ready
 from trainstack.targets.kubernetes.api import removal
-from trainstack.targets.kubernetes.api.client import Access
+from trainstack.targets.kubernetes.api.client import KubernetesApi
 from trainstack.targets.kubernetes.api.exec import run, script
 from trainstack.targets.kubernetes.api.json_objects import part
-from trainstack.targets.kubernetes.checks.pending_reason import Queueing
-from trainstack.targets.kubernetes.config import Cluster
+from trainstack.targets.kubernetes.checks.pending_reason import PendingReason
+from trainstack.targets.kubernetes.config import KubernetesConfig
 from trainstack.targets.kubernetes.node import KubernetesNode, exit_code
 from trainstack.targets.kubernetes.node_group import WORKERS, KubernetesNodeGroup
 from trainstack.targets.kubernetes.objects import run_objects
 from trainstack.targets.kubernetes.objects.indexed_job import IndexedJob
-from trainstack.targets.kubernetes.objects.job_kind import Engine
+from trainstack.targets.kubernetes.objects.job_kind import JobKind
 from trainstack.targets.kubernetes.objects.mpijob import LAUNCHER, MpiJob
-from trainstack.targets.kubernetes.pods import LAUNCHER_INDEX, Pods, running, state, waits_for
+from trainstack.targets.kubernetes.pods import LAUNCHER_INDEX, Pods, pending_reason, running, state
 from trainstack.targets.kubernetes.transfer import pvc_transfer
-from trainstack.targets.kubernetes.transfer.file_transfer import Streamed, Way
-from trainstack.targets.kubernetes.transfer.object_store_transfer import Shelf
-from trainstack.targets.kubernetes.transfer.sync_client import Carrier
+from trainstack.targets.kubernetes.transfer.file_transfer import ExecTransfer, FileTransfer
+from trainstack.targets.kubernetes.transfer.object_store_transfer import ObjectStoreTransfer
+from trainstack.targets.kubernetes.transfer.sync_client import SyncClient
 from trainstack.targets.transfer.log_merge import JoinedLog
 
 FIRST_PORT = 7000
@@ -46,21 +46,23 @@ _OWN_ENDS = (0, 1, 2)
 class KubernetesTarget:
     """A namespace of a cluster."""
 
-    def __init__(self, cluster: Cluster, *, low_priority: bool = False, store: ObjectStore | None = None) -> None:
+    def __init__(
+        self, config: KubernetesConfig, *, low_priority: bool = False, store: ObjectStore | None = None
+    ) -> None:
         """Name a cluster.
 
         Args:
-            cluster: Which, and where in it.
+            config: Which, and where in it.
             low_priority: Whether nodes may be machines that can be taken away.
             store: The workspace's object store, where it has one.
         """
-        self._cluster = cluster
+        self._config = config
         self._low_priority = low_priority
         self._store = store
 
     @cached_property
-    def _access(self) -> Access:
-        return Access(self._cluster)
+    def _api(self) -> KubernetesApi:
+        return KubernetesApi(self._config)
 
     def capacity(self) -> None:
         """Nothing: a cluster grows as needed, and what it lacks is told by its scheduler. Checks that it may be used.
@@ -68,7 +70,7 @@ class KubernetesTarget:
         Raises:
             TrainstackError: It does not answer, or does not let us.
         """
-        self._access.check()
+        self._api.check()
         if self._store:
             self._store.check()
 
@@ -79,7 +81,7 @@ class KubernetesTarget:
     def addresses(self, ref: RunRef, distribution: Distribution, node_count: int) -> Addresses:
         """The pods' names, and the same ports always; one node alone stays on its loopback."""
         ports = tuple(range(FIRST_PORT, FIRST_PORT + ports_needed(distribution, node_count)))
-        names = tuple(self._engine(distribution).host(ref, index) for index in range(node_count))
+        names = tuple(self._job_kind(distribution).host(ref, index) for index in range(node_count))
         return Addresses(names if node_count > 1 else ("127.0.0.1",), ports)
 
     def start(self, ref: RunRef, group: NodeGroupSpec) -> KubernetesNodeGroup:
@@ -90,28 +92,30 @@ class KubernetesTarget:
         """
         if group.runtime.image is None:
             raise TrainstackError("a run on Kubernetes needs its environment as an image")
-        access = self._access
+        api = self._api
         plan = read_plan(ref.root / "launch.json")
-        engine = self._engine(plan.distribution)
-        engine.submit(ref, group, grace=plan.grace_seconds, low_priority=self._low_priority)
-        pods = Pods(access, _attempt(ref, group.attempt)).follow()
+        job_kind = self._job_kind(plan.distribution)
+        job_kind.submit(ref, group, grace=plan.grace_seconds, low_priority=self._low_priority)
+        pods = Pods(api, _attempt(ref, group.attempt)).follow()
         log = JoinedLog(ref.root, group.node_count)
         try:
             log.begin()
-            way = self._way(ref)
-            way.begin(group)
-            found = self._group(ref, way, engine, group.attempt, pods, group.node_count, group.runtime.python, log)
-            queueing = Queueing(access, lambda: engine.find(_attempt(ref, group.attempt)), engine.held)
-            wait_ready.wait(pods, queueing, group, self._cluster, lambda index: found.carriers[index].hand_over())
-            engine.annotate(ref, labels.GIVEN, " ".join(pods.uids()))
-            _all(group.waiting, lambda: _handing(pods), [*map(self._giver(group), found.nodes)])
-            engine.annotate(ref, labels.HANDED)
+            transfer = self._transfer(ref)
+            transfer.begin(group)
+            nodes = self._group(
+                ref, transfer, job_kind, group.attempt, pods, group.node_count, group.runtime.python, log
+            )
+            pending = PendingReason(api, lambda: job_kind.find(_attempt(ref, group.attempt)), job_kind.suspend_reason)
+            wait_ready.wait(pods, pending, group, self._config, lambda index: nodes.sync_clients[index].hand_over())
+            job_kind.annotate(ref, labels.INPUTS_SENT, " ".join(pods.uids()))
+            _run_all(group.waiting, lambda: _env_pending_reason(pods), [*map(self._env_sender(group), nodes.nodes)])
+            job_kind.annotate(ref, labels.ENV_SENT)
         except BaseException:
             pods.close()
             raise
-        for carrier in found.carriers:
-            carrier.start()
-        return found
+        for sync_client in nodes.sync_clients:
+            sync_client.start()
+        return nodes
 
     def attach(self, ref: RunRef, attempt: int, node_count: int) -> KubernetesNodeGroup | None:
         """Take over the pods of an attempt.
@@ -119,33 +123,35 @@ class KubernetesTarget:
         Returns:
             The nodes, when every node has what it needs and runs, or its agent has come to an end of its own.
         """
-        engine, job = self._found(ref)
-        if job is None or labels.HANDED not in part(job, "metadata", "annotations"):
+        job_kind, job = self._find_job(ref)
+        if job is None or labels.ENV_SENT not in part(job, "metadata", "annotations"):
             return None
         if job["metadata"]["labels"].get(labels.ATTEMPT) != str(attempt):
             return None
-        pods = Pods(self._access, _attempt(ref, attempt), _given(job))
-        if not all(_whole(pods.get(index)) and not pods.gone(index) for index in range(node_count)):
+        pods = Pods(self._api, _attempt(ref, attempt), _pod_uids(job))
+        if not all(_is_intact(pods.get(index)) and not pods.gone(index) for index in range(node_count)):
             return None
         log = JoinedLog(ref.root, node_count)
         log.resume()
-        python = _python(engine, job)
-        group = self._group(ref, self._way(ref, begun=True), engine, attempt, pods.follow(), node_count, python, log)
-        for carrier in group.carriers:
-            carrier.start()
+        python = _python(job_kind, job)
+        group = self._group(
+            ref, self._transfer(ref, begun=True), job_kind, attempt, pods.follow(), node_count, python, log
+        )
+        for sync_client in group.sync_clients:
+            sync_client.start()
         return group
 
     def node(self, ref: RunRef, index: int) -> KubernetesNode | None:
         """The pod of a node, when it runs."""
-        engine, job = self._found(ref)
+        job_kind, job = self._find_job(ref)
         if job is None:
             return None
-        pods = Pods(self._access, labels.of_nodes(ref), _given(job))
+        pods = Pods(self._api, labels.of_nodes(ref), _pod_uids(job))
         pod = pods.get(index)
         if pod is None or pods.gone(index) or not running(pod):
             return None
-        told = ref.root / run_objects.ended(_number(job), index)
-        return KubernetesNode(self._access, pods.follow(), index, _python(engine, job), told)
+        exit_code_file = ref.root / run_objects.ended(_number(job), index)
+        return KubernetesNode(self._api, pods.follow(), index, _python(job_kind, job), exit_code_file)
 
     def collect_outputs(self, ref: RunRef) -> None:
         """End the nodes, and bring home what nobody has fetched.
@@ -153,26 +159,26 @@ class KubernetesTarget:
         Raises:
             TrainstackError: The cluster does not answer, or something cannot be brought home.
         """
-        engine, job = self._found(ref)
-        way = self._way(ref, begun=True)
-        if job is None and way.left:
+        job_kind, job = self._find_job(ref)
+        transfer = self._transfer(ref, begun=True)
+        if job is None and transfer.may_have_outputs:
             log = JoinedLog(ref.root, len(read_plan(ref.root / "launch.json").nodes))
             log.resume()
-            way.wait_synced(None, None, log.grown)
+            transfer.wait_synced(None, None, log.grown)
             log.end()
-            way.release()
-        noted = part(job, "metadata", "annotations")
-        if job is None or labels.HOME in noted or labels.GIVEN not in noted:
+            transfer.release()
+        annotations = part(job, "metadata", "annotations")
+        if job is None or labels.OUTPUTS_SYNCED in annotations or labels.INPUTS_SENT not in annotations:
             return
-        count = engine.count(job)
-        pods = Pods(self._access, labels.of_nodes(ref), _given(job)).follow()
+        count = job_kind.count(job)
+        pods = Pods(self._api, labels.of_nodes(ref), _pod_uids(job)).follow()
         log = JoinedLog(ref.root, count)
         log.resume()
-        group = self._group(ref, way, engine, _number(job), pods, count, _python(engine, job), log)
+        group = self._group(ref, transfer, job_kind, _number(job), pods, count, _python(job_kind, job), log)
         try:
-            there = [node for node in group.nodes if node.pod and node.poll() is None]
+            alive = [node for node in group.nodes if node.pod and node.poll() is None]
             with ThreadPoolExecutor(max_workers=WORKERS) as pool:
-                list(pool.map(KubernetesNode.kill, there))
+                list(pool.map(KubernetesNode.kill, alive))
             group.wait_synced()
         finally:
             pods.close()
@@ -186,13 +192,13 @@ class KubernetesTarget:
         Raises:
             TrainstackError: The cluster does not answer, or will not let go of one.
         """
-        removed = removal.remove(self._access, labels.of_run(ref))
-        self._way(ref, begun=True).clear()
+        removed = removal.remove(self._api, labels.of_run(ref))
+        self._transfer(ref, begun=True).clear()
         return removed
 
     def unlisted(self, ref: RunRef) -> Orphan | None:
         """The claim that may have something of a run, though the cluster has no object of it."""
-        claim = pvc_transfer.noted(ref)
+        claim = pvc_transfer.claim_of(ref)
         return Orphan(ref.id, "claim", claim) if claim else None
 
     def orphans(self, workspace: str) -> Sequence[Orphan]:
@@ -201,50 +207,60 @@ class KubernetesTarget:
         Raises:
             TrainstackError: The cluster does not answer.
         """
-        found = removal.everything(self._access, f"{labels.WORKSPACE}={workspace}")
-        return [Orphan(thing.labels.get(labels.RUN, ""), thing.kind, thing.name) for thing in found]
+        objects = removal.list_objects(self._api, f"{labels.WORKSPACE}={workspace}")
+        return [Orphan(item.labels.get(labels.RUN, ""), item.kind, item.name) for item in objects]
 
-    def _engine(self, distribution: Distribution) -> Engine:
+    def _job_kind(self, distribution: Distribution) -> JobKind:
         """What makes the pods of such a run."""
-        by_mpi = self._cluster.engine == "mpijob" and isinstance(distribution, Horovod)
-        return MpiJob(self._access) if by_mpi else IndexedJob(self._access)
+        by_mpi = self._config.engine == "mpijob" and isinstance(distribution, Horovod)
+        return MpiJob(self._api) if by_mpi else IndexedJob(self._api)
 
-    def _found(self, ref: RunRef) -> tuple[Engine, dict[str, Any] | None]:
+    def _find_job(self, ref: RunRef) -> tuple[JobKind, dict[str, Any] | None]:
         """What has made the pods of a run, and its object; none when there is none."""
         selector = labels.of_nodes(ref)
-        if self._cluster.engine == "mpijob":
-            engine = MpiJob(self._access)
-            if found := engine.find(selector):
-                return engine, found
-        engine = IndexedJob(self._access)
-        return engine, engine.find(selector)
+        if self._config.engine == "mpijob":
+            job_kind = MpiJob(self._api)
+            if mpijob := job_kind.find(selector):
+                return job_kind, mpijob
+        job_kind = IndexedJob(self._api)
+        return job_kind, job_kind.find(selector)
 
-    def _way(self, ref: RunRef, *, begun: bool = False) -> Way:
+    def _transfer(self, ref: RunRef, *, begun: bool = False) -> FileTransfer:
         """Which way the files of a run take; of one that has begun, what it has begun with."""
-        claim = (pvc_transfer.noted(ref) if begun else None) or (None if self._store else self._cluster.store)
+        claim = (pvc_transfer.claim_of(ref) if begun else None) or (None if self._store else self._config.store)
         if claim:
-            return pvc_transfer.ClaimStore(self._access, claim, ref)
-        return Shelf(self._store, ref) if self._store else Streamed(ref)
+            return pvc_transfer.PvcTransfer(self._api, claim, ref)
+        return ObjectStoreTransfer(self._store, ref) if self._store else ExecTransfer(ref)
 
     def _group(
-        self, ref: RunRef, way: Way, engine: Engine, attempt: int, pods: Pods, count: int, python: str, log: JoinedLog
+        self,
+        ref: RunRef,
+        transfer: FileTransfer,
+        job_kind: JobKind,
+        attempt: int,
+        pods: Pods,
+        count: int,
+        python: str,
+        log: JoinedLog,
     ) -> KubernetesNodeGroup:
-        access = self._access
+        api = self._api
         nodes = [
-            KubernetesNode(access, pods, index, python, ref.root / run_objects.ended(attempt, index))
+            KubernetesNode(api, pods, index, python, ref.root / run_objects.ended(attempt, index))
             for index in range(count)
         ]
-        carriers = [Carrier(access, ref, node, log.grown, way) for node in nodes]
+        sync_clients = [SyncClient(api, ref, node, log.grown, transfer) for node in nodes]
 
-        def settled() -> None:
+        def on_synced() -> None:
             living = next((node for node in nodes if node.pod and not node.lost and not node.leaving), None)
-            way.wait_synced([index for index, carrier in enumerate(carriers) if carrier.cut_off], living, log.grown)
+            transfer.wait_synced(
+                [index for index, sync_client in enumerate(sync_clients) if sync_client.cut_off], living, log.grown
+            )
             log.end()
-            engine.annotate(ref, labels.HOME)
+            job_kind.annotate(ref, labels.OUTPUTS_SYNCED)
 
-        return KubernetesNodeGroup(nodes, carriers, pods, settled, way.release)
+        return KubernetesNodeGroup(nodes, sync_clients, pods, on_synced, transfer.release)
 
-    def _giver(self, group: NodeGroupSpec) -> Callable[[KubernetesNode], Callable[[], Any]]:
+    def _env_sender(self, group: NodeGroupSpec) -> Callable[[KubernetesNode], Callable[[], Any]]:
         """What tells a node its variables, which no object of the cluster may hold."""
         line = json.dumps(group.variables).encode() + b"\n"
         command = [
@@ -252,20 +268,20 @@ class KubernetesTarget:
             "-c",
             script("pass_env"),
             run_objects.FIFO,
-            str(self._cluster.pending_deadline),
+            str(self._config.pending_deadline),
         ]
-        return lambda node: lambda: run(self._access, node.pod, labels.NODE, command, [line])
+        return lambda node: lambda: run(self._api, node.pod, labels.NODE, command, [line])
 
 
-def _handing(pods: Pods) -> str:
+def _env_pending_reason(pods: Pods) -> str:
     """What the hand-over of variables waits for: the launcher of an MPIJob calls the workers first."""
     launcher = pods.get(LAUNCHER_INDEX)
     if launcher is None or "running" in state(launcher, LAUNCHER):
         return "variables are handed over"
-    return f"launcher: {waits_for(launcher, [LAUNCHER])[0]}"
+    return f"launcher: {pending_reason(launcher, [LAUNCHER])[0]}"
 
 
-def _all(waiting: Callable[[str], None], reason: Callable[[], str], calls: Sequence[Callable[[], Any]]) -> None:
+def _run_all(waiting: Callable[[str], None], reason: Callable[[], str], calls: Sequence[Callable[[], Any]]) -> None:
     """Do some things side by side, and go on looking whether anybody wants it all ended."""
     pool = ThreadPoolExecutor(max_workers=WORKERS)
     try:
@@ -279,25 +295,25 @@ def _attempt(ref: RunRef, attempt: int) -> str:
     return f"{labels.of_run(ref)},{labels.ATTEMPT}={attempt}"
 
 
-def _python(engine: Engine, job: dict[str, Any]) -> str:
-    return str(engine.template(job)["containers"][0]["command"][0])
+def _python(job_kind: JobKind, job: dict[str, Any]) -> str:
+    return str(job_kind.template(job)["containers"][0]["command"][0])
 
 
-def _given(job: dict[str, Any]) -> list[str]:
+def _pod_uids(job: dict[str, Any]) -> list[str]:
     """The uids of the pods that were given something."""
-    return str(part(job, "metadata", "annotations").get(labels.GIVEN) or "").split()
+    return str(part(job, "metadata", "annotations").get(labels.INPUTS_SENT) or "").split()
 
 
 def _number(job: dict[str, Any]) -> int:
     return int(job["metadata"]["labels"][labels.ATTEMPT])
 
 
-def _whole(pod: dict[str, Any] | None) -> bool:
-    """Whether a pod's node runs, or its agent has ended by itself, and its courier is there."""
-    if pod is None or "running" not in state(pod, labels.COURIER) or pod["metadata"].get("deletionTimestamp"):
+def _is_intact(pod: dict[str, Any] | None) -> bool:
+    """Whether a pod's node runs, or its agent has ended by itself, and its sidecar is there."""
+    if pod is None or "running" not in state(pod, labels.SIDECAR) or pod["metadata"].get("deletionTimestamp"):
         return False
-    found = state(pod, labels.NODE)
-    if "running" in found:
+    node_state = state(pod, labels.NODE)
+    if "running" in node_state:
         return True
-    ended = part(found, "terminated")
+    ended = part(node_state, "terminated")
     return ended.get("reason") != "OOMKilled" and exit_code(int(ended.get("exitCode", -1))) in _OWN_ENDS

@@ -9,10 +9,10 @@ from typing import Any
 
 from trainstack.errors import TrainstackError
 from trainstack.targets.base import NodeGroupSpec
-from trainstack.targets.kubernetes.checks.pending_reason import Queueing
-from trainstack.targets.kubernetes.config import Cluster
+from trainstack.targets.kubernetes.checks.pending_reason import PendingReason
+from trainstack.targets.kubernetes.config import KubernetesConfig
 from trainstack.targets.kubernetes.node_group import WORKERS
-from trainstack.targets.kubernetes.pods import Pods, running, waits_for
+from trainstack.targets.kubernetes.pods import Pods, pending_reason, running
 
 _TICK = 0.5
 """Between two looks whether anybody wants it ended; news of a pod are heard at once."""
@@ -25,42 +25,42 @@ _NOT_PULLED = ("ErrImagePull", "ImagePullBackOff")
 
 def wait(
     pods: Pods,
-    queueing: Queueing,
+    job_pending: PendingReason,
     group: NodeGroupSpec,
-    cluster: Cluster,
+    config: KubernetesConfig,
     hand_over: Callable[[int], None],
 ) -> None:
     """Wait for every pod, and hand over to each as soon as it runs.
 
     Args:
         pods: The watch.
-        queueing: What is said of a job without pods.
+        job_pending: What is said of a job without pods.
         group: Its nodes.
-        cluster: How long they may wait.
+        config: How long they may wait.
         hand_over: Hands over to the pod of that number.
 
     Raises:
         TrainstackError: A pod cannot run, or none came to run in time; says why in the cluster's own words.
     """
     began = time.monotonic()
-    unpulled: float | None = None
-    handed: dict[int, Future[None]] = {}
+    unpulled_since: float | None = None
+    handovers: dict[int, Future[None]] = {}
     pool = ThreadPoolExecutor(max_workers=WORKERS)
     try:
-        while len(handed) < group.node_count:
+        while len(handovers) < group.node_count:
             missing: list[tuple[int, str, bool]] = []
             for index in range(group.node_count):
                 pod = pods.get(index)
-                if index in handed:
+                if index in handovers:
                     continue
                 if pods.gone(index):
                     missing.append((index, "its pod was deleted", True))
                 elif pod is None:
                     missing.append((index, "", False))
                 elif running(pod):
-                    handed[index] = pool.submit(hand_over, index)
+                    handovers[index] = pool.submit(hand_over, index)
                 else:
-                    missing.append((index, *waits_for(pod)))
+                    missing.append((index, *pending_reason(pod)))
             if not missing:
                 break
             # What has words of its own tells more than what has none.
@@ -70,21 +70,21 @@ def wait(
             now = time.monotonic()
             if not reason:
                 # Most pods are made at once.
-                asked = queueing.reason() if now - began > _ASK_SECONDS else ""
-                reason = asked or "its pod is being made"
-            unpulled = (unpulled or now) if reason.startswith(_NOT_PULLED) else None
-            if hopeless or (unpulled and now - unpulled > _IMAGE_SECONDS):
+                pending = job_pending.reason() if now - began > _ASK_SECONDS else ""
+                reason = pending or "its pod is being made"
+            unpulled_since = (unpulled_since or now) if reason.startswith(_NOT_PULLED) else None
+            if hopeless or (unpulled_since and now - unpulled_since > _IMAGE_SECONDS):
                 raise TrainstackError(f"node {index} cannot start: {reason}")
-            if now - began > cluster.pending_deadline:
+            if now - began > config.pending_deadline:
                 raise TrainstackError(
-                    f"node {index} did not start within {cluster.pending_deadline:g} s: {reason}; raise "
+                    f"node {index} did not start within {config.pending_deadline:g} s: {reason}; raise "
                     "`pending_deadline`, or take a smaller size"
                 )
             group.waiting(f"node {index}: {reason}")
             pods.news(_TICK)
-        wait_for(list(handed.values()), lambda: group.waiting("code and data are handed over"))
+        wait_for(list(handovers.values()), lambda: group.waiting("code and data are handed over"))
     finally:
-        queueing.close()
+        job_pending.close()
         # Whoever wants it ended does not wait for what is under way: it breaks off with its pod.
         pool.shutdown(wait=False, cancel_futures=True)
 

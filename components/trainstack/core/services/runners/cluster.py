@@ -12,7 +12,7 @@ from trainstack.core.services.record import ServiceRecord, ServiceSpec, ServiceS
 from trainstack.core.services.runner import ServingImages, check_local_only, check_server_image, refusal
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import InvalidInputError, TrainstackError
-from trainstack.targets.kubernetes.api.client import Access
+from trainstack.targets.kubernetes.api.client import KubernetesApi
 from trainstack.targets.kubernetes.api.port_forward import forwarding
 from trainstack.targets.kubernetes.checks import prerequisites
 
@@ -47,7 +47,7 @@ class ClusterRunner:
                 if (owner := _OWNERS.setdefault(key, spec.object_name)) != spec.object_name:
                     raise refusal(spec, field, f"kubernetes: {field} {value} is that of {owner} already: take another")
         try:
-            prerequisites.check(Access(where), spec.name, spec.object_name, serving, PATIENCE_SECONDS)
+            prerequisites.check(KubernetesApi(where), spec.name, spec.object_name, serving, PATIENCE_SECONDS)
         except InvalidInputError as exc:
             raise refusal(spec, exc.field, str(exc)) from exc
         except TrainstackError as exc:
@@ -85,7 +85,7 @@ class ClusterRunner:
         self, record: ServiceRecord, port: int, progress: Callable[[str], None]
     ) -> AbstractContextManager[object]:
         """Forward through the API server."""
-        return forwarding(Access(cluster.cluster_of(record)), record.object_name, port, progress)
+        return forwarding(KubernetesApi(cluster.cluster_of(record)), record.object_name, port, progress)
 
 
 # Which service of the program has a port or a host of a cluster: the process is that of one preview or update.

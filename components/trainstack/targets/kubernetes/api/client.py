@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any, TypeAlias, cast
 
 from trainstack.errors import InvalidInputError, TrainstackError
-from trainstack.targets.kubernetes.config import Cluster
+from trainstack.targets.kubernetes.config import KubernetesConfig
 
 Client: TypeAlias = Any
 """Something of the `kubernetes` package, which comes without types."""
@@ -34,16 +34,16 @@ _NEEDED = (
 _NEEDED_BY_MPI = (("create", "kubeflow.org", "mpijobs", ""), ("delete", "kubeflow.org", "mpijobs", ""))
 
 
-class Access:
+class KubernetesApi:
     """A cluster's API. Making one reaches nobody."""
 
-    def __init__(self, cluster: Cluster) -> None:
-        """Use what `cluster` says."""
-        self.cluster = cluster
-        self.namespace = cluster.namespace
+    def __init__(self, config: KubernetesConfig) -> None:
+        """Use what `config` says."""
+        self.config = config
+        self.namespace = config.namespace
 
     @cached_property
-    def configuration(self) -> Client:
+    def client_configuration(self) -> Client:
         """Where the API server is and who we are.
 
         Raises:
@@ -52,25 +52,25 @@ class Access:
         from kubernetes import client, config
 
         load: Any = config
-        made: Client = client.Configuration()
+        configuration: Client = client.Configuration()
         # A default of the library is three more tries, each with its own limit.
-        made.retries = 0
+        configuration.retries = 0
         path = os.environ.get("KUBECONFIG") or None
-        if path is None and "KUBERNETES_SERVICE_HOST" in os.environ and self.cluster.context is None:
+        if path is None and "KUBERNETES_SERVICE_HOST" in os.environ and self.config.context is None:
             with contextlib.suppress(config.ConfigException):
-                load.load_incluster_config(client_configuration=made)
-                return made
+                load.load_incluster_config(client_configuration=configuration)
+                return configuration
         try:
-            load.load_kube_config(path, self.cluster.context, client_configuration=made, persist_config=False)
+            load.load_kube_config(path, self.config.context, client_configuration=configuration, persist_config=False)
         except (config.ConfigException, OSError, ValueError, TypeError) as exc:
             raise InvalidInputError(self._unconfigured(path, exc), field="context") from exc
-        return made
+        return configuration
 
     def client(self) -> Client:
         """A connection of its own: what an exec does to one is nothing for other threads."""
         from kubernetes import client
 
-        return client.ApiClient(self.configuration)
+        return client.ApiClient(self.client_configuration)
 
     @cached_property
     def core(self) -> Client:
@@ -104,17 +104,17 @@ class Access:
 
         reviews: Any = client.AuthorizationV1Api(self.client())
 
-        def allowed(asked: tuple[str, str, str, str]) -> bool:
-            verb, group, resource, subresource = asked
+        def allowed(permission: tuple[str, str, str, str]) -> bool:
+            verb, group, resource, subresource = permission
             attributes = {"namespace": self.namespace, "verb": verb, "group": group, "resource": resource}
             body = {"spec": {"resourceAttributes": {**attributes, "subresource": subresource}}}
             answer = reviews.create_self_subject_access_review(body, _request_timeout=ANSWER_SECONDS)
             return bool(answer.status.allowed)
 
-        needed = _NEEDED + (_NEEDED_BY_MPI if self.cluster.engine == "mpijob" else ())
+        needed = _NEEDED + (_NEEDED_BY_MPI if self.config.engine == "mpijob" else ())
         with self.errors("asking what is allowed"), ThreadPoolExecutor(len(needed)) as pool:
-            refused = [asked for asked, may in zip(needed, pool.map(allowed, needed), strict=True) if not may]
-        if self.cluster.engine == "mpijob":
+            refused = [permission for permission, may in zip(needed, pool.map(allowed, needed), strict=True) if not may]
+        if self.config.engine == "mpijob":
             from trainstack.targets.kubernetes.objects import mpijob
 
             with self.errors("asking for MPIJobs"):
@@ -123,7 +123,7 @@ class Access:
             verb, group, resource, subresource = refused[0]
             what = "/".join(part for part in (group, resource, subresource) if part)
             raise InvalidInputError(
-                f"kubernetes: you may not {verb} {what} in {self.cluster.described}: ask for a role that allows it",
+                f"kubernetes: you may not {verb} {what} in {self.config.described}: ask for a role that allows it",
                 field="namespace",
             )
 
@@ -175,18 +175,18 @@ class Access:
             # Who cannot be told apart counts as nobody where nobody is let in at all.
             if refused.status == 401 or "system:anonymous" in str(refused.body):
                 raise InvalidInputError(
-                    f"kubernetes: {self.configuration.host} does not accept your credentials: log in again, or name "
-                    "another context",
+                    f"kubernetes: {self.client_configuration.host} does not accept your credentials: log in again, "
+                    "or name another context",
                     field="context",
                 ) from exc
-            raise TrainstackError(f"kubernetes: {doing}: {_said(exc)}") from exc
+            raise TrainstackError(f"kubernetes: {doing}: {_error_message(exc)}") from exc
         except (HTTPError, OSError, WebSocketException) as exc:
             raise TrainstackError(
-                f"kubernetes: {doing}: {self.configuration.host} does not answer ({_reason(exc)}): is the cluster up, "
-                "and is it the right context?"
+                f"kubernetes: {doing}: {self.client_configuration.host} does not answer ({_reason(exc)}): is the "
+                "cluster up, and is it the right context?"
             ) from exc
 
-    def asked(
+    def request(
         self, doing: str, ask: Callable[[], Any], nothing: tuple[int, ...] = (NOT_FOUND,)
     ) -> dict[str, Any] | None:
         """What the API server answers to one question.
@@ -219,13 +219,13 @@ class Access:
         with contextlib.suppress(Exception):
             contexts, _ = listing.list_kube_config_contexts(path)
             known = ", ".join(sorted(str(each["name"]) for each in contexts)[:8])
-            if self.cluster.context:
-                return f"kubernetes: context {self.cluster.context!r} is not in {where}, which has: {known}"
+            if self.config.context:
+                return f"kubernetes: context {self.config.context!r} is not in {where}, which has: {known}"
         first = str(exc).strip().splitlines()[0] if str(exc).strip() else type(exc).__name__
         return f"kubernetes: {where} cannot be used ({first}): set KUBECONFIG, or name a context"
 
 
-def _said(exc: Any) -> str:
+def _error_message(exc: Any) -> str:
     """What the API server said, in one line."""
     try:
         message = str(json.loads(exc.body)["message"])

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from trainstack.errors import TrainstackError
-from trainstack.targets.kubernetes.api.client import Access
+from trainstack.targets.kubernetes.api.client import KubernetesApi
 
 _INPUT, _OUTPUT, _ERRORS, _STATUS = 0, 1, 2, 3
 _CONNECT_SECONDS = 20.0
@@ -33,16 +33,16 @@ _KEEP_ALIVE = {
 class Exec:
     """A program in a container; as a thing to read from it gives what that writes to its standard output."""
 
-    def __init__(self, access: Access, pod: str, container: str, command: list[str]) -> None:
+    def __init__(self, api: KubernetesApi, pod: str, container: str, command: list[str]) -> None:
         """Start it.
 
         Raises:
             TrainstackError: The container is not there, or the cluster refuses or does not answer.
         """
         self._what = f"working in pod {pod}"
-        self._access = access
-        asked = {"container": container, "command": command, "stdin": True, "stdout": True, "stderr": True}
-        self._link = web_socket(access, "exec", self._what, pod, **asked, tty=False)
+        self._api = api
+        options = {"container": container, "command": command, "stdin": True, "stdout": True, "stderr": True}
+        self._link = web_socket(api, "exec", self._what, pod, **options, tty=False)
         self._pending = b""
         self._ended = False
         self.errors = b""
@@ -69,7 +69,7 @@ class Exec:
         Raises:
             TrainstackError: The connection broke.
         """
-        with self._access.errors(self._what):
+        with self._api.errors(self._what):
             for start in range(0, len(data), _PIECE):
                 self._link.send_binary(bytes([_INPUT]) + data[start : start + _PIECE])
 
@@ -77,7 +77,7 @@ class Exec:
         """Hang up; whoever waits for bytes gets none."""
         hang_up(self._link)
 
-    def said(self) -> str:
+    def error_message(self) -> str:
         """The last line of its standard error, or what the cluster says of its end."""
         lines = self.errors.decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else str(self.status.get("message") or "the connection broke")
@@ -105,15 +105,15 @@ class Exec:
                 self.status = json.loads(content)
 
 
-def web_socket(access: Access, verb: str, doing: str, pod: str, **asked: Any) -> Any:
+def web_socket(api: KubernetesApi, verb: str, doing: str, pod: str, **options: Any) -> Any:
     """Open a web socket to a pod, through the API server.
 
     Args:
-        access: The cluster.
+        api: The cluster.
         verb: `exec` or `portforward`.
         doing: What is being done, for the error.
         pod: The pod.
-        asked: What the verb takes.
+        options: What the verb takes.
 
     Raises:
         TrainstackError: The pod is not there, or the cluster refuses or does not answer.
@@ -121,11 +121,11 @@ def web_socket(access: Access, verb: str, doing: str, pod: str, **asked: Any) ->
     from kubernetes import client
     from kubernetes import stream as streams
 
-    with access.errors(doing):
+    with api.errors(doing):
         streaming: Any = streams
-        call = getattr(client.CoreV1Api(access.client()), f"connect_get_namespaced_pod_{verb}")
+        call = getattr(client.CoreV1Api(api.client()), f"connect_get_namespaced_pod_{verb}")
         plain = {"_preload_content": False, "binary": True, "_request_timeout": _CONNECT_SECONDS}
-        link: Any = streaming.stream(call, pod, access.namespace, **asked, **plain).sock
+        link: Any = streaming.stream(call, pod, api.namespace, **options, **plain).sock
     # Let no machine on the way forget a connection that is silent for long, and notice when one has.
     for option, value in _KEEP_ALIVE.items():
         with contextlib.suppress(AttributeError, OSError):
@@ -146,15 +146,15 @@ def script(name: str) -> str:
     return (Path(__file__).parents[1] / "in_pod" / f"{name}.py").read_text(encoding="utf-8")
 
 
-def run(access: Access, pod: str, container: str, command: list[str], given: Iterable[bytes] = ()) -> str:
+def run(api: KubernetesApi, pod: str, container: str, command: list[str], stdin: Iterable[bytes] = ()) -> str:
     """Run a program to its end.
 
     Args:
-        access: The cluster.
+        api: The cluster.
         pod: The pod.
         container: Its container.
         command: Program and arguments.
-        given: For its standard input.
+        stdin: For its standard input.
 
     Returns:
         What it wrote to its standard output.
@@ -162,12 +162,12 @@ def run(access: Access, pod: str, container: str, command: list[str], given: Ite
     Raises:
         TrainstackError: It ended badly, or the connection broke.
     """
-    with Exec(access, pod, container, command) as program:
-        for piece in given:
+    with Exec(api, pod, container, command) as program:
+        for piece in stdin:
             program.write(piece)
         output = bytearray()
         while data := program.read():
             output += data
         if program.status.get("status") != "Success":
-            raise TrainstackError(f"kubernetes: working in pod {pod}: {program.said()}")
+            raise TrainstackError(f"kubernetes: working in pod {pod}: {program.error_message()}")
     return output.decode(errors="replace").strip()

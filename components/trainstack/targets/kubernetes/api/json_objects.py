@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 
-def part(thing: Mapping[str, Any] | None, *path: str) -> dict[str, Any]:
+def part(document: Mapping[str, Any] | None, *path: str) -> dict[str, Any]:
     """The object below some keys; empty where there is none."""
-    found = dict(thing or {})
+    value = dict(document or {})
     for key in path:
-        found = cast("dict[str, Any]", found.get(key) or {})
-    return found
+        value = cast("dict[str, Any]", value.get(key) or {})
+    return value
 
 
-def parts(thing: Mapping[str, Any] | None, *path: str) -> list[dict[str, Any]]:
+def parts(document: Mapping[str, Any] | None, *path: str) -> list[dict[str, Any]]:
     """The list of objects below some keys; empty where there is none."""
-    return cast("list[dict[str, Any]]", part(thing, *path[:-1]).get(path[-1]) or [])
+    return cast("list[dict[str, Any]]", part(document, *path[:-1]).get(path[-1]) or [])

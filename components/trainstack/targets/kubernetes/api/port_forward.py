@@ -18,7 +18,7 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from trainstack.errors import InvalidInputError, TrainstackError
-from trainstack.targets.kubernetes.api.client import ANSWER_SECONDS, Access
+from trainstack.targets.kubernetes.api.client import ANSWER_SECONDS, KubernetesApi
 from trainstack.targets.kubernetes.api.exec import hang_up, web_socket
 from trainstack.targets.kubernetes.api.json_objects import parts
 from trainstack.targets.kubernetes.labels import INSTANCE
@@ -31,20 +31,20 @@ _TRIES = 3
 
 
 @contextlib.contextmanager
-def forwarding(access: Access, name: str, port: int, said: Callable[[str], None]) -> Generator[None]:
+def forwarding(api: KubernetesApi, name: str, port: int, progress: Callable[[str], None]) -> Generator[None]:
     """Lead a port of the loopback to the pods of a service, each connection to one that is ready.
 
     Args:
-        access: The cluster.
+        api: The cluster.
         name: What the service's objects are called.
         port: The port of this machine.
-        said: Told when a connection cannot be led there.
+        progress: Told when a connection cannot be led there.
 
     Raises:
         InvalidInputError: Somebody else listens on the port.
         TrainstackError: The cluster does not answer, or no pod is ready.
     """
-    _ready(access, name)
+    _ready(api, name)
     try:
         listening = socket.create_server(("127.0.0.1", port))
     except OSError as exc:
@@ -54,7 +54,7 @@ def forwarding(access: Access, name: str, port: int, said: Callable[[str], None]
         raise InvalidInputError(
             f"port {port} cannot be had ({reason}): choose another with --port", field="port"
         ) from exc
-    forward = Forward(access, name, PORT, listening, said)
+    forward = Forward(api, name, PORT, listening, progress)
     try:
         yield
     finally:
@@ -65,25 +65,25 @@ class Forward:
     """Leads the connections to a port of this machine to the pods of a Deployment, until it is closed."""
 
     def __init__(
-        self, access: Access, name: str, pod_port: int, listening: socket.socket, said: Callable[[str], None]
+        self, api: KubernetesApi, name: str, pod_port: int, listening: socket.socket, progress: Callable[[str], None]
     ) -> None:
         """Begin; pods may come and go.
 
         Args:
-            access: The cluster.
+            api: The cluster.
             name: What the Deployment is called.
             pod_port: The pods' port.
             listening: The port of this machine, listened to; closed with this.
-            said: Told when a connection cannot be led there.
+            progress: Told when a connection cannot be led there.
         """
         turn = itertools.count()
 
         class Connection(socketserver.BaseRequestHandler):
             def handle(self) -> None:
                 try:
-                    _lead(_connected(access, name, pod_port, next(turn)), self.request, said)
+                    _lead(_connected(api, name, pod_port, next(turn)), self.request, progress)
                 except TrainstackError as exc:
-                    said(str(exc))
+                    progress(str(exc))
 
         self._server = _Server(listening.getsockname(), Connection, bind_and_activate=False)
         self._server.socket.close()
@@ -100,34 +100,37 @@ class _Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
 
 
-def _ready(access: Access, name: str) -> list[str]:
+def _ready(api: KubernetesApi, name: str) -> list[str]:
     """The names of the pods that are ready and stay, as far as is known."""
-    with access.errors(f"looking for the pods of {name}"):
-        answer = access.core.list_namespaced_pod(
-            access.namespace,
+    with api.errors(f"looking for the pods of {name}"):
+        answer = api.core.list_namespaced_pod(
+            api.namespace,
             label_selector=f"{INSTANCE}={name}",
             _preload_content=False,
             _request_timeout=ANSWER_SECONDS,
         )
-    found = [
+    names = [
         str(pod["metadata"]["name"])
         for pod in parts(json.loads(answer.data), "items")
         if not pod["metadata"].get("deletionTimestamp")
-        and any(it["type"] == "Ready" and it["status"] == "True" for it in parts(pod, "status", "conditions"))
+        and any(
+            condition["type"] == "Ready" and condition["status"] == "True"
+            for condition in parts(pod, "status", "conditions")
+        )
     ]
-    if not found:
-        raise TrainstackError(f"{name} has no pod that is ready in namespace {access.namespace}")
-    return found
+    if not names:
+        raise TrainstackError(f"{name} has no pod that is ready in namespace {api.namespace}")
+    return names
 
 
-def _connected(access: Access, name: str, pod_port: int, turn: int) -> Any:
+def _connected(api: KubernetesApi, name: str, pod_port: int, turn: int) -> Any:
     """A web socket to one of the pods, each connection to the next."""
     attempt = 0
     while True:
-        ready = _ready(access, name)
+        ready = _ready(api, name)
         pod = ready[(turn + attempt) % len(ready)]
         try:
-            return web_socket(access, "portforward", f"forwarding to pod {pod}", pod, ports=str(pod_port))
+            return web_socket(api, "portforward", f"forwarding to pod {pod}", pod, ports=str(pod_port))
         except TrainstackError:
             # Nothing was sent yet, so nothing is lost by another try.
             attempt += 1
@@ -135,11 +138,11 @@ def _connected(access: Access, name: str, pod_port: int, turn: int) -> Any:
                 raise
 
 
-def _lead(link: Any, near: socket.socket, said: Callable[[str], None]) -> None:
+def _lead(link: Any, near: socket.socket, progress: Callable[[str], None]) -> None:
     """Carry bytes both ways until one side ends."""
     threading.Thread(target=_send, args=(near, link), daemon=True).start()
     try:
-        _receive(link, near, said)
+        _receive(link, near, progress)
     finally:
         hang_up(link)
         with contextlib.suppress(OSError):
@@ -154,7 +157,7 @@ def _send(near: socket.socket, link: Any) -> None:
     hang_up(link)
 
 
-def _receive(link: Any, near: socket.socket, said: Callable[[str], None]) -> None:
+def _receive(link: Any, near: socket.socket, progress: Callable[[str], None]) -> None:
     from websocket import ABNF
 
     begun = set[int]()
@@ -171,5 +174,5 @@ def _receive(link: Any, near: socket.socket, said: Callable[[str], None]) -> Non
             elif channel == _DATA:
                 near.sendall(content)
             elif channel == _ERROR:
-                said(" ".join(content.decode(errors="replace").split()))
+                progress(" ".join(content.decode(errors="replace").split()))
                 return

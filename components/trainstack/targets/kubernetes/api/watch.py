@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from trainstack.targets.kubernetes.api.client import ANSWER_SECONDS, Access
+from trainstack.targets.kubernetes.api.client import ANSWER_SECONDS, KubernetesApi
 from trainstack.targets.kubernetes.api.json_objects import parts
 
 WATCH_SECONDS = 240
@@ -21,7 +21,7 @@ class Watch:
 
     def __init__(
         self,
-        access: Access,
+        api: KubernetesApi,
         what: str,
         call: Callable[..., Any],
         listed: Callable[[list[dict[str, Any]]], None],
@@ -31,7 +31,7 @@ class Watch:
         """Ask once.
 
         Args:
-            access: The cluster.
+            api: The cluster.
             what: What is listed, for people.
             call: The client's function that lists it in a namespace.
             listed: Told all that there is, now and after each outage.
@@ -41,7 +41,7 @@ class Watch:
         Raises:
             TrainstackError: The cluster does not answer.
         """
-        self._access = access
+        self._api = api
         self._call = call
         self._listed = listed
         self._changed = changed
@@ -49,7 +49,7 @@ class Watch:
         self._closed = threading.Event()
         self._response: Any = None
         self._name = what
-        with access.errors(f"looking for {what}"):
+        with api.errors(f"looking for {what}"):
             self._version = self._list()
 
     def follow(self) -> None:
@@ -64,7 +64,7 @@ class Watch:
 
     def _list(self) -> str:
         answer = self._call(
-            self._access.namespace, **self._selectors, _preload_content=False, _request_timeout=ANSWER_SECONDS
+            self._api.namespace, **self._selectors, _preload_content=False, _request_timeout=ANSWER_SECONDS
         )
         document: dict[str, Any] = json.loads(answer.data)
         self._listed(parts(document, "items"))
@@ -81,7 +81,7 @@ class Watch:
     def _hear(self, version: str) -> str:
         """Hear of changes since `version` until the server ends the stream; gives where to go on, empty to list."""
         self._response = response = self._call(
-            self._access.namespace,
+            self._api.namespace,
             **self._selectors,
             watch=True,
             resource_version=version,

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from trainstack.errors import InvalidInputError
-from trainstack.targets.kubernetes.api.client import Access
-from trainstack.targets.kubernetes.config import Cluster
+from trainstack.targets.kubernetes.api.client import KubernetesApi
+from trainstack.targets.kubernetes.config import KubernetesConfig
 from trainstack.targets.kubernetes.objects import namespace
 
 
-def check_namespace(cluster: Cluster, seconds: float) -> None:
+def check_namespace(config: KubernetesConfig, seconds: float) -> None:
     """Ask the cluster for its namespace, unless it is to be created.
 
     Args:
-        cluster: Which one.
+        config: Which one.
         seconds: How long to wait for an answer.
 
     Raises:
         InvalidInputError: It is missing and is not to be created.
         TrainstackError: The cluster does not answer.
     """
-    if not cluster.create_namespace and namespace.look(Access(cluster), seconds) is None:
+    if not config.create_namespace and namespace.look(KubernetesApi(config), seconds) is None:
         raise InvalidInputError(
-            f"kubernetes: there is no {cluster.described}: have it created, or leave out create_namespace",
+            f"kubernetes: there is no {config.described}: have it created, or leave out create_namespace",
             field="namespace",
         )

@@ -7,52 +7,55 @@ from collections.abc import Callable
 from typing import Any
 
 from trainstack.errors import TrainstackError
-from trainstack.targets.kubernetes.api.client import Access
+from trainstack.targets.kubernetes.api.client import KubernetesApi
 from trainstack.targets.kubernetes.api.watch import Watch
 
 _AGAIN_SECONDS = 30.0
 
 
-class Queueing:
+class PendingReason:
     """What a cluster says of a job that waits. It reaches nobody before it is asked."""
 
     def __init__(
-        self, access: Access, find: Callable[[], dict[str, Any] | None], held: Callable[[dict[str, Any]], str]
+        self,
+        api: KubernetesApi,
+        find: Callable[[], dict[str, Any] | None],
+        suspend_reason: Callable[[dict[str, Any]], str],
     ) -> None:
         """Be about the object that `find` gives.
 
         Args:
-            access: The cluster.
+            api: The cluster.
             find: Gives the object that makes the pods.
-            held: Why it makes none by itself, empty where it should.
+            suspend_reason: Why it makes none by itself, empty where it should.
         """
-        self._access = access
+        self._api = api
         self._find = find
-        self._held = held
+        self._suspend_reason = suspend_reason
         self._watch: Watch | None = None
-        self._first = self._said = ""
-        self._again = 0.0
+        self._first = self._event_message = ""
+        self._retry_at = 0.0
 
     def reason(self) -> str:
         """Why there are no pods, in the cluster's own words; empty where it says nothing."""
-        if self._watch is None and time.monotonic() > self._again:
+        if self._watch is None and time.monotonic() > self._retry_at:
             try:
                 self._begin()
             except TrainstackError as exc:
                 # A run waits for a cluster that is away.
-                self._again = time.monotonic() + _AGAIN_SECONDS
+                self._retry_at = time.monotonic() + _AGAIN_SECONDS
                 self._first = str(exc)
-        return self._said or self._first
+        return self._event_message or self._first
 
     def _begin(self) -> None:
         job = self._find()
         if job is None:
             raise TrainstackError("its job was deleted")
-        self._first = self._held(job)
+        self._first = self._suspend_reason(job)
         self._watch = Watch(
-            self._access,
+            self._api,
             "why there are no pods",
-            self._access.core.list_namespaced_event,
+            self._api.core.list_namespaced_event,
             self._listed,
             self._changed,
             field_selector=f"involvedObject.uid={job['metadata']['uid']}",
@@ -64,8 +67,8 @@ class Queueing:
         if self._watch:
             self._watch.close()
 
-    def _listed(self, found: list[dict[str, Any]]) -> None:
-        for event in found:
+    def _listed(self, events: list[dict[str, Any]]) -> None:
+        for event in events:
             self._changed(event, False)
 
     def _changed(self, event: dict[str, Any], gone: bool) -> None:
@@ -74,4 +77,4 @@ class Queueing:
         if event.get("reason") in ("Resumed", "MPIJobCreated", "MPIJobResumed"):
             self._first = ""
         if event.get("type") == "Warning" and event.get("message"):
-            self._said = " ".join(str(event["message"]).split())[:400]
+            self._event_message = " ".join(str(event["message"]).split())[:400]

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from trainstack.errors import InvalidInputError
-from trainstack.targets.kubernetes.api.client import FORBIDDEN, NOT_FOUND, Access
+from trainstack.targets.kubernetes.api.client import FORBIDDEN, NOT_FOUND, KubernetesApi
 from trainstack.targets.kubernetes.api.json_objects import part, parts
 from trainstack.targets.kubernetes.objects.service_objects import SERVICE
 from trainstack.targets.kubernetes.objects.serving_spec import ServingSpec
@@ -20,11 +20,11 @@ CUSTOM_METRICS = "custom.metrics.k8s.io"
 _INVALID = 422
 
 
-def check(access: Access, service: str, name: str, spec: ServingSpec, seconds: float) -> None:
+def check(api: KubernetesApi, service: str, name: str, spec: ServingSpec, seconds: float) -> None:
     """Make sure that a service can be declared.
 
     Args:
-        access: The cluster.
+        api: The cluster.
         service: The service's name in its program.
         name: What its objects are to be called: that name, the project's and the stack's.
         spec: How it is to run.
@@ -35,20 +35,20 @@ def check(access: Access, service: str, name: str, spec: ServingSpec, seconds: f
         TrainstackError: The cluster does not answer.
     """
     if spec.engine == "kserve":
-        check_inference_service(access, seconds)
+        check_inference_service(api, seconds)
     elif spec.target_concurrency is not None:
-        check_custom_metrics(access, seconds)
+        check_custom_metrics(api, seconds)
     if spec.node_port is not None:
-        check_node_port(access, name, spec.node_port, seconds)
+        check_node_port(api, name, spec.node_port, seconds)
     if spec.host is not None:
-        check_host(access, service, name, spec, seconds)
+        check_host(api, service, name, spec, seconds)
 
 
-def check_inference_service(access: Access, seconds: float) -> None:
+def check_inference_service(api: KubernetesApi, seconds: float) -> None:
     """Make sure that the cluster serves InferenceServices.
 
     Args:
-        access: The cluster.
+        api: The cluster.
         seconds: How long to wait for an answer.
 
     Raises:
@@ -56,21 +56,21 @@ def check_inference_service(access: Access, seconds: float) -> None:
         TrainstackError: It does not answer.
     """
     group, version, plural = KSERVE
-    ask = partial(access.custom.get_api_resources, group, version, **_plain(seconds))
-    found = access.asked("asking for InferenceServices", ask)
-    if not any(it["name"] == plural for it in parts(found, "resources")):
+    ask = partial(api.custom.get_api_resources, group, version, **_plain(seconds))
+    resources = api.request("asking for InferenceServices", ask)
+    if not any(resource["name"] == plural for resource in parts(resources, "resources")):
         raise InvalidInputError(
-            f"kubernetes: {access.configuration.host} serves no InferenceService ({group}/{version}): install KServe "
-            "there, or take engine='deployment'",
+            f"kubernetes: {api.client_configuration.host} serves no InferenceService ({group}/{version}): install "
+            "KServe there, or take engine='deployment'",
             field="engine",
         )
 
 
-def check_custom_metrics(access: Access, seconds: float) -> None:
+def check_custom_metrics(api: KubernetesApi, seconds: float) -> None:
     """Make sure that an autoscaler gets metrics of pods. Which ones is not asked: there are none before the first pod.
 
     Args:
-        access: The cluster.
+        api: The cluster.
         seconds: How long to wait for an answer.
 
     Raises:
@@ -79,21 +79,21 @@ def check_custom_metrics(access: Access, seconds: float) -> None:
     """
     from kubernetes import client
 
-    groups: Any = client.ApisApi(access.client())
-    found = access.asked("asking for custom metrics", partial(groups.get_api_versions, **_plain(seconds)))
-    if not any(it["name"] == CUSTOM_METRICS for it in parts(found, "groups")):
+    apis: Any = client.ApisApi(api.client())
+    groups = api.request("asking for custom metrics", partial(apis.get_api_versions, **_plain(seconds)))
+    if not any(group["name"] == CUSTOM_METRICS for group in parts(groups, "groups")):
         raise InvalidInputError(
-            f"kubernetes: {access.configuration.host} serves no {CUSTOM_METRICS}, which target_concurrency needs: "
+            f"kubernetes: {api.client_configuration.host} serves no {CUSTOM_METRICS}, which target_concurrency needs: "
             "install an adapter there (prometheus-adapter, say), or take target_cpu",
             field="target_concurrency",
         )
 
 
-def check_node_port(access: Access, name: str, port: int, seconds: float) -> None:
+def check_node_port(api: KubernetesApi, name: str, port: int, seconds: float) -> None:
     """Make sure that a port of the nodes is free, or the service's own: the API server tries it and keeps nothing.
 
     Args:
-        access: The cluster.
+        api: The cluster.
         name: What the service's objects are called.
         port: The port.
         seconds: How long to wait for an answer.
@@ -105,17 +105,17 @@ def check_node_port(access: Access, name: str, port: int, seconds: float) -> Non
     from kubernetes.client.exceptions import ApiException
 
     doing = "asking for a node port"
-    ask = partial(access.core.read_namespaced_service, name, access.namespace, **_plain(seconds))
-    own = access.asked(doing, ask, (FORBIDDEN, NOT_FOUND))
-    if any(it.get("nodePort") == port for it in parts(own, "spec", "ports")):
+    ask = partial(api.core.read_namespaced_service, name, api.namespace, **_plain(seconds))
+    own = api.request(doing, ask, (FORBIDDEN, NOT_FOUND))
+    if any(port_spec.get("nodePort") == port for port_spec in parts(own, "spec", "ports")):
         return
     spec = {"type": "NodePort", "ports": [{"port": port, "nodePort": port}]}
     # One that is there already is not made again under its name; a namespace that is not there cannot be tried in.
     body = {"metadata": {"generateName": "trainstack-tried-"}, "spec": spec}
-    for namespace in (access.namespace, "default"):
-        with access.errors(doing):
+    for namespace in (api.namespace, "default"):
+        with api.errors(doing):
             try:
-                access.core.create_namespaced_service(namespace, body, dry_run="All", _request_timeout=seconds)
+                api.core.create_namespaced_service(namespace, body, dry_run="All", _request_timeout=seconds)
             except ApiException as exc:
                 refused: Any = exc
                 if refused.status == _INVALID:
@@ -126,11 +126,11 @@ def check_node_port(access: Access, name: str, port: int, seconds: float) -> Non
                 return
 
 
-def check_host(access: Access, service: str, name: str, spec: ServingSpec, seconds: float) -> None:
+def check_host(api: KubernetesApi, service: str, name: str, spec: ServingSpec, seconds: float) -> None:
     """Make sure that no Ingress of others answers to a host: which of two would is the controller's whim.
 
     Args:
-        access: The cluster.
+        api: The cluster.
         service: The service's name in its program.
         name: What its objects are called. What else its stack has declared is the stack's own to change.
         spec: Which host, and which class of Ingress.
@@ -142,19 +142,19 @@ def check_host(access: Access, service: str, name: str, spec: ServingSpec, secon
     """
     from kubernetes import client
 
-    networking: Any = client.NetworkingV1Api(access.client())
+    networking: Any = client.NetworkingV1Api(api.client())
     everywhere = partial(networking.list_ingress_for_all_namespaces, **_plain(seconds))
-    here = partial(networking.list_namespaced_ingress, access.namespace, **_plain(seconds))
-    found = None
+    here = partial(networking.list_namespaced_ingress, api.namespace, **_plain(seconds))
+    ingresses = None
     # Who may not look everywhere looks where he is.
     for ask in (everywhere, here):
-        found = found or access.asked("looking for Ingresses", ask, (FORBIDDEN, NOT_FOUND))
+        ingresses = ingresses or api.request("looking for Ingresses", ask, (FORBIDDEN, NOT_FOUND))
     stack = name[len(service) :]
-    for thing in parts(found, "items"):
-        metadata = part(thing, "metadata")
+    for ingress in parts(ingresses, "items"):
+        metadata = part(ingress, "metadata")
         at = metadata["namespace"], metadata["name"]
-        ours = at[0] == access.namespace and SERVICE in part(metadata, "labels") and at[1].endswith(stack)
-        if not ours and _answers(thing, spec):
+        ours = at[0] == api.namespace and SERVICE in part(metadata, "labels") and at[1].endswith(stack)
+        if not ours and _answers(ingress, spec):
             raise InvalidInputError(
                 f"kubernetes: Ingress {at[1]} in namespace {at[0]} answers to {spec.host} already: take another host",
                 field="host",
@@ -162,10 +162,10 @@ def check_host(access: Access, service: str, name: str, spec: ServingSpec, secon
 
 
 def _answers(ingress: Mapping[str, Any], spec: ServingSpec) -> bool:
-    one, other = part(ingress, "spec").get("ingressClassName"), spec.ingress_class
+    ingress_class, spec_class = part(ingress, "spec").get("ingressClassName"), spec.ingress_class
     # Controllers of two classes do not meet.
-    return (not one or not other or one == other) and any(
-        rule.get("host") == spec.host and any(it.get("path", "/") == "/" for it in parts(rule, "http", "paths"))
+    return (not ingress_class or not spec_class or ingress_class == spec_class) and any(
+        rule.get("host") == spec.host and any(path.get("path", "/") == "/" for path in parts(rule, "http", "paths"))
         for rule in parts(ingress, "spec", "rules")
     )
 

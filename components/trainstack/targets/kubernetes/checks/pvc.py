@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from trainstack.errors import InvalidInputError, TrainstackError
-from trainstack.targets.kubernetes.api.client import Access
-from trainstack.targets.kubernetes.config import Cluster
+from trainstack.targets.kubernetes.api.client import KubernetesApi
+from trainstack.targets.kubernetes.config import KubernetesConfig
 
 
 def check_modes(what: str, modes: Sequence[str], nodes: int) -> None:
@@ -31,45 +31,45 @@ def check_modes(what: str, modes: Sequence[str], nodes: int) -> None:
     )
 
 
-def check_found(cluster: Cluster, nodes: int, seconds: float) -> None:
+def check_found(config: KubernetesConfig, nodes: int, seconds: float) -> None:
     """Refuse claims that are not there; what may not be asked refuses nothing.
 
     Args:
-        cluster: The cluster, with its claims.
+        config: The cluster, with its claims.
         nodes: How many nodes there may be at once.
         seconds: How long to wait for an answer.
 
     Raises:
         InvalidInputError: One is not there, or is a store that not all nodes can write to.
     """
-    for name in sorted({*(claim.name for claim in cluster.claims), *filter(None, [cluster.store])}):
+    for name in sorted({*(claim.name for claim in config.claims), *filter(None, [config.store])}):
         # What the compute itself declares is about to be made.
-        if cluster.declared_as and name.startswith(f"{cluster.declared_as}-"):
+        if config.declared_as and name.startswith(f"{config.declared_as}-"):
             continue
         try:
-            modes = _modes(Access(cluster), name, seconds)
+            modes = _modes(KubernetesApi(config), name, seconds)
         except InvalidInputError:
             raise
         except TrainstackError:
             return
-        if name == cluster.store:
+        if name == config.store:
             check_modes(f"claim {name}", modes, nodes)
 
 
-def _modes(access: Access, name: str, seconds: float) -> list[str]:
+def _modes(api: KubernetesApi, name: str, seconds: float) -> list[str]:
     from kubernetes.client.exceptions import ApiException
 
-    with access.errors(f"looking for claim {name}"):
+    with api.errors(f"looking for claim {name}"):
         try:
-            answer = access.core.read_namespaced_persistent_volume_claim(
-                name, access.namespace, _preload_content=False, _request_timeout=seconds
+            answer = api.core.read_namespaced_persistent_volume_claim(
+                name, api.namespace, _preload_content=False, _request_timeout=seconds
             )
         except ApiException as exc:
             refused: Any = exc
             if refused.status != 404:
                 raise
             raise InvalidInputError(
-                f"kubernetes: there is no claim {name} in {access.cluster.described}: make it, or give size_gib in the "
+                f"kubernetes: there is no claim {name} in {api.config.described}: make it, or give size_gib in the "
                 "place of its name",
                 field="store",
             ) from exc

@@ -9,33 +9,33 @@ from typing import Any
 
 from trainstack.errors import InvalidInputError, TrainstackError
 from trainstack.targets.base import Capacity
-from trainstack.targets.kubernetes.api.client import Access
+from trainstack.targets.kubernetes.api.client import KubernetesApi
 from trainstack.targets.kubernetes.api.json_objects import part, parts
-from trainstack.targets.kubernetes.config import Cluster
-from trainstack.targets.kubernetes.objects.run_objects import COURIER_RESOURCES, resources
+from trainstack.targets.kubernetes.config import KubernetesConfig
+from trainstack.targets.kubernetes.objects.run_objects import SIDECAR_RESOURCES, resources
 
-_asked: dict[tuple[str | None, str], dict[str, dict[str, str]]] = {}
+_quotas: dict[tuple[str | None, str], dict[str, dict[str, str]]] = {}
 
 
-def check(cluster: Cluster, holds: Capacity, nodes: int) -> None:
+def check(config: KubernetesConfig, holds: Capacity, nodes: int) -> None:
     """Refuse nodes that the compute's own quota never holds.
 
     Args:
-        cluster: The cluster, with that quota.
+        config: The cluster, with that quota.
         holds: What a node holds.
         nodes: How many there may be at once.
 
     Raises:
         InvalidInputError: Says which resource is too small, or no quantity.
     """
-    _refuse(cluster, "its quota", cluster.quota, holds, nodes)
+    _refuse(config, "its quota", config.quota, holds, nodes)
 
 
-def check_found(cluster: Cluster, holds: Capacity, nodes: int, seconds: float) -> None:
+def check_found(config: KubernetesConfig, holds: Capacity, nodes: int, seconds: float) -> None:
     """Refuse nodes that a quota of the namespace never holds; one that cannot be asked for refuses nothing.
 
     Args:
-        cluster: The cluster.
+        config: The cluster.
         holds: What a node holds.
         nodes: How many there are at once.
         seconds: How long to wait for an answer.
@@ -43,16 +43,16 @@ def check_found(cluster: Cluster, holds: Capacity, nodes: int, seconds: float) -
     Raises:
         InvalidInputError: Says which quota and which resource.
     """
-    place = cluster.context, cluster.namespace
-    if place not in _asked:
+    namespace = config.context, config.namespace
+    if namespace not in _quotas:
         try:
-            _asked[place] = _found(Access(cluster), seconds)
+            _quotas[namespace] = _read_quotas(KubernetesApi(config), seconds)
         except TrainstackError:
             return
-    for name, hard in _asked[place].items():
+    for name, hard in _quotas[namespace].items():
         # What the compute itself declares is about to become what it says now.
-        if name != cluster.declared_as:
-            _refuse(cluster, f"quota {name}", hard, holds, nodes)
+        if name != config.declared_as:
+            _refuse(config, f"quota {name}", hard, holds, nodes)
 
 
 def exceeded(hard: Mapping[str, str], holds: Capacity, nodes: int) -> str | None:
@@ -72,36 +72,36 @@ def exceeded(hard: Mapping[str, str], holds: Capacity, nodes: int) -> str | None
     parse = library.parse_quantity
     needed: dict[str, Decimal] = {"pods": Decimal(nodes), "count/pods": Decimal(nodes)}
     for kind in ("requests", "limits"):
-        for container in (resources(holds), COURIER_RESOURCES):
+        for container in (resources(holds), SIDECAR_RESOURCES):
             for resource, amount in container[kind].items():
                 for name in (f"{kind}.{resource}", *([resource] if kind == "requests" else [])):
                     needed[name] = needed.get(name, Decimal(0)) + nodes * parse(amount)
     for resource, most in hard.items():
         if needed.get(resource, Decimal(0)) > (limit := parse(most)):
-            asked = needed[resource]
+            amount_needed = needed[resource]
             if "memory" in resource:
-                return f"{resource} {asked / 2**30:.4g}Gi, and {{}} allows {limit / 2**30:.4g}Gi"
-            return f"{resource} {asked.normalize():f}, and {{}} allows {most}"
+                return f"{resource} {amount_needed / 2**30:.4g}Gi, and {{}} allows {limit / 2**30:.4g}Gi"
+            return f"{resource} {amount_needed.normalize():f}, and {{}} allows {most}"
     return None
 
 
-def _refuse(cluster: Cluster, quota: str, hard: Mapping[str, str], holds: Capacity, nodes: int) -> None:
+def _refuse(config: KubernetesConfig, quota: str, hard: Mapping[str, str], holds: Capacity, nodes: int) -> None:
     try:
-        found = exceeded(hard, holds, nodes)
+        excess = exceeded(hard, holds, nodes)
     except ValueError as exc:
         raise InvalidInputError(f"kubernetes: {quota}: {exc}: write quantities like 16, 500m or 64Gi") from exc
-    if found:
+    if excess:
         raise InvalidInputError(
-            f"kubernetes: {nodes} node{'s' * (nodes > 1)} ask{'s' * (nodes == 1)} for {found.format(quota)} in "
-            f"{cluster.described}: take fewer or smaller ones, or raise the quota",
+            f"kubernetes: {nodes} node{'s' * (nodes > 1)} ask{'s' * (nodes == 1)} for {excess.format(quota)} in "
+            f"{config.described}: take fewer or smaller ones, or raise the quota",
             field="quota",
         )
 
 
-def _found(access: Access, seconds: float) -> dict[str, dict[str, str]]:
-    with access.errors("looking for quotas"):
-        answer = access.core.list_namespaced_resource_quota(
-            access.namespace, _preload_content=False, _request_timeout=seconds
+def _read_quotas(api: KubernetesApi, seconds: float) -> dict[str, dict[str, str]]:
+    with api.errors("looking for quotas"):
+        answer = api.core.list_namespaced_resource_quota(
+            api.namespace, _preload_content=False, _request_timeout=seconds
         )
     return {
         str(item["metadata"]["name"]): {key: str(text) for key, text in part(item, "spec", "hard").items()}

@@ -38,7 +38,7 @@ class Hashed(io.RawIOBase):
 
 def fetch(folder: str, address: str, digest: str) -> str:
     """Unpack one archive; gives what went wrong."""
-    said = ""
+    problem = ""
     for attempt in range(_TRIES):
         try:
             with urllib.request.urlopen(address, timeout=_SECONDS) as answer:  # noqa: S310
@@ -49,12 +49,12 @@ def fetch(folder: str, address: str, digest: str) -> str:
                     pass
             if source.digest.hexdigest() == digest:
                 return ""
-            said = "its content is another"
+            problem = "its content is another"
         except tarfile.TarError as exc:
-            said = f"it is damaged ({exc})"
+            problem = f"it is damaged ({exc})"
         except OSError as exc:
             # What is signed stays unsaid.
-            said = f"{type(exc).__name__}: {exc}".replace(address, "")
+            problem = f"{type(exc).__name__}: {exc}".replace(address, "")
             time.sleep(0.5 * 2**attempt)
             continue
         if address.startswith(_FILE):
@@ -63,7 +63,7 @@ def fetch(folder: str, address: str, digest: str) -> str:
                 Path(address[len(_FILE) :]).unlink()
             break
         time.sleep(0.5 * 2**attempt)
-    return f"{address.partition('?')[0]}: {said}"
+    return f"{address.partition('?')[0]}: {problem}"
 
 
 def main() -> None:
@@ -77,8 +77,8 @@ def main() -> None:
             sys.exit("nobody said what to fetch")
         line += data
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        asked = [pool.submit(fetch, sys.argv[1], *each) for each in json.loads(line)]
-        failed = [one.result() for one in asked if one.result()]
+        futures = [pool.submit(fetch, sys.argv[1], *each) for each in json.loads(line)]
+        failed = [future.result() for future in futures if future.result()]
     if failed:
         sys.exit(f"the store does not give what it has: {failed[0]}")
     print("fetched", flush=True)

@@ -33,37 +33,37 @@ def missing(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder):
         pass
-    found: list[str] = []
+    absent: list[str] = []
     for digest in json.loads(line):
         try:
             os.utime(folder / digest)
         except FileNotFoundError:
-            found.append(digest)
-    print(json.dumps(found), flush=True)
+            absent.append(digest)
+    print(json.dumps(absent), flush=True)
 
 
 def keep(folder: Path, digest: str, size: str) -> None:
     """Write aside what comes, and put it in its place when it is what it should be."""
     make_room(folder)
     descriptor, name = tempfile.mkstemp(prefix=".", dir=folder)
-    aside, found, left = Path(name), hashlib.sha256(), int(size)
+    temporary, content_hash, remaining = Path(name), hashlib.sha256(), int(size)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            while left:
-                data = os.read(0, min(left, _CHUNK))
+            while remaining:
+                data = os.read(0, min(remaining, _CHUNK))
                 if not data:
                     sys.exit("the stream was cut off")
-                left -= len(data)
-                found.update(data)
+                remaining -= len(data)
+                content_hash.update(data)
                 file.write(data)
             file.flush()
             os.fsync(descriptor)
-        if found.hexdigest() != digest:
+        if content_hash.hexdigest() != digest:
             sys.exit("a file of the run was changed while it was sent: start it again")
-        aside.replace(folder / digest)
+        temporary.replace(folder / digest)
     finally:
         with contextlib.suppress(FileNotFoundError):
-            aside.unlink()
+            temporary.unlink()
     within = os.open(folder, os.O_RDONLY)
     os.fsync(within)
     os.close(within)

@@ -29,7 +29,7 @@ def main() -> None:
         make_ready(address)
         check_bucket(os.environ.get(_ARTIFACTS, ""))
     except Exception as exc:  # noqa: BLE001 (whatever it is, the cluster is told)
-        sys.exit(told(exc, address))
+        sys.exit(report_failure(exc, address))
     for name in ("_MLFLOW_SERVER_FILE_STORE", "_MLFLOW_SERVER_REGISTRY_STORE"):
         os.environ[name] = address
     uvicorn: Any = importlib.import_module("uvicorn")
@@ -44,14 +44,14 @@ def make_ready(address: str) -> None:
     path = Path(address.removeprefix(_FILE))
     if path.is_file() and not outdated(address):
         return
-    aside = path.with_name(f"{path.name}.new")
-    for left in path.parent.glob(f"{aside.name}*"):
-        left.unlink()
+    temporary = path.with_name(f"{path.name}.new")
+    for leftover in path.parent.glob(f"{temporary.name}*"):
+        leftover.unlink()
     if path.is_file():
-        with contextlib.closing(sqlite3.connect(path)) as old, contextlib.closing(sqlite3.connect(aside)) as new:
+        with contextlib.closing(sqlite3.connect(path)) as old, contextlib.closing(sqlite3.connect(temporary)) as new:
             old.backup(new)
-    bring_up(f"{_FILE}{aside}")
-    aside.replace(path)
+    bring_up(f"{_FILE}{temporary}")
+    temporary.replace(path)
 
 
 def outdated(address: str) -> bool:
@@ -70,10 +70,10 @@ def bring_up(address: str) -> None:
     tables.MAX_RETRY_COUNT = _TRIES
     engine = tables.create_sqlalchemy_engine_with_retry(address)
     try:
-        found = tables._get_schema_version(engine)
-        if found is None:
+        version = tables._get_schema_version(engine)
+        if version is None:
             tables._initialize_tables(engine)
-        elif found != tables._get_latest_schema_revision():
+        elif version != tables._get_latest_schema_revision():
             tables._upgrade_db(engine)
     finally:
         engine.dispose()
@@ -87,7 +87,7 @@ def check_bucket(destination: str) -> None:
         boto.client("s3").list_objects_v2(Bucket=parts.netloc, Prefix=parts.path.lstrip("/"), MaxKeys=1)
 
 
-def told(exc: Exception, address: str) -> str:
+def report_failure(exc: Exception, address: str) -> str:
     """Tell the cluster why nothing is served; gives the line, without the database's password."""
     # SQLAlchemy wraps what the driver says in words of its own.
     line = " ".join(str(getattr(exc, "orig", None) or exc).split()) or type(exc).__name__

@@ -1,4 +1,4 @@
-"""First process of a courier: keeps the pod until everything is home.
+"""First process of a sidecar: keeps the pod until everything is home.
 
 `stay.py FOLDER SECONDS WRITTEN [JOURNAL]`. It ends well when `home` appears in FOLDER, and gives up when nobody has
 touched `heard` there for SECONDS. Asked to end it stays as long as the cluster lets it, once WRITTEN was handed over:
@@ -83,18 +83,18 @@ def main() -> int:
     """Wait; gives the exit code."""
     folder, seconds = sys.argv[1], float(sys.argv[2])
     journal = Journal(*sys.argv[3:])
-    asked: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, _frame: asked.append(number))
-    seen, since = None, time.monotonic()
+    signals: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _frame: signals.append(number))
+    last_heartbeat, since = None, time.monotonic()
     while not os.path.exists(os.path.join(folder, "home")):  # noqa: PTH110, PTH118
         try:
-            now = os.stat(os.path.join(folder, "heard")).st_mtime_ns  # noqa: PTH116, PTH118
+            latest = os.stat(os.path.join(folder, "heard")).st_mtime_ns  # noqa: PTH116, PTH118
         except OSError:
-            now = None
-        if now != seen:
-            seen, since = now, time.monotonic()
-        if asked and handed_over(journal.written) is None:
-            return 128 + asked[0]
+            latest = None
+        if latest != last_heartbeat:
+            last_heartbeat, since = latest, time.monotonic()
+        if signals and handed_over(journal.written) is None:
+            return 128 + signals[0]
         if time.monotonic() - since > seconds:
             print("trainstack: nobody came for what this pod holds", file=sys.stderr, flush=True)
             return 3

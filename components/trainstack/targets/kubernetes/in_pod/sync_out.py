@@ -23,15 +23,15 @@ def obey(folder: str, addresses: "queue.Queue[str]") -> None:
             os.utime(heard)
         if not select.select([0], [], [], _HEARD_SECONDS)[0]:
             continue
-        said = os.read(0, 1)
-        if said == b"l":
+        command = os.read(0, 1)
+        if command == b"l":
             os.kill(os.getpid(), signal.SIGTERM)
-        elif said == b"h":
+        elif command == b"h":
             with open(os.path.join(folder, "home"), "wb"):  # noqa: PTH118, PTH123
                 os._exit(0)
-        elif said == b"u":
+        elif command == b"u":
             addresses.put(read_line())
-        elif not said:
+        elif not command:
             os._exit(1)
 
 

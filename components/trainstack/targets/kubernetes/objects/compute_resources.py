@@ -14,7 +14,7 @@ from trainstack.targets.kubernetes import labels
 
 
 @dataclass(frozen=True, kw_only=True)
-class NewClaim:
+class PvcSpec:
     """A volume claim to be declared.
 
     Attributes:
@@ -31,7 +31,7 @@ class NewClaim:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class ResourceRequest:
     """What a compute wants declared. Secret values may be of any type that the reader of the objects resolves.
 
     Attributes:
@@ -48,7 +48,7 @@ class Wanted:
     pull_login: Any = None
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     secret_settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    claims: Sequence[NewClaim] = ()
+    claims: Sequence[PvcSpec] = ()
 
 
 def pull_secret(name: str) -> str:
@@ -61,53 +61,53 @@ def settings(name: str) -> str:
     return f"{name}-settings"
 
 
-def objects(name: str, namespace: str, stack: str, wanted: Wanted) -> list[dict[str, Any]]:
+def objects(name: str, namespace: str, stack: str, request: ResourceRequest) -> list[dict[str, Any]]:
     """All objects that a compute declares in its namespace, in the order in which they are to be made.
 
     Args:
         name: What they are called.
         namespace: Where they are.
         stack: The Pulumi stack that declares them.
-        wanted: Which.
+        request: Which.
     """
-    marks = {labels.MANAGED: "trainstack", labels.STACK: labels.value(stack)}
+    common_labels = {labels.MANAGED: "trainstack", labels.STACK: labels.value(stack)}
 
-    def thing(kind: str, called: str, **content: Any) -> dict[str, Any]:
-        metadata = {"name": called, "namespace": namespace, "labels": marks}
+    def manifest(kind: str, object_name: str, **content: Any) -> dict[str, Any]:
+        metadata = {"name": object_name, "namespace": namespace, "labels": common_labels}
         return {"apiVersion": "v1", "kind": kind, "metadata": metadata, **content}
 
-    found: list[dict[str, Any]] = []
-    if wanted.quota:
-        found.append(thing("ResourceQuota", name, spec={"hard": dict(wanted.quota)}))
-    if wanted.pull_login is not None:
-        data = {".dockerconfigjson": wanted.pull_login}
-        found.append(thing("Secret", pull_secret(name), type="kubernetes.io/dockerconfigjson", data=data))
-    if wanted.settings:
-        found.append(thing("ConfigMap", settings(name), data=dict(wanted.settings)))
-    if wanted.secret_settings:
-        found.append(thing("Secret", settings(name), type="Opaque", data=dict(wanted.secret_settings)))
-    if wanted.account is not None:
-        secrets = [{"name": pull_secret(name)}] if wanted.pull_login is not None else []
+    manifests: list[dict[str, Any]] = []
+    if request.quota:
+        manifests.append(manifest("ResourceQuota", name, spec={"hard": dict(request.quota)}))
+    if request.pull_login is not None:
+        data = {".dockerconfigjson": request.pull_login}
+        manifests.append(manifest("Secret", pull_secret(name), type="kubernetes.io/dockerconfigjson", data=data))
+    if request.settings:
+        manifests.append(manifest("ConfigMap", settings(name), data=dict(request.settings)))
+    if request.secret_settings:
+        manifests.append(manifest("Secret", settings(name), type="Opaque", data=dict(request.secret_settings)))
+    if request.account is not None:
+        secrets = [{"name": pull_secret(name)}] if request.pull_login is not None else []
         # Bound to no role. Its token would be good for nothing, and nobody is handed it.
-        account = thing("ServiceAccount", wanted.account, automountServiceAccountToken=False)
-        found.append(account | ({"imagePullSecrets": secrets} if secrets else {}))
-    found += [claim(thing("PersistentVolumeClaim", it.name), it) for it in wanted.claims]
-    return found
+        account = manifest("ServiceAccount", request.account, automountServiceAccountToken=False)
+        manifests.append(account | ({"imagePullSecrets": secrets} if secrets else {}))
+    manifests += [claim(manifest("PersistentVolumeClaim", pvc.name), pvc) for pvc in request.claims]
+    return manifests
 
 
-def claim(thing: dict[str, Any], wanted: NewClaim) -> dict[str, Any]:
+def claim(header: dict[str, Any], pvc: PvcSpec) -> dict[str, Any]:
     """A volume claim.
 
     Args:
-        thing: Its kind and metadata.
-        wanted: What it asks for.
+        header: Its kind and metadata.
+        pvc: What it asks for.
     """
     # Most storage is made for the first pod that uses it, so nobody waits for it before.
-    metadata = {**thing["metadata"], "annotations": {"pulumi.com/skipAwait": "true"}}
+    metadata = {**header["metadata"], "annotations": {"pulumi.com/skipAwait": "true"}}
     spec: dict[str, Any] = {
-        "accessModes": [wanted.access_mode],
-        "resources": {"requests": {"storage": f"{round(wanted.size_gib * 1024)}Mi"}},
+        "accessModes": [pvc.access_mode],
+        "resources": {"requests": {"storage": f"{round(pvc.size_gib * 1024)}Mi"}},
     }
-    if wanted.storage_class is not None:
-        spec["storageClassName"] = wanted.storage_class
-    return {**thing, "metadata": metadata, "spec": spec}
+    if pvc.storage_class is not None:
+        spec["storageClassName"] = pvc.storage_class
+    return {**header, "metadata": metadata, "spec": spec}

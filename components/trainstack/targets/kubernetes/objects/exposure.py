@@ -36,14 +36,14 @@ def service(
         kind: Its type.
         node_port: The port of every node, for `NodePort`; the cluster chooses when left out.
     """
-    answering: dict[str, Any] = {"name": HTTP, "port": port, "targetPort": HTTP, "protocol": "TCP"}
+    service_port: dict[str, Any] = {"name": HTTP, "port": port, "targetPort": HTTP, "protocol": "TCP"}
     if node_port is not None:
-        answering["nodePort"] = node_port
+        service_port["nodePort"] = node_port
     return {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": metadata,
-        "spec": {"type": kind, "selector": {INSTANCE: metadata["name"]}, "ports": [answering]},
+        "spec": {"type": kind, "selector": {INSTANCE: metadata["name"]}, "ports": [service_port]},
     }
 
 
@@ -66,13 +66,13 @@ def ingress(
     """
     backend = {"service": {"name": metadata["name"], "port": {"name": HTTP}}}
     rule = {"host": host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
-    found: dict[str, Any] = {"rules": [rule]}
+    spec: dict[str, Any] = {"rules": [rule]}
     if ingress_class:
-        found["ingressClassName"] = ingress_class
+        spec["ingressClassName"] = ingress_class
     if tls_secret:
-        found["tls"] = [{"hosts": [host], "secretName": tls_secret}]
-    about = {**metadata, "annotations": dict(annotations)} if annotations else metadata
-    return {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": about, "spec": found}
+        spec["tls"] = [{"hosts": [host], "secretName": tls_secret}]
+    annotated = {**metadata, "annotations": dict(annotations)} if annotations else metadata
+    return {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": annotated, "spec": spec}
 
 
 def url(host: str, tls_secret: str | None) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from trainstack.targets.base import NodeGroupSpec, RunRef
 
 
-class Engine(Protocol):
+class JobKind(Protocol):
     """A kind of object that makes the pods of a run."""
 
     def submit(self, ref: RunRef, group: NodeGroupSpec, *, grace: float, low_priority: bool) -> None:
@@ -36,7 +36,7 @@ class Engine(Protocol):
         """
         ...
 
-    def annotate(self, ref: RunRef, what: str, value: str = "true") -> None:
+    def annotate(self, ref: RunRef, key: str, value: str = "true") -> None:
         """Note on a run's object how far it is.
 
         Raises:
@@ -44,14 +44,14 @@ class Engine(Protocol):
         """
         ...
 
-    def count(self, thing: dict[str, Any]) -> int:
+    def count(self, job: dict[str, Any]) -> int:
         """How many nodes an object has."""
         ...
 
-    def template(self, thing: dict[str, Any]) -> dict[str, Any]:
+    def template(self, job: dict[str, Any]) -> dict[str, Any]:
         """The specification of its nodes' pods."""
         ...
 
-    def held(self, thing: dict[str, Any]) -> str:
+    def suspend_reason(self, job: dict[str, Any]) -> str:
         """Why it makes no pods by itself: a queue, or somebody, holds it back. Empty where it should."""
         ...

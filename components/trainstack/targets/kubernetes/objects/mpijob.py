@@ -15,10 +15,10 @@ from typing import Any
 from trainstack.errors import InvalidInputError
 from trainstack.targets.base import NodeGroupSpec, RunRef
 from trainstack.targets.kubernetes import labels
-from trainstack.targets.kubernetes.api.client import ANSWER_SECONDS, Access
+from trainstack.targets.kubernetes.api.client import ANSWER_SECONDS, KubernetesApi
 from trainstack.targets.kubernetes.api.exec import script
 from trainstack.targets.kubernetes.api.json_objects import part, parts
-from trainstack.targets.kubernetes.config import Cluster
+from trainstack.targets.kubernetes.config import KubernetesConfig
 from trainstack.targets.kubernetes.objects import run_objects
 
 GROUP, VERSION, PLURAL = "kubeflow.org", "v2beta1", "mpijobs"
@@ -34,16 +34,16 @@ _USERS = f"root:x:0:0::/root:/bin/sh\ntrainstack:x:{run_objects.USER}:{run_objec
 class MpiJob:
     """The MPIJob of a run."""
 
-    def __init__(self, access: Access) -> None:
-        """Work in the namespace of `access`."""
-        self._access = access
+    def __init__(self, api: KubernetesApi) -> None:
+        """Work in the namespace of `api`."""
+        self._api = api
 
     def submit(self, ref: RunRef, group: NodeGroupSpec, *, grace: float, low_priority: bool) -> None:
         """Make it; the operator makes all else."""
-        with self._access.errors("submitting the MPIJob"):
-            self._access.custom.create_namespaced_custom_object(
-                *(GROUP, VERSION, self._access.namespace, PLURAL),
-                job(ref, group, self._access.cluster, grace=grace, low_priority=low_priority),
+        with self._api.errors("submitting the MPIJob"):
+            self._api.custom.create_namespaced_custom_object(
+                *(GROUP, VERSION, self._api.namespace, PLURAL),
+                job(ref, group, self._api.config, grace=grace, low_priority=low_priority),
                 _request_timeout=ANSWER_SECONDS,
             )
 
@@ -53,41 +53,41 @@ class MpiJob:
 
     def find(self, selector: str) -> dict[str, Any] | None:
         """The MPIJob that bears `selector`."""
-        return next(iter(listed(self._access, selector)), None)
+        return next(iter(listed(self._api, selector)), None)
 
-    def annotate(self, ref: RunRef, what: str, value: str = "true") -> None:
+    def annotate(self, ref: RunRef, key: str, value: str = "true") -> None:
         """Note how far it is."""
-        with self._access.errors("noting how far an MPIJob is"):
-            self._access.custom.patch_namespaced_custom_object(
-                *(GROUP, VERSION, self._access.namespace, PLURAL, labels.name(ref)),
-                {"metadata": {"annotations": {what: value}}},
+        with self._api.errors("noting how far an MPIJob is"):
+            self._api.custom.patch_namespaced_custom_object(
+                *(GROUP, VERSION, self._api.namespace, PLURAL, labels.name(ref)),
+                {"metadata": {"annotations": {key: value}}},
                 _request_timeout=ANSWER_SECONDS,
             )
 
-    def count(self, thing: dict[str, Any]) -> int:
+    def count(self, job: dict[str, Any]) -> int:
         """How many workers it has."""
-        return int(part(thing, "spec", "mpiReplicaSpecs", "Worker")["replicas"])
+        return int(part(job, "spec", "mpiReplicaSpecs", "Worker")["replicas"])
 
-    def template(self, thing: dict[str, Any]) -> dict[str, Any]:
+    def template(self, job: dict[str, Any]) -> dict[str, Any]:
         """Its workers."""
-        return part(thing, "spec", "mpiReplicaSpecs", "Worker", "template", "spec")
+        return part(job, "spec", "mpiReplicaSpecs", "Worker", "template", "spec")
 
-    def held(self, thing: dict[str, Any]) -> str:
+    def suspend_reason(self, job: dict[str, Any]) -> str:
         """Whether it is suspended, or nobody has taken it up."""
-        if part(thing, "spec", "runPolicy").get("suspend"):
-            return labels.waits(thing)
-        return "" if part(thing, "status") else "no MPI operator has taken it up: is the cluster's running?"
+        if part(job, "spec", "runPolicy").get("suspend"):
+            return labels.suspended_reason(job)
+        return "" if part(job, "status") else "no MPI operator has taken it up: is the cluster's running?"
 
 
-def listed(access: Access, selector: str) -> list[dict[str, Any]]:
+def listed(api: KubernetesApi, selector: str) -> list[dict[str, Any]]:
     """The MPIJobs that bear `selector`.
 
     Raises:
         TrainstackError: The cluster does not answer.
     """
-    with access.errors("looking for MPIJobs"):
-        answer = access.custom.list_namespaced_custom_object(
-            *(GROUP, VERSION, access.namespace, PLURAL),
+    with api.errors("looking for MPIJobs"):
+        answer = api.custom.list_namespaced_custom_object(
+            *(GROUP, VERSION, api.namespace, PLURAL),
             label_selector=selector,
             _preload_content=False,
             _request_timeout=ANSWER_SECONDS,
@@ -95,17 +95,17 @@ def listed(access: Access, selector: str) -> list[dict[str, Any]]:
         return parts(json.loads(answer.data), "items")
 
 
-def delete(access: Access, selector: str) -> None:
+def delete(api: KubernetesApi, selector: str) -> None:
     """Delete the MPIJobs that bear `selector`, and with them what the operator has made."""
-    access.custom.delete_collection_namespaced_custom_object(
-        *(GROUP, VERSION, access.namespace, PLURAL),
+    api.custom.delete_collection_namespaced_custom_object(
+        *(GROUP, VERSION, api.namespace, PLURAL),
         label_selector=selector,
         propagation_policy="Background",
         _request_timeout=ANSWER_SECONDS,
     )
 
 
-def check(access: Access) -> None:
+def check(api: KubernetesApi) -> None:
     """Ask whether the cluster serves MPIJobs.
 
     Raises:
@@ -114,41 +114,43 @@ def check(access: Access) -> None:
     from kubernetes.client.exceptions import ApiException
 
     try:
-        access.custom.get_api_resources(GROUP, VERSION, _request_timeout=ANSWER_SECONDS)
+        api.custom.get_api_resources(GROUP, VERSION, _request_timeout=ANSWER_SECONDS)
     except ApiException as exc:
         refused: Any = exc
         if refused.status != 404:
             raise
         raise InvalidInputError(
-            f"kubernetes: {access.configuration.host} serves no MPIJob ({GROUP}/{VERSION}): install Kubeflow's MPI "
+            f"kubernetes: {api.client_configuration.host} serves no MPIJob ({GROUP}/{VERSION}): install Kubeflow's MPI "
             'operator there, or leave out engine="mpijob"',
             field="engine",
         ) from exc
 
 
-def job(ref: RunRef, group: NodeGroupSpec, cluster: Cluster, *, grace: float, low_priority: bool) -> dict[str, Any]:
+def job(
+    ref: RunRef, group: NodeGroupSpec, config: KubernetesConfig, *, grace: float, low_priority: bool
+) -> dict[str, Any]:
     """The MPIJob of an attempt; arguments as for a Job.
 
     Args:
         ref: The run.
         group: Its nodes.
-        cluster: How they are to be placed.
+        config: How they are to be placed.
         grace: Seconds that a script has for a checkpoint when its node is taken away.
         low_priority: Whether they may run where machines can be taken away.
     """
-    found = run_objects.marks(ref, group)
-    queue = {labels.QUEUE: cluster.queue} if cluster.queue else {}
-    worker = run_objects.pod(ref, group, cluster, grace=grace, low_priority=low_priority)
+    run_labels = run_objects.attempt_labels(ref, group)
+    queue = {labels.QUEUE: config.queue} if config.queue else {}
+    worker = run_objects.pod(ref, group, config, grace=grace, low_priority=low_priority)
     launcher = {key: value for key, value in worker.items() if key not in ("subdomain", "restartPolicy")}
     _serve(worker, group)
     launcher["containers"] = [_launcher(group)]
     launcher["volumes"] = [{"name": "tmp", "emptyDir": {}}, _users()]
     launcher["terminationGracePeriodSeconds"] = 1
-    metadata = {"labels": found, "annotations": {_PASSWD: _USERS}}
+    metadata = {"labels": run_labels, "annotations": {_PASSWD: _USERS}}
     return {
         "apiVersion": f"{GROUP}/{VERSION}",
         "kind": "MPIJob",
-        "metadata": {"name": labels.name(ref), "labels": found | queue},
+        "metadata": {"name": labels.name(ref), "labels": run_labels | queue},
         "spec": {
             "slotsPerWorker": 1,
             "launcherCreationPolicy": "WaitForWorkersReady",

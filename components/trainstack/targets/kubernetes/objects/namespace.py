@@ -9,7 +9,7 @@ from typing import Any
 
 from trainstack.errors import TrainstackError
 from trainstack.targets.kubernetes import labels
-from trainstack.targets.kubernetes.api.client import ANSWER_SECONDS, Access
+from trainstack.targets.kubernetes.api.client import ANSWER_SECONDS, KubernetesApi
 from trainstack.targets.kubernetes.api.json_objects import part, parts
 
 OWNER = "trainstack.owner"
@@ -34,7 +34,7 @@ _PAUSE_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
-class Found:
+class ExistingNamespace:
     """A namespace that is there.
 
     Attributes:
@@ -49,11 +49,11 @@ def owner(project: str, stack: str, component: str) -> str:
     return f"{project}/{stack}/{component}"
 
 
-def look(access: Access, seconds: float = ANSWER_SECONDS) -> Found | None:
+def look(api: KubernetesApi, seconds: float = ANSWER_SECONDS) -> ExistingNamespace | None:
     """Ask for a namespace; none when there is none.
 
     Args:
-        access: The cluster and the namespace.
+        api: The cluster and the namespace.
         seconds: How long to wait for an answer.
 
     Raises:
@@ -61,18 +61,18 @@ def look(access: Access, seconds: float = ANSWER_SECONDS) -> Found | None:
     """
     from kubernetes.client.exceptions import ApiException
 
-    with access.errors(f"looking for namespace {access.namespace}"):
+    with api.errors(f"looking for namespace {api.namespace}"):
         try:
-            answer = access.core.read_namespace(access.namespace, _preload_content=False, _request_timeout=seconds)
+            answer = api.core.read_namespace(api.namespace, _preload_content=False, _request_timeout=seconds)
         except ApiException as exc:
             refused: Any = exc
             if refused.status == 404:
                 return None
             # Who may only work in one namespace may often not read it: somebody made it for them.
             if refused.status == 403 and "system:anonymous" not in str(refused.body):
-                return Found()
+                return ExistingNamespace()
             raise
-    return Found(str(part(json.loads(answer.data), "metadata", "annotations").get(OWNER, "")))
+    return ExistingNamespace(str(part(json.loads(answer.data), "metadata", "annotations").get(OWNER, "")))
 
 
 def rendered(name: str, made_by: str) -> dict[str, Any]:
@@ -86,25 +86,25 @@ def rendered(name: str, made_by: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
 
 
-def check_empty(access: Access) -> None:
+def check_empty(api: KubernetesApi) -> None:
     """Make sure that nobody loses anything when a namespace goes.
 
     Raises:
         TrainstackError: Something is in it; says what. Or the cluster does not answer.
     """
     began = time.monotonic()
-    while left := occupants(access):
+    while remaining := occupants(api):
         # Pods end a while after what made them has gone, and whoever removes them all does so side by side.
         if time.monotonic() - began > _ENDING_SECONDS:
-            what = ", ".join(f"{kind} {name}" for kind, name in left[:5])
-            more = f" and {len(left) - 5} more" if len(left) > 5 else ""
+            what = ", ".join(f"{kind} {name}" for kind, name in remaining[:5])
+            more = f" and {len(remaining) - 5} more" if len(remaining) > 5 else ""
             raise TrainstackError(
-                f"kubernetes: namespace {access.namespace} stays, it still has {what}{more}: take them away first"
+                f"kubernetes: namespace {api.namespace} stays, it still has {what}{more}: take them away first"
             )
         time.sleep(_PAUSE_SECONDS)
 
 
-def occupants(access: Access) -> list[tuple[str, str]]:
+def occupants(api: KubernetesApi) -> list[tuple[str, str]]:
     """What is in a namespace: kind and name of all that nothing else in it has made, and of pods that run.
 
     Raises:
@@ -112,15 +112,15 @@ def occupants(access: Access) -> list[tuple[str, str]]:
     """
     from kubernetes import client
 
-    found: list[tuple[str, str]] = []
-    connection = access.client()
-    with access.errors(f"looking what is in namespace {access.namespace}"):
-        for kind, group, called in _LISTED:
-            ask: Any = getattr(getattr(client, group)(connection), f"list_namespaced_{called}")
-            answer = ask(access.namespace, _preload_content=False, _request_timeout=ANSWER_SECONDS)
+    resources: list[tuple[str, str]] = []
+    connection = api.client()
+    with api.errors(f"looking what is in namespace {api.namespace}"):
+        for kind, group, resource in _LISTED:
+            ask: Any = getattr(getattr(client, group)(connection), f"list_namespaced_{resource}")
+            answer = ask(api.namespace, _preload_content=False, _request_timeout=ANSWER_SECONDS)
             for item in parts(json.loads(answer.data), "items"):
                 metadata = item["metadata"]
-                made = bool(metadata.get("ownerReferences")) and kind != "Pod"
-                if not made and not metadata.get("deletionTimestamp") and (kind, metadata["name"]) not in _OWN:
-                    found.append((kind, str(metadata["name"])))
-    return found
+                owned = bool(metadata.get("ownerReferences")) and kind != "Pod"
+                if not owned and not metadata.get("deletionTimestamp") and (kind, metadata["name"]) not in _OWN:
+                    resources.append((kind, str(metadata["name"])))
+    return resources

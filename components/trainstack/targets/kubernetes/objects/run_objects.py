@@ -1,6 +1,6 @@
 """The objects of a run as the API server gets them: one Indexed Job, one headless Service.
 
-A pod has two containers on common volumes: the node, and a courier that hands over, sends home, and keeps the pod until
+A pod has two containers on common volumes: the node, and a sidecar that hands over, sends home, and keeps the pod until
 all is home. No secret, no right on the API, no root. Pure functions.
 """
 
@@ -12,15 +12,15 @@ from typing import Any
 from trainstack.targets.base import Capacity, Layout, NodeGroupSpec, RunRef, Runtime
 from trainstack.targets.kubernetes import labels
 from trainstack.targets.kubernetes.api.exec import script
-from trainstack.targets.kubernetes.config import Cluster
+from trainstack.targets.kubernetes.config import KubernetesConfig
 
 USER = 10001
 GIVEN = PurePosixPath("/trainstack/given")
 WRITTEN = PurePosixPath("/trainstack/kept")
 FIFO = "/trainstack/variables/line"
-CONTROL = "/trainstack/courier"
+CONTROL = "/trainstack/sidecar"
 STORE = PurePosixPath("/trainstack/store")
-"""Where couriers have the claim that is a store; nodes have it not."""
+"""Where sidecars have the claim that is a store; nodes have it not."""
 LAYOUT = Layout.below(GIVEN, WRITTEN)
 KEEP_SECONDS = 24 * 3600
 """How long a pod waits for somebody to hand over what it needs, or to fetch what it has."""
@@ -44,8 +44,8 @@ CONTAINER_RIGHTS = {
 }
 """What the processes of a container may."""
 _MINUTE = 60
-COURIER_RESOURCES = {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "500m", "memory": "256Mi"}}
-"""What the courier of a pod asks for beside its node."""
+SIDECAR_RESOURCES = {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "500m", "memory": "256Mi"}}
+"""What the sidecar of a pod asks for beside its node."""
 _SPOT = (
     ("cloud.google.com/gke-spot", "true"),
     ("kubernetes.azure.com/scalesetpriority", "spot"),
@@ -62,7 +62,7 @@ def service(ref: RunRef, group: NodeGroupSpec, owner: str) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {"name": name, "labels": marks(ref, group), "ownerReferences": [reference]},
+        "metadata": {"name": name, "labels": attempt_labels(ref, group), "ownerReferences": [reference]},
         "spec": {
             "clusterIP": "None",
             "selector": {labels.WORKSPACE: ref.workspace, labels.RUN: ref.id},
@@ -72,22 +72,24 @@ def service(ref: RunRef, group: NodeGroupSpec, owner: str) -> dict[str, Any]:
     }
 
 
-def job(ref: RunRef, group: NodeGroupSpec, cluster: Cluster, *, grace: float, low_priority: bool) -> dict[str, Any]:
+def job(
+    ref: RunRef, group: NodeGroupSpec, config: KubernetesConfig, *, grace: float, low_priority: bool
+) -> dict[str, Any]:
     """The Job of an attempt.
 
     Args:
         ref: The run.
         group: Its nodes.
-        cluster: How they are to be placed.
+        config: How they are to be placed.
         grace: Seconds that a script has for a checkpoint when its node is taken away.
         low_priority: Whether they may run where machines can be taken away.
     """
-    found = marks(ref, group)
-    queue = {labels.QUEUE: cluster.queue} if cluster.queue else {}
+    run_labels = attempt_labels(ref, group)
+    queue = {labels.QUEUE: config.queue} if config.queue else {}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": labels.name(ref), "labels": found | queue},
+        "metadata": {"name": labels.name(ref), "labels": run_labels | queue},
         "spec": {
             "completionMode": "Indexed",
             "completions": group.node_count,
@@ -96,31 +98,31 @@ def job(ref: RunRef, group: NodeGroupSpec, cluster: Cluster, *, grace: float, lo
             "backoffLimit": 0,
             "ttlSecondsAfterFinished": KEEP_SECONDS,
             "template": {
-                "metadata": {"labels": found},
-                "spec": pod(ref, group, cluster, grace=grace, low_priority=low_priority),
+                "metadata": {"labels": run_labels},
+                "spec": pod(ref, group, config, grace=grace, low_priority=low_priority),
             },
         },
     }
 
 
-def marks(ref: RunRef, group: NodeGroupSpec) -> dict[str, str]:
+def attempt_labels(ref: RunRef, group: NodeGroupSpec) -> dict[str, str]:
     """Labels of everything of an attempt."""
-    found = {
+    run_labels = {
         labels.MANAGED: "trainstack",
         labels.WORKSPACE: ref.workspace,
         labels.RUN: ref.id,
         labels.ATTEMPT: str(group.attempt),
     }
-    return found | {
+    return run_labels | {
         key: labels.value(text) for key, text in ((labels.NAME, group.name), (labels.STACK, group.stack)) if text
     }
 
 
-def account(cluster: Cluster) -> dict[str, Any]:
+def account(config: KubernetesConfig) -> dict[str, Any]:
     """Whom a pod runs as, without its rights, and by which logins its images are pulled."""
-    secrets = [{"name": name} for name in cluster.pull_secrets]
+    secrets = [{"name": name} for name in config.pull_secrets]
     return {
-        "serviceAccountName": cluster.service_account,
+        "serviceAccountName": config.service_account,
         "automountServiceAccountToken": False,
         **({"imagePullSecrets": secrets} if secrets else {}),
     }
@@ -132,7 +134,7 @@ def ended(attempt: int, index: int | str) -> str:
 
 
 def resources(holds: Capacity) -> dict[str, Any]:
-    """Requests and limits of a node: what the size says, less what its courier asks for."""
+    """Requests and limits of a node: what the size says, less what its sidecar asks for."""
     memory = int(holds.memory_gib * 1024)
     gpus = {"nvidia.com/gpu": str(holds.gpus)} if holds.gpus else {}
     return {
@@ -141,33 +143,35 @@ def resources(holds: Capacity) -> dict[str, Any]:
     }
 
 
-def pod(ref: RunRef, group: NodeGroupSpec, cluster: Cluster, *, grace: float, low_priority: bool) -> dict[str, Any]:
+def pod(
+    ref: RunRef, group: NodeGroupSpec, config: KubernetesConfig, *, grace: float, low_priority: bool
+) -> dict[str, Any]:
     """The specification of a node's pod, whatever makes it; arguments as for `job`."""
     memory = int(group.holds.memory_gib * 1024)
     spec: dict[str, Any] = {
         "restartPolicy": "Never",
         "subdomain": labels.name(ref),
-        **account(cluster),
-        **selected(cluster),
+        **account(config),
+        **node_selector(config),
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": int(grace) + _MINUTE,
         "securityContext": POD_RIGHTS,
-        "containers": [_node(group, cluster), _courier(ref, group, cluster)],
+        "containers": [_node(group, config), _sidecar(ref, group, config)],
         "volumes": [
             {"name": "given", "emptyDir": {}},
             {"name": "kept", "emptyDir": {}},
             {"name": "tmp", "emptyDir": {}},
             {"name": "variables", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
-            {"name": "courier", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
+            {"name": "sidecar", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
             {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": f"{max(memory // 2, 1)}Mi"}},
             *(
                 {"name": f"claim-{number}", "persistentVolumeClaim": {"claimName": claim.name}}
-                for number, claim in enumerate(cluster.claims)
+                for number, claim in enumerate(config.claims)
             ),
-            *store_volume(cluster),
+            *store_volume(config),
         ],
     }
-    tolerated = [each.model_dump(exclude_none=True) for each in cluster.tolerations]
+    tolerated = [each.model_dump(exclude_none=True) for each in config.tolerations]
     if group.holds.gpus:
         tolerated.append({"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"})
     if low_priority:
@@ -188,7 +192,7 @@ def pod(ref: RunRef, group: NodeGroupSpec, cluster: Cluster, *, grace: float, lo
     return spec
 
 
-def _node(group: NodeGroupSpec, cluster: Cluster) -> dict[str, Any]:
+def _node(group: NodeGroupSpec, config: KubernetesConfig) -> dict[str, Any]:
     python = group.runtime.python
     log = "run.txt" if group.node_count == 1 else f"node-{_OWN_NUMBER}.txt"
     agent = [
@@ -209,8 +213,8 @@ def _node(group: NodeGroupSpec, cluster: Cluster) -> dict[str, Any]:
         "resources": resources(group.holds),
         # What the run itself is given comes over these.
         "envFrom": [
-            *({"configMapRef": {"name": name}} for name in cluster.settings),
-            *({"secretRef": {"name": name}} for name in cluster.secret_settings),
+            *({"configMapRef": {"name": name}} for name in config.settings),
+            *({"secretRef": {"name": name}} for name in config.secret_settings),
         ],
         "volumeMounts": [
             {"name": "given", "mountPath": str(GIVEN), "readOnly": True},
@@ -220,56 +224,56 @@ def _node(group: NodeGroupSpec, cluster: Cluster) -> dict[str, Any]:
             {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108
             *(
                 {"name": f"claim-{number}", "mountPath": claim.path, "readOnly": claim.read_only}
-                for number, claim in enumerate(cluster.claims)
+                for number, claim in enumerate(config.claims)
             ),
         ],
     }
 
 
-def _courier(ref: RunRef, group: NodeGroupSpec, cluster: Cluster) -> dict[str, Any]:
-    own = [str(on_store(ref) / journal(group.attempt, _OWN_NUMBER))] if cluster.store else []
+def _sidecar(ref: RunRef, group: NodeGroupSpec, config: KubernetesConfig) -> dict[str, Any]:
+    own = [str(store_folder(ref) / journal(group.attempt, _OWN_NUMBER))] if config.store else []
     return {
-        **container(group.runtime, labels.COURIER),
+        **container(group.runtime, labels.SIDECAR),
         "args": ["-c", script("sidecar"), CONTROL, str(KEEP_SECONDS), str(WRITTEN), *own],
-        "resources": COURIER_RESOURCES,
+        "resources": SIDECAR_RESOURCES,
         "volumeMounts": [
             {"name": "given", "mountPath": str(GIVEN)},
             {"name": "kept", "mountPath": str(WRITTEN)},
-            {"name": "courier", "mountPath": CONTROL},
-            *store_mount(cluster),
+            {"name": "sidecar", "mountPath": CONTROL},
+            *store_mount(config),
         ],
     }
 
 
-def on_store(ref: RunRef) -> PurePosixPath:
+def store_folder(ref: RunRef) -> PurePosixPath:
     """A run's folder on the claim that is a store."""
     return STORE / "runs" / ref.workspace / ref.id
 
 
 def journal(attempt: int, index: int | str) -> str:
-    """The file of that folder in which a node's courier keeps what nobody takes home."""
+    """The file of that folder in which a node's sidecar keeps what nobody takes home."""
     return f"{attempt}-{index}.tar"
 
 
-def selected(cluster: Cluster) -> dict[str, Any]:
+def node_selector(config: KubernetesConfig) -> dict[str, Any]:
     """Which machines a pod may be on."""
-    return {"nodeSelector": dict(cluster.node_selector)} if cluster.node_selector else {}
+    return {"nodeSelector": dict(config.node_selector)} if config.node_selector else {}
 
 
-def placed(cluster: Cluster) -> dict[str, Any]:
+def scheduling(config: KubernetesConfig) -> dict[str, Any]:
     """Which machines a pod may be on, and which of their taints it puts up with."""
-    tolerated = [each.model_dump(exclude_none=True) for each in cluster.tolerations]
-    return {**selected(cluster), **({"tolerations": tolerated} if tolerated else {})}
+    tolerated = [each.model_dump(exclude_none=True) for each in config.tolerations]
+    return {**node_selector(config), **({"tolerations": tolerated} if tolerated else {})}
 
 
-def store_volume(cluster: Cluster) -> list[dict[str, Any]]:
+def store_volume(config: KubernetesConfig) -> list[dict[str, Any]]:
     """The volume of a pod that has the claim that is a store."""
-    return [{"name": "store", "persistentVolumeClaim": {"claimName": cluster.store}}] if cluster.store else []
+    return [{"name": "store", "persistentVolumeClaim": {"claimName": config.store}}] if config.store else []
 
 
-def store_mount(cluster: Cluster) -> list[dict[str, Any]]:
-    """Where its courier has it."""
-    return [{"name": "store", "mountPath": str(STORE)}] if cluster.store else []
+def store_mount(config: KubernetesConfig) -> list[dict[str, Any]]:
+    """Where its sidecar has it."""
+    return [{"name": "store", "mountPath": str(STORE)}] if config.store else []
 
 
 def container(runtime: Runtime, name: str) -> dict[str, Any]:

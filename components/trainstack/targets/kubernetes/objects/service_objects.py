@@ -11,11 +11,11 @@ from __future__ import annotations
 from typing import Any
 
 from trainstack.targets.kubernetes import labels
-from trainstack.targets.kubernetes.config import Cluster
+from trainstack.targets.kubernetes.config import KubernetesConfig
 from trainstack.targets.kubernetes.labels import INSTANCE
 from trainstack.targets.kubernetes.objects import exposure
 from trainstack.targets.kubernetes.objects.exposure import HTTP
-from trainstack.targets.kubernetes.objects.run_objects import CONTAINER_RIGHTS, POD_RIGHTS, account, placed
+from trainstack.targets.kubernetes.objects.run_objects import CONTAINER_RIGHTS, POD_RIGHTS, account, scheduling
 from trainstack.targets.kubernetes.objects.serving_spec import ServingSpec
 
 SERVICE = "trainstack.service"
@@ -35,7 +35,7 @@ _LINGER_SECONDS = 5
 
 
 def objects(
-    name: str, service: str, stack: str, cluster: Cluster, spec: ServingSpec, container: Any, *, drain: int = 20
+    name: str, service: str, stack: str, config: KubernetesConfig, spec: ServingSpec, container: Any, *, drain: int = 20
 ) -> dict[str, dict[str, Any]]:
     """All objects of a service.
 
@@ -43,7 +43,7 @@ def objects(
         name: What they are called.
         service: The service's name in its program.
         stack: The Pulumi stack that declares it.
-        cluster: Where they are.
+        config: Where they are.
         spec: How it runs.
         container: What `trainstack.core.services.serving_image` made: `image`, `command`, `health`, `digest`,
             `cpu`, `memory`.
@@ -52,17 +52,17 @@ def objects(
     Returns:
         Them, by kind, in the order in which they are to be made.
     """
-    marks = {
+    service_labels = {
         labels.MANAGED: "trainstack",
         INSTANCE: name,
         SERVICE: labels.value(service),
         labels.STACK: labels.value(stack),
     }
-    metadata = {"name": name, "namespace": cluster.namespace, "labels": marks}
+    metadata = {"name": name, "namespace": config.namespace, "labels": service_labels}
     if spec.engine == "kserve":
-        return {"InferenceService": _inference_service(metadata, cluster, spec, container, drain)}
+        return {"InferenceService": _inference_service(metadata, config, spec, container, drain)}
     selector = {"matchLabels": {INSTANCE: name}}
-    found: dict[str, dict[str, Any]] = {
+    manifests: dict[str, dict[str, Any]] = {
         "NetworkPolicy": _network_policy(metadata, selector, spec),
         "PodDisruptionBudget": {
             "apiVersion": "policy/v1",
@@ -74,19 +74,24 @@ def objects(
         "Service": exposure.service(
             metadata, PORT, kind="NodePort" if spec.expose == "node-port" else "ClusterIP", node_port=spec.node_port
         ),
-        "Deployment": _deployment(metadata, selector, cluster, spec, container, drain),
+        "Deployment": _deployment(metadata, selector, config, spec, container, drain),
     }
     if spec.autoscaled:
-        found["HorizontalPodAutoscaler"] = _autoscaler(metadata, spec)
+        manifests["HorizontalPodAutoscaler"] = _autoscaler(metadata, spec)
     if spec.expose == "ingress":
-        found["Ingress"] = exposure.ingress(
+        manifests["Ingress"] = exposure.ingress(
             metadata, spec.host, ingress_class=spec.ingress_class, tls_secret=spec.tls_secret
         )
-    return found
+    return manifests
 
 
 def _deployment(
-    metadata: dict[str, Any], selector: dict[str, Any], cluster: Cluster, spec: ServingSpec, container: Any, drain: int
+    metadata: dict[str, Any],
+    selector: dict[str, Any],
+    config: KubernetesConfig,
+    spec: ServingSpec,
+    container: Any,
+    drain: int,
 ) -> dict[str, Any]:
     spread = {
         "maxSkew": 1,
@@ -105,10 +110,10 @@ def _deployment(
             "revisionHistoryLimit": 3,
             # A pod goes only when another answers in its place.
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
-            "progressDeadlineSeconds": int(cluster.pending_deadline),
+            "progressDeadlineSeconds": int(config.pending_deadline),
             "template": {
                 "metadata": {"labels": metadata["labels"], "annotations": _annotations(container)},
-                "spec": {**_pod(cluster, container, "server", drain), "topologySpreadConstraints": [spread]},
+                "spec": {**_pod(config, container, "server", drain), "topologySpreadConstraints": [spread]},
             },
         },
     }
@@ -123,11 +128,11 @@ def _annotations(container: Any) -> dict[str, Any]:
     }
 
 
-def _pod(cluster: Cluster, container: Any, name: str, drain: int) -> dict[str, Any]:
+def _pod(config: KubernetesConfig, container: Any, name: str, drain: int) -> dict[str, Any]:
     health = {"exec": {"command": container["health"]}, "timeoutSeconds": 10}
     return {
-        **account(cluster),
-        **placed(cluster),
+        **account(config),
+        **scheduling(config),
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": drain + _LINGER_SECONDS + 5,
         "securityContext": POD_RIGHTS,
@@ -209,10 +214,10 @@ def _autoscaler(metadata: dict[str, Any], spec: ServingSpec) -> dict[str, Any]:
 
 
 def _inference_service(
-    metadata: dict[str, Any], cluster: Cluster, spec: ServingSpec, container: Any, drain: int
+    metadata: dict[str, Any], config: KubernetesConfig, spec: ServingSpec, container: Any, drain: int
 ) -> dict[str, Any]:
     predictor = {
-        **_pod(cluster, container, "kserve-container", drain),
+        **_pod(config, container, "kserve-container", drain),
         "minReplicas": spec.min_replicas,
         "maxReplicas": spec.max_replicas,
         "scaleMetric": "cpu" if spec.target_concurrency is None else "concurrency",

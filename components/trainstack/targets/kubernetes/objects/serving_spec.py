@@ -78,10 +78,10 @@ class ServingSpec(ServingOptions):
         return self.target_cpu or _CPU_PERCENT
 
 
-def checked(asked: Mapping[str, Any]) -> ServingSpec:
+def checked(values: Mapping[str, Any]) -> ServingSpec:
     """How a service is to run, from a program's values.
 
     Raises:
         InvalidInputError: A value is of a wrong kind or out of range; names the first.
     """
-    return asked_for.checked(ServingSpec, asked)
+    return asked_for.checked(ServingSpec, values)

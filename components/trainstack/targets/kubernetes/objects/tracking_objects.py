@@ -19,12 +19,12 @@ from trainstack.mlflow import server_settings
 from trainstack.storage import object_store
 from trainstack.targets.kubernetes import labels
 from trainstack.targets.kubernetes.api.exec import script
-from trainstack.targets.kubernetes.config import Cluster
+from trainstack.targets.kubernetes.config import KubernetesConfig
 from trainstack.targets.kubernetes.labels import INSTANCE
 from trainstack.targets.kubernetes.objects import exposure
-from trainstack.targets.kubernetes.objects.compute_resources import NewClaim, claim
+from trainstack.targets.kubernetes.objects.compute_resources import PvcSpec, claim
 from trainstack.targets.kubernetes.objects.exposure import HTTP
-from trainstack.targets.kubernetes.objects.run_objects import CONTAINER_RIGHTS, POD_RIGHTS, account, placed
+from trainstack.targets.kubernetes.objects.run_objects import CONTAINER_RIGHTS, POD_RIGHTS, account, scheduling
 
 PORT = 5000
 SERVER = "trainstack.mlflow"
@@ -133,7 +133,7 @@ def objects(
     name: str,
     workspace: str,
     stack: str,
-    cluster: Cluster,
+    config: KubernetesConfig,
     spec: TrackingSpec,
     container: Any,
     *,
@@ -146,7 +146,7 @@ def objects(
         name: What they are called.
         workspace: The workspace's name.
         stack: The Pulumi stack that declares it.
-        cluster: Where they are.
+        config: Where they are.
         spec: How it runs.
         container: Its `image`, the `python` in it, and the `revision` of its secrets.
         settings: Environment variables of the server.
@@ -155,16 +155,16 @@ def objects(
     Returns:
         Them, by kind, in the order in which they are to be made.
     """
-    marks = {
+    server_labels = {
         labels.MANAGED: "trainstack",
         INSTANCE: name,
         SERVER: labels.value(workspace),
         labels.STACK: labels.value(stack),
     }
-    metadata = {"name": name, "namespace": cluster.namespace, "labels": marks}
-    found: dict[str, dict[str, Any]] = {"NetworkPolicy": _network_policy(metadata, spec)}
+    metadata = {"name": name, "namespace": config.namespace, "labels": server_labels}
+    manifests: dict[str, dict[str, Any]] = {"NetworkPolicy": _network_policy(metadata, spec)}
     if secrets:
-        found["Secret"] = {
+        manifests["Secret"] = {
             "apiVersion": "v1",
             "kind": "Secret",
             "metadata": metadata,
@@ -172,17 +172,17 @@ def objects(
             "data": dict(secrets),
         }
     if spec.has_volume:
-        about = {**metadata, "name": claim_name(name)}
-        wanted = NewClaim(
+        pvc_metadata = {**metadata, "name": claim_name(name)}
+        pvc = PvcSpec(
             name=claim_name(name),
             size_gib=spec.size_gib,
             storage_class=spec.storage_class,
             access_mode="ReadWriteOnce",
         )
-        thing = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": about}
-        found["PersistentVolumeClaim"] = claim(thing, wanted)
-    found["Service"] = exposure.service(metadata, PORT)
-    found["Deployment"] = {
+        header = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": pvc_metadata}
+        manifests["PersistentVolumeClaim"] = claim(header, pvc)
+    manifests["Service"] = exposure.service(metadata, PORT)
+    manifests["Deployment"] = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": metadata,
@@ -192,26 +192,32 @@ def objects(
             "revisionHistoryLimit": 3,
             # Two at once would share a file, or an older MLflow a newer one's database.
             "strategy": {"type": "Recreate"},
-            "progressDeadlineSeconds": int(cluster.pending_deadline),
+            "progressDeadlineSeconds": int(config.pending_deadline),
             "template": {
-                "metadata": {"labels": marks, "annotations": {REVISION: container["revision"]}},
-                "spec": _pod(name, cluster, spec, container, settings or {}, has_secrets=bool(secrets)),
+                "metadata": {"labels": server_labels, "annotations": {REVISION: container["revision"]}},
+                "spec": _pod(name, config, spec, container, settings or {}, has_secrets=bool(secrets)),
             },
         },
     }
     if spec.expose == "ingress":
-        found["Ingress"] = exposure.ingress(
+        manifests["Ingress"] = exposure.ingress(
             metadata,
             spec.host,
             ingress_class=spec.ingress_class,
             tls_secret=spec.tls_secret,
             annotations=spec.ingress_annotations,
         )
-    return found
+    return manifests
 
 
 def _pod(
-    name: str, cluster: Cluster, spec: TrackingSpec, container: Any, settings: Mapping[str, Any], *, has_secrets: bool
+    name: str,
+    config: KubernetesConfig,
+    spec: TrackingSpec,
+    container: Any,
+    settings: Mapping[str, Any],
+    *,
+    has_secrets: bool,
 ) -> dict[str, Any]:
     memory = f"{round(spec.memory_gib * 1024)}Mi"
     health = {"httpGet": {"path": "/health", "port": HTTP}, "timeoutSeconds": 10}
@@ -221,8 +227,8 @@ def _pod(
         volumes.append({"name": "data", "persistentVolumeClaim": {"claimName": claim_name(name)}})
         mounts.append({"name": "data", "mountPath": _FOLDER})
     return {
-        **account(cluster),
-        **placed(cluster),
+        **account(config),
+        **scheduling(config),
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": 30,
         # A volume with many artifacts is not walked through at every start.
@@ -235,7 +241,7 @@ def _pod(
                 "workingDir": _TMP,
                 "env": [
                     {"name": key, "value": text}
-                    for key, text in {**_DEFAULTS, **settings, **_variables(name, cluster, spec)}.items()
+                    for key, text in {**_DEFAULTS, **settings, **_variables(name, config, spec)}.items()
                 ],
                 **({"envFrom": [{"secretRef": {"name": name}}]} if has_secrets else {}),
                 "ports": [{"name": HTTP, "containerPort": PORT, "protocol": "TCP"}],
@@ -263,10 +269,10 @@ _DEFAULTS = {
 }
 
 
-def _variables(name: str, cluster: Cluster, spec: TrackingSpec) -> dict[str, str]:
-    known = [name, f"{name}.{cluster.namespace}", f"{name}.{cluster.namespace}.svc"]
+def _variables(name: str, config: KubernetesConfig, spec: TrackingSpec) -> dict[str, str]:
+    known = [name, f"{name}.{config.namespace}", f"{name}.{config.namespace}.svc"]
     hosts = ["localhost", "127.0.0.1", *known, *([spec.host] if spec.host else [])]
-    found = {
+    variables = {
         **server_settings.variables(spec.artifacts or f"file://{_FOLDER}/artifacts"),
         "HOME": _TMP,
         "PYTHONSAFEPATH": "1",
@@ -274,22 +280,22 @@ def _variables(name: str, cluster: Cluster, spec: TrackingSpec) -> dict[str, str
         "MLFLOW_SERVER_ALLOWED_HOSTS": ",".join(f"{host},{host}:*" for host in hosts),
     }
     if not spec.database:
-        found[server_settings.DATABASE] = f"sqlite:///{_FOLDER}/mlflow.db"
+        variables[server_settings.DATABASE] = f"sqlite:///{_FOLDER}/mlflow.db"
     if spec.url:
-        found["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"] = spec.url
-    return found
+        variables["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"] = spec.url
+    return variables
 
 
 def _network_policy(metadata: dict[str, Any], spec: TrackingSpec) -> dict[str, Any]:
     ingress: dict[str, Any] = {"ports": [{"port": PORT, "protocol": "TCP"}]}
     if spec.expose != "ingress":
         ingress["from"] = [{"podSelector": {"matchLabels": {CLIENT: metadata["name"]}}}]
-    found: dict[str, Any] = {
+    spec_body: dict[str, Any] = {
         "podSelector": {"matchLabels": {INSTANCE: metadata["name"]}},
         "policyTypes": ["Ingress"],
         "ingress": [ingress],
     }
     if not spec.database and spec.artifacts is None:
         # With all that it keeps on its volume it asks nobody anything: no way out.
-        found |= {"policyTypes": ["Ingress", "Egress"], "egress": []}
-    return {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": found}
+        spec_body |= {"policyTypes": ["Ingress", "Egress"], "egress": []}
+    return {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec_body}

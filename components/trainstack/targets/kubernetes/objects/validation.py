@@ -12,21 +12,21 @@ from trainstack.errors import InvalidInputError
 Spec = TypeVar("Spec", bound=BaseModel)
 
 
-def checked(kind: type[Spec], asked: Mapping[str, Any], what: str = "kubernetes") -> Spec:
+def checked(kind: type[Spec], values: Mapping[str, Any], name: str = "kubernetes") -> Spec:
     """Build a spec from a program's values.
 
     Args:
         kind: The spec's class.
-        asked: The values, by field.
-        what: What they are called, for the error.
+        values: The values, by field.
+        name: What they are called, for the error.
 
     Raises:
         InvalidInputError: A value is of a wrong kind or out of range; names the first.
     """
     try:
-        return kind.model_validate(asked)
+        return kind.model_validate(values)
     except ValidationError as exc:
         problem = exc.errors()[0]
         field = ".".join(map(str, problem["loc"]))
         reason = problem["msg"].removeprefix("Value error, ")
-        raise InvalidInputError(f"{what}: {f'{field}: ' if field else ''}{reason}", field=field) from exc
+        raise InvalidInputError(f"{name}: {f'{field}: ' if field else ''}{reason}", field=field) from exc

@@ -13,11 +13,11 @@ from trainstack.targets.kubernetes.objects import run_objects
 from trainstack.targets.transfer import archive
 from trainstack.targets.transfer.output_receiver import Source
 
-Courier: TypeAlias = Callable[[str, Sequence[str], Iterable[bytes]], str]
-"""Runs a program of `inside` in a pod's courier: its name, arguments, standard input; gives what it says."""
+RunInSidecar: TypeAlias = Callable[[str, Sequence[str], Iterable[bytes]], str]
+"""Runs a program of `inside` in a pod's sidecar: its name, arguments, standard input; gives what it says."""
 
 
-class Way(Protocol):
+class FileTransfer(Protocol):
     """A way between home and the pods of one run.
 
     Attributes:
@@ -29,7 +29,7 @@ class Way(Protocol):
     def begin(self, group: NodeGroupSpec) -> None:
         """Hear what is about to be started."""
 
-    def hand_over(self, courier: Courier) -> None:
+    def hand_over(self, run_in_sidecar: RunInSidecar) -> None:
         """Give a pod what its node reads and goes on writing; called for several pods at once.
 
         Raises:
@@ -46,7 +46,7 @@ class Way(Protocol):
         ...
 
     @property
-    def left(self) -> bool:
+    def may_have_outputs(self) -> bool:
         """Whether the store may have something of the run that no pod has any more."""
         return False
 
@@ -83,27 +83,27 @@ class Pieces:
         self._ref = ref
 
     @cached_property
-    def given(self) -> Sequence[archive.Piece]:
+    def inputs(self) -> Sequence[archive.Piece]:
         """What nodes only read."""
         return list(archive.pieces(self._ref, run_objects.LAYOUT))
 
     @cached_property
-    def kept(self) -> Sequence[archive.Piece]:
+    def written(self) -> Sequence[archive.Piece]:
         """What they go on writing."""
         return [archive.written_piece(self._ref, run_objects.USER)]
 
 
-class Streamed(Way):
+class ExecTransfer(FileTransfer):
     """By exec, through the API server."""
 
     def __init__(self, ref: RunRef) -> None:
         """Lead to the run at `home`."""
         self._ref = ref
 
-    def hand_over(self, courier: Courier) -> None:
+    def hand_over(self, run_in_sidecar: RunInSidecar) -> None:
         """Stream it."""
-        courier("unpack", [str(run_objects.GIVEN)], archive.read_only_stream(self._ref, run_objects.LAYOUT))
-        courier("unpack", [str(run_objects.WRITTEN)], archive.written_stream(self._ref, run_objects.USER))
+        run_in_sidecar("unpack", [str(run_objects.GIVEN)], archive.read_only_stream(self._ref, run_objects.LAYOUT))
+        run_in_sidecar("unpack", [str(run_objects.WRITTEN)], archive.written_stream(self._ref, run_objects.USER))
 
     def stream(self, link: Exec) -> Exec:
         """The link itself."""

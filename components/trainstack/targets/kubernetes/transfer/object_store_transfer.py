@@ -14,12 +14,12 @@ from trainstack.storage.object_store import ObjectStore
 from trainstack.targets.base import RunRef
 from trainstack.targets.kubernetes.api.exec import Exec
 from trainstack.targets.kubernetes.objects import run_objects
-from trainstack.targets.kubernetes.transfer.file_transfer import Courier, Pieces, Way
+from trainstack.targets.kubernetes.transfer.file_transfer import FileTransfer, Pieces, RunInSidecar
 from trainstack.targets.transfer import archive
 from trainstack.targets.transfer.chunked_stream import ChunkedStream
 
 
-class Shelf(Way):
+class ObjectStoreTransfer(FileTransfer):
     """What a store has of a run."""
 
     sender = ("segments",)
@@ -31,10 +31,10 @@ class Shelf(Way):
         self._folder = f"runs/{ref.workspace}/{ref.id}"
         self._turn = threading.Lock()
 
-    def hand_over(self, courier: Courier) -> None:
+    def hand_over(self, run_in_sidecar: RunInSidecar) -> None:
         """Tell a pod where to fetch it."""
-        courier("fetch", [str(run_objects.GIVEN)], [self._line(lambda: self._pieces.given)])
-        courier("fetch", [str(run_objects.WRITTEN)], [self._line(lambda: self._pieces.kept)])
+        run_in_sidecar("fetch", [str(run_objects.GIVEN)], [self._line(lambda: self._pieces.inputs)])
+        run_in_sidecar("fetch", [str(run_objects.WRITTEN)], [self._line(lambda: self._pieces.written)])
 
     def stream(self, link: Exec) -> ChunkedStream:
         """What comes by the link, and segments from the store."""
@@ -47,5 +47,5 @@ class Shelf(Way):
     def _line(self, pieces: Callable[[], Sequence[archive.Piece]]) -> bytes:
         # All pods of a run are given the same: it is read, and uploaded, once.
         with self._turn:
-            found = [[self._store.put_content(piece.digest, piece.stream), piece.digest] for piece in pieces()]
-        return json.dumps(found).encode() + b"\n"
+            addresses = [[self._store.put_content(piece.digest, piece.stream), piece.digest] for piece in pieces()]
+        return json.dumps(addresses).encode() + b"\n"

@@ -1,7 +1,7 @@
 """A run's part of a claim that is a store: what its pods read lies there by digest, once for all runs and pods.
 
 Home has no volume of the cluster, so what goes onto the claim and what comes home passes by exec all the same, the
-former once. What a node writes is on the claim only when nobody takes it home: its courier keeps a journal there
+former once. What a node writes is on the claim only when nobody takes it home: its sidecar keeps a journal there
 (`inside/stay.py`), which outlives the pod and is read here when the pod is lost. `claim.json` at home says that
 something of the run may be there.
 """
@@ -21,12 +21,12 @@ from trainstack.storage import locks
 from trainstack.storage.atomic import read_json, write_json
 from trainstack.targets.base import NodeGroupSpec, RunRef, Runtime
 from trainstack.targets.kubernetes import labels
-from trainstack.targets.kubernetes.api.client import Access
+from trainstack.targets.kubernetes.api.client import KubernetesApi
 from trainstack.targets.kubernetes.api.exec import Exec, run, script
 from trainstack.targets.kubernetes.node import KubernetesNode
 from trainstack.targets.kubernetes.objects import run_objects
 from trainstack.targets.kubernetes.transfer import reader_pod
-from trainstack.targets.kubernetes.transfer.file_transfer import Courier, Pieces, Way
+from trainstack.targets.kubernetes.transfer.file_transfer import FileTransfer, Pieces, RunInSidecar
 from trainstack.targets.transfer import archive
 from trainstack.targets.transfer.output_receiver import OutputReceiver
 
@@ -35,15 +35,15 @@ SMALL_BYTES = 64 << 10
 """A piece that is no larger is handed to each pod as it is."""
 
 
-class ClaimStore(Way):
+class PvcTransfer(FileTransfer):
     """What a claim has of a run."""
 
-    def __init__(self, access: Access, claim: str, ref: RunRef) -> None:
+    def __init__(self, api: KubernetesApi, claim: str, ref: RunRef) -> None:
         """Use `claim` for the run at `home`."""
-        self._access = access
+        self._api = api
         self._claim = claim
         self._ref = ref
-        self._folder = run_objects.on_store(ref)
+        self._folder = run_objects.store_folder(ref)
         self._note = _note(ref)
         self._locks = ref.root.parent.parent / "locks"
         self._pieces = Pieces(ref)
@@ -57,14 +57,14 @@ class ClaimStore(Way):
         runtime = {"python": group.runtime.python, "image": group.runtime.image}
         self._group = {"claim": self._claim, "attempt": group.attempt, **runtime}
 
-    def hand_over(self, courier: Courier) -> None:
+    def hand_over(self, run_in_sidecar: RunInSidecar) -> None:
         """Give a pod the claim's content, with what is missing there brought first, and all that is small."""
         with self._turn:
-            given, kept = self._pieces.given, self._pieces.kept
-        self._give(courier, CONTENT, given, run_objects.GIVEN)
+            inputs, written = self._pieces.inputs, self._pieces.written
+        self._give(run_in_sidecar, CONTENT, inputs, run_objects.GIVEN)
         # From here on the claim may have something of this run alone.
         self._write_note()
-        self._give(courier, self._folder / "given", kept, run_objects.WRITTEN)
+        self._give(run_in_sidecar, self._folder / "given", written, run_objects.WRITTEN)
         self._write_note()
 
     def stream(self, link: Exec) -> Exec:
@@ -72,7 +72,7 @@ class ClaimStore(Way):
         return link
 
     @property
-    def left(self) -> bool:
+    def may_have_outputs(self) -> bool:
         """Whether it may have something."""
         return self._note.exists()
 
@@ -88,7 +88,7 @@ class ClaimStore(Way):
                 self._empty([], living, applied)
 
     def release(self) -> None:
-        """No courier can begin a journal any more."""
+        """No sidecar can begin a journal any more."""
         if self._emptied:
             self._note.unlink(missing_ok=True)
 
@@ -99,26 +99,30 @@ class ClaimStore(Way):
         self.release()
 
     def _empty(self, lost: Sequence[int] | None, living: KubernetesNode | None, applied: Callable[[str], None]) -> None:
-        if not self.left:
+        if not self.may_have_outputs:
             return
-        noted: dict[str, Any] = read_json(self._note)
+        note: dict[str, Any] = read_json(self._note)
         try:
-            with self._pod(living, noted) as pod:
-                self._inherit(pod, noted, lost, applied)
-                self._do(pod, noted, "remove", self._folder)
+            with self._pod(living, note) as pod:
+                self._inherit(pod, note, lost, applied)
+                self._do(pod, note, "remove", self._folder)
         except NotFoundError as exc:
             print(f"what run {self._ref.id} left on claim {self._claim} has gone with it: {exc}", file=sys.stderr)
         self._emptied = True
 
     def _give(
-        self, courier: Courier, folder: PurePosixPath, pieces: Sequence[archive.Piece], target: PurePosixPath
+        self,
+        run_in_sidecar: RunInSidecar,
+        folder: PurePosixPath,
+        pieces: Sequence[archive.Piece],
+        target: PurePosixPath,
     ) -> None:
         large = [piece for piece in pieces if piece.size > SMALL_BYTES]
         line = json.dumps([[f"file://{folder / piece.digest}", piece.digest] for piece in large]).encode() + b"\n"
         for last in (False, True) if large else ():
-            self._fill(courier, folder, large)
+            self._fill(run_in_sidecar, folder, large)
             try:
-                courier("fetch", [str(target)], [line])
+                run_in_sidecar("fetch", [str(target)], [line])
                 break
             except TrainstackError:
                 # What was damaged there is gone from there: a second time brings it anew.
@@ -126,77 +130,79 @@ class ClaimStore(Way):
                     raise
         for piece in pieces:
             if piece.size <= SMALL_BYTES:
-                courier("unpack", [str(target)], piece.stream())
+                run_in_sidecar("unpack", [str(target)], piece.stream())
 
-    def _fill(self, courier: Courier, folder: PurePosixPath, pieces: Sequence[archive.Piece]) -> None:
+    def _fill(self, run_in_sidecar: RunInSidecar, folder: PurePosixPath, pieces: Sequence[archive.Piece]) -> None:
         """Bring what is missing: one pod of the run at a time, and one run of the workspace at a time."""
         digests = [piece.digest for piece in pieces]
         # Who has nothing to bring waits for nobody.
-        if not self._missing(courier, folder, digests):
+        if not self._missing(run_in_sidecar, folder, digests):
             return
-        with self._turn, contextlib.ExitStack() as held:
+        with self._turn, contextlib.ExitStack() as stack:
 
-            def wanted() -> bool:
+            def still_missing() -> bool:
                 # Nobody waits whose pod has gone, or for what has come meanwhile.
-                return bool(self._missing(courier, folder, digests))
+                return bool(self._missing(run_in_sidecar, folder, digests))
 
             for digest in sorted(digests):
-                if not held.enter_context(locks.exclusive_while(self._locks / f"{self._claim}-{digest}", wanted)):
+                if not stack.enter_context(
+                    locks.exclusive_while(self._locks / f"{self._claim}-{digest}", still_missing)
+                ):
                     return
-            missing = self._missing(courier, folder, digests)
+            missing = self._missing(run_in_sidecar, folder, digests)
             for piece in pieces:
                 if piece.digest in missing:
                     arguments = [self._claim, "keep", str(folder), piece.digest, str(piece.size)]
-                    courier("pvc_store", arguments, piece.stream())
+                    run_in_sidecar("pvc_store", arguments, piece.stream())
                     self._streamed += piece.size
 
-    def _missing(self, courier: Courier, folder: PurePosixPath, digests: Sequence[str]) -> Sequence[str]:
+    def _missing(self, run_in_sidecar: RunInSidecar, folder: PurePosixPath, digests: Sequence[str]) -> Sequence[str]:
         line = json.dumps(digests).encode() + b"\n"
-        return json.loads(courier("pvc_store", [self._claim, "missing", str(folder)], [line]))
+        return json.loads(run_in_sidecar("pvc_store", [self._claim, "missing", str(folder)], [line]))
 
     def _write_note(self) -> None:
         with self._turn:
             write_json(self._note, {**self._group, "streamed_bytes": self._streamed})
 
     @contextlib.contextmanager
-    def _pod(self, living: KubernetesNode | None, noted: dict[str, Any]) -> Generator[str]:
+    def _pod(self, living: KubernetesNode | None, note: dict[str, Any]) -> Generator[str]:
         """One with the claim: a node's, or one made for it."""
         if living is not None:
             yield living.pod
             return
-        runtime = Runtime(noted["python"], noted["image"])
-        with reader_pod.pod(self._access, self._ref, runtime, self._claim) as name:
+        runtime = Runtime(note["python"], note["image"])
+        with reader_pod.pod(self._api, self._ref, runtime, self._claim) as name:
             yield name
 
     def _inherit(
-        self, pod: str, noted: dict[str, Any], lost: Sequence[int] | None, applied: Callable[[str], None]
+        self, pod: str, note: dict[str, Any], lost: Sequence[int] | None, applied: Callable[[str], None]
     ) -> None:
-        sizes: dict[str, int] = json.loads(self._do(pod, noted, "journals", self._folder)) if lost != [] else {}
-        names = sizes if lost is None else {run_objects.journal(noted["attempt"], index) for index in lost}
+        sizes: dict[str, int] = json.loads(self._do(pod, note, "journals", self._folder)) if lost != [] else {}
+        names = sizes if lost is None else {run_objects.journal(note["attempt"], index) for index in lost}
         for name in sorted(sizes.keys() & names):
             inbound = OutputReceiver(self._ref.root, applied)
-            command = self._command(noted, "read", self._folder / name)
-            with Exec(self._access, pod, labels.COURIER, command) as link:
+            command = self._command(note, "read", self._folder / name)
+            with Exec(self._api, pod, labels.SIDECAR, command) as link:
                 journal = _Counted(link)
                 inbound.receive(journal)
                 while journal.read(1 << 20):
                     pass
             if journal.count < sizes[name]:
                 raise TrainstackError(
-                    f"what run {self._ref.id} left on claim {self._claim} is not all home ({link.said()}): it stays "
-                    "there, and the next `pulumi up` fetches it"
+                    f"what run {self._ref.id} left on claim {self._claim} is not fetched ({link.error_message()}): it "
+                    "stays there, and the next `pulumi up` fetches it"
                 )
             if inbound.refused:
                 print(f"not taken home: {', '.join(inbound.refused[:20])}", file=sys.stderr)
 
-    def _do(self, pod: str, noted: dict[str, Any], verb: str, path: PurePosixPath) -> str:
-        return run(self._access, pod, labels.COURIER, self._command(noted, verb, path))
+    def _do(self, pod: str, note: dict[str, Any], verb: str, path: PurePosixPath) -> str:
+        return run(self._api, pod, labels.SIDECAR, self._command(note, verb, path))
 
-    def _command(self, noted: dict[str, Any], verb: str, path: PurePosixPath) -> list[str]:
-        return [noted["python"], "-c", script("pvc_store"), self._claim, verb, str(path)]
+    def _command(self, note: dict[str, Any], verb: str, path: PurePosixPath) -> list[str]:
+        return [note["python"], "-c", script("pvc_store"), self._claim, verb, str(path)]
 
 
-def noted(ref: RunRef) -> str | None:
+def claim_of(ref: RunRef) -> str | None:
     """The claim that may have something of a run; none where none has."""
     try:
         return str(read_json(_note(ref))["claim"])

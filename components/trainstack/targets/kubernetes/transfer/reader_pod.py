@@ -11,10 +11,10 @@ from trainstack.errors import NotFoundError, TrainstackError
 from trainstack.targets.base import RunRef, Runtime
 from trainstack.targets.kubernetes import labels
 from trainstack.targets.kubernetes.api import removal
-from trainstack.targets.kubernetes.api.client import ANSWER_SECONDS, Access
-from trainstack.targets.kubernetes.config import Cluster
+from trainstack.targets.kubernetes.api.client import ANSWER_SECONDS, KubernetesApi
+from trainstack.targets.kubernetes.config import KubernetesConfig
 from trainstack.targets.kubernetes.objects import run_objects
-from trainstack.targets.kubernetes.pods import Pods, state, waits_for
+from trainstack.targets.kubernetes.pods import Pods, pending_reason, state
 
 ROLE = "reader"
 _PATIENCE_SECONDS = 120.0
@@ -23,11 +23,11 @@ _TICK = 0.5
 
 
 @contextlib.contextmanager
-def pod(access: Access, ref: RunRef, runtime: Runtime, claim: str) -> Generator[str]:
+def pod(api: KubernetesApi, ref: RunRef, runtime: Runtime, claim: str) -> Generator[str]:
     """Have one for a while; gives its name.
 
     Args:
-        access: The cluster.
+        api: The cluster.
         ref: The run.
         runtime: What its nodes ran on.
         claim: The claim that is read.
@@ -38,28 +38,28 @@ def pod(access: Access, ref: RunRef, runtime: Runtime, claim: str) -> Generator[
     """
     selector = f"{labels.of_run(ref)},{labels.ROLE}={ROLE}"
     # Of somebody who was killed.
-    removal.remove(access, selector)
+    removal.remove(api, selector)
     try:
-        cluster = access.cluster.model_copy(update={"store": claim})
-        _make(access, job(ref, runtime, cluster))
-        pods = Pods(access, selector).follow()
+        config = api.config.model_copy(update={"store": claim})
+        _make(api, job(ref, runtime, config))
+        pods = Pods(api, selector).follow()
         try:
             yield _running(pods, claim)
         finally:
             pods.close()
     finally:
-        removal.remove(access, selector)
+        removal.remove(api, selector)
 
 
-def job(ref: RunRef, runtime: Runtime, cluster: Cluster) -> dict[str, Any]:
+def job(ref: RunRef, runtime: Runtime, config: KubernetesConfig) -> dict[str, Any]:
     """A Job whose pod reads what pods that are gone have left on the claim.
 
     Args:
         ref: The run.
         runtime: What its nodes ran on: the machines have its image.
-        cluster: The claim, and how pods are to be placed.
+        config: The claim, and how pods are to be placed.
     """
-    marks = {
+    reader_labels = {
         labels.MANAGED: "trainstack",
         labels.WORKSPACE: ref.workspace,
         labels.RUN: ref.id,
@@ -67,45 +67,45 @@ def job(ref: RunRef, runtime: Runtime, cluster: Cluster) -> dict[str, Any]:
     }
     spec = {
         "restartPolicy": "Never",
-        **run_objects.account(cluster),
-        **run_objects.placed(cluster),
+        **run_objects.account(config),
+        **run_objects.scheduling(config),
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": 1,
         "securityContext": run_objects.POD_RIGHTS,
         "containers": [
             {
-                **run_objects.container(runtime, labels.COURIER),
+                **run_objects.container(runtime, labels.SIDECAR),
                 "args": ["-c", "import time; time.sleep(3600)"],
-                "resources": run_objects.COURIER_RESOURCES,
-                "volumeMounts": run_objects.store_mount(cluster),
+                "resources": run_objects.SIDECAR_RESOURCES,
+                "volumeMounts": run_objects.store_mount(config),
             }
         ],
-        "volumes": run_objects.store_volume(cluster),
+        "volumes": run_objects.store_volume(config),
     }
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": f"{labels.name(ref)}-r", "labels": marks},
+        "metadata": {"name": f"{labels.name(ref)}-r", "labels": reader_labels},
         "spec": {
             "completionMode": "Indexed",
             "completions": 1,
             "backoffLimit": 0,
             "ttlSecondsAfterFinished": _KEEP_SECONDS,
-            "template": {"metadata": {"labels": marks}, "spec": spec},
+            "template": {"metadata": {"labels": reader_labels}, "spec": spec},
         },
     }
 
 
-def _make(access: Access, body: dict[str, Any]) -> None:
+def _make(api: KubernetesApi, body: dict[str, Any]) -> None:
     from kubernetes.client.exceptions import ApiException
 
-    with access.errors("making a pod that reads a claim"):
+    with api.errors("making a pod that reads a claim"):
         try:
-            access.batch.create_namespaced_job(access.namespace, body, _request_timeout=ANSWER_SECONDS)
+            api.batch.create_namespaced_job(api.namespace, body, _request_timeout=ANSWER_SECONDS)
         except ApiException as exc:
             refused: Any = exc
             if refused.status == 404:
-                raise NotFoundError(f"there is no {access.cluster.described}") from exc
+                raise NotFoundError(f"there is no {api.config.described}") from exc
             raise
 
 
@@ -113,10 +113,10 @@ def _running(pods: Pods, claim: str) -> str:
     deadline = time.monotonic() + _PATIENCE_SECONDS
     reason = "it is being made"
     while time.monotonic() < deadline:
-        if found := pods.get(0):
-            if "running" in state(found, labels.COURIER):
-                return str(found["metadata"]["name"])
-            reason, hopeless = waits_for(found, [labels.COURIER])
+        if reader := pods.get(0):
+            if "running" in state(reader, labels.SIDECAR):
+                return str(reader["metadata"]["name"])
+            reason, hopeless = pending_reason(reader, [labels.SIDECAR])
             if "persistentvolumeclaim" in reason and "not found" in reason:
                 raise NotFoundError(reason)
             if hopeless:

@@ -1,4 +1,4 @@
-"""What brings home what one node writes: a sender in the pod's courier, and a thread that takes in what it sends."""
+"""What brings home what one node writes: a sender in the pod's sidecar, and a thread that takes in what it sends."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable, Sequence
 from trainstack.errors import TrainstackError
 from trainstack.targets.base import RunRef
 from trainstack.targets.kubernetes import labels
-from trainstack.targets.kubernetes.api.client import Access
+from trainstack.targets.kubernetes.api.client import KubernetesApi
 from trainstack.targets.kubernetes.api.exec import Exec, run, script
 from trainstack.targets.kubernetes.node import KubernetesNode
 from trainstack.targets.kubernetes.objects import run_objects
-from trainstack.targets.kubernetes.transfer.file_transfer import Way
+from trainstack.targets.kubernetes.transfer.file_transfer import FileTransfer
 from trainstack.targets.transfer.output_receiver import OutputReceiver
 
 _AGAIN_SECONDS = 2.0
@@ -24,25 +24,30 @@ _ASK_SECONDS = 0.5
 _SILENCE_SECONDS = 60.0
 
 
-class Carrier:
+class SyncClient:
     """The way between home and one pod."""
 
     def __init__(
-        self, access: Access, ref: RunRef, node: KubernetesNode, applied: Callable[[str], None], way: Way
+        self,
+        api: KubernetesApi,
+        ref: RunRef,
+        node: KubernetesNode,
+        applied: Callable[[str], None],
+        transfer: FileTransfer,
     ) -> None:
         """Work with the pod of `node`.
 
         Args:
-            access: The cluster.
+            api: The cluster.
             ref: The run.
             node: Whose pod.
             applied: Told the name of each file that has come home.
-            way: Which way files take.
+            transfer: Which way files take.
         """
-        self._access = access
+        self._api = api
         self._ref = ref
         self._node = node
-        self._way = way
+        self._transfer = transfer
         self._inbound = OutputReceiver(ref.root, applied)
         self._ending = threading.Event()
         self._closed = threading.Event()
@@ -57,7 +62,7 @@ class Carrier:
         Raises:
             TrainstackError: The cluster refuses, or the pod's disk is full.
         """
-        self._way.hand_over(self.courier)
+        self._transfer.hand_over(self.run_in_sidecar)
 
     @property
     def cut_off(self) -> bool:
@@ -78,12 +83,12 @@ class Carrier:
         self._ending.set()
         if self._thread is None:
             self.start()
-        asked = time.monotonic()
+        began = time.monotonic()
         while self._thread and self._thread.is_alive():
             self._tell(b"l")
             self._thread.join(_ASK_SECONDS)
             link = self._link
-            if link and time.monotonic() - max(asked, link.heard) > _SILENCE_SECONDS:
+            if link and time.monotonic() - max(began, link.heard) > _SILENCE_SECONDS:
                 link.close()
         if self._inbound.refused:
             print(f"not taken home: {', '.join(self._inbound.refused[:20])}", file=sys.stderr)
@@ -91,7 +96,7 @@ class Carrier:
             return
         if isinstance(self._error, TrainstackError):
             raise self._error
-        reason = self._error or (self._link.said() if self._link else "") or "the stream was cut off"
+        reason = self._error or (self._link.error_message() if self._link else "") or "the stream was cut off"
         raise TrainstackError(
             f"what run {self._ref.id} wrote in pod {self._node.pod} is not all home ({reason}): it stays there, and "
             "the next `pulumi up` fetches it"
@@ -110,14 +115,14 @@ class Carrier:
             deadline.cancel()
             self._link.close()
 
-    def courier(self, what: str, arguments: Sequence[str], given: Iterable[bytes]) -> str:
-        """Run a program of `inside` in the pod's courier; gives what it says.
+    def run_in_sidecar(self, program: str, arguments: Sequence[str], stdin: Iterable[bytes]) -> str:
+        """Run a program of `inside` in the pod's sidecar; gives what it says.
 
         Raises:
             TrainstackError: It ended badly, or the connection broke.
         """
-        command = [self._node.python, "-c", script(what), *arguments]
-        return run(self._access, self._node.pod, labels.COURIER, command, given)
+        command = [self._node.python, "-c", script(program), *arguments]
+        return run(self._api, self._node.pod, labels.SIDECAR, command, stdin)
 
     def _tell(self, word: bytes) -> None:
         if self._link:
@@ -142,5 +147,5 @@ class Carrier:
         if self._link:
             self._link.close()
         command = [self._node.python, "-c", script("sync_out"), str(run_objects.WRITTEN), run_objects.CONTROL]
-        self._link = Exec(self._access, self._node.pod, labels.COURIER, [*command, *self._way.sender])
-        return self._inbound.receive(self._way.stream(self._link))
+        self._link = Exec(self._api, self._node.pod, labels.SIDECAR, [*command, *self._transfer.sender])
+        return self._inbound.receive(self._transfer.stream(self._link))
