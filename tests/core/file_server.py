@@ -28,6 +28,7 @@ class Served:
         break_after: Bytes after which the connection breaks, one number a request.
         seconds_between: Pause after each 64 KiB.
         redirect: Where to send the client.
+        headers: Sent with the file.
     """
 
     content: bytes
@@ -43,6 +44,7 @@ class Served:
     seconds_between: float = 0.0
     redirect: str = ""
     user: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
 
     @property
     def tag(self) -> str:
@@ -176,6 +178,8 @@ class FileServer:
                 if status == 206:
                     size = len(served.content)
                     self.send_header("Content-Range", f"bytes {size - len(body)}-{size - 1}/{size}")
+                for name, value in served.headers.items():
+                    self.send_header(name, value)
                 if served.sized:
                     self.send_header("Content-Length", str(len(body)))
                 else:

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, sleep_using_event, stop_after_attempt
 
+from trainstack.core.datasets.answer_check import WrongAnswerError, check_beginning, check_headers
 from trainstack.core.datasets.partial_file import PartialFile
 from trainstack.core.datasets.remote_file import (
     RemoteFile,
@@ -119,7 +120,7 @@ def _download(
             return retrying(_attempt, client, url, partial, earlier, promised, report, stopped)
         except _AgainError as exc:
             raise UnavailableError(str(exc)) from exc
-        except (httpx.HTTPError, httpx.InvalidURL) as exc:
+        except (httpx.HTTPError, httpx.InvalidURL, WrongAnswerError) as exc:
             raise UnavailableError(failure_reason(exc)) from exc
 
 
@@ -144,11 +145,14 @@ def _attempt(
             if response.status_code == 304 and earlier is not None and not start:
                 return earlier
             total = _begin(response, partial, start)
+            check_headers(url, response)
             partial.expect(total, f"the download of {redacted_url(url)}")
             resumed = response.status_code == 206
             for chunk in response.iter_raw():
                 if stopped.is_set():
                     raise StoppedError
+                if partial.size == 0:
+                    check_beginning(url, response, chunk)
                 partial.write(chunk)
                 report(partial.size, total)
     except httpx.UnsupportedProtocol:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 
+from trainstack.core.datasets.answer_check import WrongAnswerError, check_redirect, is_page
 from trainstack.core.datasets.sources import file_url_path
 from trainstack.errors import TrainstackError
 
@@ -41,7 +42,9 @@ class UnavailableError(Exception):
 
 
 def open_client(*, connect: float = CONNECT_SECONDS, stall: float = STALL_SECONDS) -> httpx.Client:
-    """An HTTP client for any number of threads: follows redirects, takes bytes as they are, knows `~/.netrc`.
+    """An HTTP client for any number of threads: takes bytes as they are, knows `~/.netrc`.
+
+    It follows redirects, but never from https to http.
 
     Args:
         connect: Seconds to wait for a connection.
@@ -58,6 +61,7 @@ def open_client(*, connect: float = CONNECT_SECONDS, stall: float = STALL_SECOND
         follow_redirects=True,
         timeout=httpx.Timeout(stall, connect=connect),
         headers={"Accept-Encoding": "identity", "User-Agent": "trainstack"},
+        event_hooks={"response": [check_redirect]},
     )
 
 
@@ -79,12 +83,14 @@ def find_change(client: httpx.Client, file: RemoteFile) -> str | None:
             # Some servers, and addresses signed for GET, refuse HEAD.
             with client.stream("GET", file.url, headers=conditional_headers(file)) as response:
                 pass
-    except (httpx.HTTPError, httpx.InvalidURL) as exc:
+    except (httpx.HTTPError, httpx.InvalidURL, WrongAnswerError) as exc:
         raise UnavailableError(failure_reason(exc)) from exc
     if response.status_code == 304:
         return None
     if response.status_code != 200:
         raise UnavailableError(f"{response.status_code} {response.reason_phrase}".strip())
+    if is_page(file.url, response) and (file.etag is None or response.headers.get("ETag") != file.etag):
+        raise UnavailableError("answers with a web page, not the file: it may want a login")
     for header, before in (("ETag", file.etag), ("Last-Modified", file.last_modified)):
         after = response.headers.get(header)
         if before is not None and after is not None:
