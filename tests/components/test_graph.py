@@ -241,3 +241,32 @@ def test_what_a_run_leaves_is_one_dataset_however_often_used(recorder):
 
     deploy(program)
     assert recorder.resources[kind("Dataset"), "prepare-a-b"]["paths"] == [".trainstack/ws/runs/r1/outputs/a b"]
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        (lambda secret: {"arguments": {"--token": secret}}, "run r: argument --token is a secret"),
+        (lambda secret: {"arguments": ["x", secret]}, "run r: argument 1 is a secret"),
+        (lambda secret: {"arguments": {"--many": [1, secret]}}, "run r: argument --many is a secret"),
+        (lambda secret: {"environment_variables": {"KEY": secret}}, "run r: variable KEY is a secret"),
+    ],
+    ids=["by name", "by position", "in a list", "in a variable"],
+)
+def test_a_secret_where_everybody_sees_it_is_refused(recorder, place, words):
+    import trainstack as ts
+
+    def program():
+        args = ts.TrainingRunArgs(
+            source_directory=".",
+            script="t.py",
+            compute=ts.Compute("c", ts.ComputeArgs(workspace=ts.Workspace("ws"))),
+            environment=ts.Environment("e", ts.EnvironmentArgs(packages=["six"])),
+            **place(pulumi.Output.secret("sesame")),
+        )
+        return ts.TrainingRun("r", args).run_id
+
+    with pytest.raises(pulumi.RunError, match=words) as refused:
+        deploy(program)
+    assert "secret_variables" in str(refused.value)
+    assert (kind("TrainingRun"), "r") not in recorder.resources

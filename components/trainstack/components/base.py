@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sys
 from collections.abc import Collection, Generator, Mapping, Sequence
@@ -55,6 +56,26 @@ class Component(pulumi.ComponentResource):
 def exactly(value: Any) -> Any:
     """An input of a script whose digits all arrive; see `exact`."""
     return value.apply(exact) if isinstance(value, pulumi.Output) else exact(value)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+
+
+def not_secret(value: Any, refusal: str) -> Any:
+    """An input that is kept and shown in clear; declaring fails where it is a secret.
+
+    Args:
+        value: The input.
+        refusal: The error's one line, without the value.
+    """
+    if not isinstance(value, pulumi.Output):
+        return value
+    output = cast("pulumi.Output[Any]", value)
+
+    async def checked() -> Any:
+        if await output.is_secret():
+            raise pulumi.RunError(refusal)
+        return await output.future(with_unknowns=True)
+
+    # As a task, because nobody waits for it where the check fails.
+    return pulumi.Output(output.resources(), checked(), asyncio.ensure_future(output.is_known()))
 
 
 def resource_inputs(args: Any, *, omit: Collection[str] = (), **replaced: Any) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from trainstack.components.base import (
     Component,
     absolute_path,
     exactly,
+    not_secret,
     portable_path,
     program_errors,
     resource_inputs,
@@ -214,30 +215,40 @@ def run_inputs(name: str, args: TrainingRunArgs) -> dict[str, Any]:
         workspace=args.compute.workspace.root,
         name=name,
         source_directory=portable_path(args.source_directory),
-        arguments=_arguments(args.arguments, datasets),
+        arguments=_arguments(name, args.arguments, datasets),
         datasets={key: reference.dataset.reference(reference.mode) for key, reference in datasets.items()},
         environment_spec=args.environment.spec,
         **args.compute.workspace.images,
         # Known in preview whenever the lock can be resolved then; the provider fills it in.
         environment={},
-        environment_variables={key: exactly(value) for key, value in args.environment_variables.items()},
+        environment_variables={
+            key: exactly(_in_clear(name, f"variable {key}", value)) for key, value in args.environment_variables.items()
+        },
         secret_variables={key: pulumi.Output.secret(value) for key, value in args.secret_variables.items()},
         distribution=args.distribution.spec() if args.distribution else {"kind": "single"},
         compute=args.compute.spec,
     )
 
 
-def _arguments(arguments: Mapping[str, Value] | Sequence[Argument], datasets: dict[str, DatasetReference]) -> Any:
+def _arguments(
+    run: str, arguments: Mapping[str, Value] | Sequence[Argument], datasets: dict[str, DatasetReference]
+) -> Any:
     """Put a placeholder where a dataset stands, and collect the datasets."""
 
-    def with_placeholders(value: Any) -> Any:
+    def with_placeholders(name: object, value: Any) -> Any:
         if isinstance(value, DatasetReference):
             datasets[value.dataset.name] = value
             return f"${{dataset:{value.dataset.name}}}"
         if isinstance(value, list | tuple):
-            return [with_placeholders(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
-        return exactly(value)
+            return [with_placeholders(name, item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+        return exactly(_in_clear(run, f"argument {name}", value))
 
     if isinstance(arguments, Mapping):
-        return {name: with_placeholders(value) for name, value in arguments.items()}
-    return [with_placeholders(value) for value in arguments]
+        return {name: with_placeholders(name, value) for name, value in arguments.items()}
+    return [with_placeholders(index, value) for index, value in enumerate(arguments)]
+
+
+def _in_clear(run: str, subject: str, value: Any) -> Any:
+    """A value that everybody may see: it is in the fingerprint, in the reason line and in the run's files."""
+    refusal = f"run {run}: {subject} is a secret: give it in secret_variables, and read that variable in the script"
+    return not_secret(value, refusal)
