@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,17 @@ print(json.dumps({"argv": sys.argv, "cwd": os.getcwd(), **{name: os.environ.get(
     assert launch.merged == launch.log()
     report = launch.report()
     assert (report.state, report.ranks[0].exit_code, report.first_failure) == ("succeeded", 0, None)
+
+
+def test_a_module_runs_as_python_m_runs_it(launch: Any) -> None:
+    plan = launch.write("")
+    package = launch.folder / "code" / "package"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "train.py").write_text("import sys, package\nprint(__spec__.name, sys.argv[1:])")
+    replace(plan, script="", module="package.train", argv=("--lr", "1")).write(launch.folder / "launch.json")
+    assert launch.run() == [0]
+    assert launch.log() == "package.train ['--lr', '1']\n"
 
 
 def test_agent_needs_the_standard_library_alone(launch: Any) -> None:

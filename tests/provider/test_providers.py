@@ -313,6 +313,9 @@ def test_a_key_is_kept_until_its_rotation_changes():
     ("change", "words"),
     [
         ({"script": "absent.py"}, "script 'absent.py' is not in"),
+        ({"script": "", "module": "package.absent"}, "module 'package.absent' is not in"),
+        ({"module": "train"}, "a script or a module, and not both"),
+        ({"script": ""}, "a script or a module, and not both"),
         ({"source_directory": "absent"}, "absent' is not a folder"),
         ({"source_limit_bytes": 1}, "over the limit of 1"),
         ({"arguments": {"--lr 1": 2}}, "argument name '--lr 1'"),

@@ -48,7 +48,8 @@ class LaunchPlan:
 
     Attributes:
         distribution: How the processes share the work.
-        script: The Python script, relative to `code`.
+        script: The Python script, relative to `code`; empty where a module is run.
+        module: The module that `python -m` runs; empty where a script is run.
         argv: Its arguments.
         code: Working folder of the ranks.
         logs: Folder that gets `rank-N.txt`.
@@ -80,6 +81,7 @@ class LaunchPlan:
     join_seconds: float = 120.0
     tracking: str = ""
     system_seconds: float = 0.0
+    module: str = ""
     rank_variables: dict[str, str] = field(default_factory=dict[str, str])
 
     @property
@@ -102,7 +104,7 @@ class LaunchPlan:
             (len(self.ports) < needed, f"{needed} ports are needed, {len(self.ports)} are given"),
             (len(set(self.ports)) < len(self.ports), f"ports must differ: {_listed(self.ports)}"),
             (not all(0 < port < 65536 for port in self.ports), f"no such port: {_listed(self.ports)}"),
-            (not self.script, "no script is given"),
+            (bool(self.script) == bool(self.module), "either a script or a module is needed"),
         ]
         problem = self.distribution.problem(len(self.nodes)) or next((text for bad, text in wrong if bad), "")
         if problem:

@@ -39,7 +39,8 @@ class TrainingRunArgs:
 
     Attributes:
         source_directory: Folder of the code, relative to the program's; all its files but ignored ones are the run's.
-        script: The script in it.
+        script: The script in it; or leave it out and name a `module`.
+        module: A module in it, run as `python -m` does: `package.train`.
         compute: Where to run.
         environment: What the script's Python has.
         arguments: The script's arguments by name (no order), or as a list. A dataset's `as_mount()` is a value.
@@ -60,7 +61,8 @@ class TrainingRunArgs:
     """
 
     source_directory: pulumi.Input[str]
-    script: pulumi.Input[str]
+    script: pulumi.Input[str] = ""
+    module: pulumi.Input[str] = ""
     compute: Compute
     environment: Environment
     arguments: Mapping[str, Value] | Sequence[Argument] = field(default_factory=dict[str, Value])

@@ -5,6 +5,7 @@ It loads neither what submits a run nor what follows it.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from pulumi.runtime.rpc import UNKNOWN
@@ -64,19 +65,31 @@ def _accept_code(inputs: Properties) -> None:
     source = absolute(inputs["source_directory"])
     limit = inputs.get("source_limit_bytes")
     code = snapshot.take(source, limit_bytes=int(limit) if limit else snapshot.DEFAULT_LIMIT_BYTES)
-    script = inputs["script"]
-    if known(script) and script not in code.files:
-        scripts = [name for name in code.files if name.endswith(".py")]
-        raise InvalidInputError(
-            f"script {script!r} is not in {inputs['source_directory']!r}: it holds "
-            f"{', '.join(scripts[:5]) or 'no Python file'}{' …' if len(scripts) > 5 else ''}"
-        )
+    _check_program(inputs, code.files)
     for name in code.unread:
         log_of(inputs).warn(f"{name} in {inputs['source_directory']} is not read: rename it to .trainstackignore")
     inputs["files"] = code.files
     if code.executables:
         inputs["executables"] = list(code.executables)
     inputs["snapshot"] = str(code)
+
+
+def _check_program(inputs: Properties, files: Collection[str]) -> None:
+    """Refuse a script or module that the source folder does not have."""
+    script, module = inputs.get("script", ""), inputs.get("module", "")
+    if not (known(script) and known(module)):
+        return
+    if bool(script) == bool(module):
+        raise InvalidInputError("a run needs a script or a module, and not both", field="script")
+    path = module.replace(".", "/")
+    if script in files or f"{path}.py" in files or f"{path}/__main__.py" in files:
+        return
+    scripts = [name for name in files if name.endswith(".py")]
+    program = f"script {script!r}" if script else f"module {module!r}"
+    raise InvalidInputError(
+        f"{program} is not in {inputs['source_directory']!r}: it holds "
+        f"{', '.join(scripts[:5]) or 'no Python file'}{' …' if len(scripts) > 5 else ''}"
+    )
 
 
 def _check_datasets(inputs: Properties) -> None:

@@ -45,7 +45,8 @@ class Strategy:
 
     def command(self, task: Task) -> Sequence[str]:
         """Return program and arguments of a task."""
-        return [sys.executable, "-u", self._plan.script, *self._plan.argv]
+        program = [self._plan.script] if self._plan.script else ["-m", self._plan.module]
+        return [sys.executable, "-u", *program, *self._plan.argv]
 
     def variables(self, task: Task) -> dict[str, str]:
         """Return the environment variables that the distribution gives to a task."""

@@ -102,7 +102,7 @@ class MlflowRun:
             dataset = f"{reference.name}:{reference.version}" if reference else f"{name}:?"
             self._server.log_dataset(self._id, name=dataset, digest=digest, source=f"trainstack:dataset/{dataset}")
         tags = {
-            "mlflow.source.name": spec.script,
+            "mlflow.source.name": spec.program,
             "mlflow.source.type": "LOCAL",
             "trainstack.fingerprint": spec.fingerprint,
             "trainstack.environment": f"{request.environment.spec.name} {spec.environment.digest}",

@@ -105,7 +105,8 @@ class RunSpec(BaseModel):
     """What decides the result of a run. A field that is left at its default adds nothing to the fingerprint.
 
     Attributes:
-        script: Path of the script in the source folder.
+        script: Path of the script in the source folder; empty where a module is run.
+        module: The module that `python -m` runs; empty where a script is run.
         files: Relative path to SHA-256 of each code file.
         executables: Paths of those that are programs, sorted.
         arguments: Canonical arguments (`trainstack.core.runs.arguments`).
@@ -120,7 +121,8 @@ class RunSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
-    script: Annotated[str, RunField(label="script", note="its path in the source folder")]
+    script: Annotated[str, RunField(label="script", note="its path in the source folder")] = ""
+    module: Annotated[str, RunField(label="module", note="what `python -m` runs instead of a script")] = ""
     files: Annotated[
         dict[str, str],
         RunField(
@@ -233,6 +235,11 @@ class RunSpec(BaseModel):
         return {name: part for name, part in parts.items() if name not in defaults or part != defaults[name]}
 
     @property
+    def program(self) -> str:
+        """What Python is started with, in words: the script, or `-m` and the module."""
+        return self.script or f"-m {self.module}"
+
+    @property
     def run_id(self) -> str:
         """The fingerprint's first 16 digits: the run directory's name."""
         return self.fingerprint[:ID_LENGTH]
@@ -308,5 +315,5 @@ def _canonical(name: str, spec: RunSpec) -> object:
 @functools.cache
 def _default_parts() -> dict[str, object]:
     """What each field adds when it is left at its default."""
-    blank = RunSpec(script="", files={}, environment=RunEnvironment(digest=""))
+    blank = RunSpec(files={}, environment=RunEnvironment(digest=""))
     return {name: _canonical(name, blank) for name, info in RunSpec.model_fields.items() if not info.is_required()}

@@ -128,7 +128,7 @@ class Training:
         self.end(check)
         if failed:
             failure = first_failure(self._directory, group, self._request)
-            who = f"{self._request.spec.script}: " if failure.rank is not None else ""
+            who = f"{self._request.spec.program}: " if failure.rank is not None else ""
             raise TrainingFailedError(f"{who}{failure.reason}; its log is {failure.log}", failure)
 
     def end(self, heartbeat: Callable[[], None]) -> None:
@@ -160,6 +160,7 @@ class Training:
             nodes=addresses.nodes,
             ports=addresses.ports,
             script=spec.script,
+            module=spec.module,
             argv=tuple(arguments.argv(spec.arguments, folders)),
             code=str(layout.code),
             logs=str(layout.logs),
