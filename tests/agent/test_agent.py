@@ -64,6 +64,15 @@ def test_a_module_runs_as_python_m_runs_it(launch: Any) -> None:
     assert launch.log() == "package.train ['--lr', '1']\n"
 
 
+def test_a_script_imports_from_the_path_that_its_run_declares(launch: Any) -> None:
+    launch.write("import os, mine; print(mine.__file__, os.environ['PYTHONPATH'])")
+    for folder in ("code/src", "code/more"):
+        (launch.folder / folder).mkdir()
+    (launch.folder / "code/src/mine.py").touch()
+    assert launch.run(TRAINSTACK_SCRIPT_PYTHONPATH="more:src", PYTHONUNBUFFERED="0") == [0]
+    assert launch.log() == f"{launch.folder}/code/src/mine.py more:src\n"
+
+
 def test_agent_needs_the_standard_library_alone(launch: Any) -> None:
     launch.write("print('hello')")
     found = subprocess.run(

@@ -79,6 +79,13 @@ def calls_a_program(source: Path) -> None:
     (source / "train.py").write_text("import subprocess; subprocess.run(['./prepare.sh'], check=True)")
 
 
+def imports_from(source: Path, folder: str) -> None:
+    """Make the script import a module that is not beside it."""
+    (source / folder).mkdir()
+    (source / folder / "mine.py").write_text("print('found')")
+    (source / "train.py").write_text("import mine")
+
+
 def printed(directory: RunDirectory, text: str) -> bool:
     return directory.merged_log.is_file() and text in directory.merged_log.read_text()
 

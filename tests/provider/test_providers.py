@@ -321,6 +321,13 @@ def test_a_key_is_kept_until_its_rotation_changes():
         ({"arguments": {"--lr 1": 2}}, "argument name '--lr 1'"),
         ({"arguments": {"--data": "${dataset:other}"}}, "dataset 'other'"),
         ({"environment_variables": {"A=B": "1"}}, "'A=B'"),
+        ({"environment_variables": {"MLFLOW_TRACKING_URI": "http://x"}}, "variable MLFLOW_TRACKING_URI is set by"),
+        ({"secret_variables": {"TRAINSTACK_RANK": "1"}}, "take a name that does not begin with TRAINSTACK_"),
+        ({"environment_spec": {"name": "x", "variables": {"MLFLOW_ALLOW_FILE_STORE": "0"}}}, "give `tracking_uri`"),
+        (
+            {"environment_variables": {"TF_CONFIG": "{}"}, "distribution": {"kind": "tensorflow", "worker_count": 2}},
+            "variable TF_CONFIG is set by Trainstack: `distribution` says what is in it",
+        ),
         ({"timeout": "soon"}, "timeout must be a number"),
         ({"max_attempts": 0.0}, "run: max_attempts: Input should be greater than or equal to 1, not 0"),
         ({"backoff": -1.0}, "run: backoff: Input should be greater than or equal to 0, not -1"),

@@ -34,6 +34,8 @@ __all__ = [
 VERSION = 1
 KEY_VARIABLE = "TRAINSTACK_LAUNCH_KEY"
 """Environment variable with the secret that all agents of a run share where others can reach their network."""
+SCRIPT_PATH_VARIABLE = "TRAINSTACK_SCRIPT_PYTHONPATH"
+"""Environment variable with the PYTHONPATH that the script gets; the agent's own leads to the agent."""
 COORDINATION_PORT = 0
 """Index in `LaunchPlan.ports` of the port where node 0's agent meets the other agents."""
 RENDEZVOUS_PORT = 1

@@ -5,7 +5,7 @@ It loads neither what submits a run nor what follows it.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from pulumi.runtime.rpc import UNKNOWN
@@ -13,8 +13,8 @@ from pulumi.runtime.rpc import UNKNOWN
 from trainstack.core.compute import target_checks
 from trainstack.core.environments import environment
 from trainstack.core.images.environment_lock import lock_environment
-from trainstack.core.properties import integral
-from trainstack.core.runs import arguments, distribution, snapshot
+from trainstack.core.properties import as_mapping, integral
+from trainstack.core.runs import arguments, distribution, script_variables, snapshot
 from trainstack.core.runs.fields import RunSettings
 from trainstack.errors import InvalidInputError, UnreachableError
 from trainstack.provider import images
@@ -46,6 +46,7 @@ def completed(news: Properties) -> Properties:
     if known(inputs["environment_spec"]):
         spec = environment_of(inputs["environment_spec"])
         packed = spec.only_image
+        _check_reserved(inputs, spec.variables)
         inputs["environment"] = _environment(spec, inputs)
     if known(inputs["distribution"]):
         # What packages an image has is not known before it runs.
@@ -111,6 +112,15 @@ def _check_variables(inputs: Properties) -> None:
                 raise InvalidInputError(f"secret variable {name} must be text")
         if group == "environment_variables":
             inputs[group] = {name: arguments.scalar(value, name) for name, value in sorted(variables.items())}
+
+
+def _check_reserved(inputs: Properties, of_environment: Mapping[str, str]) -> None:
+    names = set(of_environment)
+    for group in ("environment_variables", "secret_variables"):
+        if inputs.get(group) != UNKNOWN:
+            names |= set(inputs.get(group) or {})
+    spread = as_mapping(inputs["distribution"]) or {}
+    script_variables.check(names, str(spread.get("kind")))
 
 
 def _environment(spec: environment.EnvironmentSpec, inputs: Properties) -> Properties:

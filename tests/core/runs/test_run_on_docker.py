@@ -8,7 +8,7 @@ import signal
 
 import pytest
 from tests.core.docker_runs import containers, engine, file_in, left, needs_engine
-from tests.core.sample_runs import calls_a_program, events, printed
+from tests.core.sample_runs import calls_a_program, events, imports_from, printed
 from tests.waiting import until
 
 from trainstack.core.compute.compute import ComputeSpec, target_of
@@ -65,6 +65,13 @@ def test_a_script_calls_a_program_of_its_folder(started, source):
     run = started()
     submission.follow(run)
     assert run.merged_log.read_text() == "prepared\n"
+
+
+def test_a_declared_import_path_reaches_the_script(started, source):
+    imports_from(source, "src")
+    run = started(environment_variables={"PYTHONPATH": "src"})
+    submission.follow(run)
+    assert run.merged_log.read_text() == "found\n"
 
 
 def test_metrics_come_home_as_on_this_machine(started, source):

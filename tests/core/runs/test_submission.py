@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from tests.core.sample_runs import SCRIPT, calls_a_program, printed
+from tests.core.sample_runs import SCRIPT, calls_a_program, imports_from, printed
 from tests.waiting import until
 
 from trainstack.core.compute.compute import ComputeSpec
@@ -62,6 +62,13 @@ def test_a_script_calls_a_program_of_its_folder(workspace, source, request_for):
     run = submission.submit(workspace, request_for(), source, {}).directory
     submission.follow(run)
     assert run.merged_log.read_text() == "prepared\n"
+
+
+def test_a_declared_import_path_reaches_the_script(workspace, source, request_for):
+    imports_from(source, "src")
+    run = submission.submit(workspace, request_for(environment_variables={"PYTHONPATH": "src"}), source, {}).directory
+    submission.follow(run)
+    assert run.merged_log.read_text() == "found\n"
 
 
 def test_a_secret_is_in_no_file_and_no_command_line(workspace, source, request_for):

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..plan import KEY_VARIABLE, LaunchPlan
+from ..plan import KEY_VARIABLE, SCRIPT_PATH_VARIABLE, LaunchPlan
 from .tasks import Task
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
@@ -26,16 +26,17 @@ def rank_environment(plan: LaunchPlan, task: Task, inherited: Mapping[str, str])
     """
     variables = dict(inherited)
     variables.pop(KEY_VARIABLE, None)
+    declared = variables.pop(SCRIPT_PATH_VARIABLE, "")
     share = str(max(1, plan.cores // task.local_size))
     for name in THREAD_VARIABLES:
         variables.setdefault(name, share)
     if task.runs_script:
-        _leave_out_agent(variables)
+        _set_import_path(variables, declared)
     # In an elastic run any worker can become rank 0, whose metrics are the run's: every worker gets its folder.
     rank = "0" if plan.distribution.elastic else str(task.rank)
     variables.update({name: value.replace("{rank}", rank) for name, value in plan.rank_variables.items()})
+    variables.setdefault("PYTHONUNBUFFERED", "1")
     variables.update(
-        PYTHONUNBUFFERED="1",
         TRAINSTACK_RANK=str(task.rank),
         TRAINSTACK_SIZE=str(task.size),
         TRAINSTACK_LOCAL_RANK=str(task.local_rank),
@@ -47,12 +48,14 @@ def rank_environment(plan: LaunchPlan, task: Task, inherited: Mapping[str, str])
     return variables
 
 
-def _leave_out_agent(variables: dict[str, str]) -> None:
+def _set_import_path(variables: dict[str, str], declared: str) -> None:
     """Hide the agent's package: a script that imports an installed `trainstack` must get that one.
 
-    What its MLflow client finds is in a folder of its own, without that package.
+    What the run declares comes first. What the script's MLflow client finds is in a folder of its own, without that
+    package.
     """
-    entries = [
+    entries = [entry for entry in declared.split(os.pathsep) if entry]
+    entries += [
         entry
         for entry in variables.get("PYTHONPATH", "").split(os.pathsep)
         if entry and Path(entry).resolve() != AGENT_ROOT

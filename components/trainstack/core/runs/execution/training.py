@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from secrets import token_hex
 
-from trainstack.agent.plan import KEY_VARIABLE, LaunchPlan
+from trainstack.agent.plan import KEY_VARIABLE, SCRIPT_PATH_VARIABLE, LaunchPlan
 from trainstack.core.compute import compute
 from trainstack.core.images.registry import PASSWORD
 from trainstack.core.runs import arguments, distribution
@@ -88,6 +88,8 @@ class Training:
             # Agents of one run know each other by this; it lives in their environment and nowhere else.
             KEY_VARIABLE: token_hex(32),
         }
+        if declared := variables.pop("PYTHONPATH", ""):
+            variables[SCRIPT_PATH_VARIABLE] = declared
         self._group = self._target.start(
             self._ref,
             NodeGroupSpec(

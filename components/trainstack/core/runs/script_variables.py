@@ -1,0 +1,35 @@
+"""Which environment variables a script cannot be given, because Trainstack sets them itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+
+from trainstack.errors import InvalidInputError
+from trainstack.mlflow import metric_files
+
+_OWN = "TRAINSTACK_"
+_CLIENT = frozenset(metric_files.variables(PurePosixPath("/")))
+_CLUSTER = "TF_CONFIG"
+
+
+def check(names: Iterable[str], distribution: str) -> None:
+    """Refuse variables whose values would not reach the script.
+
+    Args:
+        names: Names of the variables that the run and its environment declare.
+        distribution: The kind of its distribution.
+
+    Raises:
+        InvalidInputError: One is set by Trainstack; says what to declare instead.
+    """
+    for name in sorted(names):
+        if name in _CLIENT:
+            advice = "for another MLflow server give `tracking_uri` of the workspace, which gets what the script logs"
+        elif name == _CLUSTER and distribution == "tensorflow":
+            advice = "`distribution` says what is in it"
+        elif name.startswith(_OWN):
+            advice = f"take a name that does not begin with {_OWN}"
+        else:
+            continue
+        raise InvalidInputError(f"variable {name} is set by Trainstack: {advice}", field="environment_variables")
