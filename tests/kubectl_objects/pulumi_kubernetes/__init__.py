@@ -53,12 +53,18 @@ class _Object(BaseResource, module="trainstack", name="KubectlObject"):
         props = {
             "name": name,
             "object": rendered,
+            "type": resource_type(rendered["apiVersion"], rendered["kind"]),
             "context": connection.context or "",
             "kept": opts.ignore_changes or [],
         }
         # kubectl's provider leaves those fields alone itself: the engine would compare the whole object.
         opts.provider = opts.ignore_changes = None
         super().__init__(_ProviderByName(), f"{name}-{rendered['kind'].lower()}", props, opts)
+
+
+def resource_type(api_version: str, kind: str) -> str:
+    """Return the type token that an object has in pulumi-kubernetes: a dynamic resource cannot bear it as its own."""
+    return f"kubernetes:{api_version if '/' in api_version else f'core/{api_version}'}:{kind}"
 
 
 class CustomResource(_Object):
