@@ -95,18 +95,18 @@ def test_a_sidecar_journals_only_while_nothing_receives(written, tmp_path):
         assert process.stdout is not None
         assert [process.stdout.readline() for _ in range(6)] == ["looked\n"] * 6
         assert not path.exists()
-        heard = control / "heard"
-        heard.touch()
+        heartbeat = control / "heartbeat"
+        heartbeat.touch()
         (written / "outputs" / "result").write_text("of the node")
         for _ in range(8):
-            os.utime(heard, (time.time(), time.time()))
+            os.utime(heartbeat, (time.time(), time.time()))
             time.sleep(0.2)
         assert not path.exists()
         number = iter(range(1000))
         until(
             lambda: path.exists() and "outputs/result" in replayed(path, tmp_path / f"home-{next(number)}"),
         )
-        (control / "home").touch()
+        (control / "synced").touch()
         assert process.wait(20) == 0
         assert not path.parent.exists()
     finally:

@@ -89,7 +89,7 @@ def test_the_first_pod_brings_what_is_missing_and_the_others_read_it(claim, ref,
         thread.start()
     for thread in threads:
         thread.join()
-    assert sum(pod.ran.count("keep") for pod in pods) == 1
+    assert sum(pod.ran.count("put") for pod in pods) == 1
     assert {pod.table() for pod in pods} == {TABLE}
     noted = json.loads((ref.root / "claim.json").read_text())
     assert (noted["claim"], noted["attempt"]) == ("shared", 1)
@@ -104,7 +104,7 @@ def test_another_run_with_the_same_code_sends_nothing_and_one_that_waits_for_it_
     other = laid_out(ref.root.parent / "fedcba9876543210")
     made, pod = store(other), Pod(tmp_path / "pod")
     store(ref).hand_over(first := Pod(tmp_path / "first"))
-    assert first.ran.count("keep") == 1
+    assert first.ran.count("put") == 1
     [content] = (claim / "content" / "sha256").iterdir()
     aside = content.rename(claim / "aside")
     # Somebody else is bringing it just now.
@@ -112,16 +112,16 @@ def test_another_run_with_the_same_code_sends_nothing_and_one_that_waits_for_it_
         thread = threading.Thread(target=made.hand_over, args=[pod])
         thread.start()
         until(lambda: pod.ran.count("missing") >= 2)
-        assert "keep" not in pod.ran
+        assert "put" not in pod.ran
         aside.rename(content)
         thread.join()
-    assert "keep" not in pod.ran
+    assert "put" not in pod.ran
     assert pod.table() == TABLE
 
 
 def test_what_a_lost_pod_has_begun_to_bring_is_brought_by_the_next(claim, ref, tmp_path):
     lost = Pod(tmp_path / "lost")
-    lost.breaks = "keep"
+    lost.breaks = "put"
     with pytest.raises(TrainstackError, match="the pod is gone"):
         store(ref).hand_over(lost)
     folder = claim / "content" / "sha256"
@@ -142,7 +142,7 @@ def test_content_that_is_damaged_is_brought_anew(claim, ref, tmp_path, harm):
     content.write_bytes(harm(content.read_bytes()))
     second = Pod(tmp_path / "second")
     store(ref).hand_over(second)
-    assert second.ran.count("keep") == 1
+    assert second.ran.count("put") == 1
     assert second.table() == TABLE
 
 

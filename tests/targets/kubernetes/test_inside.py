@@ -32,7 +32,7 @@ def hand(fifo, line):
     given = subprocess.run(
         [sys.executable, "-c", script("pass_env"), fifo, "30"], input=line, check=True, capture_output=True
     )
-    assert given.stdout == b"handed\n"
+    assert given.stdout == b"passed\n"
 
 
 def test_a_node_gets_its_variables_by_a_pipe_that_is_gone_then(tmp_path, plan):
@@ -87,9 +87,9 @@ def test_a_courier_stays_until_all_is_home_or_nobody_has_come_for_long(tmp_path)
     process.terminate()
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(0.5)
-    (tmp_path / "home").touch()
+    (tmp_path / "synced").touch()
     assert process.wait(20) == 0
-    (tmp_path / "home").unlink()
+    (tmp_path / "synced").unlink()
     alone = [sys.executable, "-c", script("sidecar"), tmp_path, "0.2", written]
     assert subprocess.run(alone, check=False).returncode == 3
     # One that was given nothing holds nothing: it ends when it is asked to.

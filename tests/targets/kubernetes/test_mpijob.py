@@ -71,4 +71,4 @@ def test_who_attends_starts_the_node_and_ends_with_its_code(tmp_path):
         assert attending.poll() is None
     ended.write_text("7")
     assert attending.wait(30) == 7
-    assert (tmp_path / "attended").exists()
+    assert (tmp_path / "exit-code-read").exists()

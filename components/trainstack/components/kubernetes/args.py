@@ -1,4 +1,4 @@
-"""What a program says of a cluster and its place in it."""
+"""A program's arguments about a cluster and a namespace of it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class KubernetesClaim(KubernetesVolume):
 
 @dataclass(kw_only=True)
 class KubernetesArgs:
-    """A cluster and a place in it. All but the settings' values are plain: what is declared there depends on them.
+    """A cluster and a namespace of it. All but the settings' values are plain: what is declared there depends on them.
 
     Attributes:
         context: Context of the kubeconfig; its current one when left out.
@@ -56,8 +56,8 @@ class KubernetesArgs:
         settings: Environment variables of the runs, in a ConfigMap.
         secret_settings: Environment variables of the runs, in a Secret.
         claims: Volumes that the runs have.
-        store: A volume that code, data and checkpoints of runs are brought to once and read from, and that keeps what
-            pods write while nobody takes it home. Scripts do not see it. In the place of the workspace's object store.
+        store: A volume that code, data and checkpoints of runs are brought to once and read from, and that keeps
+            outputs of pods that nobody fetches. Scripts do not see it. Instead of the workspace's object store.
         engine: What makes the pods of Horovod's runs: an Indexed `job`, or an `mpijob` of Kubeflow's MPI operator,
             where the cluster serves it. All other runs are Indexed Jobs.
         queue: Local queue of Kueue that jobs go through, where the cluster has it.

@@ -1,4 +1,4 @@
-"""From what a program says of a cluster to the place in it: plain values, checked, and the names of what is there."""
+"""From a program's arguments to a `KubernetesConfig`: plain values, checked, and the names of what is there."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def check_variables(names: Iterable[str]) -> None:
 
 
 def build_config(title: str, args: KubernetesArgs, *, has_login: bool, **more: Any) -> KubernetesConfig:
-    """The cluster and the place in it.
+    """The config of a cluster.
 
     Args:
         title: What is declared there is called.

@@ -27,7 +27,7 @@ class ClusterCompute:
     """What a compute declares on a cluster.
 
     Attributes:
-        described: The cluster and the place in it, as an input of resources.
+        described: Its `KubernetesConfig`, as an input of resources.
         connection: What leads there; none for a compute that is no cluster.
         objects: Its objects, as resources.
     """

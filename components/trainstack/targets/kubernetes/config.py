@@ -1,4 +1,4 @@
-"""What a compute says of a cluster: which one, and how pods are to be placed on it. Nothing here reaches anybody."""
+"""What a compute says of a cluster: its context, its namespace, and how pods run in it. Nothing here connects to it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Claim(BaseModel):
 
 
 class KubernetesConfig(TargetConfig):
-    """A cluster and a place in it.
+    """A context, a namespace, and how pods run in it.
 
     Attributes:
         context: Context of the kubeconfig; its current one when left out.
@@ -65,7 +65,7 @@ class KubernetesConfig(TargetConfig):
         settings: ConfigMaps whose entries are environment variables of runs.
         secret_settings: Secrets whose entries are environment variables of runs.
         claims: Volume claims that runs have.
-        store: Volume claim that what runs read is kept on, and what they write while nobody takes it home.
+        store: Volume claim for what runs read, and for outputs that nobody fetches meanwhile.
         declared_as: What the objects that a compute declares there are called.
         quota: What its namespace may hold at most, by resource, as far as the compute limits it.
         engine: What makes the pods of Horovod's runs: an Indexed `job`, or an `mpijob` of Kubeflow's MPI operator,

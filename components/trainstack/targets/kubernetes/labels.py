@@ -12,12 +12,12 @@ from trainstack.targets.kubernetes.api.json_objects import part
 WORKSPACE, RUN, ATTEMPT = "trainstack.workspace", "trainstack.run", "trainstack.attempt"
 NAME, STACK = "trainstack.name", "trainstack.stack"
 INPUTS_SENT = "trainstack.inputs-sent"
-"""Annotation of a job all of whose nodes have code and data: from here on they may write something. Its value is the
+"""Annotation of a job all of whose nodes have code and data: from here on they may write outputs. Its value is the
 uids of their pods."""
 ENV_SENT = "trainstack.env-sent"
-"""Annotation of a job all of whose nodes have what they need to go on without anybody."""
+"""Annotation of a job all of whose nodes have their variables: they need nobody any more."""
 OUTPUTS_SYNCED = "trainstack.outputs-synced"
-"""Annotation of a job everything of which is home."""
+"""Annotation of a job all of whose outputs are fetched."""
 ROLE = "trainstack.role"
 """Label of what a run has beside its nodes."""
 MANAGED = "app.kubernetes.io/managed-by"

@@ -74,7 +74,7 @@ class KubernetesNode:
         return self._code
 
     def _synced_exit_code(self) -> int | None:
-        """The exit code that has come home, of which the cluster may say nothing for as long as the pod lasts."""
+        """The exit code that was fetched, of which the cluster may say nothing for as long as the pod lasts."""
         try:
             return int(self._exit_code_file.read_text())
         except (FileNotFoundError, ValueError):
@@ -85,7 +85,7 @@ class KubernetesNode:
         threading.Thread(target=self._signal, args=(signal.SIGTERM,), daemon=True, name="terminate").start()
 
     def kill(self) -> None:
-        """SIGKILL the agent and all that it started; the pod stays until all is home."""
+        """SIGKILL the agent and all that it started; the pod stays until its outputs are fetched."""
         self._signal(signal.SIGKILL)
         deadline = time.monotonic() + _KILL_SECONDS
         while self.poll() is None and time.monotonic() < deadline:

@@ -14,7 +14,7 @@ WORKERS = 16
 
 
 class KubernetesNodeGroup:
-    """Pods, one a node, each with its way home."""
+    """Pods, one a node, each with its sync client."""
 
     def __init__(
         self,
@@ -31,10 +31,10 @@ class KubernetesNodeGroup:
         self._on_released = on_released
 
     def wait_synced(self) -> None:
-        """Wait until everything is home, note that, and let the pods go.
+        """Wait until all outputs are fetched, note that, and release the pods.
 
         Raises:
-            TrainstackError: Something is not; the pods keep it.
+            TrainstackError: Some outputs are not fetched; the pods keep them.
         """
         # All ask for their last look at once, and one that fails holds up no other.
         with ThreadPoolExecutor(max_workers=len(self.sync_clients)) as pool:

@@ -33,7 +33,7 @@ class KubernetesPlugin(TargetPlugin):
     def location(self, spec: ComputeSpec) -> LocationKey:
         """Return the context, with the namespace and what makes pods there."""
         config = config_of(spec)
-        # What one engine has made, the other does not look for.
+        # What one kind of job has made, the other does not look for.
         return spec.target, config.context, f"{config.namespace} {config.engine}"
 
     def describe(self, spec: ComputeSpec) -> str:

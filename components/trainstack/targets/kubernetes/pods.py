@@ -26,7 +26,7 @@ class Pods:
         Args:
             api: The cluster.
             selector: Their labels.
-            uids: Those that a run has given something to, where that is known: what has come in their place since,
+            uids: Those that have a run's inputs, where that is known: what has replaced them since,
                 under the same name perhaps, is none of its nodes.
 
         Raises:
@@ -60,7 +60,7 @@ class Pods:
         return self._known.get(index)
 
     def uids(self) -> list[str]:
-        """What tells these pods from any that may come in their place."""
+        """What tells these pods from any that replace them."""
         return [pod["metadata"]["uid"] for index, pod in sorted(self._known.items()) if index != LAUNCHER_INDEX]
 
     def gone(self, index: int) -> bool:

@@ -75,7 +75,7 @@ class KubernetesTarget:
             self._store.check()
 
     def layout(self, ref: RunRef) -> Layout:
-        """The volumes' places in the pods."""
+        """The folders of the volumes in the pods."""
         return run_objects.LAYOUT
 
     def addresses(self, ref: RunRef, distribution: Distribution, node_count: int) -> Addresses:
@@ -85,10 +85,10 @@ class KubernetesTarget:
         return Addresses(names if node_count > 1 else ("127.0.0.1",), ports)
 
     def start(self, ref: RunRef, group: NodeGroupSpec) -> KubernetesNodeGroup:
-        """Submit the job, wait for the pods, and hand over what nodes are given.
+        """Submit the job, wait for the pods, and send the nodes their inputs.
 
         Raises:
-            TrainstackError: The cluster refuses, does not answer, or has no place for the pods in time.
+            TrainstackError: The cluster refuses, does not answer, or does not schedule the pods in time.
         """
         if group.runtime.image is None:
             raise TrainstackError("a run on Kubernetes needs its environment as an image")
@@ -154,10 +154,10 @@ class KubernetesTarget:
         return KubernetesNode(self._api, pods.follow(), index, _python(job_kind, job), exit_code_file)
 
     def collect_outputs(self, ref: RunRef) -> None:
-        """End the nodes, and bring home what nobody has fetched.
+        """End the nodes, and fetch the outputs that nobody has fetched.
 
         Raises:
-            TrainstackError: The cluster does not answer, or something cannot be brought home.
+            TrainstackError: The cluster does not answer, or some outputs cannot be fetched.
         """
         job_kind, job = self._find_job(ref)
         transfer = self._transfer(ref, begun=True)
@@ -211,12 +211,12 @@ class KubernetesTarget:
         return [Orphan(item.labels.get(labels.RUN, ""), item.kind, item.name) for item in objects]
 
     def _job_kind(self, distribution: Distribution) -> JobKind:
-        """What makes the pods of such a run."""
+        """The kind of job that makes the pods of such a run."""
         by_mpi = self._config.engine == "mpijob" and isinstance(distribution, Horovod)
         return MpiJob(self._api) if by_mpi else IndexedJob(self._api)
 
     def _find_job(self, ref: RunRef) -> tuple[JobKind, dict[str, Any] | None]:
-        """What has made the pods of a run, and its object; none when there is none."""
+        """The kind of a run's job, and the job; none when there is none."""
         selector = labels.of_nodes(ref)
         if self._config.engine == "mpijob":
             job_kind = MpiJob(self._api)
@@ -226,7 +226,7 @@ class KubernetesTarget:
         return job_kind, job_kind.find(selector)
 
     def _transfer(self, ref: RunRef, *, begun: bool = False) -> FileTransfer:
-        """Which way the files of a run take; of one that has begun, what it has begun with."""
+        """How a run's files are transferred; a run that has begun stays with what it began with."""
         claim = (pvc_transfer.claim_of(ref) if begun else None) or (None if self._store else self._config.store)
         if claim:
             return pvc_transfer.PvcTransfer(self._api, claim, ref)
@@ -261,7 +261,7 @@ class KubernetesTarget:
         return KubernetesNodeGroup(nodes, sync_clients, pods, on_synced, transfer.release)
 
     def _env_sender(self, group: NodeGroupSpec) -> Callable[[KubernetesNode], Callable[[], Any]]:
-        """What tells a node its variables, which no object of the cluster may hold."""
+        """Sends a node its variables, which no object of the cluster may hold."""
         line = json.dumps(group.variables).encode() + b"\n"
         command = [
             group.runtime.python,
@@ -274,15 +274,15 @@ class KubernetesTarget:
 
 
 def _env_pending_reason(pods: Pods) -> str:
-    """What the hand-over of variables waits for: the launcher of an MPIJob calls the workers first."""
+    """What sending the variables waits for: the launcher of an MPIJob calls the workers first."""
     launcher = pods.get(LAUNCHER_INDEX)
     if launcher is None or "running" in state(launcher, LAUNCHER):
-        return "variables are handed over"
+        return "variables are being sent"
     return f"launcher: {pending_reason(launcher, [LAUNCHER])[0]}"
 
 
 def _run_all(waiting: Callable[[str], None], reason: Callable[[], str], calls: Sequence[Callable[[], Any]]) -> None:
-    """Do some things side by side, and go on looking whether anybody wants it all ended."""
+    """Call all of them in parallel, and go on checking whether the run is to be stopped."""
     pool = ThreadPoolExecutor(max_workers=WORKERS)
     try:
         wait_ready.wait_for([pool.submit(call) for call in calls], lambda: waiting(reason()))
@@ -300,7 +300,7 @@ def _python(job_kind: JobKind, job: dict[str, Any]) -> str:
 
 
 def _pod_uids(job: dict[str, Any]) -> list[str]:
-    """The uids of the pods that were given something."""
+    """The uids of the pods that have got their inputs."""
     return str(part(job, "metadata", "annotations").get(labels.INPUTS_SENT) or "").split()
 
 

@@ -30,14 +30,14 @@ def wait(
     config: KubernetesConfig,
     hand_over: Callable[[int], None],
 ) -> None:
-    """Wait for every pod, and hand over to each as soon as it runs.
+    """Wait for every pod, and send its inputs to each as soon as it runs.
 
     Args:
         pods: The watch.
         job_pending: What is said of a job without pods.
         group: Its nodes.
         config: How long they may wait.
-        hand_over: Hands over to the pod of that number.
+        hand_over: Sends the inputs to the pod of that number.
 
     Raises:
         TrainstackError: A pod cannot run, or none came to run in time; says why in the cluster's own words.
@@ -82,7 +82,7 @@ def wait(
                 )
             group.waiting(f"node {index}: {reason}")
             pods.news(_TICK)
-        wait_for(list(handovers.values()), lambda: group.waiting("code and data are handed over"))
+        wait_for(list(handovers.values()), lambda: group.waiting("code and data are being sent"))
     finally:
         job_pending.close()
         # Whoever wants it ended does not wait for what is under way: it breaks off with its pod.

@@ -47,7 +47,7 @@ class Exec:
         self._ended = False
         self.errors = b""
         self.status: dict[str, Any] = {}
-        self.heard = time.monotonic()
+        self.last_received = time.monotonic()
 
     def __enter__(self) -> Exec:
         return self
@@ -94,7 +94,7 @@ class Exec:
             self._ended = True
         if code not in (ABNF.OPCODE_BINARY, ABNF.OPCODE_TEXT) or len(data) < 2:
             return
-        self.heard = time.monotonic()
+        self.last_received = time.monotonic()
         channel, content = data[0], bytes(data[1:])
         if channel == _OUTPUT:
             self._pending += content
@@ -142,7 +142,7 @@ def hang_up(link: Any) -> None:
 
 
 def script(name: str) -> str:
-    """Source of a module of `inside`, to be handed to an interpreter with `-c`."""
+    """Source of a module of `in_pod`, for an interpreter's `-c`."""
     return (Path(__file__).parents[1] / "in_pod" / f"{name}.py").read_text(encoding="utf-8")
 
 

@@ -1,9 +1,9 @@
 """First process of a node: waits for its variables, then runs the agent and stays its parent.
 
-`begin.py FIFO PLAN ENDED SECONDS COMMAND…`. The variables come through a pipe that only this pod has, from whoever may
-exec into it; COMMAND gets them on its standard input. As its parent it can tell how the agent ended even when it was
-killed, and writes that into the file ENDED: of a pod that is being deleted a cluster says nothing until all of it has
-ended.
+`entrypoint.py FIFO PLAN ENDED SECONDS COMMAND…`. The variables come through a pipe that only this pod has, from
+whoever may exec into it; COMMAND gets them on its standard input. As its parent it can tell how the agent ended even
+when it was killed, and writes that into the file ENDED: of a pod that is being deleted a cluster says nothing until
+all of it has ended.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ import sys
 import time
 
 _RESOLVE_SECONDS = 60.0
-_ATTENDED_SECONDS = 2.0
+_LAUNCHER_SECONDS = 2.0
 
 
 def main() -> int:
@@ -24,17 +24,17 @@ def main() -> int:
     fifo, plan, ended, seconds, command = *sys.argv[1:4], int(sys.argv[4]), sys.argv[5:]
     agent = None
 
-    def asked_to_end(number: int, _frame: object) -> None:
+    def forward_signal(number: int, _frame: object) -> None:
         if agent is None:
             os._exit(128 + number)
         agent.send_signal(number)
 
-    def left_alone(_number: int, _frame: object) -> None:
-        print("trainstack: nobody handed over the variables of this node", file=sys.stderr, flush=True)
+    def give_up(_number: int, _frame: object) -> None:
+        print("trainstack: nobody sent the variables of this node", file=sys.stderr, flush=True)
         os._exit(2)
 
-    signal.signal(signal.SIGTERM, asked_to_end)
-    signal.signal(signal.SIGALRM, left_alone)
+    signal.signal(signal.SIGTERM, forward_signal)
+    signal.signal(signal.SIGALRM, give_up)
     signal.alarm(seconds)
     os.mkfifo(fifo, 0o600)
     with open(fifo, "rb") as pipe:  # noqa: PTH123 (opens when somebody writes)
@@ -42,7 +42,7 @@ def main() -> int:
     os.unlink(fifo)  # noqa: PTH108
     signal.alarm(0)
     if not line.endswith(b"\n"):
-        left_alone(0, None)
+        give_up(0, None)
     wait_for_names(plan)
     agent = subprocess.Popen(command, stdin=subprocess.PIPE)
     # One that has ended already tells so by its exit code.
@@ -61,15 +61,15 @@ def main() -> int:
                 with open(f"{ended}.new", "w") as file:  # noqa: PTH123
                     file.write(str(code))
                 os.replace(f"{ended}.new", ended)  # noqa: PTH105
-            stay_until_attended()
+            wait_for_launcher()
             return code
 
 
-def stay_until_attended() -> None:
+def wait_for_launcher() -> None:
     """Give whoever waits in this container for its end, an MPIJob's launcher, a moment to see it."""
-    attended = os.environ.get("TRAINSTACK_ATTENDED", "")
-    deadline = time.monotonic() + _ATTENDED_SECONDS
-    while attended and not os.path.exists(attended) and time.monotonic() < deadline:  # noqa: PTH110
+    marker = os.environ.get("TRAINSTACK_EXIT_CODE_READ", "")
+    deadline = time.monotonic() + _LAUNCHER_SECONDS
+    while marker and not os.path.exists(marker) and time.monotonic() < deadline:  # noqa: PTH110
         time.sleep(0.02)
 
 

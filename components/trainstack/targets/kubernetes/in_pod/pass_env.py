@@ -1,4 +1,4 @@
-"""Passes one line from standard input on to a node that waits for it: `hand.py FIFO SECONDS`."""
+"""Passes one line from standard input on to a node that waits for it: `pass_env.py FIFO SECONDS`."""
 
 import os
 import sys
@@ -21,7 +21,7 @@ def main() -> int:
     # A file in its place would keep what nobody may read.
     with os.fdopen(os.open(sys.argv[1], os.O_WRONLY), "wb") as pipe:
         pipe.write(line)
-    print("handed", flush=True)
+    print("passed", flush=True)
     return 0
 
 

@@ -1,8 +1,8 @@
-"""Works on a volume claim where runs keep what they read and what is not home yet: `claim.py NAME VERB PATH …`.
+"""Works on a volume claim with what runs read and outputs that are not fetched yet: `pvc_store.py NAME VERB PATH …`.
 
 NAME is the claim's, for what is said of it. The verbs, PATH being a folder or file of it:
 `missing FOLDER`: standard input is a line of JSON, a list of digests; says which are not there, the others are in use.
-`keep FOLDER DIGEST BYTES`: so many bytes of standard input become the file DIGEST.
+`put FOLDER DIGEST BYTES`: so many bytes of standard input become the file DIGEST.
 `journals FOLDER`: says which there are, with their sizes. `read FILE`: says what is in it. `remove FOLDER`.
 """
 
@@ -28,7 +28,7 @@ def missing(folder: Path) -> None:
     while not line.endswith(b"\n"):
         data = os.read(0, 1 << 16)
         if not data:
-            sys.exit("nobody said what is wanted")
+            sys.exit("no list of digests on standard input")
         line += data
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder):
@@ -42,8 +42,8 @@ def missing(folder: Path) -> None:
     print(json.dumps(absent), flush=True)
 
 
-def keep(folder: Path, digest: str, size: str) -> None:
-    """Write aside what comes, and put it in its place when it is what it should be."""
+def put(folder: Path, digest: str, size: str) -> None:
+    """Write standard input to a temporary file, and rename it when its digest is right."""
     make_room(folder)
     descriptor, name = tempfile.mkstemp(prefix=".", dir=folder)
     temporary, content_hash, remaining = Path(name), hashlib.sha256(), int(size)
@@ -67,7 +67,7 @@ def keep(folder: Path, digest: str, size: str) -> None:
     within = os.open(folder, os.O_RDONLY)
     os.fsync(within)
     os.close(within)
-    print("kept", flush=True)
+    print("stored", flush=True)
 
 
 def make_room(folder: Path) -> None:
@@ -101,9 +101,7 @@ def main() -> None:
     """Do it, and say in one line what the claim does not let us do."""
     name, verb, path, *rest = sys.argv[1:]
     try:
-        {"missing": missing, "keep": keep, "journals": journals, "read": read, "remove": remove}[verb](
-            Path(path), *rest
-        )
+        {"missing": missing, "put": put, "journals": journals, "read": read, "remove": remove}[verb](Path(path), *rest)
     except PermissionError as exc:
         sys.exit(
             f"claim {name} cannot be written by user {os.getuid()}, group {os.getgid()} ({exc.strerror}): take storage "

@@ -28,7 +28,7 @@ def main() -> None:
     try:
         make_ready(address)
         check_bucket(os.environ.get(_ARTIFACTS, ""))
-    except Exception as exc:  # noqa: BLE001 (whatever it is, the cluster is told)
+    except Exception as exc:  # noqa: BLE001 (whatever it is, the cluster shows it)
         sys.exit(report_failure(exc, address))
     for name in ("_MLFLOW_SERVER_FILE_STORE", "_MLFLOW_SERVER_REGISTRY_STORE"):
         os.environ[name] = address

@@ -1,9 +1,9 @@
-"""First process of a sidecar: keeps the pod until everything is home.
+"""First process of a sidecar: keeps the pod until all outputs are fetched.
 
-`stay.py FOLDER SECONDS WRITTEN [JOURNAL]`. It ends well when `home` appears in FOLDER, and gives up when nobody has
-touched `heard` there for SECONDS. Asked to end it stays as long as the cluster lets it, once WRITTEN was handed over:
-what a node saves in its grace period is yet to go. With JOURNAL, a file on a volume that outlives the pod: when nobody
-has listened for a while what the node writes to WRITTEN is kept there as well, from then on until all is home.
+`sidecar.py FOLDER SECONDS WRITTEN [JOURNAL]`. It ends with code 0 when `synced` appears in FOLDER, and gives up when
+nobody has touched `heartbeat` there for SECONDS. On SIGTERM it stays as long as the cluster lets it, once WRITTEN was
+received: what a node saves in its grace period is yet to be sent. With JOURNAL, a file on a volume that outlives the
+pod: when nobody has fetched outputs for a while they are written there as well, from then on until all are fetched.
 """
 
 import contextlib
@@ -43,7 +43,7 @@ class Journal:
             self.not_before = time.monotonic() + _AGAIN_SECONDS
 
     def end(self) -> None:
-        """All is home: nobody needs it any more."""
+        """All outputs are fetched: nobody needs it any more."""
         if self.process is None:
             return
         self.process.kill()
@@ -58,21 +58,21 @@ class Journal:
             path.parent.rmdir()
 
     def begun(self) -> bool:
-        """Whether something has been written since everything was handed over, of which the last is a list."""
-        if (handed := handed_over(self.written)) is None:
+        """Whether the node has written anything since its inputs were received, the last of which is a list."""
+        if (received := inputs_received_at(self.written)) is None:
             return False
         for folder, _, names in os.walk(self.written):
             for name in names:
                 try:
-                    if Path(folder, name).lstat().st_ctime_ns > handed:
+                    if Path(folder, name).lstat().st_ctime_ns > received:
                         return True
                 except OSError:
                     continue
         return False
 
 
-def handed_over(written: str) -> "int | None":
-    """When all was handed over that a node goes on writing; none before."""
+def inputs_received_at(written: str) -> "int | None":
+    """When all inputs were received; none before."""
     try:
         return Path(written, ".output-sender", "initial.json").stat().st_ctime_ns
     except OSError:
@@ -86,17 +86,17 @@ def main() -> int:
     signals: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _frame: signals.append(number))
     last_heartbeat, since = None, time.monotonic()
-    while not os.path.exists(os.path.join(folder, "home")):  # noqa: PTH110, PTH118
+    while not os.path.exists(os.path.join(folder, "synced")):  # noqa: PTH110, PTH118
         try:
-            latest = os.stat(os.path.join(folder, "heard")).st_mtime_ns  # noqa: PTH116, PTH118
+            latest = os.stat(os.path.join(folder, "heartbeat")).st_mtime_ns  # noqa: PTH116, PTH118
         except OSError:
             latest = None
         if latest != last_heartbeat:
             last_heartbeat, since = latest, time.monotonic()
-        if signals and handed_over(journal.written) is None:
+        if signals and inputs_received_at(journal.written) is None:
             return 128 + signals[0]
         if time.monotonic() - since > seconds:
-            print("trainstack: nobody came for what this pod holds", file=sys.stderr, flush=True)
+            print("trainstack: nobody has fetched the outputs of this pod", file=sys.stderr, flush=True)
             return 3
         journal.see_to_it(time.monotonic() - since > _QUIET_SECONDS)
         time.sleep(0.2)

@@ -1,8 +1,8 @@
-"""Sends home what a node writes, for as long as somebody listens: `send.py WRITTEN FOLDER [segments]`.
+"""Sends the outputs of a node for as long as somebody receives them: `sync_out.py WRITTEN FOLDER [segments]`.
 
 What runs is the agent's `output_sender`; an exec has no signals, so its standard input says what to do. `l`: one last
-look. `h`: all of it is home, the pod may go. `u`: a line follows, an address to put a segment to, where segments were
-asked for. Its end: nobody listens any more.
+look. `h`: all outputs are fetched, the pod may end. `u`: a line follows, an address to put a
+segment to, where segments were asked for. Its end: nobody receives any more.
 """
 
 import os
@@ -12,22 +12,22 @@ import signal
 import sys
 import threading
 
-_HEARD_SECONDS = 2.0
+_HEARTBEAT_SECONDS = 2.0
 
 
 def obey(folder: str, addresses: "queue.Queue[str]") -> None:
     """Do what standard input says."""
-    heard = os.path.join(folder, "heard")  # noqa: PTH118
+    heartbeat = os.path.join(folder, "heartbeat")  # noqa: PTH118
     while True:
-        with open(heard, "wb"):  # noqa: PTH123
-            os.utime(heard)
-        if not select.select([0], [], [], _HEARD_SECONDS)[0]:
+        with open(heartbeat, "wb"):  # noqa: PTH123
+            os.utime(heartbeat)
+        if not select.select([0], [], [], _HEARTBEAT_SECONDS)[0]:
             continue
         command = os.read(0, 1)
         if command == b"l":
             os.kill(os.getpid(), signal.SIGTERM)
         elif command == b"h":
-            with open(os.path.join(folder, "home"), "wb"):  # noqa: PTH118, PTH123
+            with open(os.path.join(folder, "synced"), "wb"):  # noqa: PTH118, PTH123
                 os._exit(0)
         elif command == b"u":
             addresses.put(read_line())
@@ -47,7 +47,7 @@ def read_line() -> str:
 
 
 def main() -> None:
-    """Send until told."""
+    """Send until all is fetched."""
     # Blocked in this thread and so in all: the sender looks for it.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     addresses: queue.Queue[str] = queue.Queue()

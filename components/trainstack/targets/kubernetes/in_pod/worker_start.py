@@ -1,7 +1,7 @@
 """What the launcher of an MPIJob runs in a worker: starts its node, and stays until that has ended.
 
-`attend.py FOLDER ENDED`. Makes `go` in FOLDER, waits for the file ENDED, which holds the agent's exit code, makes
-`attended`, and ends with that code.
+`worker_start.py FOLDER ENDED`. Makes `go` in FOLDER, waits for the file ENDED, which holds the agent's exit code, makes
+`exit-code-read`, and ends with that code.
 """
 
 import os
@@ -20,7 +20,7 @@ def main() -> int:
         time.sleep(_PAUSE)
     with open(ended) as file:  # noqa: PTH123
         code = int(file.read())
-    with open(os.path.join(folder, "attended"), "wb"):  # noqa: PTH118, PTH123
+    with open(os.path.join(folder, "exit-code-read"), "wb"):  # noqa: PTH118, PTH123
         return code
 
 

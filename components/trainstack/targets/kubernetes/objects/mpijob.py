@@ -134,7 +134,7 @@ def job(
     Args:
         ref: The run.
         group: Its nodes.
-        config: How they are to be placed.
+        config: Where and as whom its pods run.
         grace: Seconds that a script has for a checkpoint when its node is taken away.
         low_priority: Whether they may run where machines can be taken away.
     """
@@ -155,7 +155,7 @@ def job(
             "slotsPerWorker": 1,
             "launcherCreationPolicy": "WaitForWorkersReady",
             "sshAuthMountPath": _KEYS,
-            # Workers stay until what they wrote is home; a launcher that was taken away calls again.
+            # Workers stay until their outputs are fetched; a launcher that was taken away calls again.
             "runPolicy": {
                 "cleanPodPolicy": "None",
                 "ttlSecondsAfterFinished": run_objects.KEEP_SECONDS,
@@ -183,10 +183,10 @@ def _serve(worker: dict[str, Any], group: NodeGroupSpec) -> None:
     number = {"fieldRef": {"fieldPath": f"metadata.labels['{labels.MPI_INDEX}']"}}
     for each in worker["containers"]:
         each["env"] = [{"name": run_objects.NUMBER, "valueFrom": number}, *each["env"]]
-    node["env"].append({"name": "TRAINSTACK_ATTENDED", "value": f"{_FOLDER}/attended"})
-    begin = node["args"]
+    node["env"].append({"name": "TRAINSTACK_EXIT_CODE_READ", "value": f"{_FOLDER}/exit-code-read"})
+    entrypoint = node["args"]
     node["args"] = ["-c", script("serve_ssh"), _FOLDER, _KEYS, str(_PORT), str(run_objects.KEEP_SECONDS)]
-    node["args"] += [group.runtime.python, *begin]
+    node["args"] += [group.runtime.python, *entrypoint]
     node["volumeMounts"].append(_mount_users())
     worker["volumes"].append(_users())
 

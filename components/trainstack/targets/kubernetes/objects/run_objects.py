@@ -1,7 +1,7 @@
 """The objects of a run as the API server gets them: one Indexed Job, one headless Service.
 
-A pod has two containers on common volumes: the node, and a sidecar that hands over, sends home, and keeps the pod until
-all is home. No secret, no right on the API, no root. Pure functions.
+A pod has two containers on common volumes: the node, and a sidecar that receives its inputs, sends its outputs, and
+keeps the pod until all of them are fetched. No secret, no right on the API, no root. Pure functions.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ STORE = PurePosixPath("/trainstack/store")
 """Where sidecars have the claim that is a store; nodes have it not."""
 LAYOUT = Layout.below(GIVEN, WRITTEN)
 KEEP_SECONDS = 24 * 3600
-"""How long a pod waits for somebody to hand over what it needs, or to fetch what it has."""
+"""How long a pod waits for its inputs to be sent, or its outputs to be fetched."""
 NUMBER = "JOB_COMPLETION_INDEX"
 """Variable of a pod with its node's number, set by Kubernetes in those of an Indexed Job."""
 _OWN_NUMBER = f"$({NUMBER})"
@@ -80,7 +80,7 @@ def job(
     Args:
         ref: The run.
         group: Its nodes.
-        config: How they are to be placed.
+        config: Where and as whom its pods run.
         grace: Seconds that a script has for a checkpoint when its node is taken away.
         low_priority: Whether they may run where machines can be taken away.
     """
@@ -251,7 +251,7 @@ def store_folder(ref: RunRef) -> PurePosixPath:
 
 
 def journal(attempt: int, index: int | str) -> str:
-    """The file of that folder in which a node's sidecar keeps what nobody takes home."""
+    """The file of that folder in which a node's sidecar writes outputs that nobody fetches."""
     return f"{attempt}-{index}.tar"
 
 

@@ -1,4 +1,4 @@
-"""How a run's files pass between home and its pods: streamed, or by a store that both sides have."""
+"""How a run's files are transferred between its directory and its pods: by exec, or by a store that both reach."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from trainstack.targets.transfer import archive
 from trainstack.targets.transfer.output_receiver import Source
 
 RunInSidecar: TypeAlias = Callable[[str, Sequence[str], Iterable[bytes]], str]
-"""Runs a program of `inside` in a pod's sidecar: its name, arguments, standard input; gives what it says."""
+"""Runs a program of `in_pod` in a pod's sidecar: its name, arguments, standard input; gives what it says."""
 
 
 class FileTransfer(Protocol):
-    """A way between home and the pods of one run.
+    """The transfer of files between a run's directory and its pods.
 
     Attributes:
-        sender: What a pod's sender is told of it.
+        sender: Arguments of a pod's sender.
     """
 
     sender: Sequence[str] = ()
@@ -38,7 +38,7 @@ class FileTransfer(Protocol):
         ...
 
     def stream(self, link: Exec) -> Source:
-        """What a node sends, whichever way it takes.
+        """What a node sends.
 
         Args:
             link: To its sender.
@@ -53,22 +53,22 @@ class FileTransfer(Protocol):
     def wait_synced(
         self, lost: Sequence[int] | None, living: KubernetesNode | None, applied: Callable[[str], None]
     ) -> None:
-        """Bring home what the store has of lost nodes. All else is home.
+        """Fetch what the store has of lost nodes. All else is fetched.
 
         Args:
             lost: Their numbers; none for all that there is.
             living: A node whose pod is there, if one is.
-            applied: Told the name of each file that has come home.
+            applied: Called with the name of each fetched file.
 
         Raises:
-            TrainstackError: Something is not home; it stays where it is.
+            TrainstackError: Something cannot be fetched; it stays where it is.
         """
 
     def release(self) -> None:
-        """Hear that all is home and the pods have been let go."""
+        """Called when all outputs are fetched and the pods have been released."""
 
     def clear(self) -> None:
-        """Remove what was on its way, of this run alone.
+        """Remove what the store has of this run alone.
 
         Raises:
             TrainstackError: The store refuses or does not answer.
@@ -76,10 +76,10 @@ class FileTransfer(Protocol):
 
 
 class Pieces:
-    """What the pods of a run are given, in pieces; home is read once for all pods."""
+    """What the pods of a run get, in pieces; the run's directory is read once for all pods."""
 
     def __init__(self, ref: RunRef) -> None:
-        """Cut what the run at `home` has."""
+        """Cut the files of the run."""
         self._ref = ref
 
     @cached_property
@@ -97,7 +97,7 @@ class ExecTransfer(FileTransfer):
     """By exec, through the API server."""
 
     def __init__(self, ref: RunRef) -> None:
-        """Lead to the run at `home`."""
+        """Transfer the files of the run."""
         self._ref = ref
 
     def hand_over(self, run_in_sidecar: RunInSidecar) -> None:

@@ -1,4 +1,4 @@
-"""A run's part of the workspace's object store: what its pods are given, and what passes through it on the way home.
+"""A run's part of the workspace's object store: inputs of its pods, and outputs that pass through it.
 
 Content lies in the store by its digest, once for all runs and pods. Pods get addresses that are signed for an hour, by
 an exec's standard input: no object of the cluster and no variable of a script holds anything that opens the store.
@@ -25,7 +25,7 @@ class ObjectStoreTransfer(FileTransfer):
     sender = ("segments",)
 
     def __init__(self, store: ObjectStore, ref: RunRef) -> None:
-        """Use `store` for the run at `home`."""
+        """Use `store` for the run."""
         self._store = store
         self._pieces = Pieces(ref)
         self._folder = f"runs/{ref.workspace}/{ref.id}"

@@ -1,9 +1,8 @@
 """A run's part of a claim that is a store: what its pods read lies there by digest, once for all runs and pods.
 
-Home has no volume of the cluster, so what goes onto the claim and what comes home passes by exec all the same, the
-former once. What a node writes is on the claim only when nobody takes it home: its sidecar keeps a journal there
-(`inside/stay.py`), which outlives the pod and is read here when the pod is lost. `claim.json` at home says that
-something of the run may be there.
+This machine cannot mount the claim, so inputs and outputs pass by exec all the same, inputs once. Outputs are on the
+claim only when nobody fetches them: the sidecar writes a journal there (`in_pod/sidecar.py`), which outlives the pod
+and is read here when the pod is lost. `claim.json` in the run's directory says that something of the run may be there.
 """
 
 from __future__ import annotations
@@ -32,14 +31,14 @@ from trainstack.targets.transfer.output_receiver import OutputReceiver
 
 CONTENT = run_objects.STORE / "content" / "sha256"
 SMALL_BYTES = 64 << 10
-"""A piece that is no larger is handed to each pod as it is."""
+"""A piece that is no larger is sent to each pod by exec."""
 
 
 class PvcTransfer(FileTransfer):
     """What a claim has of a run."""
 
     def __init__(self, api: KubernetesApi, claim: str, ref: RunRef) -> None:
-        """Use `claim` for the run at `home`."""
+        """Use `claim` for the run."""
         self._api = api
         self._claim = claim
         self._ref = ref
@@ -79,7 +78,7 @@ class PvcTransfer(FileTransfer):
     def wait_synced(
         self, lost: Sequence[int] | None, living: KubernetesNode | None, applied: Callable[[str], None]
     ) -> None:
-        """Bring home the journals of lost pods, and remove what the claim has of the run."""
+        """Fetch the journals of lost pods, and remove what the claim has of the run."""
         if lost != []:
             self._empty(lost, living, applied)
         elif living is not None:
@@ -152,7 +151,7 @@ class PvcTransfer(FileTransfer):
             missing = self._missing(run_in_sidecar, folder, digests)
             for piece in pieces:
                 if piece.digest in missing:
-                    arguments = [self._claim, "keep", str(folder), piece.digest, str(piece.size)]
+                    arguments = [self._claim, "put", str(folder), piece.digest, str(piece.size)]
                     run_in_sidecar("pvc_store", arguments, piece.stream())
                     self._streamed += piece.size
 
@@ -193,7 +192,7 @@ class PvcTransfer(FileTransfer):
                     "stays there, and the next `pulumi up` fetches it"
                 )
             if inbound.refused:
-                print(f"not taken home: {', '.join(inbound.refused[:20])}", file=sys.stderr)
+                print(f"not fetched: {', '.join(inbound.refused[:20])}", file=sys.stderr)
 
     def _do(self, pod: str, note: dict[str, Any], verb: str, path: PurePosixPath) -> str:
         return run(self._api, pod, labels.SIDECAR, self._command(note, verb, path))

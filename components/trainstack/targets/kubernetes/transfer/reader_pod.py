@@ -34,7 +34,7 @@ def pod(api: KubernetesApi, ref: RunRef, runtime: Runtime, claim: str) -> Genera
 
     Raises:
         NotFoundError: The claim, or the namespace, is there no more.
-        TrainstackError: The cluster has no place for it, or does not answer.
+        TrainstackError: The cluster does not schedule it, or does not answer.
     """
     selector = f"{labels.of_run(ref)},{labels.ROLE}={ROLE}"
     # Of somebody who was killed.
@@ -57,7 +57,7 @@ def job(ref: RunRef, runtime: Runtime, config: KubernetesConfig) -> dict[str, An
     Args:
         ref: The run.
         runtime: What its nodes ran on: the machines have its image.
-        config: The claim, and how pods are to be placed.
+        config: The claim, and how pods run.
     """
     reader_labels = {
         labels.MANAGED: "trainstack",

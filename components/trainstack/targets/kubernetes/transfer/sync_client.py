@@ -1,4 +1,4 @@
-"""What brings home what one node writes: a sender in the pod's sidecar, and a thread that takes in what it sends."""
+"""Fetches the outputs of one node: a sender in the pod's sidecar, and a thread that receives what it sends."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SILENCE_SECONDS = 60.0
 
 
 class SyncClient:
-    """The way between home and one pod."""
+    """The transfer of files between a run's directory and one pod."""
 
     def __init__(
         self,
@@ -41,8 +41,8 @@ class SyncClient:
             api: The cluster.
             ref: The run.
             node: Whose pod.
-            applied: Told the name of each file that has come home.
-            transfer: Which way files take.
+            applied: Called with the name of each fetched file.
+            transfer: How files are transferred.
         """
         self._api = api
         self._ref = ref
@@ -51,7 +51,7 @@ class SyncClient:
         self._inbound = OutputReceiver(ref.root, applied)
         self._ending = threading.Event()
         self._closed = threading.Event()
-        self._home_safe = False
+        self._synced = False
         self._error: BaseException | None = None
         self._thread: threading.Thread | None = None
         self._link: Exec | None = None
@@ -66,19 +66,19 @@ class SyncClient:
 
     @property
     def cut_off(self) -> bool:
-        """Whether its pod was lost with what may not be home."""
-        return self._node.lost and not self._home_safe
+        """Whether its pod was lost with outputs that may not be fetched."""
+        return self._node.lost and not self._synced
 
     def start(self) -> None:
-        """Begin to bring home what the node writes."""
+        """Begin to fetch the node's outputs."""
         self._thread = threading.Thread(target=self._follow, daemon=True, name="carry")
         self._thread.start()
 
     def finish(self) -> None:
-        """Wait until everything is home. The node writes no more.
+        """Wait until all outputs are fetched. The node writes no more.
 
         Raises:
-            TrainstackError: Something is not.
+            TrainstackError: Some are not.
         """
         self._ending.set()
         if self._thread is None:
@@ -88,17 +88,17 @@ class SyncClient:
             self._tell(b"l")
             self._thread.join(_ASK_SECONDS)
             link = self._link
-            if link and time.monotonic() - max(began, link.heard) > _SILENCE_SECONDS:
+            if link and time.monotonic() - max(began, link.last_received) > _SILENCE_SECONDS:
                 link.close()
         if self._inbound.refused:
-            print(f"not taken home: {', '.join(self._inbound.refused[:20])}", file=sys.stderr)
-        if self._home_safe or self._node.lost:
+            print(f"not fetched: {', '.join(self._inbound.refused[:20])}", file=sys.stderr)
+        if self._synced or self._node.lost:
             return
         if isinstance(self._error, TrainstackError):
             raise self._error
         reason = self._error or (self._link.error_message() if self._link else "") or "the stream was cut off"
         raise TrainstackError(
-            f"what run {self._ref.id} wrote in pod {self._node.pod} is not all home ({reason}): it stays there, and "
+            f"what run {self._ref.id} wrote in pod {self._node.pod} is not all fetched ({reason}): it stays there, and "
             "the next `pulumi up` fetches it"
         )
 
@@ -116,7 +116,7 @@ class SyncClient:
             self._link.close()
 
     def run_in_sidecar(self, program: str, arguments: Sequence[str], stdin: Iterable[bytes]) -> str:
-        """Run a program of `inside` in the pod's sidecar; gives what it says.
+        """Run a program of `in_pod` in the pod's sidecar; gives what it says.
 
         Raises:
             TrainstackError: It ended badly, or the connection broke.
@@ -132,15 +132,15 @@ class SyncClient:
     def _follow(self) -> None:
         """Take in the stream; when it breaks, begin again, and once more after the end was asked for."""
         last_try = False
-        while not self._home_safe and not last_try and not self._node.lost:
+        while not self._synced and not last_try and not self._node.lost:
             # A pod that is being deleted may have ended before the cluster says so: then it is lost in a moment.
             last_try = self._ending.is_set() and not self._node.leaving
             try:
-                self._home_safe = self._receive()
+                self._synced = self._receive()
                 self._error = None
             except Exception as exc:  # noqa: BLE001 (a thread must not end without a word; `finish` raises it)
                 self._error = exc
-            if not self._home_safe and not last_try:
+            if not self._synced and not last_try:
                 self._closed.wait(_ASK_SECONDS) if self._ending.is_set() else self._ending.wait(_AGAIN_SECONDS)
 
     def _receive(self) -> bool:
