@@ -193,12 +193,18 @@ class TrainingRun(Component):
             self._outputs[parts] = RunOutput(self, dataset, self.workspace, where)
         return self._outputs[parts]
 
-    def download_files(self, prefix: str = "", output_directory: str = ".") -> pulumi.Output[list[str]]:
+    def download_files(
+        self, prefix: str = "", output_directory: str = ".", *, append_prefix: bool = True
+    ) -> pulumi.Output[list[str]]:
         """Copy the run's files below `prefix` (`outputs/model`, `logs`, …) into a folder, once it has completed.
+
+        A preview names the copies and makes none.
 
         Args:
             prefix: The start of the files' paths in the run's directory.
             output_directory: Where to, relative to the program's folder.
+            append_prefix: Whether the copies keep the prefix's folders: `outputs/model/a` goes to `outputs/model/a`
+                or, without them, to `a`.
 
         Returns:
             The paths of the copies.
@@ -206,7 +212,15 @@ class TrainingRun(Component):
         from trainstack.core.runs import artifacts
 
         to = Path.cwd() / output_directory
-        return self.path.apply(lambda path: artifacts.download(Path(path), prefix, to))
+        preview = pulumi.runtime.is_dry_run()
+
+        def download(directory: str) -> list[str]:
+            if preview:
+                planned = artifacts.copies(Path(directory), prefix, to, append_prefix=append_prefix)
+                return [str(copy) for copy in planned.values()]
+            return artifacts.download(Path(directory), prefix, to, append_prefix=append_prefix)
+
+        return self.path.apply(download)
 
 
 def run_inputs(name: str, args: TrainingRunArgs) -> dict[str, Any]:

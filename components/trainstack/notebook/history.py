@@ -81,12 +81,15 @@ class Run:
             return self._directory.merged_log.read_text(encoding="utf-8", errors="replace")
         return ""
 
-    def download_files(self, prefix: str = "", output_directory: str | Path = ".") -> list[str]:
+    def download_files(
+        self, prefix: str = "", output_directory: str | Path = ".", *, append_prefix: bool = True
+    ) -> list[str]:
         """Copy its files below `prefix` (`outputs/model`, `logs`, …) into a folder.
 
         Args:
             prefix: The start of the files' paths.
             output_directory: Where to.
+            append_prefix: Whether the copies keep the prefix's folders.
 
         Returns:
             The paths of the copies.
@@ -94,7 +97,7 @@ class Run:
         Raises:
             NotFoundError: No file starts so.
         """
-        return artifacts.download(self._directory.root, prefix, Path(output_directory))
+        return artifacts.download(self._directory.root, prefix, Path(output_directory), append_prefix=append_prefix)
 
     def __repr__(self) -> str:
         record = self._directory.read()

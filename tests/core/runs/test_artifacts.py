@@ -36,6 +36,22 @@ def test_files_are_copied_by_the_start_of_their_path(run, tmp_path):
     assert (tmp_path / "here" / "outputs" / "model" / "weights").read_text() == "w"
 
 
+@pytest.mark.parametrize(
+    ("prefix", "copy"),
+    [
+        ("outputs/model", "weights"),
+        ("outputs/model/", "weights"),
+        ("outputs/mo", "model/weights"),
+        ("outputs/model/weights", "weights"),
+        ("", "outputs/model/weights"),
+    ],
+)
+def test_copies_may_leave_out_the_folders_of_the_prefix(run, tmp_path, prefix, copy):
+    planned = artifacts.copies(run.root, prefix, tmp_path / "here", append_prefix=False)
+    assert planned["outputs/model/weights"] == tmp_path / "here" / copy
+    assert not (tmp_path / "here").exists()
+
+
 def test_a_start_that_fits_nothing_lists_what_there_is(run, tmp_path):
     with pytest.raises(NotFoundError, match=r"'nothing'.*logs/run\.txt"):
         artifacts.download(run.root, "nothing", tmp_path)

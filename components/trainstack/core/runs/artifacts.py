@@ -25,11 +25,14 @@ def listing(directory: Path, prefix: str = "") -> list[str]:
     return sorted(name for name in paths if name.startswith(prefix))
 
 
-def download(directory: Path, prefix: str, to: Path) -> list[str]:
-    """Copy a run's files whose path starts with `prefix` into `to`, folders kept.
+def copies(directory: Path, prefix: str, to: Path, *, append_prefix: bool = True) -> dict[str, Path]:
+    """Where `download` copies each of a run's files to, by its path in the run's directory.
 
-    Returns:
-        The paths of the copies.
+    Args:
+        directory: The run's directory.
+        prefix: What the files' paths start with.
+        to: The folder to copy into.
+        append_prefix: Whether the copies keep the folders of the prefix, as in Azure ML.
 
     Raises:
         NotFoundError: No file starts so.
@@ -38,14 +41,32 @@ def download(directory: Path, prefix: str, to: Path) -> list[str]:
     if not names:
         examples = ", ".join(listing(directory)[:5]) or "no file"
         raise NotFoundError(f"no file of run {directory.name} starts with {prefix!r}: it holds {examples}")
-    copies: list[str] = []
-    for name in names:
-        copy = to / name
+    return {name: to / (name if append_prefix else _below(name, prefix)) for name in names}
+
+
+def download(directory: Path, prefix: str, to: Path, *, append_prefix: bool = True) -> list[str]:
+    """Copy a run's files whose path starts with `prefix` into `to`, folders kept; `copies` says where.
+
+    Returns:
+        The paths of the copies.
+
+    Raises:
+        NotFoundError: No file starts so.
+    """
+    planned = copies(directory, prefix, to, append_prefix=append_prefix)
+    for name, copy in planned.items():
         with disk_errors(copy):
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(directory / name, copy)
-        copies.append(str(copy))
-    return copies
+    return [str(copy) for copy in planned.values()]
+
+
+def _below(name: str, prefix: str) -> str:
+    """A path without the folders of the prefix; a prefix that ends within a name leaves that name whole."""
+    folder = prefix.rstrip("/") + "/"
+    if not name.startswith(folder):
+        folder = prefix[: prefix.rfind("/") + 1]
+    return name.removeprefix(folder)
 
 
 def restore(run: RunDirectory, record: RunRecord, blobs: BlobStore) -> list[str]:
