@@ -185,6 +185,22 @@ def test_only_changed_files_make_a_new_version(model_inputs, tmp_path):
     assert updated(provider, id_, state, model_inputs)["version"] == 2
 
 
+def test_other_bytes_at_a_models_path_are_seen_in_preview(model_inputs, tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr("trainstack.provider.resource_log._log", lambda _urn, text, **_how: said.append(text))
+    provider = ModelProvider()
+    id_, state = deployed(provider, model_inputs)
+    assert not provider.diff(id_, state, provider.check(state, model_inputs).inputs).changes
+    (tmp_path / "net" / "weights").write_text("22")
+    (tmp_path / "net" / "more").write_text("3")
+    inputs = provider.check(state, model_inputs).inputs
+    assert provider.diff(id_, state, inputs).changes
+    assert said[-1] == "new version: more added; weights changed"
+    after = updated(provider, id_, state, inputs)
+    assert (after["version"], after["digest"]) == (2, inputs["digest"])
+    assert not provider.diff(id_, after, provider.check(after, model_inputs).inputs).changes
+
+
 def test_a_lost_model_file_is_found_and_mended(model_inputs):
     provider = ModelProvider()
     id_, state = deployed(provider, model_inputs)

@@ -76,6 +76,7 @@ class _Resource(BaseResource, module="trainstack", name="Model"):
     digest: pulumi.Output[str]
     files: pulumi.Output[dict[str, str]]
     directory: pulumi.Output[str]
+    contents: pulumi.Output[str]
     aliases: pulumi.Output[dict[str, int]]
 
 

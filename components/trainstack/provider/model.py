@@ -6,11 +6,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-from trainstack.core.models import aliases, gate, model
-from trainstack.core.models.model_record import ModelInputs, ModelOutputs, ModelSpec
+from pulumi.dynamic import DiffResult
+
+from trainstack.core.models import aliases, gate, model, source
+from trainstack.core.models.model_record import LISTED_FILES, ModelInputs, ModelOutputs, ModelSpec
+from trainstack.core.runs.change_lines import compare_mappings
 from trainstack.core.workspace.workspace import Workspace, checked_name
 from trainstack.errors import GateError, InvalidInputError, NotFoundError
 from trainstack.provider.base import BaseProvider, Properties, absolute, known, log_of, parsed, validated, workspace_of
+from trainstack.storage import digest as digests
+
+_MOST_LINES = 5
 
 
 class VersionedModelProvider(BaseProvider):
@@ -44,18 +50,35 @@ class ModelProvider(VersionedModelProvider, inputs=ModelInputs):
             raise InvalidInputError(f"model {news['name']}: there is nothing at {path}")
         if known(path) and "run_id" in news and (".." in Path(path).parts or Path(path).is_absolute()):
             raise InvalidInputError(f"model {news['name']}: path {path!r} must lead into the run, like outputs/model")
+        if known(path) and "run_id" not in news:
+            # So that preview sees other bytes at the same path.
+            news = {**news, "contents": digests.of_tree(source.remembered_digests(absolute(path)))}
         return news
+
+    def known_outputs(self, inputs: Properties) -> Properties:
+        """Digest and files of a folder of one's own; what a run leaves shows when it has run."""
+        if "contents" not in inputs:
+            return {}
+        files = source.remembered_digests(absolute(inputs["path"]))
+        return {"digest": digests.of_tree(files), "files": files if len(files) <= LISTED_FILES else {}}
+
+    def compare(self, olds: Properties, news: Properties) -> DiffResult:
+        """Compare, and say which files of one's own have changed."""
+        if olds.get("contents") and news.get("contents") and olds["contents"] != news["contents"]:
+            lines = compare_mappings(olds.get("files"), news.get("files"), "{name}", values=False)
+            log_of(news).info(f"new version: {'; '.join(lines[:_MOST_LINES]) or 'its files changed'}")
+        return super().compare(olds, news)
 
     def apply(self, inputs: Properties, olds: Properties | None) -> Properties:
         """Restore what drifted, register the files and move aliases; unchanged files make no new version."""
         workspace = workspace_of(inputs)
         self.restore_drift(workspace, olds)
         request = parsed(ModelInputs, _with_sample(inputs), f"model {inputs['name']}")
-        source = Path(request.path) if request.run_id else absolute(request.path)
+        files = Path(request.path) if request.run_id else absolute(request.path)
         if request.run_id and request.require:
             gate.check(workspace, request.name, request.run_id, gate.parse(request.require))
         log = log_of(inputs)
-        record = model.register(workspace, request.spec, source, request.run_id, log.progress)
+        record = model.register(workspace, request.spec, files, request.run_id, log.progress)
         log.info(f"version {record.version}, {record.digest[:12]}")
         versions = alias_versions(inputs, record.version)
         aliases.move(workspace, request.name, versions, (olds or {}).get("alias"))

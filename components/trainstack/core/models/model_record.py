@@ -67,6 +67,7 @@ class ModelInputs(ModelSpec):
         run_id: The run that made it, if one did.
         alias: Names for versions: a number, or `latest`.
         require: Conditions on the run's metrics.
+        contents: Digest over the names and contents of the files at a path of one's own; none with a run.
     """
 
     workspace: Annotated[str, ResourceField(change="replace")]
@@ -74,6 +75,7 @@ class ModelInputs(ModelSpec):
     run_id: str | None = None
     alias: dict[str, int | str] = {}
     require: dict[str, str] = {}
+    contents: Annotated[str | None, ResourceField(source="check")] = None
 
     @property
     def spec(self) -> ModelSpec:

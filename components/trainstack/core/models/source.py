@@ -10,6 +10,7 @@ from trainstack.core.runs.artifacts import listing
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import InvalidInputError, NotFoundError
 from trainstack.storage import digest as digests
+from trainstack.storage.digest import DigestCache
 
 _SHOWN = 10
 
@@ -93,6 +94,24 @@ def file_digests(files: dict[str, Path]) -> dict[str, str]:
     """Digest files, several at once: relative path to hex SHA-256."""
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         return dict(zip(files, pool.map(digests.of_file, files.values()), strict=True))
+
+
+def remembered_digests(path: Path) -> dict[str, str]:
+    """Digest a model's files, those that did not change since from memory: relative path to hex SHA-256.
+
+    Args:
+        path: A folder, or a single file.
+
+    Raises:
+        InvalidInputError: As `source_files`, or a file cannot be read.
+        NotFoundError: There is nothing at `path`.
+    """
+    real = path.resolve()
+    root = real.parent if real.is_file() else real
+    try:
+        return DigestCache.of_folder("model", root).digests(root, source_files(real))
+    except OSError as exc:
+        raise InvalidInputError(f"cannot read {exc.filename}: {exc.strerror}", field="path") from exc
 
 
 def source_digest(path: Path) -> str:

@@ -191,6 +191,12 @@ def _model(step: Step) -> str:
     was = f" after version {int(before)}" if isinstance(before, int | float) else ""
     if new.inputs.get("run_id") == UNKNOWN or "run_id" in _differing(step):
         return f"gets a new version{was}{of}, unless its files are the same{labels}"
+    if "contents" in _differing(step):
+        files = change_lines.compare_mappings(
+            step.old.known.get("files") if step.old else None, new.inputs.get("files"), "{name}", values=False
+        )
+        more = f"; and {len(files) - 5} more" if len(files) > 5 else ""
+        return f"gets a new version{was} ({'; '.join(files[:5]) or 'its files changed'}{more}){labels}"
     return f"is described anew ({_names(step)}){labels}"
 
 
