@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from typing import Any, cast
 
 import pulumi
@@ -16,6 +16,9 @@ from trainstack.targets.kubernetes.config import KubernetesConfig
 from trainstack.targets.kubernetes.objects import compute_resources
 from trainstack.targets.kubernetes.objects.validation import checked
 
+# Arguments whose values are not those of the config: the config has the names of what is declared for them. All others
+# go into the config as they are, so that a new one needs a field there and nothing here.
+_DECLARED = {"service_account", "pull_secrets", "settings", "secret_settings", "claims", "store", "quota"}
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -70,14 +73,9 @@ def build_config(title: str, args: KubernetesArgs, *, has_login: bool, **more: A
     return checked(
         KubernetesConfig,
         {
-            "context": args.context,
-            "namespace": args.namespace,
-            "create_namespace": args.create_namespace,
+            **{field.name: getattr(args, field.name) for field in fields(args) if field.name not in _DECLARED},
             "service_account": args.service_account or title,
             "pull_secrets": [*args.pull_secrets, *own],
-            "node_selector": dict(args.node_selector),
-            "tolerations": [dict(each) for each in args.tolerations],
-            "pending_deadline": args.pending_deadline,
             **more,
         },
     )

@@ -124,8 +124,6 @@ def _kubernetes_config(title: str, args: KubernetesArgs, *, has_login: bool) -> 
         ],
         declared_as=title,
         quota={key: str(text) for key, text in args.quota.items()},
-        engine=args.engine,
-        queue=args.queue,
     )
 
 
