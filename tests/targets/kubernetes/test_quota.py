@@ -50,7 +50,7 @@ def test_what_a_quota_never_holds_is_one_line(hard, said):
 
 @needs_cluster
 def test_a_quota_that_the_namespace_has_is_asked_for(monkeypatch):
-    monkeypatch.setattr(quota, "_asked", {})
+    monkeypatch.setattr(quota, "_quotas", {})
     place = KubernetesConfig(namespace="trainstack-tests-quotas")
     core = access().core
     core.create_namespace({"metadata": {"name": place.namespace}})
