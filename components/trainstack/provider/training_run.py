@@ -48,6 +48,7 @@ class TrainingRunProvider(BaseProvider):
 
     def create(self, props: Properties) -> CreateResult:
         """Adopt the finished run, attach to the running one, resume the broken one, or start a new one."""
+        from trainstack.core.runs import artifacts
         from trainstack.core.runs.execution import submission
         from trainstack.provider.run_submission import outputs, request, secrets_of
 
@@ -68,6 +69,8 @@ class TrainingRunProvider(BaseProvider):
             again = f" in attempt {record.attempt}, resumed {record.resumed}" if record.resumed else ""
             took = diff.seconds(record.duration or 0)
             log.info(f"run {run.id} completed in {took}{again}; code: {inputs['snapshot']}")
+            if stray := artifacts.beside_outputs(run, record):
+                log.warn(f"{stray}: only what is in ./outputs is kept as an output")
         return CreateResult(run.id, outputs(inputs, run, record, submitted.outcome))
 
     def update(self, _id: str, _olds: Properties, _news: Properties) -> UpdateResult:

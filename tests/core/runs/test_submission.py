@@ -11,6 +11,7 @@ from tests.core.sample_runs import SCRIPT, calls_a_program, imports_from, printe
 from tests.waiting import until
 
 from trainstack.core.compute.compute import ComputeSpec
+from trainstack.core.runs import artifacts
 from trainstack.core.runs.directory import RunDirectory, Status, history, resolve
 from trainstack.core.runs.execution import submission
 from trainstack.core.runs.execution.submission import Outcome
@@ -69,6 +70,29 @@ def test_a_declared_import_path_reaches_the_script(workspace, source, request_fo
     run = submission.submit(workspace, request_for(environment_variables={"PYTHONPATH": "src"}), source, {}).directory
     submission.follow(run)
     assert run.merged_log.read_text() == "found\n"
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("open('model.h5', 'w'); open('outputs/x', 'w')", "wrote model.h5 in its working folder"),
+        (
+            "import os; os.mkdir('saved'); open('saved/b', 'w'); open('a.h5', 'w')",
+            "left nothing in ./outputs; wrote a.h5, saved/b in its working folder",
+        ),
+        (
+            "[open(f'{n}.h5', 'w') for n in range(7)]",
+            "left nothing in ./outputs; wrote 0.h5, 1.h5, 2.h5, 3.h5, 4.h5 and 2 more in its working folder",
+        ),
+        ("import os; os.mkdir('__pycache__'); open('__pycache__/a.pyc', 'w'); open('logs/x', 'w')", ""),
+    ],
+    ids=["with outputs", "without", "many", "nothing"],
+)
+def test_what_a_run_writes_beside_its_outputs_is_named(workspace, source, request_for, script, said):
+    (source / "train.py").write_text(script)
+    run = submission.submit(workspace, request_for(), source, {}).directory
+    record = submission.follow(run)
+    assert artifacts.beside_outputs(run, record) == said
 
 
 def test_a_secret_is_in_no_file_and_no_command_line(workspace, source, request_for):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 from trainstack.core.runs.directory import RunDirectory, RunRecord
+from trainstack.core.runs.snapshot import always_ignored
 from trainstack.errors import NotFoundError
 from trainstack.storage.atomic import disk_errors
 from trainstack.storage.blobs import BlobStore
 
 # What a run leaves for people; the rest of its directory is machinery.
 OFFERED = ("outputs", "logs")
+_SHOWN = 5
 
 
 def listing(directory: Path, prefix: str = "") -> list[str]:
@@ -67,6 +70,27 @@ def _below(name: str, prefix: str) -> str:
     if not name.startswith(folder):
         folder = prefix[: prefix.rfind("/") + 1]
     return name.removeprefix(folder)
+
+
+def beside_outputs(run: RunDirectory, record: RunRecord) -> str:
+    """Say what a run on this machine wrote into its working folder, which is no output; nothing where it did not.
+
+    Args:
+        run: A run that has ended.
+        record: Its record.
+    """
+    code = run.request().spec.files
+    written: list[str] = []
+    for folder, folders, names in os.walk(run.code):
+        below = Path(folder).relative_to(run.code)
+        folders[:] = sorted(name for name in folders if not always_ignored(f"{(below / name).as_posix()}/"))
+        paths = ((below / name).as_posix() for name in sorted(names))
+        written += [path for path in paths if path not in code and not always_ignored(path)]
+    if not written:
+        return ""
+    more = f" and {len(written) - _SHOWN} more" if len(written) > _SHOWN else ""
+    nothing = "" if record.outputs else "left nothing in ./outputs; "
+    return f"{nothing}wrote {', '.join(written[:_SHOWN])}{more} in its working folder"
 
 
 def restore(run: RunDirectory, record: RunRecord, blobs: BlobStore) -> list[str]:
