@@ -93,7 +93,19 @@ def undo(stack: Stack) -> None:
     stack.replace('"--k": 6', '"--k": 5')
 
 
+def other_bytes_of_a_model(stack: Stack) -> None:
+    stack.project.write("net/weights", "1")
+    stack.replace(
+        'pulumi.export("model"',
+        'net = ts.Model("net", ts.ModelArgs(workspace=workspace, path="net"))\npulumi.export("model"',
+    )
+    stack.project.up()
+    stack.project.unchanged()
+    stack.project.write("net/weights", "2")
+
+
 SEVERAL = [
+    Change("other bytes at the path of a model", other_bytes_of_a_model, follows=("Model net",)),
     Change("an argument and a module", edits(value("--k", "5", "6"), lambda stack: stack.replace("2", "3", "scripts/net.py")), fit=("net.py changed", "--k 5 → 6")),
     Change("an argument and a package", edits(value("--k", "5", "6"), program("six==1.17.0", "six==1.16.0")), fit=("--k 5 → 6", "package six 1.17.0 → 1.16.0"), report=(MOVED, "package six 1.17.0 → 1.16.0"), follows=("Environment tools",)),
     Change("arguments of both runs", edits(value("--k", "5", "6"), value("--format", '"text"', '"html"')), fit=("--k 5 → 6",), report=("--format text → html", MOVED)),

@@ -145,6 +145,15 @@ def test_models_and_services_that_follow_are_told_in_words(tmp_path):
     ]
 
 
+def test_changed_files_of_a_folder_that_is_a_model_are_named(tmp_path):
+    before = {"name": "net", "path": "net", "contents": "a", "files": {"weights": "1", "old": "2"}}
+    after = {**before, "contents": "b", "files": {"weights": "3", "old": "2"}}
+    text = preview(
+        step("update", state("Model", "net", before, {**before, "version": 3}), state("Model", "net", after))
+    )
+    assert explained(text, tmp_path).downstream[0].text == "gets a new version after version 3 (weights changed)"
+
+
 def test_settings_of_a_run_that_stays_are_no_training(tmp_path):
     old = state("TrainingRun", "fit", RUN, {**RUN, "duration": 5.0})
     found = explained(preview(step("update", old, state("TrainingRun", "fit", {**RUN, "timeout": 9}))), tmp_path)
