@@ -81,7 +81,7 @@ def store(ref):
     return made
 
 
-def test_the_first_pod_brings_what_is_missing_and_the_others_read_it(claim, ref, tmp_path):
+def test_the_first_pod_uploads_and_the_others_read(claim, ref, tmp_path):
     pods = [Pod(tmp_path / str(number)) for number in range(3)]
     made = store(ref)
     threads = [threading.Thread(target=made.hand_over, args=[pod]) for pod in pods]
@@ -100,7 +100,7 @@ def test_the_first_pod_brings_what_is_missing_and_the_others_read_it(claim, ref,
     assert all(pod.ran.count("unpack") == 2 for pod in pods)
 
 
-def test_another_run_with_the_same_code_sends_nothing_and_one_that_waits_for_it_neither(claim, ref, tmp_path):
+def test_the_same_code_is_uploaded_once(claim, ref, tmp_path):
     other = laid_out(ref.root.parent / "fedcba9876543210")
     made, pod = store(other), Pod(tmp_path / "pod")
     store(ref).hand_over(first := Pod(tmp_path / "first"))
@@ -119,7 +119,7 @@ def test_another_run_with_the_same_code_sends_nothing_and_one_that_waits_for_it_
     assert pod.table() == TABLE
 
 
-def test_what_a_lost_pod_has_begun_to_bring_is_brought_by_the_next(claim, ref, tmp_path):
+def test_the_next_pod_uploads_what_a_lost_pod_began(claim, ref, tmp_path):
     lost = Pod(tmp_path / "lost")
     lost.breaks = "put"
     with pytest.raises(TrainstackError, match="the pod is gone"):
@@ -155,14 +155,14 @@ def test_a_file_that_changes_while_it_is_sent_is_told(claim, ref, tmp_path):
     assert list((claim / "content" / "sha256").iterdir()) == []
 
 
-def test_a_claim_that_cannot_be_written_is_named_before_anything_is_there(claim, ref, tmp_path):
+def test_a_read_only_claim_is_named_before_anything_starts(claim, ref, tmp_path):
     (claim / "content").write_text("no folder")
     with pytest.raises(TrainstackError, match=r"^claim shared: .*look after its volume"):
         store(ref).hand_over(Pod(tmp_path / "pod"))
     assert not (ref.root / "claim.json").exists()
 
 
-def test_large_checkpoints_lie_with_the_run_and_not_among_what_stays(claim, ref, tmp_path):
+def test_large_checkpoints_lie_with_the_run(claim, ref, tmp_path):
     (ref.root / "checkpoints").mkdir()
     (ref.root / "checkpoints" / "weights").write_bytes(TABLE)
     pod = Pod(tmp_path / "pod")

@@ -44,7 +44,7 @@ def test_a_node_gets_its_variables_by_a_pipe_that_is_gone_then(tmp_path, plan):
     assert not fifo.exists()
 
 
-def test_a_killed_agent_is_told_by_its_signal_and_a_request_to_end_reaches_it(tmp_path, plan):
+def test_an_agent_gets_signals_and_its_death_names_one(tmp_path, plan):
     process, fifo = begin(tmp_path, plan, "sh", "-c", "kill -9 $$")
     hand(fifo, b"{}\n")
     assert process.wait(20) == 137
@@ -76,7 +76,7 @@ def test_an_archive_is_unpacked_though_nobody_closes_the_stream(tmp_path):
     assert (tmp_path / "folder" / "file").read_text() == "abc"
 
 
-def test_a_courier_stays_until_all_is_home_or_nobody_has_come_for_long(tmp_path):
+def test_a_sidecar_stays_until_all_is_synced_or_time_is_up(tmp_path):
     written = tmp_path / "written"
     handed = written / ".output-sender" / "initial.json"
     handed.parent.mkdir(parents=True)

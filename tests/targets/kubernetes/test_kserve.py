@@ -54,7 +54,7 @@ def served():
     return True
 
 
-def test_an_inference_service_is_refused_in_one_line_until_the_cluster_serves_it_and_then_taken():
+def test_kserve_is_refused_in_one_line_where_it_is_not_served():
     from kubernetes import client
 
     definitions: Any = client.ApiextensionsV1Api(access().client())

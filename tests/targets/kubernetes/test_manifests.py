@@ -31,7 +31,7 @@ def pod(ref, cluster=None, *, low_priority=False, **changes):
     return made["spec"]["template"]["spec"]
 
 
-def test_a_job_has_a_completion_a_node_and_is_never_tried_again_by_the_cluster(ref):
+def test_a_job_completes_per_node_and_is_never_retried(ref):
     job = run_objects.job(ref, group(), KubernetesConfig(), grace=10, low_priority=False)
     spec = job["spec"]
     assert (spec["completionMode"], spec["completions"], spec["parallelism"], spec["backoffLimit"]) == (
@@ -47,7 +47,7 @@ def test_a_job_has_a_completion_a_node_and_is_never_tried_again_by_the_cluster(r
     )
 
 
-def test_no_variable_of_the_run_stands_in_what_the_cluster_keeps(ref):
+def test_the_cluster_keeps_no_variable_of_the_run(ref):
     given = group(variables={"TOKEN": "hush-hush"})
     objects = [
         run_objects.job(ref, given, KubernetesConfig(), grace=10, low_priority=False),
@@ -95,7 +95,7 @@ def test_gpus_are_asked_for_and_their_taint_is_put_up_with(ref):
     assert "tolerations" not in pod(ref)
 
 
-def test_low_priority_puts_up_with_the_spot_pools_of_the_clouds_and_prefers_them(ref):
+def test_low_priority_tolerates_and_prefers_spot_pools(ref):
     spec = pod(ref, low_priority=True)
     assert {each["key"] for each in spec["tolerations"]} == {
         "cloud.google.com/gke-spot",
@@ -106,7 +106,7 @@ def test_low_priority_puts_up_with_the_spot_pools_of_the_clouds_and_prefers_them
     assert len(spec["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]) == 4
 
 
-def test_the_claim_that_is_a_store_is_for_couriers_and_not_for_scripts(ref):
+def test_the_store_claim_is_for_sidecars_not_for_scripts(ref):
     spec = pod(ref, KubernetesConfig(store="shared"))
     node, sidecar = spec["containers"]
     assert "shared" not in json.dumps(node)
@@ -116,7 +116,7 @@ def test_the_claim_that_is_a_store_is_for_couriers_and_not_for_scripts(ref):
     assert "store" not in json.dumps(pod(ref)["volumes"])
 
 
-def test_who_reads_what_lost_pods_have_left_is_none_of_the_nodes(ref):
+def test_reader_pods_are_no_nodes(ref):
     cluster = KubernetesConfig(store="shared", node_selector={"pool": "training"})
     made = reader_pod.job(ref, group().runtime, cluster)
     assert labels.ROLE in made["metadata"]["labels"]
@@ -126,7 +126,7 @@ def test_who_reads_what_lost_pods_have_left_is_none_of_the_nodes(ref):
 
 
 @needs_cluster
-def test_a_real_api_server_takes_jobs_with_a_store_and_their_readers_as_they_stand(ref):
+def test_an_api_server_takes_jobs_and_reader_pods_with_a_store(ref):
     cluster = KubernetesConfig(store="shared", tolerations=(Toleration(key="dedicated"),))
     taken(run_objects.job(ref, group(), cluster, grace=10, low_priority=True))
     taken(reader_pod.job(ref, group().runtime, cluster))

@@ -22,7 +22,7 @@ def spec(ref, **changes):  # noqa: F811
     return made["spec"]
 
 
-def test_workers_are_the_pods_of_a_job_and_the_launcher_asks_for_no_cpu(ref):  # noqa: F811
+def test_workers_are_a_job_s_pods_and_the_launcher_asks_no_cpu(ref):  # noqa: F811
     made = spec(ref)
     worker, launcher = made["mpiReplicaSpecs"]["Worker"], made["mpiReplicaSpecs"]["Launcher"]
     assert (worker["replicas"], launcher["replicas"], made["runPolicy"]["cleanPodPolicy"]) == (2, 1, "None")

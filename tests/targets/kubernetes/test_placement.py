@@ -41,7 +41,7 @@ def test_the_account_has_no_token_and_the_registrys_login():
     assert "imagePullSecrets" not in rendered(ResourceRequest(account="a"))["ServiceAccount", "a"]
 
 
-def test_a_claim_asks_for_its_size_and_nobody_waits_for_its_first_pod():
+def test_a_claim_asks_for_its_size_and_is_not_waited_for():
     claim = rendered()["PersistentVolumeClaim", "k-shop-prod-data"]
     assert claim["spec"] == {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1536Mi"}}}
     assert claim["metadata"]["annotations"] == {"pulumi.com/skipAwait": "true"}
@@ -61,7 +61,7 @@ def test_a_real_api_server_takes_every_object_as_it_stands():
 
 
 @needs_cluster
-def test_a_namespace_tells_who_made_it_and_does_not_go_while_something_is_in_it(monkeypatch):
+def test_a_namespace_names_its_owner_and_stays_while_used(monkeypatch):
     monkeypatch.setattr(namespace, "_ENDING_SECONDS", 1.0)
     made = KubernetesApi(KubernetesConfig(namespace="trainstack-tests-hold"))
     assert namespace.look(made) is None

@@ -45,7 +45,7 @@ def refused(ask, *arguments: Any) -> str:
     return str(caught.value)
 
 
-def test_a_node_port_of_another_service_is_refused_and_ones_own_is_not():
+def test_a_node_port_of_another_service_is_refused():
     body = {"metadata": {"generateName": "trainstack-tests-"}, "spec": {"type": "NodePort", "ports": [{"port": 1}]}}
     service = access().core.create_namespaced_service(CLUSTER.namespace, body)
     port = service.spec.ports[0].node_port
@@ -60,7 +60,7 @@ def test_a_node_port_of_another_service_is_refused_and_ones_own_is_not():
     check_node_port(access(), "mine", port, 10)
 
 
-def test_a_host_that_an_ingress_of_another_stack_answers_to_is_refused():
+def test_a_host_of_another_stack_s_ingress_is_refused():
     def asked(**how: Any):
         return access(), "mine", "mine-tests-prod", ServingSpec(expose="ingress", **how), 10
 
@@ -73,7 +73,7 @@ def test_a_host_that_an_ingress_of_another_stack_answers_to_is_refused():
         check_host(*asked(host="taken.example.com"))
 
 
-def test_a_target_for_concurrency_takes_a_cluster_that_serves_custom_metrics():
+def test_scaling_by_concurrency_needs_custom_metrics():
     check(access(), "mine", "mine-tests-prod", ServingSpec(max_replicas=2, target_cpu=50), 10)
     spec = ServingSpec(max_replicas=2, target_concurrency=4)
     try:

@@ -35,7 +35,7 @@ def test_a_pod_is_ready_only_when_it_serves_the_very_model():
     assert template["metadata"]["annotations"][MODEL] == "d" * 64
 
 
-def test_a_pod_goes_only_when_another_answers_and_lingers_for_those_who_do_not_know_yet():
+def test_a_pod_ends_once_another_answers_and_lingers():
     found = rendered()
     assert found["Deployment"]["spec"]["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
     spec = pod(found)["spec"]
@@ -43,7 +43,7 @@ def test_a_pod_goes_only_when_another_answers_and_lingers_for_those_who_do_not_k
     assert spec["terminationGracePeriodSeconds"] > 20 + 5
 
 
-def test_metrics_are_read_at_a_port_that_the_service_does_not_have():
+def test_metrics_have_a_port_that_is_not_the_service_s():
     found = rendered()
     marks = pod(found)["metadata"]["annotations"]
     assert (marks["prometheus.io/scrape"], marks["prometheus.io/path"]) == ("true", "/metrics")
@@ -88,7 +88,7 @@ def test_more_pods_at_most_than_at_least_make_an_autoscaler():
     assert plain["resource"]["target"]["averageUtilization"] == 70
 
 
-def test_an_autoscaler_on_concurrency_goes_by_the_requests_in_flight_of_each_pod():
+def test_an_autoscaler_goes_by_requests_in_flight_per_pod():
     [metric] = rendered(max_replicas=3, target_concurrency=8)["HorizontalPodAutoscaler"]["spec"]["metrics"]
     assert metric["type"] == "Pods"
     assert metric["pods"] == {"metric": {"name": IN_FLIGHT}, "target": {"type": "AverageValue", "averageValue": "8"}}
@@ -106,7 +106,7 @@ def test_only_what_is_exposed_is_reached_from_elsewhere():
     assert ingress["rules"][0]["host"] == "mnist.example.com"
 
 
-def test_kserve_gets_one_inference_service_with_the_same_container():
+def test_kserve_gets_one_service_with_the_same_container():
     [(kind, found)] = rendered(engine="kserve", max_replicas=3).items()
     assert (kind, found["apiVersion"]) == ("InferenceService", "serving.kserve.io/v1beta1")
     predictor = found["spec"]["predictor"]

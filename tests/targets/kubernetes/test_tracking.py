@@ -70,7 +70,7 @@ def test_a_folder_is_a_volume_that_one_pod_at_a_time_has():
     assert seen["_MLFLOW_SERVER_ARTIFACT_DESTINATION"] == "file:///data/artifacts"
 
 
-def test_a_database_and_a_bucket_need_no_volume_and_their_addresses_and_keys_are_in_the_secret_alone():
+def test_a_database_and_bucket_are_in_the_secret_alone():
     found = rendered({"AWS_ENDPOINT_URL": "http://s3.example.com"}, SECRETS, **ELSEWHERE)
     assert "PersistentVolumeClaim" not in found
     assert [it["name"] for it in pod(found)["spec"]["volumes"]] == ["tmp"]
@@ -111,7 +111,7 @@ def test_it_is_started_and_kept_by_its_own_health():
     assert pod(rendered())["metadata"]["annotations"] == {REVISION: "0a1b2c3d"}
 
 
-def test_nobody_reaches_it_but_pods_that_say_so_unless_it_is_exposed():
+def test_only_labelled_pods_reach_it_unless_it_is_exposed():
     policy = rendered()["NetworkPolicy"]["spec"]
     assert policy["ingress"][0]["from"] == [{"podSelector": {"matchLabels": {CLIENT: NAME}}}]
     assert policy["egress"] == []
@@ -123,7 +123,7 @@ def test_nobody_reaches_it_but_pods_that_say_so_unless_it_is_exposed():
     assert "from" not in open_to_all["NetworkPolicy"]["spec"]["ingress"][0]
 
 
-def test_an_ingress_is_answered_by_its_name_and_asks_for_the_login_that_it_is_told():
+def test_an_ingress_has_its_host_and_asks_for_its_login():
     found = rendered(
         expose="ingress", host="runs.example.com", tls_secret="cert", ingress_annotations={"auth": "basic"}
     )
@@ -135,7 +135,7 @@ def test_an_ingress_is_answered_by_its_name_and_asks_for_the_login_that_it_is_to
     assert TrackingSpec(expose="ingress", host="a.example.com").url == "http://a.example.com"
 
 
-def test_it_is_known_by_the_port_of_this_machine_and_by_its_names_in_the_cluster():
+def test_it_is_known_by_local_port_and_cluster_names():
     hosts = variables(rendered())["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
     assert {"127.0.0.1:*", "localhost:*", f"{NAME}.trainstack-tests.svc:*"} <= set(hosts)
     assert "*" not in hosts
@@ -169,7 +169,7 @@ def test_what_cannot_be_is_refused_in_one_line(asked, said):
         ("postgresql://u:hush@127.0.0.1/mlflow", "which pods cannot reach"),
     ],
 )
-def test_a_database_that_cannot_be_is_refused_without_its_password(address, said):
+def test_an_impossible_database_is_refused_without_password(address, said):
     with pytest.raises(InvalidInputError, match=said) as caught:
         check_database(address)
     assert "hush" not in str(caught.value)
@@ -181,7 +181,7 @@ def test_a_database_gets_the_driver_that_the_image_has():
         assert with_driver(address) == "postgresql+psycopg2://u:p@db/m"
 
 
-def test_a_container_that_is_started_again_and_again_says_how_it_ended_rather_than_for_how_long_it_rests():
+def test_a_crash_loop_says_how_the_container_ended():
     ended = {"reason": "Error", "exitCode": 1, "message": "password refused\n", "containerID": "c://2"}
     resting = {"reason": "CrashLoopBackOff", "message": "back-off 10s"}
     status = {"name": "server", "state": {"waiting": resting}, "lastState": {"terminated": ended}}
@@ -214,7 +214,7 @@ serve_tracking.make_ready(address)
 """
 
 
-def test_the_database_file_is_made_whole_and_an_older_one_is_brought_up_aside(tmp_path):
+def test_the_database_file_is_whole_and_upgraded_aside(tmp_path):
     spec = environment.get_curated(ENVIRONMENT)
     python = environment.build(spec, environment.lock(spec)).python
     path = tmp_path / "mlflow.db"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from trainstack.targets.transfer.log_merge import JoinedLog
+from trainstack.targets.transfer.log_merge import MergedLog
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def common(root):
 
 
 def test_complete_lines_are_merged_first(root):
-    log = JoinedLog(root, 2)
+    log = MergedLog(root, 2)
     log.begin()
     add(root, 0, "a\nb")
     log.grown("logs/node-0.txt")
@@ -36,7 +36,7 @@ def test_complete_lines_are_merged_first(root):
 
 
 def test_an_append_before_a_kill_is_not_repeated(root):
-    log = JoinedLog(root, 2)
+    log = MergedLog(root, 2)
     log.begin()
     add(root, 0, "a\n")
     log.grown("logs/node-0.txt")
@@ -44,9 +44,9 @@ def test_an_append_before_a_kill_is_not_repeated(root):
     with (root / "logs" / "run.txt").open("a") as file:
         file.write("b\n")  # killed before the note
     add(root, 1, "c\n")
-    JoinedLog(root, 2).resume()
+    MergedLog(root, 2).resume()
     assert sorted(common(root)) == sorted("a\nb\nc\n")
-    JoinedLog(root, 2).resume()
+    MergedLog(root, 2).resume()
     assert common(root).count("b") == 1
     assert json.loads((root / "joined.json").read_text())["offsets"] == {"0": 4, "1": 2}
 
@@ -54,7 +54,7 @@ def test_an_append_before_a_kill_is_not_repeated(root):
 def test_a_new_attempt_takes_what_is_there_as_joined(root):
     (root / "logs" / "run.txt").write_text("earlier, elsewhere\n")
     add(root, 0, "earlier\n")
-    log = JoinedLog(root, 2)
+    log = MergedLog(root, 2)
     log.begin()
     add(root, 0, "now\n")
     log.grown("logs/node-0.txt")

@@ -35,7 +35,7 @@ from trainstack.targets.kubernetes.transfer import pvc_transfer
 from trainstack.targets.kubernetes.transfer.file_transfer import ExecTransfer, FileTransfer
 from trainstack.targets.kubernetes.transfer.object_store_transfer import ObjectStoreTransfer
 from trainstack.targets.kubernetes.transfer.sync_client import SyncClient
-from trainstack.targets.transfer.log_merge import JoinedLog
+from trainstack.targets.transfer.log_merge import MergedLog
 
 FIRST_PORT = 7000
 """Pods have all ports to themselves, so these are always free."""
@@ -97,7 +97,7 @@ class KubernetesTarget:
         job_kind = self._job_kind(plan.distribution)
         job_kind.submit(ref, group, grace=plan.grace_seconds, low_priority=self._low_priority)
         pods = Pods(api, _attempt(ref, group.attempt)).follow()
-        log = JoinedLog(ref.root, group.node_count)
+        log = MergedLog(ref.root, group.node_count)
         try:
             log.begin()
             transfer = self._transfer(ref)
@@ -131,7 +131,7 @@ class KubernetesTarget:
         pods = Pods(self._api, _attempt(ref, attempt), _pod_uids(job))
         if not all(_is_intact(pods.get(index)) and not pods.gone(index) for index in range(node_count)):
             return None
-        log = JoinedLog(ref.root, node_count)
+        log = MergedLog(ref.root, node_count)
         log.resume()
         python = _python(job_kind, job)
         group = self._group(
@@ -162,7 +162,7 @@ class KubernetesTarget:
         job_kind, job = self._find_job(ref)
         transfer = self._transfer(ref, begun=True)
         if job is None and transfer.may_have_outputs:
-            log = JoinedLog(ref.root, len(read_plan(ref.root / "launch.json").nodes))
+            log = MergedLog(ref.root, len(read_plan(ref.root / "launch.json").nodes))
             log.resume()
             transfer.wait_synced(None, None, log.grown)
             log.end()
@@ -172,7 +172,7 @@ class KubernetesTarget:
             return
         count = job_kind.count(job)
         pods = Pods(self._api, labels.of_nodes(ref), _pod_uids(job)).follow()
-        log = JoinedLog(ref.root, count)
+        log = MergedLog(ref.root, count)
         log.resume()
         group = self._group(ref, transfer, job_kind, _number(job), pods, count, _python(job_kind, job), log)
         try:
@@ -241,7 +241,7 @@ class KubernetesTarget:
         pods: Pods,
         count: int,
         python: str,
-        log: JoinedLog,
+        log: MergedLog,
     ) -> KubernetesNodeGroup:
         api = self._api
         nodes = [

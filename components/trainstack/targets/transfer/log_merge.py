@@ -17,7 +17,7 @@ from trainstack.storage.atomic import disk_errors, read_json, write_json
 _APART = re.compile(r"logs/node-(\d+)\.txt")
 
 
-class JoinedLog:
+class MergedLog:
     """The common log of a run; any thread may tell it that a node's own has grown."""
 
     def __init__(self, root: Path, nodes: int) -> None:
