@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from trainstack.errors import InvalidInputError
 from trainstack.targets.base import RunRef
 from trainstack.targets.kubernetes.api.json_objects import part
+from trainstack.targets.kubernetes.manifest import Manifest
 
 WORKSPACE, RUN, ATTEMPT = "trainstack.workspace", "trainstack.run", "trainstack.attempt"
 NAME, STACK = "trainstack.name", "trainstack.stack"
@@ -70,7 +70,7 @@ def declared(kind: str, name: str, project: str, stack: str, limit: int = 52) ->
     return object_name
 
 
-def suspended_reason(job: dict[str, Any]) -> str:
+def suspended_reason(job: Manifest) -> str:
     """What a suspended job waits for."""
     queue = part(job, "metadata", "labels").get(QUEUE)
     return f"it waits in queue {queue}" if queue else "its job is suspended"

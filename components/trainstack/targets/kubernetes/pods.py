@@ -10,6 +10,7 @@ from trainstack.targets.kubernetes import labels
 from trainstack.targets.kubernetes.api.client import KubernetesApi
 from trainstack.targets.kubernetes.api.json_objects import part, parts
 from trainstack.targets.kubernetes.api.watch import Watch
+from trainstack.targets.kubernetes.manifest import Manifest
 
 LAUNCHER_INDEX = -1
 """Number by which the launcher of an MPIJob is known, which is no node."""
@@ -33,7 +34,7 @@ class Pods:
             TrainstackError: The cluster does not answer.
         """
         self._uids = frozenset(uids)
-        self._known: dict[int, dict[str, Any]] = {}
+        self._known: dict[int, Manifest] = {}
         self._gone: set[int] = set()
         self._news = threading.Event()
         self._watch = Watch(
@@ -55,7 +56,7 @@ class Pods:
         self._news.wait(seconds)
         self._news.clear()
 
-    def get(self, index: int) -> dict[str, Any] | None:
+    def get(self, index: int) -> Manifest | None:
         """The pod of a node; none when there has not been one."""
         return self._known.get(index)
 
@@ -71,18 +72,18 @@ class Pods:
         """Watch no longer."""
         self._watch.close()
 
-    def _listed(self, pods: list[dict[str, Any]]) -> None:
+    def _listed(self, pods: list[Manifest]) -> None:
         for pod in pods:
             self._note(pod)
         uids = {pod["metadata"]["uid"] for pod in pods}
         self._gone |= {index for index, pod in self._known.items() if pod["metadata"]["uid"] not in uids}
         self._news.set()
 
-    def _changed(self, pod: dict[str, Any], gone: bool) -> None:
+    def _changed(self, pod: Manifest, gone: bool) -> None:
         self._note(pod, gone=gone)
         self._news.set()
 
-    def _note(self, pod: dict[str, Any], *, gone: bool = False) -> None:
+    def _note(self, pod: Manifest, *, gone: bool = False) -> None:
         index = number(pod)
         if index is None or (self._uids and pod["metadata"]["uid"] not in self._uids):
             return
@@ -94,7 +95,7 @@ class Pods:
             self._gone.add(index)
 
 
-def number(pod: dict[str, Any]) -> int | None:
+def number(pod: Manifest) -> int | None:
     """Which node a pod is: an Indexed Job annotates its pods, the MPI operator labels its workers."""
     index = part(pod, "metadata", "annotations").get(labels.INDEX)
     if index is None:
@@ -105,31 +106,31 @@ def number(pod: dict[str, Any]) -> int | None:
     return None if index is None else int(index)
 
 
-def state(pod: dict[str, Any], container: str) -> dict[str, Any]:
+def state(pod: Manifest, container: str) -> Manifest:
     """The state of a container as the cluster has it: one of `waiting`, `running`, `terminated`; empty before."""
     return part(_status(pod, container), "state")
 
 
-def ended_container(pod: dict[str, Any], container: str) -> str:
+def ended_container(pod: Manifest, container: str) -> str:
     """What tells the container that ended last from those before it; empty where none has."""
     status = _status(pod, container)
     ended = part(status, "state", "terminated") or part(status, "lastState", "terminated")
     return str(ended.get("containerID") or "")
 
 
-def _status(pod: dict[str, Any], container: str) -> dict[str, Any]:
+def _status(pod: Manifest, container: str) -> Manifest:
     for status in parts(pod, "status", "containerStatuses"):
         if status["name"] == container:
             return status
     return {}
 
 
-def running(pod: dict[str, Any]) -> bool:
+def running(pod: Manifest) -> bool:
     """Whether both containers run."""
     return all("running" in state(pod, name) for name in (labels.NODE, labels.SIDECAR))
 
 
-def pending_reason(pod: dict[str, Any], containers: Sequence[str] = (labels.NODE, labels.SIDECAR)) -> tuple[str, bool]:
+def pending_reason(pod: Manifest, containers: Sequence[str] = (labels.NODE, labels.SIDECAR)) -> tuple[str, bool]:
     """Why a pod does not run yet, in the cluster's own words, and whether waiting cannot help."""
     status = part(pod, "status")
     for name in containers:
@@ -152,7 +153,7 @@ def pending_reason(pod: dict[str, Any], containers: Sequence[str] = (labels.NODE
     return ("it starts" if status.get("phase") == "Running" else "it is being scheduled"), False
 
 
-def termination_reason(pod: dict[str, Any] | None, *, gone: bool) -> str:
+def termination_reason(pod: Manifest | None, *, gone: bool) -> str:
     """Why the cluster ended a node, in its own words; empty where it did not."""
     status = part(pod, "status")
     if status.get("reason"):
@@ -165,7 +166,7 @@ def termination_reason(pod: dict[str, Any] | None, *, gone: bool) -> str:
     return ""
 
 
-def _ended(terminated: dict[str, Any]) -> str:
+def _ended(terminated: Manifest) -> str:
     words = [str(terminated.get("reason") or ""), f"exit code {terminated.get('exitCode')}"]
     if message := _line(terminated.get("message")):
         words.append(message)

@@ -14,6 +14,7 @@ from trainstack.targets.kubernetes.api.client import ANSWER_SECONDS, KubernetesA
 from trainstack.targets.kubernetes.api.json_objects import part, parts
 from trainstack.targets.kubernetes.checks.prerequisites import KSERVE
 from trainstack.targets.kubernetes.labels import INSTANCE
+from trainstack.targets.kubernetes.manifest import Manifest
 from trainstack.targets.kubernetes.objects.service_objects import MODEL
 from trainstack.targets.kubernetes.pods import ended_container, pending_reason
 
@@ -92,7 +93,7 @@ def inference_service(api: KubernetesApi, name: str) -> Served | None:
     return Served(digest, ready, ready, str(part(inference_object, "status").get("url") or ""))
 
 
-def service(api: KubernetesApi, name: str) -> dict[str, Any]:
+def service(api: KubernetesApi, name: str) -> Manifest:
     """A service's Service.
 
     Raises:
@@ -108,9 +109,9 @@ def node_address(api: KubernetesApi) -> str:
     """An address that ports of nodes are reached at: a node's outer one, else its inner one, else the API server's."""
     try:
         with api.errors("looking for nodes"):
-            nodes: dict[str, Any] = json.loads(api.core.list_node(**_PLAIN).data)
+            nodes: Manifest = json.loads(api.core.list_node(**_PLAIN).data)
     except TrainstackError:
-        nodes = dict[str, Any]()
+        nodes = Manifest()
     for kind in ("ExternalIP", "InternalIP"):
         for node in parts(nodes, "items"):
             for address in parts(node, "status", "addresses"):
@@ -180,7 +181,7 @@ def await_inference_service(api: KubernetesApi, name: str, seconds: float, progr
     raise TrainstackError(f"InferenceService {name} is not ready after {seconds:g} s: `kubectl describe` tells why")
 
 
-_PLAIN: dict[str, Any] = {"_preload_content": False, "_request_timeout": ANSWER_SECONDS}
+_PLAIN: Manifest = {"_preload_content": False, "_request_timeout": ANSWER_SECONDS}
 
 
 def _why(api: KubernetesApi, name: str, digest: str, annotation: str) -> tuple[str, bool, str]:
@@ -209,14 +210,14 @@ def _await_end_of_others(
         time.sleep(_TICK)
 
 
-def _pods(api: KubernetesApi, name: str) -> dict[str, Any] | None:
+def _pods(api: KubernetesApi, name: str) -> Manifest | None:
     return api.request(
         _ASKING,
         lambda: api.core.list_namespaced_pod(api.namespace, label_selector=f"{INSTANCE}={name}", **_PLAIN),
     )
 
 
-def _ready(pod: dict[str, Any]) -> bool:
+def _ready(pod: Manifest) -> bool:
     return any(
         condition["type"] == "Ready" and condition["status"] == "True"
         for condition in parts(pod, "status", "conditions")

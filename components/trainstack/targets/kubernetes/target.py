@@ -24,6 +24,7 @@ from trainstack.targets.kubernetes.api.exec import run, script
 from trainstack.targets.kubernetes.api.json_objects import part
 from trainstack.targets.kubernetes.checks.pending_reason import PendingReason
 from trainstack.targets.kubernetes.config import KubernetesConfig
+from trainstack.targets.kubernetes.manifest import Manifest
 from trainstack.targets.kubernetes.node import KubernetesNode, exit_code
 from trainstack.targets.kubernetes.node_group import WORKERS, KubernetesNodeGroup
 from trainstack.targets.kubernetes.objects import run_objects
@@ -215,7 +216,7 @@ class KubernetesTarget:
         by_mpi = self._config.engine == "mpijob" and isinstance(distribution, Horovod)
         return MpiJob(self._api) if by_mpi else IndexedJob(self._api)
 
-    def _find_job(self, ref: RunRef) -> tuple[JobKind, dict[str, Any] | None]:
+    def _find_job(self, ref: RunRef) -> tuple[JobKind, Manifest | None]:
         """The kind of a run's job, and the job; none when there is none."""
         selector = labels.of_nodes(ref)
         if self._config.engine == "mpijob":
@@ -295,20 +296,20 @@ def _attempt(ref: RunRef, attempt: int) -> str:
     return f"{labels.of_run(ref)},{labels.ATTEMPT}={attempt}"
 
 
-def _python(job_kind: JobKind, job: dict[str, Any]) -> str:
+def _python(job_kind: JobKind, job: Manifest) -> str:
     return str(job_kind.template(job)["containers"][0]["command"][0])
 
 
-def _pod_uids(job: dict[str, Any]) -> list[str]:
+def _pod_uids(job: Manifest) -> list[str]:
     """The uids of the pods that have got their inputs."""
     return str(part(job, "metadata", "annotations").get(labels.INPUTS_SENT) or "").split()
 
 
-def _number(job: dict[str, Any]) -> int:
+def _number(job: Manifest) -> int:
     return int(job["metadata"]["labels"][labels.ATTEMPT])
 
 
-def _is_intact(pod: dict[str, Any] | None) -> bool:
+def _is_intact(pod: Manifest | None) -> bool:
     """Whether a pod's node runs, or its agent has ended by itself, and its sidecar is there."""
     if pod is None or "running" not in state(pod, labels.SIDECAR) or pod["metadata"].get("deletionTimestamp"):
         return False

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias, cast
 
 from trainstack.errors import InvalidInputError, TrainstackError
 from trainstack.targets.kubernetes.config import KubernetesConfig
+from trainstack.targets.kubernetes.manifest import Manifest
 
 Client: TypeAlias = Any
 """Something of the `kubernetes` package, which comes without types."""
@@ -186,9 +187,7 @@ class KubernetesApi:
                 "cluster up, and is it the right context?"
             ) from exc
 
-    def request(
-        self, doing: str, ask: Callable[[], Any], nothing: tuple[int, ...] = (NOT_FOUND,)
-    ) -> dict[str, Any] | None:
+    def request(self, doing: str, ask: Callable[[], Any], nothing: tuple[int, ...] = (NOT_FOUND,)) -> Manifest | None:
         """What the API server answers to one question.
 
         Args:
@@ -209,7 +208,7 @@ class KubernetesApi:
                 if refused.status in nothing:
                     return None
                 raise
-        return cast("dict[str, Any]", answer if isinstance(answer, dict) else json.loads(answer.data))
+        return cast("Manifest", answer if isinstance(answer, dict) else json.loads(answer.data))
 
     def _unconfigured(self, path: str | None, exc: BaseException) -> str:
         from kubernetes import config

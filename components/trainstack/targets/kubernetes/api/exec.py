@@ -16,6 +16,7 @@ from typing import Any
 
 from trainstack.errors import TrainstackError
 from trainstack.targets.kubernetes.api.client import KubernetesApi
+from trainstack.targets.kubernetes.manifest import Manifest
 
 _INPUT, _OUTPUT, _ERRORS, _STATUS = 0, 1, 2, 3
 _CONNECT_SECONDS = 20.0
@@ -46,7 +47,7 @@ class Exec:
         self._pending = b""
         self._ended = False
         self.errors = b""
-        self.status: dict[str, Any] = {}
+        self.status: Manifest = {}
         self.last_received = time.monotonic()
 
     def __enter__(self) -> Exec:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
+from trainstack.targets.kubernetes.manifest import Manifest
 
-def part(document: Mapping[str, Any] | None, *path: str) -> dict[str, Any]:
+
+def part(document: Mapping[str, Any] | None, *path: str) -> Manifest:
     """The object below some keys; empty where there is none."""
     value = dict(document or {})
     for key in path:
-        value = cast("dict[str, Any]", value.get(key) or {})
+        value = cast("Manifest", value.get(key) or {})
     return value
 
 
-def parts(document: Mapping[str, Any] | None, *path: str) -> list[dict[str, Any]]:
+def parts(document: Mapping[str, Any] | None, *path: str) -> list[Manifest]:
     """The list of objects below some keys; empty where there is none."""
-    return cast("list[dict[str, Any]]", part(document, *path[:-1]).get(path[-1]) or [])
+    return cast("list[Manifest]", part(document, *path[:-1]).get(path[-1]) or [])

@@ -11,6 +11,7 @@ from typing import Any
 from trainstack.errors import TrainstackError
 from trainstack.targets.kubernetes.api.client import ANSWER_SECONDS, KubernetesApi
 from trainstack.targets.kubernetes.api.json_objects import part, parts
+from trainstack.targets.kubernetes.manifest import Manifest
 from trainstack.targets.kubernetes.objects import mpijob
 
 _PATIENCE_SECONDS = 30.0
@@ -27,7 +28,7 @@ class RunObject:
     labels: dict[str, str]
 
 
-def jobs(api: KubernetesApi, selector: str) -> list[dict[str, Any]]:
+def jobs(api: KubernetesApi, selector: str) -> list[Manifest]:
     """The jobs that bear `selector`, as the API server has them.
 
     Raises:
@@ -62,7 +63,7 @@ def remove(api: KubernetesApi, selector: str) -> int:
     pods = sum(item.kind == "pod" for item in objects)
     with api.errors("removing what runs have left"):
         began, grace = time.monotonic(), 1
-        selection: dict[str, Any] = {"label_selector": selector, "_request_timeout": ANSWER_SECONDS}
+        selection: Manifest = {"label_selector": selector, "_request_timeout": ANSWER_SECONDS}
         # Before what has made them: a pod that has begun to end with all of its grace period does not end sooner.
         api.core.delete_collection_namespaced_pod(api.namespace, grace_period_seconds=grace, **selection)
         if api.config.engine == "mpijob":
@@ -101,7 +102,7 @@ def _iter_objects(api: KubernetesApi, selector: str) -> Iterator[RunObject]:
         yield RunObject("mpijob", metadata["name"], part(metadata, "labels"))
 
 
-def _listed(api: KubernetesApi, call: Any, selector: str) -> list[dict[str, Any]]:
+def _listed(api: KubernetesApi, call: Any, selector: str) -> list[Manifest]:
     answer = call(api.namespace, label_selector=selector, _preload_content=False, _request_timeout=ANSWER_SECONDS)
     return parts(json.loads(answer.data), "items")
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from trainstack.targets.kubernetes.api.client import ANSWER_SECONDS, KubernetesApi
 from trainstack.targets.kubernetes.api.json_objects import parts
+from trainstack.targets.kubernetes.manifest import Manifest
 
 WATCH_SECONDS = 240
 """How long a connection is asked for: machines on the way forget those that live for longer."""
@@ -24,8 +25,8 @@ class Watch:
         api: KubernetesApi,
         what: str,
         call: Callable[..., Any],
-        listed: Callable[[list[dict[str, Any]]], None],
-        changed: Callable[[dict[str, Any], bool], None],
+        listed: Callable[[list[Manifest]], None],
+        changed: Callable[[Manifest, bool], None],
         **selectors: str,
     ) -> None:
         """Ask once.
@@ -66,7 +67,7 @@ class Watch:
         answer = self._call(
             self._api.namespace, **self._selectors, _preload_content=False, _request_timeout=ANSWER_SECONDS
         )
-        document: dict[str, Any] = json.loads(answer.data)
+        document: Manifest = json.loads(answer.data)
         self._listed(parts(document, "items"))
         return str(document["metadata"]["resourceVersion"])
 

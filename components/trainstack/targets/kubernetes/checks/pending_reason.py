@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 from trainstack.errors import TrainstackError
 from trainstack.targets.kubernetes.api.client import KubernetesApi
 from trainstack.targets.kubernetes.api.watch import Watch
+from trainstack.targets.kubernetes.manifest import Manifest
 
 _AGAIN_SECONDS = 30.0
 
@@ -19,8 +19,8 @@ class PendingReason:
     def __init__(
         self,
         api: KubernetesApi,
-        find: Callable[[], dict[str, Any] | None],
-        suspend_reason: Callable[[dict[str, Any]], str],
+        find: Callable[[], Manifest | None],
+        suspend_reason: Callable[[Manifest], str],
     ) -> None:
         """Be about the object that `find` gives.
 
@@ -67,11 +67,11 @@ class PendingReason:
         if self._watch:
             self._watch.close()
 
-    def _listed(self, events: list[dict[str, Any]]) -> None:
+    def _listed(self, events: list[Manifest]) -> None:
         for event in events:
             self._changed(event, False)
 
-    def _changed(self, event: dict[str, Any], gone: bool) -> None:
+    def _changed(self, event: Manifest, gone: bool) -> None:
         if gone:
             return
         if event.get("reason") in ("Resumed", "MPIJobCreated", "MPIJobResumed"):

@@ -10,6 +10,7 @@ from typing import Any
 from trainstack.errors import InvalidInputError
 from trainstack.targets.kubernetes.api.client import FORBIDDEN, NOT_FOUND, KubernetesApi
 from trainstack.targets.kubernetes.api.json_objects import part, parts
+from trainstack.targets.kubernetes.manifest import Manifest
 from trainstack.targets.kubernetes.objects.service_objects import SERVICE
 from trainstack.targets.kubernetes.objects.serving_spec import ServingSpec
 
@@ -170,7 +171,7 @@ def _answers(ingress: Mapping[str, Any], spec: ServingSpec) -> bool:
     )
 
 
-def _plain(seconds: float) -> dict[str, Any]:
+def _plain(seconds: float) -> Manifest:
     return {"_preload_content": False, "_request_timeout": seconds}
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from trainstack.targets.kubernetes import labels
+from trainstack.targets.kubernetes.manifest import Manifest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +47,8 @@ class ResourceRequest:
     account: str | None = None
     quota: Mapping[str, str] = field(default_factory=dict[str, str])
     pull_login: Any = None
-    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    secret_settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    settings: Mapping[str, Any] = field(default_factory=Manifest)
+    secret_settings: Mapping[str, Any] = field(default_factory=Manifest)
     claims: Sequence[PvcSpec] = ()
 
 
@@ -61,7 +62,7 @@ def settings(name: str) -> str:
     return f"{name}-settings"
 
 
-def objects(name: str, namespace: str, stack: str, request: ResourceRequest) -> list[dict[str, Any]]:
+def objects(name: str, namespace: str, stack: str, request: ResourceRequest) -> list[Manifest]:
     """All objects that a compute declares in its namespace, in the order in which they are to be made.
 
     Args:
@@ -72,11 +73,11 @@ def objects(name: str, namespace: str, stack: str, request: ResourceRequest) -> 
     """
     common_labels = {labels.MANAGED: "trainstack", labels.STACK: labels.value(stack)}
 
-    def manifest(kind: str, object_name: str, **content: Any) -> dict[str, Any]:
+    def manifest(kind: str, object_name: str, **content: Any) -> Manifest:
         metadata = {"name": object_name, "namespace": namespace, "labels": common_labels}
         return {"apiVersion": "v1", "kind": kind, "metadata": metadata, **content}
 
-    manifests: list[dict[str, Any]] = []
+    manifests: list[Manifest] = []
     if request.quota:
         manifests.append(manifest("ResourceQuota", name, spec={"hard": dict(request.quota)}))
     if request.pull_login is not None:
@@ -95,7 +96,7 @@ def objects(name: str, namespace: str, stack: str, request: ResourceRequest) -> 
     return manifests
 
 
-def claim(header: dict[str, Any], pvc: PvcSpec) -> dict[str, Any]:
+def claim(header: Manifest, pvc: PvcSpec) -> Manifest:
     """A volume claim.
 
     Args:
@@ -104,7 +105,7 @@ def claim(header: dict[str, Any], pvc: PvcSpec) -> dict[str, Any]:
     """
     # Most storage is made for the first pod that uses it, so nobody waits for it before.
     metadata = {**header["metadata"], "annotations": {"pulumi.com/skipAwait": "true"}}
-    spec: dict[str, Any] = {
+    spec: Manifest = {
         "accessModes": [pvc.access_mode],
         "resources": {"requests": {"storage": f"{round(pvc.size_gib * 1024)}Mi"}},
     }

@@ -8,6 +8,7 @@ from typing import Any
 
 from trainstack.errors import InvalidInputError
 from trainstack.targets.kubernetes.labels import INSTANCE
+from trainstack.targets.kubernetes.manifest import Manifest
 
 HTTP = "http"
 """The name of the port in pods and Services."""
@@ -27,7 +28,7 @@ def checked_host(host: str | None) -> str | None:
 
 def service(
     metadata: Mapping[str, Any], port: int, *, kind: str = "ClusterIP", node_port: int | None = None
-) -> dict[str, Any]:
+) -> Manifest:
     """A Service of its own name.
 
     Args:
@@ -36,7 +37,7 @@ def service(
         kind: Its type.
         node_port: The port of every node, for `NodePort`; the cluster chooses when left out.
     """
-    service_port: dict[str, Any] = {"name": HTTP, "port": port, "targetPort": HTTP, "protocol": "TCP"}
+    service_port: Manifest = {"name": HTTP, "port": port, "targetPort": HTTP, "protocol": "TCP"}
     if node_port is not None:
         service_port["nodePort"] = node_port
     return {
@@ -54,7 +55,7 @@ def ingress(
     ingress_class: str | None,
     tls_secret: str | None,
     annotations: Mapping[str, str] | None = None,
-) -> dict[str, Any]:
+) -> Manifest:
     """An Ingress to the Service of the same name.
 
     Args:
@@ -66,7 +67,7 @@ def ingress(
     """
     backend = {"service": {"name": metadata["name"], "port": {"name": HTTP}}}
     rule = {"host": host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
-    spec: dict[str, Any] = {"rules": [rule]}
+    spec: Manifest = {"rules": [rule]}
     if ingress_class:
         spec["ingressClassName"] = ingress_class
     if tls_secret:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from trainstack.targets.base import NodeGroupSpec, RunRef
 from trainstack.targets.kubernetes import labels
 from trainstack.targets.kubernetes.api import removal
 from trainstack.targets.kubernetes.api.client import ANSWER_SECONDS, KubernetesApi
 from trainstack.targets.kubernetes.api.json_objects import part
+from trainstack.targets.kubernetes.manifest import Manifest
 from trainstack.targets.kubernetes.objects import run_objects
 
 
@@ -35,7 +34,7 @@ class IndexedJob:
         """The pod's name in the service."""
         return f"{labels.name(ref)}-{index}.{labels.name(ref)}"
 
-    def find(self, selector: str) -> dict[str, Any] | None:
+    def find(self, selector: str) -> Manifest | None:
         """The job that bears `selector`."""
         return next(iter(removal.jobs(self._api, selector)), None)
 
@@ -49,14 +48,14 @@ class IndexedJob:
                 _request_timeout=ANSWER_SECONDS,
             )
 
-    def count(self, job: dict[str, Any]) -> int:
+    def count(self, job: Manifest) -> int:
         """How many nodes it has."""
         return int(job["spec"]["completions"])
 
-    def template(self, job: dict[str, Any]) -> dict[str, Any]:
+    def template(self, job: Manifest) -> Manifest:
         """Its pods."""
         return part(job, "spec", "template", "spec")
 
-    def suspend_reason(self, job: dict[str, Any]) -> str:
+    def suspend_reason(self, job: Manifest) -> str:
         """Whether it is suspended."""
         return labels.suspended_reason(job) if part(job, "spec").get("suspend") else ""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 from trainstack.targets.base import NodeGroupSpec, RunRef
+from trainstack.targets.kubernetes.manifest import Manifest
 
 
 class JobKind(Protocol):
@@ -28,7 +29,7 @@ class JobKind(Protocol):
         """What the nodes of a run call node number `index`."""
         ...
 
-    def find(self, selector: str) -> dict[str, Any] | None:
+    def find(self, selector: str) -> Manifest | None:
         """The object that bears `selector`, as the API server has it.
 
         Raises:
@@ -44,14 +45,14 @@ class JobKind(Protocol):
         """
         ...
 
-    def count(self, job: dict[str, Any]) -> int:
+    def count(self, job: Manifest) -> int:
         """How many nodes an object has."""
         ...
 
-    def template(self, job: dict[str, Any]) -> dict[str, Any]:
+    def template(self, job: Manifest) -> Manifest:
         """The specification of its nodes' pods."""
         ...
 
-    def suspend_reason(self, job: dict[str, Any]) -> str:
+    def suspend_reason(self, job: Manifest) -> str:
         """Why it makes no pods by itself: a queue, or somebody, holds it back. Empty where it should."""
         ...

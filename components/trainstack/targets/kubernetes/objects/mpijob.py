@@ -19,6 +19,7 @@ from trainstack.targets.kubernetes.api.client import ANSWER_SECONDS, KubernetesA
 from trainstack.targets.kubernetes.api.exec import script
 from trainstack.targets.kubernetes.api.json_objects import part, parts
 from trainstack.targets.kubernetes.config import KubernetesConfig
+from trainstack.targets.kubernetes.manifest import Manifest
 from trainstack.targets.kubernetes.objects import run_objects
 
 GROUP, VERSION, PLURAL = "kubeflow.org", "v2beta1", "mpijobs"
@@ -51,7 +52,7 @@ class MpiJob:
         """The worker's name in the operator's service."""
         return f"{labels.name(ref)}-worker-{index}.{labels.name(ref)}"
 
-    def find(self, selector: str) -> dict[str, Any] | None:
+    def find(self, selector: str) -> Manifest | None:
         """The MPIJob that bears `selector`."""
         return next(iter(listed(self._api, selector)), None)
 
@@ -64,22 +65,22 @@ class MpiJob:
                 _request_timeout=ANSWER_SECONDS,
             )
 
-    def count(self, job: dict[str, Any]) -> int:
+    def count(self, job: Manifest) -> int:
         """How many workers it has."""
         return int(part(job, "spec", "mpiReplicaSpecs", "Worker")["replicas"])
 
-    def template(self, job: dict[str, Any]) -> dict[str, Any]:
+    def template(self, job: Manifest) -> Manifest:
         """Its workers."""
         return part(job, "spec", "mpiReplicaSpecs", "Worker", "template", "spec")
 
-    def suspend_reason(self, job: dict[str, Any]) -> str:
+    def suspend_reason(self, job: Manifest) -> str:
         """Whether it is suspended, or nobody has taken it up."""
         if part(job, "spec", "runPolicy").get("suspend"):
             return labels.suspended_reason(job)
         return "" if part(job, "status") else "no MPI operator has taken it up: is the cluster's running?"
 
 
-def listed(api: KubernetesApi, selector: str) -> list[dict[str, Any]]:
+def listed(api: KubernetesApi, selector: str) -> list[Manifest]:
     """The MPIJobs that bear `selector`.
 
     Raises:
@@ -126,9 +127,7 @@ def check(api: KubernetesApi) -> None:
         ) from exc
 
 
-def job(
-    ref: RunRef, group: NodeGroupSpec, config: KubernetesConfig, *, grace: float, low_priority: bool
-) -> dict[str, Any]:
+def job(ref: RunRef, group: NodeGroupSpec, config: KubernetesConfig, *, grace: float, low_priority: bool) -> Manifest:
     """The MPIJob of an attempt; arguments as for a Job.
 
     Args:
@@ -177,7 +176,7 @@ def job(
     }
 
 
-def _serve(worker: dict[str, Any], group: NodeGroupSpec) -> None:
+def _serve(worker: Manifest, group: NodeGroupSpec) -> None:
     """Make a Job's pod a worker: its node's first process serves ssh until it is called, and then is what it was."""
     node = worker["containers"][0]
     number = {"fieldRef": {"fieldPath": f"metadata.labels['{labels.MPI_INDEX}']"}}
@@ -191,7 +190,7 @@ def _serve(worker: dict[str, Any], group: NodeGroupSpec) -> None:
     worker["volumes"].append(_users())
 
 
-def _launcher(group: NodeGroupSpec) -> dict[str, Any]:
+def _launcher(group: NodeGroupSpec) -> Manifest:
     ended = str(run_objects.WRITTEN / run_objects.ended(group.attempt, "{}"))
     megabytes = 128 + 16 * group.node_count
     return {
@@ -209,10 +208,10 @@ def _launcher(group: NodeGroupSpec) -> dict[str, Any]:
     }
 
 
-def _users() -> dict[str, Any]:
+def _users() -> Manifest:
     field = {"fieldPath": f"metadata.annotations['{_PASSWD}']"}
     return {"name": "users", "downwardAPI": {"items": [{"path": "passwd", "fieldRef": field}]}}
 
 
-def _mount_users() -> dict[str, Any]:
+def _mount_users() -> Manifest:
     return {"name": "users", "mountPath": "/etc/passwd", "subPath": "passwd", "readOnly": True}

@@ -11,6 +11,7 @@ from trainstack.errors import TrainstackError
 from trainstack.targets.kubernetes import labels
 from trainstack.targets.kubernetes.api.client import ANSWER_SECONDS, KubernetesApi
 from trainstack.targets.kubernetes.api.json_objects import part, parts
+from trainstack.targets.kubernetes.manifest import Manifest
 
 OWNER = "trainstack.owner"
 """Annotation of a namespace that a component has made: project, stack and component."""
@@ -75,7 +76,7 @@ def look(api: KubernetesApi, seconds: float = ANSWER_SECONDS) -> ExistingNamespa
     return ExistingNamespace(str(part(json.loads(answer.data), "metadata", "annotations").get(OWNER, "")))
 
 
-def rendered(name: str, made_by: str) -> dict[str, Any]:
+def rendered(name: str, made_by: str) -> Manifest:
     """A namespace as the API server gets it.
 
     Args:

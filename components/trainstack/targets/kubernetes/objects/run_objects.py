@@ -7,12 +7,12 @@ keeps the pod until all of them are fetched. No secret, no right on the API, no 
 from __future__ import annotations
 
 from pathlib import PurePosixPath
-from typing import Any
 
 from trainstack.targets.base import Capacity, Layout, NodeGroupSpec, RunRef, Runtime
 from trainstack.targets.kubernetes import labels
 from trainstack.targets.kubernetes.api.exec import script
 from trainstack.targets.kubernetes.config import KubernetesConfig
+from trainstack.targets.kubernetes.manifest import Manifest
 
 USER = 10001
 GIVEN = PurePosixPath("/trainstack/given")
@@ -55,7 +55,7 @@ _SPOT = (
 """Labels of spot nodes, which are the taints of such pools as well: GKE, AKS, EKS, Karpenter."""
 
 
-def service(ref: RunRef, group: NodeGroupSpec, owner: str) -> dict[str, Any]:
+def service(ref: RunRef, group: NodeGroupSpec, owner: str) -> Manifest:
     """The headless Service by which nodes call each other, owned by the job of that uid."""
     name = labels.name(ref)
     reference = {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": owner}
@@ -72,9 +72,7 @@ def service(ref: RunRef, group: NodeGroupSpec, owner: str) -> dict[str, Any]:
     }
 
 
-def job(
-    ref: RunRef, group: NodeGroupSpec, config: KubernetesConfig, *, grace: float, low_priority: bool
-) -> dict[str, Any]:
+def job(ref: RunRef, group: NodeGroupSpec, config: KubernetesConfig, *, grace: float, low_priority: bool) -> Manifest:
     """The Job of an attempt.
 
     Args:
@@ -118,7 +116,7 @@ def attempt_labels(ref: RunRef, group: NodeGroupSpec) -> dict[str, str]:
     }
 
 
-def account(config: KubernetesConfig) -> dict[str, Any]:
+def account(config: KubernetesConfig) -> Manifest:
     """Whom a pod runs as, without its rights, and by which logins its images are pulled."""
     secrets = [{"name": name} for name in config.pull_secrets]
     return {
@@ -133,7 +131,7 @@ def ended(attempt: int, index: int | str) -> str:
     return f"nodes/ended-{attempt}-{index}"
 
 
-def resources(holds: Capacity) -> dict[str, Any]:
+def resources(holds: Capacity) -> Manifest:
     """Requests and limits of a node: what the size says, less what its sidecar asks for."""
     memory = int(holds.memory_gib * 1024)
     gpus = {"nvidia.com/gpu": str(holds.gpus)} if holds.gpus else {}
@@ -143,12 +141,10 @@ def resources(holds: Capacity) -> dict[str, Any]:
     }
 
 
-def pod(
-    ref: RunRef, group: NodeGroupSpec, config: KubernetesConfig, *, grace: float, low_priority: bool
-) -> dict[str, Any]:
+def pod(ref: RunRef, group: NodeGroupSpec, config: KubernetesConfig, *, grace: float, low_priority: bool) -> Manifest:
     """The specification of a node's pod, whatever makes it; arguments as for `job`."""
     memory = int(group.holds.memory_gib * 1024)
-    spec: dict[str, Any] = {
+    spec: Manifest = {
         "restartPolicy": "Never",
         "subdomain": labels.name(ref),
         **account(config),
@@ -192,7 +188,7 @@ def pod(
     return spec
 
 
-def _node(group: NodeGroupSpec, config: KubernetesConfig) -> dict[str, Any]:
+def _node(group: NodeGroupSpec, config: KubernetesConfig) -> Manifest:
     python = group.runtime.python
     log = "run.txt" if group.node_count == 1 else f"node-{_OWN_NUMBER}.txt"
     agent = [
@@ -230,7 +226,7 @@ def _node(group: NodeGroupSpec, config: KubernetesConfig) -> dict[str, Any]:
     }
 
 
-def _sidecar(ref: RunRef, group: NodeGroupSpec, config: KubernetesConfig) -> dict[str, Any]:
+def _sidecar(ref: RunRef, group: NodeGroupSpec, config: KubernetesConfig) -> Manifest:
     own = [str(store_folder(ref) / journal(group.attempt, _OWN_NUMBER))] if config.store else []
     return {
         **container(group.runtime, labels.SIDECAR),
@@ -255,28 +251,28 @@ def journal(attempt: int, index: int | str) -> str:
     return f"{attempt}-{index}.tar"
 
 
-def node_selector(config: KubernetesConfig) -> dict[str, Any]:
+def node_selector(config: KubernetesConfig) -> Manifest:
     """Which machines a pod may be on."""
     return {"nodeSelector": dict(config.node_selector)} if config.node_selector else {}
 
 
-def scheduling(config: KubernetesConfig) -> dict[str, Any]:
+def scheduling(config: KubernetesConfig) -> Manifest:
     """Which machines a pod may be on, and which of their taints it puts up with."""
     tolerated = [each.model_dump(exclude_none=True) for each in config.tolerations]
     return {**node_selector(config), **({"tolerations": tolerated} if tolerated else {})}
 
 
-def store_volume(config: KubernetesConfig) -> list[dict[str, Any]]:
+def store_volume(config: KubernetesConfig) -> list[Manifest]:
     """The volume of a pod that has the claim that is a store."""
     return [{"name": "store", "persistentVolumeClaim": {"claimName": config.store}}] if config.store else []
 
 
-def store_mount(config: KubernetesConfig) -> list[dict[str, Any]]:
+def store_mount(config: KubernetesConfig) -> list[Manifest]:
     """Where its sidecar has it."""
     return [{"name": "store", "mountPath": str(STORE)}] if config.store else []
 
 
-def container(runtime: Runtime, name: str) -> dict[str, Any]:
+def container(runtime: Runtime, name: str) -> Manifest:
     """What all containers of a run have alike."""
     python = runtime.python
     environment = {

@@ -13,6 +13,7 @@ from typing import Any
 from trainstack.targets.kubernetes import labels
 from trainstack.targets.kubernetes.config import KubernetesConfig
 from trainstack.targets.kubernetes.labels import INSTANCE
+from trainstack.targets.kubernetes.manifest import Manifest
 from trainstack.targets.kubernetes.objects import exposure
 from trainstack.targets.kubernetes.objects.exposure import HTTP
 from trainstack.targets.kubernetes.objects.run_objects import CONTAINER_RIGHTS, POD_RIGHTS, account, scheduling
@@ -36,7 +37,7 @@ _LINGER_SECONDS = 5
 
 def objects(
     name: str, service: str, stack: str, config: KubernetesConfig, spec: ServingSpec, container: Any, *, drain: int = 20
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Manifest]:
     """All objects of a service.
 
     Args:
@@ -62,7 +63,7 @@ def objects(
     if spec.engine == "kserve":
         return {"InferenceService": _inference_service(metadata, config, spec, container, drain)}
     selector = {"matchLabels": {INSTANCE: name}}
-    manifests: dict[str, dict[str, Any]] = {
+    manifests: dict[str, Manifest] = {
         "NetworkPolicy": _network_policy(metadata, selector, spec),
         "PodDisruptionBudget": {
             "apiVersion": "policy/v1",
@@ -86,13 +87,13 @@ def objects(
 
 
 def _deployment(
-    metadata: dict[str, Any],
-    selector: dict[str, Any],
+    metadata: Manifest,
+    selector: Manifest,
     config: KubernetesConfig,
     spec: ServingSpec,
     container: Any,
     drain: int,
-) -> dict[str, Any]:
+) -> Manifest:
     spread = {
         "maxSkew": 1,
         "topologyKey": "kubernetes.io/hostname",
@@ -119,7 +120,7 @@ def _deployment(
     }
 
 
-def _annotations(container: Any) -> dict[str, Any]:
+def _annotations(container: Any) -> Manifest:
     return {
         MODEL: container["digest"],
         "prometheus.io/scrape": "true",
@@ -128,7 +129,7 @@ def _annotations(container: Any) -> dict[str, Any]:
     }
 
 
-def _pod(config: KubernetesConfig, container: Any, name: str, drain: int) -> dict[str, Any]:
+def _pod(config: KubernetesConfig, container: Any, name: str, drain: int) -> Manifest:
     health = {"exec": {"command": container["health"]}, "timeoutSeconds": 10}
     return {
         **account(config),
@@ -170,12 +171,12 @@ def _pod(config: KubernetesConfig, container: Any, name: str, drain: int) -> dic
     }
 
 
-def _network_policy(metadata: dict[str, Any], selector: dict[str, Any], spec: ServingSpec) -> dict[str, Any]:
-    ingress: dict[str, Any] = {"ports": [{"port": PORT, "protocol": "TCP"}]}
+def _network_policy(metadata: Manifest, selector: Manifest, spec: ServingSpec) -> Manifest:
+    ingress: Manifest = {"ports": [{"port": PORT, "protocol": "TCP"}]}
     if spec.expose == "port-forward":
         ingress["from"] = [{"podSelector": {}}]
     # Whoever collects metrics has pods in a namespace of its own.
-    scraping: dict[str, Any] = {
+    scraping: Manifest = {
         "ports": [{"port": METRICS_PORT, "protocol": "TCP"}],
         "from": [{"namespaceSelector": {}}],
     }
@@ -193,7 +194,7 @@ def _network_policy(metadata: dict[str, Any], selector: dict[str, Any], spec: Se
     }
 
 
-def _autoscaler(metadata: dict[str, Any], spec: ServingSpec) -> dict[str, Any]:
+def _autoscaler(metadata: Manifest, spec: ServingSpec) -> Manifest:
     if spec.target_concurrency is None:
         target = {"type": "Utilization", "averageUtilization": spec.cpu_percent}
         metric = {"type": "Resource", "resource": {"name": "cpu", "target": target}}
@@ -214,8 +215,8 @@ def _autoscaler(metadata: dict[str, Any], spec: ServingSpec) -> dict[str, Any]:
 
 
 def _inference_service(
-    metadata: dict[str, Any], config: KubernetesConfig, spec: ServingSpec, container: Any, drain: int
-) -> dict[str, Any]:
+    metadata: Manifest, config: KubernetesConfig, spec: ServingSpec, container: Any, drain: int
+) -> Manifest:
     predictor = {
         **_pod(config, container, "kserve-container", drain),
         "minReplicas": spec.min_replicas,

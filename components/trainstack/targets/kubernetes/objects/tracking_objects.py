@@ -21,6 +21,7 @@ from trainstack.targets.kubernetes import labels
 from trainstack.targets.kubernetes.api.exec import script
 from trainstack.targets.kubernetes.config import KubernetesConfig
 from trainstack.targets.kubernetes.labels import INSTANCE
+from trainstack.targets.kubernetes.manifest import Manifest
 from trainstack.targets.kubernetes.objects import exposure
 from trainstack.targets.kubernetes.objects.compute_resources import PvcSpec, claim
 from trainstack.targets.kubernetes.objects.exposure import HTTP
@@ -139,7 +140,7 @@ def objects(
     *,
     settings: Mapping[str, Any] | None = None,
     secrets: Mapping[str, Any] | None = None,
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Manifest]:
     """All objects of a tracking server.
 
     Args:
@@ -162,7 +163,7 @@ def objects(
         labels.STACK: labels.value(stack),
     }
     metadata = {"name": name, "namespace": config.namespace, "labels": server_labels}
-    manifests: dict[str, dict[str, Any]] = {"NetworkPolicy": _network_policy(metadata, spec)}
+    manifests: dict[str, Manifest] = {"NetworkPolicy": _network_policy(metadata, spec)}
     if secrets:
         manifests["Secret"] = {
             "apiVersion": "v1",
@@ -218,10 +219,10 @@ def _pod(
     settings: Mapping[str, Any],
     *,
     has_secrets: bool,
-) -> dict[str, Any]:
+) -> Manifest:
     memory = f"{round(spec.memory_gib * 1024)}Mi"
     health = {"httpGet": {"path": "/health", "port": HTTP}, "timeoutSeconds": 10}
-    volumes: list[dict[str, Any]] = [{"name": "tmp", "emptyDir": {}}]
+    volumes: list[Manifest] = [{"name": "tmp", "emptyDir": {}}]
     mounts = [{"name": "tmp", "mountPath": _TMP}]
     if spec.has_volume:
         volumes.append({"name": "data", "persistentVolumeClaim": {"claimName": claim_name(name)}})
@@ -286,11 +287,11 @@ def _variables(name: str, config: KubernetesConfig, spec: TrackingSpec) -> dict[
     return variables
 
 
-def _network_policy(metadata: dict[str, Any], spec: TrackingSpec) -> dict[str, Any]:
-    ingress: dict[str, Any] = {"ports": [{"port": PORT, "protocol": "TCP"}]}
+def _network_policy(metadata: Manifest, spec: TrackingSpec) -> Manifest:
+    ingress: Manifest = {"ports": [{"port": PORT, "protocol": "TCP"}]}
     if spec.expose != "ingress":
         ingress["from"] = [{"podSelector": {"matchLabels": {CLIENT: metadata["name"]}}}]
-    spec_body: dict[str, Any] = {
+    spec_body: Manifest = {
         "podSelector": {"matchLabels": {INSTANCE: metadata["name"]}},
         "policyTypes": ["Ingress"],
         "ingress": [ingress],

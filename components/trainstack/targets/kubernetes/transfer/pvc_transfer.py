@@ -13,7 +13,6 @@ import sys
 import threading
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from trainstack.errors import NotFoundError, TrainstackError
 from trainstack.storage import locks
@@ -22,6 +21,7 @@ from trainstack.targets.base import NodeGroupSpec, RunRef, Runtime
 from trainstack.targets.kubernetes import labels
 from trainstack.targets.kubernetes.api.client import KubernetesApi
 from trainstack.targets.kubernetes.api.exec import Exec, run, script
+from trainstack.targets.kubernetes.manifest import Manifest
 from trainstack.targets.kubernetes.node import KubernetesNode
 from trainstack.targets.kubernetes.objects import run_objects
 from trainstack.targets.kubernetes.transfer import reader_pod
@@ -49,7 +49,7 @@ class PvcTransfer(FileTransfer):
         self._turn = threading.Lock()
         self._streamed = 0
         self._emptied = False
-        self._group: dict[str, Any] = {}
+        self._group: Manifest = {}
 
     def begin(self, group: NodeGroupSpec) -> None:
         """Remember what the nodes run on, for whoever has to read the claim when they are gone."""
@@ -100,7 +100,7 @@ class PvcTransfer(FileTransfer):
     def _empty(self, lost: Sequence[int] | None, living: KubernetesNode | None, applied: Callable[[str], None]) -> None:
         if not self.may_have_outputs:
             return
-        note: dict[str, Any] = read_json(self._note)
+        note: Manifest = read_json(self._note)
         try:
             with self._pod(living, note) as pod:
                 self._inherit(pod, note, lost, applied)
@@ -164,7 +164,7 @@ class PvcTransfer(FileTransfer):
             write_json(self._note, {**self._group, "streamed_bytes": self._streamed})
 
     @contextlib.contextmanager
-    def _pod(self, living: KubernetesNode | None, note: dict[str, Any]) -> Generator[str]:
+    def _pod(self, living: KubernetesNode | None, note: Manifest) -> Generator[str]:
         """One with the claim: a node's, or one made for it."""
         if living is not None:
             yield living.pod
@@ -173,9 +173,7 @@ class PvcTransfer(FileTransfer):
         with reader_pod.pod(self._api, self._ref, runtime, self._claim) as name:
             yield name
 
-    def _inherit(
-        self, pod: str, note: dict[str, Any], lost: Sequence[int] | None, applied: Callable[[str], None]
-    ) -> None:
+    def _inherit(self, pod: str, note: Manifest, lost: Sequence[int] | None, applied: Callable[[str], None]) -> None:
         sizes: dict[str, int] = json.loads(self._do(pod, note, "journals", self._folder)) if lost != [] else {}
         names = sizes if lost is None else {run_objects.journal(note["attempt"], index) for index in lost}
         for name in sorted(sizes.keys() & names):
@@ -194,10 +192,10 @@ class PvcTransfer(FileTransfer):
             if inbound.refused:
                 print(f"not fetched: {', '.join(inbound.refused[:20])}", file=sys.stderr)
 
-    def _do(self, pod: str, note: dict[str, Any], verb: str, path: PurePosixPath) -> str:
+    def _do(self, pod: str, note: Manifest, verb: str, path: PurePosixPath) -> str:
         return run(self._api, pod, labels.SIDECAR, self._command(note, verb, path))
 
-    def _command(self, note: dict[str, Any], verb: str, path: PurePosixPath) -> list[str]:
+    def _command(self, note: Manifest, verb: str, path: PurePosixPath) -> list[str]:
         return [note["python"], "-c", script("pvc_store"), self._claim, verb, str(path)]
 
 

@@ -13,6 +13,7 @@ from trainstack.targets.kubernetes import labels
 from trainstack.targets.kubernetes.api import removal
 from trainstack.targets.kubernetes.api.client import ANSWER_SECONDS, KubernetesApi
 from trainstack.targets.kubernetes.config import KubernetesConfig
+from trainstack.targets.kubernetes.manifest import Manifest
 from trainstack.targets.kubernetes.objects import run_objects
 from trainstack.targets.kubernetes.pods import Pods, pending_reason, state
 
@@ -51,7 +52,7 @@ def pod(api: KubernetesApi, ref: RunRef, runtime: Runtime, claim: str) -> Genera
         removal.remove(api, selector)
 
 
-def job(ref: RunRef, runtime: Runtime, config: KubernetesConfig) -> dict[str, Any]:
+def job(ref: RunRef, runtime: Runtime, config: KubernetesConfig) -> Manifest:
     """A Job whose pod reads what pods that are gone have left on the claim.
 
     Args:
@@ -96,7 +97,7 @@ def job(ref: RunRef, runtime: Runtime, config: KubernetesConfig) -> dict[str, An
     }
 
 
-def _make(api: KubernetesApi, body: dict[str, Any]) -> None:
+def _make(api: KubernetesApi, body: Manifest) -> None:
     from kubernetes.client.exceptions import ApiException
 
     with api.errors("making a pod that reads a claim"):
