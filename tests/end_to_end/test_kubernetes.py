@@ -20,6 +20,7 @@ from trainstack.core.workspace.workspace import Workspace
 from trainstack.targets.kubernetes.api.client import KubernetesApi
 from trainstack.targets.kubernetes.api.port_forward import forwarding
 from trainstack.targets.kubernetes.config import KubernetesConfig
+from trainstack.targets.kubernetes.objects.service_objects import PORT
 
 pytestmark = [
     pytest.mark.end_to_end,
@@ -95,7 +96,7 @@ def test_mnist_survives_kills_and_a_deleted_pod_and_is_served(tmp_path):
         assert outputs["accuracy"] >= 0.97
         workspace = Workspace.open(tmp_path / ".trainstack" / "mnist")
         served = service.find(workspace, "mnist")
-        with forwarding(KubernetesApi(KubernetesConfig()), served.object_name, served.port, pytest.fail):
+        with forwarding(KubernetesApi(KubernetesConfig()), served.object_name, PORT, served.port, pytest.fail):
             assert scored(outputs["scoring_uri"], served.model_digest)
         assert service.status(workspace, "mnist").state == "healthy"
         pods = json.loads(

@@ -20,6 +20,7 @@ from tests.waiting import until
 from trainstack.targets.kubernetes.api.client import KubernetesApi
 from trainstack.targets.kubernetes.api.port_forward import forwarding
 from trainstack.targets.kubernetes.config import KubernetesConfig
+from trainstack.targets.kubernetes.objects.service_objects import PORT
 
 pytestmark = [
     pytest.mark.end_to_end,
@@ -124,7 +125,11 @@ def test_no_request_fails_in_rollouts_deletions_and_a_drain(rolled, models):
     first, address = outputs["digest"], outputs["scoring_uri"]
     port, told = free_port(), []
     forwarded = Load(f"http://127.0.0.1:{port}{urlsplit(address).path}", INSTANCES, kept=2, fresh=1, pause=1)
-    with forwarding(THERE, deployment().metadata.name, port, told.append), forwarded, Load(address, INSTANCES) as load:
+    with (
+        forwarding(THERE, deployment().metadata.name, PORT, port, told.append),
+        forwarded,
+        Load(address, INSTANCES) as load,
+    ):
         load.more(20)
         assert load.digests() == {first}
 

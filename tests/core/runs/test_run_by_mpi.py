@@ -15,7 +15,7 @@ from trainstack.core.maintenance import orphans
 from trainstack.core.runs.directory import Status
 from trainstack.core.runs.execution import submission
 from trainstack.errors import TrainstackError
-from trainstack.targets.kubernetes.objects import mpijob
+from trainstack.targets.kubernetes.api import mpijobs
 
 BY_MPI = ComputeSpec(
     name="cluster",
@@ -41,7 +41,7 @@ for step in range(1, last + 1):
 
 def _missing():
     try:
-        mpijob.check(access())
+        mpijobs.check(access())
     except TrainstackError as exc:
         return str(exc)
     return ""

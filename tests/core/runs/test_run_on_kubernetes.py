@@ -240,7 +240,7 @@ def test_a_wrong_context_and_a_cluster_that_is_off_are_one_line(monkeypatch, tmp
 
 
 def test_a_cluster_that_serves_no_mpijob_is_one_line(monkeypatch):
-    monkeypatch.setattr("trainstack.targets.kubernetes.objects.mpijob.GROUP", "absent.example.com")
+    monkeypatch.setattr("trainstack.targets.kubernetes.api.mpijobs.GROUP", "absent.example.com")
     by_mpi = ON_KUBERNETES.model_copy(update={"config": CLUSTER.model_copy(update={"engine": "mpijob"})})
     with pytest.raises(InvalidInputError, match=r"serves no MPIJob .*install Kubeflow's MPI operator"):
         compute.holding(by_mpi)

@@ -6,8 +6,7 @@ import re
 
 from trainstack.errors import InvalidInputError
 from trainstack.targets.base import RunRef
-from trainstack.targets.kubernetes.api.json_objects import part
-from trainstack.targets.kubernetes.manifest import Manifest
+from trainstack.targets.kubernetes.manifest import Manifest, part
 
 WORKSPACE, RUN, ATTEMPT = "trainstack.workspace", "trainstack.run", "trainstack.attempt"
 NAME, STACK = "trainstack.name", "trainstack.stack"

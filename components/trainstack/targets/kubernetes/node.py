@@ -12,7 +12,7 @@ from trainstack.errors import TrainstackError
 from trainstack.targets.kubernetes import labels
 from trainstack.targets.kubernetes.api.client import KubernetesApi
 from trainstack.targets.kubernetes.api.exec import run, script
-from trainstack.targets.kubernetes.api.json_objects import part
+from trainstack.targets.kubernetes.manifest import part
 from trainstack.targets.kubernetes.pods import Pods, state, termination_reason
 
 _KILL_SECONDS = 10.0

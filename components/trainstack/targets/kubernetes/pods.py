@@ -8,9 +8,8 @@ from typing import Any
 
 from trainstack.targets.kubernetes import labels
 from trainstack.targets.kubernetes.api.client import KubernetesApi
-from trainstack.targets.kubernetes.api.json_objects import part, parts
 from trainstack.targets.kubernetes.api.watch import Watch
-from trainstack.targets.kubernetes.manifest import Manifest
+from trainstack.targets.kubernetes.manifest import Manifest, part, parts
 
 LAUNCHER_INDEX = -1
 """Number by which the launcher of an MPIJob is known, which is no node."""

@@ -10,11 +10,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from trainstack.errors import TrainstackError
-from trainstack.targets.kubernetes.api.client import ANSWER_SECONDS, KubernetesApi
-from trainstack.targets.kubernetes.api.json_objects import part, parts
+from trainstack.targets.kubernetes.api.client import KubernetesApi
+from trainstack.targets.kubernetes.api.timeouts import ANSWER_SECONDS
 from trainstack.targets.kubernetes.checks.prerequisites import KSERVE
 from trainstack.targets.kubernetes.labels import INSTANCE
-from trainstack.targets.kubernetes.manifest import Manifest
+from trainstack.targets.kubernetes.manifest import Manifest, part, parts
 from trainstack.targets.kubernetes.objects.service_objects import MODEL
 from trainstack.targets.kubernetes.pods import ended_container, pending_reason
 

@@ -21,10 +21,9 @@ from trainstack.targets.kubernetes import labels, wait_ready
 from trainstack.targets.kubernetes.api import removal
 from trainstack.targets.kubernetes.api.client import KubernetesApi
 from trainstack.targets.kubernetes.api.exec import run, script
-from trainstack.targets.kubernetes.api.json_objects import part
 from trainstack.targets.kubernetes.checks.pending_reason import PendingReason
 from trainstack.targets.kubernetes.config import KubernetesConfig
-from trainstack.targets.kubernetes.manifest import Manifest
+from trainstack.targets.kubernetes.manifest import Manifest, part
 from trainstack.targets.kubernetes.node import KubernetesNode, exit_code
 from trainstack.targets.kubernetes.node_group import WORKERS, KubernetesNodeGroup
 from trainstack.targets.kubernetes.objects import run_objects

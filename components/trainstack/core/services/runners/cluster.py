@@ -15,6 +15,7 @@ from trainstack.errors import InvalidInputError, TrainstackError
 from trainstack.targets.kubernetes.api.client import KubernetesApi
 from trainstack.targets.kubernetes.api.port_forward import forwarding
 from trainstack.targets.kubernetes.checks import prerequisites
+from trainstack.targets.kubernetes.objects.service_objects import PORT
 
 
 class ClusterRunner:
@@ -85,7 +86,7 @@ class ClusterRunner:
         self, record: ServiceRecord, port: int, progress: Callable[[str], None]
     ) -> AbstractContextManager[object]:
         """Forward through the API server."""
-        return forwarding(KubernetesApi(cluster.cluster_of(record)), record.object_name, port, progress)
+        return forwarding(KubernetesApi(cluster.cluster_of(record)), record.object_name, PORT, port, progress)
 
 
 # Which service of the program has a port or a host of a cluster: the process is that of one preview or update.

@@ -14,13 +14,14 @@ from functools import cached_property
 from typing import Any, TypeAlias, cast
 
 from trainstack.errors import InvalidInputError, TrainstackError
+from trainstack.targets.kubernetes.api import mpijobs
+from trainstack.targets.kubernetes.api.timeouts import ANSWER_SECONDS
 from trainstack.targets.kubernetes.config import KubernetesConfig
 from trainstack.targets.kubernetes.manifest import Manifest
 
 Client: TypeAlias = Any
 """Something of the `kubernetes` package, which comes without types."""
 
-ANSWER_SECONDS = 30.0
 FORBIDDEN, NOT_FOUND = 403, 404
 """Codes of the API server's answers."""
 _NEEDED = (
@@ -116,10 +117,8 @@ class KubernetesApi:
         with self.errors("asking what is allowed"), ThreadPoolExecutor(len(needed)) as pool:
             refused = [permission for permission, may in zip(needed, pool.map(allowed, needed), strict=True) if not may]
         if self.config.engine == "mpijob":
-            from trainstack.targets.kubernetes.objects import mpijob
-
             with self.errors("asking for MPIJobs"):
-                mpijob.check(self)
+                mpijobs.check(self)
         if refused:
             verb, group, resource, subresource = refused[0]
             what = "/".join(part for part in (group, resource, subresource) if part)

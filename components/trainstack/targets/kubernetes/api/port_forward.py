@@ -18,11 +18,11 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from trainstack.errors import InvalidInputError, TrainstackError
-from trainstack.targets.kubernetes.api.client import ANSWER_SECONDS, KubernetesApi
+from trainstack.targets.kubernetes.api.client import KubernetesApi
 from trainstack.targets.kubernetes.api.exec import hang_up, web_socket
-from trainstack.targets.kubernetes.api.json_objects import parts
+from trainstack.targets.kubernetes.api.timeouts import ANSWER_SECONDS
 from trainstack.targets.kubernetes.labels import INSTANCE
-from trainstack.targets.kubernetes.objects.service_objects import PORT
+from trainstack.targets.kubernetes.manifest import parts
 
 _DATA, _ERROR = 0, 1
 _PIECE = 1 << 16
@@ -31,12 +31,15 @@ _TRIES = 3
 
 
 @contextlib.contextmanager
-def forwarding(api: KubernetesApi, name: str, port: int, progress: Callable[[str], None]) -> Generator[None]:
+def forwarding(
+    api: KubernetesApi, name: str, pod_port: int, port: int, progress: Callable[[str], None]
+) -> Generator[None]:
     """Lead a port of the loopback to the pods of a service, each connection to one that is ready.
 
     Args:
         api: The cluster.
         name: What the service's objects are called.
+        pod_port: The port of the pods.
         port: The port of this machine.
         progress: Told when a connection cannot be led there.
 
@@ -54,7 +57,7 @@ def forwarding(api: KubernetesApi, name: str, port: int, progress: Callable[[str
         raise InvalidInputError(
             f"port {port} cannot be had ({reason}): choose another with --port", field="port"
         ) from exc
-    forward = Forward(api, name, PORT, listening, progress)
+    forward = Forward(api, name, pod_port, listening, progress)
     try:
         yield
     finally:

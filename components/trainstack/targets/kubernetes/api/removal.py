@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from trainstack.errors import TrainstackError
-from trainstack.targets.kubernetes.api.client import ANSWER_SECONDS, KubernetesApi
-from trainstack.targets.kubernetes.api.json_objects import part, parts
-from trainstack.targets.kubernetes.manifest import Manifest
-from trainstack.targets.kubernetes.objects import mpijob
+from trainstack.targets.kubernetes.api import mpijobs
+from trainstack.targets.kubernetes.api.client import KubernetesApi
+from trainstack.targets.kubernetes.api.timeouts import ANSWER_SECONDS
+from trainstack.targets.kubernetes.manifest import Manifest, part, parts
 
 _PATIENCE_SECONDS = 30.0
 _FORCE_SECONDS = 20.0
@@ -67,7 +67,7 @@ def remove(api: KubernetesApi, selector: str) -> int:
         # Before what has made them: a pod that has begun to end with all of its grace period does not end sooner.
         api.core.delete_collection_namespaced_pod(api.namespace, grace_period_seconds=grace, **selection)
         if api.config.engine == "mpijob":
-            mpijob.delete(api, selector)
+            mpijobs.delete(api, selector)
         api.batch.delete_collection_namespaced_job(api.namespace, propagation_policy="Background", **selection)
         for item in objects:
             if item.kind == "service":
@@ -97,7 +97,7 @@ def _iter_objects(api: KubernetesApi, selector: str) -> Iterator[RunObject]:
         for item in _listed(api, call, selector):
             metadata = part(item, "metadata")
             yield RunObject(kind, metadata["name"], part(metadata, "labels"))
-    for item in mpijob.listed(api, selector) if api.config.engine == "mpijob" else ():
+    for item in mpijobs.listed(api, selector) if api.config.engine == "mpijob" else ():
         metadata = part(item, "metadata")
         yield RunObject("mpijob", metadata["name"], part(metadata, "labels"))
 

@@ -8,9 +8,9 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from trainstack.targets.kubernetes.api.client import ANSWER_SECONDS, KubernetesApi
-from trainstack.targets.kubernetes.api.json_objects import parts
-from trainstack.targets.kubernetes.manifest import Manifest
+from trainstack.targets.kubernetes.api.client import KubernetesApi
+from trainstack.targets.kubernetes.api.timeouts import ANSWER_SECONDS
+from trainstack.targets.kubernetes.manifest import Manifest, parts
 
 WATCH_SECONDS = 240
 """How long a connection is asked for: machines on the way forget those that live for longer."""

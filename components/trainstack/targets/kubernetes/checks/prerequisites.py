@@ -9,8 +9,7 @@ from typing import Any
 
 from trainstack.errors import InvalidInputError
 from trainstack.targets.kubernetes.api.client import FORBIDDEN, NOT_FOUND, KubernetesApi
-from trainstack.targets.kubernetes.api.json_objects import part, parts
-from trainstack.targets.kubernetes.manifest import Manifest
+from trainstack.targets.kubernetes.manifest import Manifest, part, parts
 from trainstack.targets.kubernetes.objects.service_objects import SERVICE
 from trainstack.targets.kubernetes.objects.serving_spec import ServingSpec
 

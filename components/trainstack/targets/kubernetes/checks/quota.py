@@ -10,8 +10,8 @@ from typing import Any
 from trainstack.errors import InvalidInputError, TrainstackError
 from trainstack.targets.base import Capacity
 from trainstack.targets.kubernetes.api.client import KubernetesApi
-from trainstack.targets.kubernetes.api.json_objects import part, parts
 from trainstack.targets.kubernetes.config import KubernetesConfig
+from trainstack.targets.kubernetes.manifest import part, parts
 from trainstack.targets.kubernetes.objects.run_objects import SIDECAR_RESOURCES, resources
 
 _quotas: dict[tuple[str | None, str], dict[str, dict[str, str]]] = {}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from trainstack.targets.base import NodeGroupSpec, RunRef
 from trainstack.targets.kubernetes import labels
 from trainstack.targets.kubernetes.api import removal
-from trainstack.targets.kubernetes.api.client import ANSWER_SECONDS, KubernetesApi
-from trainstack.targets.kubernetes.api.json_objects import part
-from trainstack.targets.kubernetes.manifest import Manifest
+from trainstack.targets.kubernetes.api.client import KubernetesApi
+from trainstack.targets.kubernetes.api.timeouts import ANSWER_SECONDS
+from trainstack.targets.kubernetes.manifest import Manifest, part
 from trainstack.targets.kubernetes.objects import run_objects
 
 

@@ -8,21 +8,18 @@ the job ended, and a launcher that is lost calls again.
 
 from __future__ import annotations
 
-import json
 from pathlib import PurePosixPath
-from typing import Any
 
-from trainstack.errors import InvalidInputError
 from trainstack.targets.base import NodeGroupSpec, RunRef
 from trainstack.targets.kubernetes import labels
-from trainstack.targets.kubernetes.api.client import ANSWER_SECONDS, KubernetesApi
+from trainstack.targets.kubernetes.api.client import KubernetesApi
 from trainstack.targets.kubernetes.api.exec import script
-from trainstack.targets.kubernetes.api.json_objects import part, parts
+from trainstack.targets.kubernetes.api.mpijobs import GROUP, PLURAL, VERSION, listed
+from trainstack.targets.kubernetes.api.timeouts import ANSWER_SECONDS
 from trainstack.targets.kubernetes.config import KubernetesConfig
-from trainstack.targets.kubernetes.manifest import Manifest
+from trainstack.targets.kubernetes.manifest import Manifest, part
 from trainstack.targets.kubernetes.objects import run_objects
 
-GROUP, VERSION, PLURAL = "kubeflow.org", "v2beta1", "mpijobs"
 LAUNCHER = "launcher"
 _KEYS = "/trainstack/ssh"
 _PORT = 2222
@@ -78,53 +75,6 @@ class MpiJob:
         if part(job, "spec", "runPolicy").get("suspend"):
             return labels.suspended_reason(job)
         return "" if part(job, "status") else "no MPI operator has taken it up: is the cluster's running?"
-
-
-def listed(api: KubernetesApi, selector: str) -> list[Manifest]:
-    """The MPIJobs that bear `selector`.
-
-    Raises:
-        TrainstackError: The cluster does not answer.
-    """
-    with api.errors("looking for MPIJobs"):
-        answer = api.custom.list_namespaced_custom_object(
-            *(GROUP, VERSION, api.namespace, PLURAL),
-            label_selector=selector,
-            _preload_content=False,
-            _request_timeout=ANSWER_SECONDS,
-        )
-        return parts(json.loads(answer.data), "items")
-
-
-def delete(api: KubernetesApi, selector: str) -> None:
-    """Delete the MPIJobs that bear `selector`, and with them what the operator has made."""
-    api.custom.delete_collection_namespaced_custom_object(
-        *(GROUP, VERSION, api.namespace, PLURAL),
-        label_selector=selector,
-        propagation_policy="Background",
-        _request_timeout=ANSWER_SECONDS,
-    )
-
-
-def check(api: KubernetesApi) -> None:
-    """Ask whether the cluster serves MPIJobs.
-
-    Raises:
-        InvalidInputError: It does not.
-    """
-    from kubernetes.client.exceptions import ApiException
-
-    try:
-        api.custom.get_api_resources(GROUP, VERSION, _request_timeout=ANSWER_SECONDS)
-    except ApiException as exc:
-        refused: Any = exc
-        if refused.status != 404:
-            raise
-        raise InvalidInputError(
-            f"kubernetes: {api.client_configuration.host} serves no MPIJob ({GROUP}/{VERSION}): install Kubeflow's MPI "
-            'operator there, or leave out engine="mpijob"',
-            field="engine",
-        ) from exc
 
 
 def job(ref: RunRef, group: NodeGroupSpec, config: KubernetesConfig, *, grace: float, low_priority: bool) -> Manifest:

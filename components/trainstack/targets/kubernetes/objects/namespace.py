@@ -9,9 +9,9 @@ from typing import Any
 
 from trainstack.errors import TrainstackError
 from trainstack.targets.kubernetes import labels
-from trainstack.targets.kubernetes.api.client import ANSWER_SECONDS, KubernetesApi
-from trainstack.targets.kubernetes.api.json_objects import part, parts
-from trainstack.targets.kubernetes.manifest import Manifest
+from trainstack.targets.kubernetes.api.client import KubernetesApi
+from trainstack.targets.kubernetes.api.timeouts import ANSWER_SECONDS
+from trainstack.targets.kubernetes.manifest import Manifest, part, parts
 
 OWNER = "trainstack.owner"
 """Annotation of a namespace that a component has made: project, stack and component."""

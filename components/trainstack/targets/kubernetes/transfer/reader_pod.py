@@ -11,7 +11,8 @@ from trainstack.errors import NotFoundError, TrainstackError
 from trainstack.targets.base import RunRef, Runtime
 from trainstack.targets.kubernetes import labels
 from trainstack.targets.kubernetes.api import removal
-from trainstack.targets.kubernetes.api.client import ANSWER_SECONDS, KubernetesApi
+from trainstack.targets.kubernetes.api.client import KubernetesApi
+from trainstack.targets.kubernetes.api.timeouts import ANSWER_SECONDS
 from trainstack.targets.kubernetes.config import KubernetesConfig
 from trainstack.targets.kubernetes.manifest import Manifest
 from trainstack.targets.kubernetes.objects import run_objects
