@@ -1,4 +1,7 @@
-"""The `trainstack` command: look at runs, datasets, models and services, follow and stop runs, check the machine."""
+"""The `trainstack` command: look at runs, datasets, models and services, follow and stop runs, check the machine.
+
+A command imports what it needs inside its function, so that `--help` and completion load nothing slow.
+"""
 
 from __future__ import annotations
 
