@@ -5,11 +5,11 @@ import stat
 import subprocess
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pathspec import GitIgnoreSpec
 
-from trainstack.core.runs import snapshot
+from trainstack.core.runs import ignore_rules, snapshot
 from trainstack.errors import InvalidInputError, TrainstackError
 from trainstack.storage.blobs import BlobStore
 from trainstack.storage.digest import of_file
@@ -151,12 +151,12 @@ PART = st.sampled_from(
 
 @given(st.lists(PART, min_size=1, max_size=4), st.booleans())
 def test_what_is_always_ignored_is_ignored_as_git_does(parts, is_folder):
-    asked = GitIgnoreSpec.from_lines(snapshot.ALWAYS_IGNORED)
+    asked = GitIgnoreSpec.from_lines(ignore_rules.ALWAYS_IGNORED)
     above = ["/".join(parts[:length]) + "/" for length in range(1, len(parts))]
     # What lies in an ignored folder is never asked about.
     if not any(map(asked.match_file, above)):
         name = "/".join(parts) + "/" * is_folder
-        assert snapshot.always_ignored(name) == bool(asked.match_file(name))
+        assert ignore_rules.always_ignored(name) == bool(asked.match_file(name))
 
 
 @pytest.fixture
@@ -170,8 +170,8 @@ def bare(tmp_path):
 def git_files(folder):
     """What git would commit of a folder."""
     subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout.split()
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout.split("\0")[:-1]
     return sorted(name for name in listed if not name.endswith(".gitignore"))
 
 
@@ -197,6 +197,58 @@ def test_ignore_files_mean_what_git_takes_them_for(bare, rules, nested):
     if nested:
         (bare / "sub" / ".gitignore").write_text(nested)
     assert list(snapshot.take(bare).files) == git_files(bare)
+
+
+FOLDERS = ["", "sub/", "sub/deep/", "lib/", "a b/", "lib/sub/"]
+FILES = ["train.py", "a", "b", "notes.txt", "x y", "[a]", "ä.md", "#b", "!a", "back\\slash"]
+LITERAL = [
+    "!",
+    "\\",
+    "",
+    " ",
+    "#b",
+    "\\#b",
+    "\\!a",
+    "**",
+    "/**",
+    "*",
+    "!*/",
+    "a\\",
+    "[a",
+    "\\[a]",
+    "x\\ y",
+    "a ",
+    "a\fb",
+]
+RULE = st.tuples(
+    st.sampled_from(["", "!"]),
+    st.sampled_from(["", "/", "**/", "sub/", "/sub/", "*/", "sub/**/"]),
+    st.sampled_from(["a", "b", "*.py", "sub", "deep", "lib", "?", "[ab]", "*", "**", "x y", "ä.md", "n*t"]),
+    st.sampled_from(["", "/", " ", "/*", "/**"]),
+)
+RULES = st.lists(st.one_of(st.sampled_from(LITERAL), RULE.map("".join)), max_size=5)
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    names=st.sets(st.builds("".join, st.tuples(st.sampled_from(FOLDERS), st.sampled_from(FILES))), max_size=12),
+    rules=st.dictionaries(st.sampled_from(FOLDERS), RULES, max_size=3),
+    end=st.sampled_from(["\n", "\r\n"]),
+)
+def test_generated_folders_are_read_as_git_reads_them(tmp_path_factory, names, rules, end):
+    folder = tmp_path_factory.mktemp("generated")
+    for name in names | {"kept/kept"}:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    for where, lines in rules.items():
+        (folder / where).mkdir(parents=True, exist_ok=True)
+        (folder / where / ".gitignore").write_bytes(end.join(lines).encode())
+    expected = git_files(folder)
+    if expected:
+        assert list(snapshot.take(folder).files) == expected
+    else:
+        with pytest.raises(InvalidInputError, match="holds no file that is not ignored"):
+            snapshot.take(folder)
 
 
 def test_a_link_to_a_folder_inside_stands_for_its_files(bare):

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from trainstack.core.runs.directory import RunDirectory, RunRecord
-from trainstack.core.runs.snapshot import always_ignored
+from trainstack.core.runs.ignore_rules import always_ignored
 from trainstack.errors import NotFoundError
 from trainstack.storage.atomic import disk_errors
 from trainstack.storage.blobs import BlobStore

@@ -6,10 +6,10 @@ import os
 import stat
 from collections.abc import Collection
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trainstack.core.runs.ignore_rules import IgnoreRules
 from trainstack.core.workspace.folder_size import check_size
 from trainstack.errors import DigestMismatchError, InvalidInputError, NotFoundError, TrainstackError
 from trainstack.storage import disk_space
@@ -17,25 +17,8 @@ from trainstack.storage.blobs import BlobStore
 from trainstack.storage.digest import DigestCache
 
 if TYPE_CHECKING:
-    from pathspec import GitIgnoreSpec
+    pass
 
-_IGNORE_FILES = (".trainstackignore", ".gitignore")
-_OTHER_IGNORE_FILES = (".amlignore", ".dvcignore", ".dockerignore")
-# Never part of a run's code: version control, caches, and the folders that a run itself writes.
-ALWAYS_IGNORED = (
-    ".git/",
-    ".hg/",
-    ".svn/",
-    "__pycache__/",
-    "*.pyc",
-    ".DS_Store",
-    ".venv/",
-    ".trainstack/",
-    ".pulumi-state/",
-    ".ipynb_checkpoints/",
-    "/outputs",
-    "/logs",
-)
 DEFAULT_LIMIT_BYTES = 300 * 1024 * 1024
 
 
@@ -116,7 +99,7 @@ def link(files: dict[str, str], blobs: BlobStore, folder: Path, executables: Col
 
 def _listing(source: Path) -> tuple[list[str], int, tuple[str, ...], tuple[str, ...]]:
     """The files that count: sorted relative paths, the sum of sizes, programs; and ignore files that are not read."""
-    rules = _IgnoreRules(source)
+    rules = IgnoreRules(source)
     root = Path(os.path.realpath(source))
     names: list[str] = []
     executables: list[str] = []
@@ -160,65 +143,3 @@ def _check_entry(name: str, source: Path, *, is_link: bool, real: Path, root: Pa
         reason = "is a link that leads nowhere or back to itself: mend it or ignore it"
     if reason:
         raise InvalidInputError(f"{name} in {str(source)!r} {reason}", field="source_directory")
-
-
-class _IgnoreRules:
-    """What is no code: the usual rules, and the ignore files of the folders that were entered, as git reads them.
-
-    Args:
-        source: The source folder.
-
-    Attributes:
-        unread: Ignore files of other tools in the source folder, where it has none that is read.
-    """
-
-    def __init__(self, source: Path) -> None:
-        self._source = source
-        self._specs: list[tuple[str, GitIgnoreSpec]] = []
-        is_ours = any((source / name).is_file() for name in _IGNORE_FILES)
-        self.unread = () if is_ours else tuple(name for name in _OTHER_IGNORE_FILES if (source / name).is_file())
-
-    def enter(self, folder: str) -> None:
-        """Read the ignore file of a folder, relative to the source with a slash at its end."""
-        path = next((path for name in _IGNORE_FILES if (path := self._source / folder / name).is_file()), None)
-        if path is None:
-            return
-        # Most folders have none, and what reads one takes a hundredth of a preview to load.
-        from pathspec import GitIgnoreSpec
-
-        lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-        # Git passes over what is no pattern; the library refuses it.
-        patterns = [line for line in lines if line.strip() not in ("!", "\\")]
-        self._specs.append((folder, GitIgnoreSpec.from_lines(patterns)))
-
-    def ignores(self, name: str) -> bool:
-        """Whether a path is no code; a folder's ends with a slash. The deepest ignore file that matches decides."""
-        # The ignore file says what is code; it is not code itself, so a comment in it retrains nothing.
-        if name.rpartition("/")[2] in _IGNORE_FILES:
-            return True
-        verdict = always_ignored(name)
-        for folder, spec in self._specs:
-            if name.startswith(folder) and (decided := spec.check_file(name.removeprefix(folder)).include) is not None:
-                verdict = decided
-        return verdict
-
-
-def always_ignored(name: str) -> bool:
-    """What git would say of a path, by `ALWAYS_IGNORED` alone; the folders above it are not.
-
-    Most folders have no ignore file, and what reads one takes a hundredth of a preview to load.
-
-    Args:
-        name: The path, relative to the source folder; a folder's ends with a slash.
-    """
-    path = name.rstrip("/")
-    last = path.rpartition("/")[2]
-
-    def fits(rule: str) -> bool:
-        if rule.startswith("/"):
-            return path == rule[1:]
-        if rule.endswith("/"):
-            return name.endswith("/") and last == rule[:-1]
-        return fnmatchcase(last, rule)
-
-    return any(map(fits, ALWAYS_IGNORED))
