@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
@@ -97,7 +97,7 @@ class _Rule:
         result = self.pattern.match_file(name)
         if result is None:
             return False
-        match: re.Match[str] = result.match
+        match = cast("re.Match[str]", result.match)  # pyright: ignore[reportUnknownMemberType]
         end = match.start(_FOLDER_END) if _FOLDER_END in match.re.groupindex else -1
         return end in (-1, len(name) - 1)
 
