@@ -89,7 +89,8 @@ class TrainingRunProvider(BaseProvider):
         return UpdateResult(outputs(inputs, run, record, submission.Outcome.ADOPTED))
 
     def read(self, id_: str, props: Properties) -> ReadResult:
-        """Find out whether the run is still there, complete."""
+        """Find out whether the run is still there, complete and as it was left."""
+        from trainstack.core.runs import artifacts
         from trainstack.core.runs.directory import RunDirectory
 
         try:
@@ -97,8 +98,7 @@ class TrainingRunProvider(BaseProvider):
             record = run.read()
         except NotFoundError:
             return ReadResult("", {})
-        drift = [f"outputs/{name} is gone" for name in record.outputs if not (run.outputs / name).is_file()]
-        return ReadResult(id_, {**own(props), "status": record.status.value, "drift": drift})
+        return ReadResult(id_, {**own(props), "status": record.status.value, "drift": artifacts.drift(run, record)})
 
 
 def _reason_line(differences: dict[str, list[str]], olds: Properties, news: Properties) -> str:

@@ -57,6 +57,24 @@ def test_a_start_that_fits_nothing_lists_what_there_is(run, tmp_path):
         artifacts.download(run.root, "nothing", tmp_path)
 
 
+def test_an_output_written_over_is_drift_and_comes_back(run, workspace):
+    weights, plot = run.outputs / "model" / "weights", run.outputs / "plot.png"
+    digests = artifacts.digest_outputs(run)
+    assert digests == {"model/weights": of_file(weights), "plot.png": of_file(plot)}
+    record = RunRecord(id="r1", name="r", status=Status.COMPLETED, created=0, updated=0, outputs=digests)
+    workspace.blobs.add(weights)
+    assert artifacts.drift(run, record) == []
+    weights.write_text("another")
+    plot.write_text("other")
+    assert artifacts.drift(run, record) == [
+        "outputs/model/weights was written over",
+        "outputs/plot.png was written over",
+    ]
+    assert artifacts.restore(run, record, workspace.blobs) == ["outputs/plot.png"]
+    assert weights.read_text() == "w"
+    assert plot.read_text() == "other"
+
+
 def test_a_lost_output_comes_back_from_the_store(run, workspace):
     weights, plot = run.outputs / "model" / "weights", run.outputs / "plot.png"
     digests = {"model/weights": of_file(weights), "plot.png": of_file(plot)}

@@ -11,6 +11,7 @@ from trainstack.core.runs.ignore_rules import always_ignored
 from trainstack.errors import NotFoundError
 from trainstack.storage.atomic import disk_errors
 from trainstack.storage.blobs import BlobStore
+from trainstack.storage.digest import DigestCache
 
 # What a run leaves for people; the rest of its directory is machinery.
 OFFERED = ("outputs", "logs")
@@ -93,16 +94,31 @@ def beside_outputs(run: RunDirectory, record: RunRecord) -> str:
     return f"{nothing}wrote {', '.join(written[:_SHOWN])}{more} in its working folder"
 
 
+def digest_outputs(run: RunDirectory) -> dict[str, str]:
+    """The files below a run's outputs and their SHA-256; a file whose `stat` is unchanged is not read again."""
+    names = sorted(path.relative_to(run.outputs).as_posix() for path in run.outputs.rglob("*") if path.is_file())
+    return _digests(run).digests(run.outputs, names)
+
+
+def drift(run: RunDirectory, record: RunRecord) -> list[str]:
+    """What of a run's outputs is no longer as the run left it, a line a file."""
+    there = [name for name in record.outputs if (run.outputs / name).is_file()]
+    digests = _digests(run).digests(run.outputs, there)
+    gone = [f"outputs/{name} is gone" for name in record.outputs if name not in digests]
+    return gone + [f"outputs/{name} was written over" for name in there if digests[name] != record.outputs[name]]
+
+
 def restore(run: RunDirectory, record: RunRecord, blobs: BlobStore) -> list[str]:
-    """Put back outputs that are gone, from the workspace's content (a registered model's files are there).
+    """Put back outputs that are gone or written over, from the workspace's content (a registered model's are there).
 
     Returns:
         Paths that are gone for good.
     """
+    digests = digest_outputs(run)
     lost: list[str] = []
     for name, digest in record.outputs.items():
         path = run.outputs / name
-        if path.is_file():
+        if digests.get(name) == digest:
             continue
         if not blobs.has(digest):
             lost.append(f"outputs/{name}")
@@ -111,3 +127,7 @@ def restore(run: RunDirectory, record: RunRecord, blobs: BlobStore) -> list[str]
             path.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(blobs.path(digest), path)
     return lost
+
+
+def _digests(run: RunDirectory) -> DigestCache:
+    return DigestCache.of_folder("outputs", run.outputs.absolute())

@@ -7,14 +7,13 @@ import time
 from collections.abc import Generator
 
 from trainstack.core.compute import compute
-from trainstack.core.runs import distribution, location
+from trainstack.core.runs import artifacts, distribution, location
 from trainstack.core.runs.directory import RunDirectory, RunRecord, Stage, Status
 from trainstack.core.runs.execution import preparation
 from trainstack.core.runs.execution.training import Training
 from trainstack.core.runs.execution.watch import Watch
 from trainstack.core.runs.request import RunRequest
 from trainstack.core.workspace.workspace import Workspace
-from trainstack.storage.digest import of_file
 from trainstack.targets.base import NodeGroup, Target
 
 
@@ -128,9 +127,4 @@ class Attempt:
     def _finalize(self) -> None:
         """Digest the outputs, so that drift can be told."""
         with self._stage(Status.FINALIZING, "keeping outputs"):
-            outputs = self._directory.outputs
-            self._record.outputs = {
-                path.relative_to(outputs).as_posix(): of_file(path)
-                for path in sorted(outputs.rglob("*"))
-                if path.is_file()
-            }
+            self._record.outputs = artifacts.digest_outputs(self._directory)
