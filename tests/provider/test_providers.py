@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pulumi.runtime.rpc import UNKNOWN
 
+from trainstack.core.runs.directory import RunDirectory, RunRecord, Status
 from trainstack.core.services.runners import cluster as cluster_runner
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
@@ -199,6 +200,27 @@ def test_other_bytes_at_a_models_path_are_seen_in_preview(model_inputs, tmp_path
     after = updated(provider, id_, state, inputs)
     assert (after["version"], after["digest"]) == (2, inputs["digest"])
     assert not provider.diff(id_, after, provider.check(after, model_inputs).inputs).changes
+
+
+@pytest.mark.parametrize(
+    ("status", "path", "refusal"),
+    [
+        (Status.COMPLETED, "outputs/modle", "model m: run r1 left nothing at 'outputs/modle': its outputs are empty"),
+        (Status.COMPLETED, "outputs/model", ""),
+        (Status.COMPLETED, "outputs/model/weights", ""),
+        (Status.COMPLETED, "outputs", ""),
+        (Status.RUNNING, "outputs/modle", ""),
+    ],
+)
+def test_a_path_that_a_finished_run_left_empty_is_refused(workspace, model_inputs, status, path, refusal):
+    run = RunDirectory(workspace.run("r1"))
+    run.root.mkdir(parents=True)
+    # The file itself may be gone: the next update puts it back.
+    outputs = {"model/weights": "d" * 64}
+    run.write(RunRecord(id="r1", name="r", status=status, created=0, updated=0, outputs=outputs))
+    inputs = {**model_inputs, "run_id": "r1", "path": path}
+    failures = ModelProvider().check({}, inputs).failures
+    assert [failure.reason for failure in failures] == ([refusal] if refusal else [])
 
 
 def test_a_lost_model_file_is_found_and_mended(model_inputs):

@@ -38,7 +38,7 @@ class ModelProvider(VersionedModelProvider, inputs=ModelInputs):
     """A registered model; the resource is the name, its version grows."""
 
     def accept(self, news: Properties) -> Properties:
-        """Check the name and the path's form; whether a run leaves something there shows when it has run."""
+        """Check the name and the path; whether a run leaves something there shows once it has run."""
         spec = validated(ModelSpec, _with_sample(news), "model")
         if spec is not None:
             checked_name(spec.name, "model")
@@ -50,6 +50,8 @@ class ModelProvider(VersionedModelProvider, inputs=ModelInputs):
             raise InvalidInputError(f"model {news['name']}: there is nothing at {path}")
         if known(path) and "run_id" in news and (".." in Path(path).parts or Path(path).is_absolute()):
             raise InvalidInputError(f"model {news['name']}: path {path!r} must lead into the run, like outputs/model")
+        if known(path) and known(news.get("run_id")) and known(news["workspace"]):
+            _check_path(news)
         if known(path) and "run_id" not in news:
             # So that preview sees other bytes at the same path.
             news = {**news, "contents": digests.of_tree(source.remembered_digests(absolute(path)))}
@@ -99,6 +101,20 @@ def _moved_aliases(workspace: Workspace, properties: Properties) -> list[str]:
         for alias, version in alias_versions(properties, int(properties["version"])).items()
         if current.get(alias) != version
     ]
+
+
+def _check_path(news: Properties) -> None:
+    """Refuse in preview a path at which a finished run left nothing: it takes another path, and no training."""
+    if not news.get("run_id"):
+        return
+    try:
+        workspace = workspace_of(news)
+    except NotFoundError:
+        return
+    try:
+        source.check_left(workspace, str(news["run_id"]), str(news["path"]))
+    except NotFoundError as exc:
+        raise InvalidInputError(f"model {news['name']}: {exc}", field="path") from exc
 
 
 def _check_gate(news: Properties) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from trainstack.core.runs.artifacts import listing
+from trainstack.core.runs.directory import RunDirectory, Status
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import InvalidInputError, NotFoundError
 from trainstack.storage import digest as digests
@@ -51,6 +52,25 @@ def resolve_source(workspace: Workspace, source: Path, run_id: str | None = None
     if not path.exists():
         raise NotFoundError(f"run {run_id} left nothing at {str(source)!r}: {_list_outputs(directory)}")
     return path
+
+
+def check_left(workspace: Workspace, run_id: str, path: str) -> None:
+    """Make sure that a finished run left something at a path; nothing is known of one that has not finished.
+
+    Raises:
+        NotFoundError: It left nothing there; the message lists what it did leave.
+    """
+    try:
+        run = RunDirectory(workspace.run(run_id))
+        record = run.read()
+    except NotFoundError:
+        return
+    below = f"{PurePosixPath(path)}/"
+    if record.status is not Status.COMPLETED or (run.root / path).exists():
+        return
+    # What is gone from the disk comes back with the next update.
+    if not any(f"outputs/{name}/".startswith(below) for name in record.outputs):
+        raise NotFoundError(f"run {run_id} left nothing at {path!r}: {_list_outputs(run.root)}")
 
 
 def source_files(path: Path) -> dict[str, Path]:
