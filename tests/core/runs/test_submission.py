@@ -220,7 +220,8 @@ def test_runs_wait_for_a_free_node_and_say_so(workspace, source, request_for):
 
 def test_progress_shows_stage_and_last_line(workspace, source, request_for):
     lines = []
-    submitted = submission.submit(workspace, request_for({"--steps": 8, "--pause": 0.1}), source, {})
+    # Long enough for a slow machine to look at it while it runs.
+    submitted = submission.submit(workspace, request_for({"--steps": 30, "--pause": 0.1}), source, {})
     submission.follow(submitted.directory, lines.append)
     assert any(line.startswith("running") and "step" in line for line in lines)
 
