@@ -6,9 +6,9 @@ import httpx
 import pytest
 from tests.core.file_server import file_server
 
-from trainstack.core.datasets.answer_check import WrongAnswerError, check_redirect
+from trainstack.core.datasets.answer_check import UnavailableError, check_redirect
 from trainstack.core.datasets.download import fetch
-from trainstack.core.datasets.remote_file import RemoteFile, UnavailableError, find_change, open_client
+from trainstack.core.datasets.remote_file import RemoteFile, find_change, open_client
 from trainstack.errors import TrainstackError
 from trainstack.storage.blobs import BlobStore
 
@@ -84,7 +84,7 @@ def test_no_redirect_from_https_to_http():
 
     hooks = {"response": [check_redirect]}
     client = httpx.Client(transport=httpx.MockTransport(answer), follow_redirects=True, event_hooks=hooks)
-    with client, pytest.raises(WrongAnswerError, match=r"from https to http, to plain\.example"):
+    with client, pytest.raises(UnavailableError, match=r"from https to http, to plain\.example"):
         client.get("https://one.example/a.bin")
 
 

@@ -16,9 +16,10 @@ import pytest
 from tests.core.file_server import file_server
 
 from trainstack.core.datasets import download
+from trainstack.core.datasets.answer_check import UnavailableError
 from trainstack.core.datasets.download import StoppedError, fetch
 from trainstack.core.datasets.partial_file import PartialFile
-from trainstack.core.datasets.remote_file import RemoteFile, UnavailableError, find_change, open_client
+from trainstack.core.datasets.remote_file import RemoteFile, find_change, open_client
 from trainstack.errors import DigestMismatchError, TrainstackError
 from trainstack.storage.blobs import BlobStore
 

@@ -23,21 +23,21 @@ _SUFFIXES_OF_ENCODINGS = {
 }
 
 
-class WrongAnswerError(Exception):
-    """The answer is not the file; the text is the reason and what to do."""
+class UnavailableError(Exception):
+    """An address does not serve its file; the text is the reason."""
 
 
 def check_redirect(response: httpx.Response) -> None:
     """Refuse to go from https to http, where anybody on the way can put other bytes. A hook of `httpx.Client`.
 
     Raises:
-        WrongAnswerError: The answer redirects there.
+        UnavailableError: The answer redirects there.
     """
     if not response.has_redirect_location:
         return
     following = response.request.url.join(response.headers["Location"])
     if response.request.url.scheme == "https" and following.scheme == "http":
-        raise WrongAnswerError(
+        raise UnavailableError(
             f"redirects from https to http, to {following.host}: give that address itself, with its sha256"
         )
 
@@ -46,12 +46,12 @@ def check_headers(url: str, response: httpx.Response) -> None:
     """Refuse a file that comes in another form than its own; `Accept-Encoding: identity` was asked for.
 
     Raises:
-        WrongAnswerError: It has a `Content-Encoding` that is not the file's own compression.
+        UnavailableError: It has a `Content-Encoding` that is not the file's own compression.
     """
     encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding in ("", "identity") or _suffix(url) in _SUFFIXES_OF_ENCODINGS.get(encoding, ()):
         return
-    raise WrongAnswerError(
+    raise UnavailableError(
         f"sends the file with Content-Encoding: {encoding} though it is asked for as it is: name another mirror, or "
         "an address of the compressed file"
     )
@@ -66,19 +66,26 @@ def check_beginning(url: str, response: httpx.Response, beginning: bytes) -> Non
         beginning: The first bytes of the body.
 
     Raises:
-        WrongAnswerError: It is a page.
+        UnavailableError: It is a page.
     """
-    if _suffix(url) in _PAGE_SUFFIXES:
-        return
     text = beginning.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if text.startswith(_PAGE_BEGINNINGS):
-        raise WrongAnswerError(f"answers with a web page, not the file{_elsewhere(url, response)}: it may want a login")
+        _refuse_page(url, response)
 
 
-def is_page(url: str, response: httpx.Response) -> bool:
-    """Whether an answer without a body says that it is a web page, for a file whose name is not a page's."""
-    kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    return kind == "text/html" and _suffix(url) not in _PAGE_SUFFIXES
+def check_type(url: str, response: httpx.Response) -> None:
+    """The same for an answer without a body, which its `Content-Type` alone can call a page.
+
+    Raises:
+        UnavailableError: It is a page.
+    """
+    if response.headers.get("Content-Type", "").partition(";")[0].strip().lower() == "text/html":
+        _refuse_page(url, response)
+
+
+def _refuse_page(url: str, response: httpx.Response) -> None:
+    if _suffix(url) not in _PAGE_SUFFIXES:
+        raise UnavailableError(f"answers with a web page, not the file{_elsewhere(url, response)}: it may want a login")
 
 
 def _elsewhere(url: str, response: httpx.Response) -> str:

@@ -10,11 +10,10 @@ from pathlib import Path
 import httpx
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, sleep_using_event, stop_after_attempt
 
-from trainstack.core.datasets.answer_check import WrongAnswerError, check_beginning, check_headers
+from trainstack.core.datasets.answer_check import UnavailableError, check_beginning, check_headers
 from trainstack.core.datasets.partial_file import PartialFile
 from trainstack.core.datasets.remote_file import (
     RemoteFile,
-    UnavailableError,
     conditional_headers,
     failure_reason,
     file_validator,
@@ -120,7 +119,7 @@ def _download(
             return retrying(_attempt, client, url, partial, earlier, promised, report, stopped)
         except _AgainError as exc:
             raise UnavailableError(str(exc)) from exc
-        except (httpx.HTTPError, httpx.InvalidURL, WrongAnswerError) as exc:
+        except (httpx.HTTPError, httpx.InvalidURL) as exc:
             raise UnavailableError(failure_reason(exc)) from exc
 
 

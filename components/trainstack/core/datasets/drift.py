@@ -9,9 +9,10 @@ from functools import partial
 
 import httpx
 
+from trainstack.core.datasets.answer_check import UnavailableError
 from trainstack.core.datasets.dataset_record import DatasetFile, DatasetRecord, drift_mark
 from trainstack.core.datasets.local_files import local_files
-from trainstack.core.datasets.remote_file import RemoteFile, UnavailableError, find_change, open_client
+from trainstack.core.datasets.remote_file import RemoteFile, find_change, open_client
 from trainstack.core.datasets.sources import redacted_url
 from trainstack.core.datasets.spec import DatasetSpec, local_digests
 from trainstack.core.workspace.workspace import Workspace

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 
-from trainstack.core.datasets.answer_check import WrongAnswerError, check_redirect, is_page
+from trainstack.core.datasets.answer_check import UnavailableError, check_redirect, check_type
 from trainstack.core.datasets.sources import file_url_path
 from trainstack.errors import TrainstackError
 
@@ -35,10 +35,6 @@ class RemoteFile:
     sha256: str
     etag: str | None = None
     last_modified: str | None = None
-
-
-class UnavailableError(Exception):
-    """An address does not serve its file; the text is the reason."""
 
 
 def open_client(*, connect: float = CONNECT_SECONDS, stall: float = STALL_SECONDS) -> httpx.Client:
@@ -83,14 +79,14 @@ def find_change(client: httpx.Client, file: RemoteFile) -> str | None:
             # Some servers, and addresses signed for GET, refuse HEAD.
             with client.stream("GET", file.url, headers=conditional_headers(file)) as response:
                 pass
-    except (httpx.HTTPError, httpx.InvalidURL, WrongAnswerError) as exc:
+    except (httpx.HTTPError, httpx.InvalidURL) as exc:
         raise UnavailableError(failure_reason(exc)) from exc
     if response.status_code == 304:
         return None
     if response.status_code != 200:
         raise UnavailableError(f"{response.status_code} {response.reason_phrase}".strip())
-    if is_page(file.url, response) and (file.etag is None or response.headers.get("ETag") != file.etag):
-        raise UnavailableError("answers with a web page, not the file: it may want a login")
+    if file.etag is None or response.headers.get("ETag") != file.etag:
+        check_type(file.url, response)
     for header, before in (("ETag", file.etag), ("Last-Modified", file.last_modified)):
         after = response.headers.get(header)
         if before is not None and after is not None:

@@ -7,7 +7,6 @@ import stat
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from trainstack.core.runs.ignore_rules import IgnoreRules
 from trainstack.core.workspace.folder_size import check_size
@@ -15,9 +14,6 @@ from trainstack.errors import DigestMismatchError, InvalidInputError, NotFoundEr
 from trainstack.storage import disk_space
 from trainstack.storage.blobs import BlobStore
 from trainstack.storage.digest import DigestCache
-
-if TYPE_CHECKING:
-    pass
 
 DEFAULT_LIMIT_BYTES = 300 * 1024 * 1024
 
