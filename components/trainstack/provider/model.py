@@ -9,14 +9,13 @@ from typing import Any
 from pulumi.dynamic import DiffResult
 
 from trainstack.core.models import aliases, gate, model, source
-from trainstack.core.models.model_record import LISTED_FILES, ModelInputs, ModelOutputs, ModelSpec
+from trainstack.core.models.model_record import ModelInputs, ModelOutputs, ModelSpec, listed
 from trainstack.core.runs.change_lines import compare_mappings
+from trainstack.core.runs.diff import first_lines
 from trainstack.core.workspace.workspace import Workspace, checked_name
 from trainstack.errors import GateError, InvalidInputError, NotFoundError
 from trainstack.provider.base import BaseProvider, Properties, absolute, known, log_of, parsed, validated, workspace_of
 from trainstack.storage import digest as digests
-
-_MOST_LINES = 5
 
 
 class VersionedModelProvider(BaseProvider):
@@ -52,23 +51,22 @@ class ModelProvider(VersionedModelProvider, inputs=ModelInputs):
             raise InvalidInputError(f"model {news['name']}: path {path!r} must lead into the run, like outputs/model")
         if known(path) and known(news.get("run_id")) and known(news["workspace"]):
             _check_path(news)
-        if known(path) and "run_id" not in news:
-            # So that preview sees other bytes at the same path.
-            news = {**news, "contents": digests.of_tree(source.remembered_digests(absolute(path)))}
         return news
 
     def known_outputs(self, inputs: Properties) -> Properties:
         """Digest and files of a folder of one's own; what a run leaves shows when it has run."""
-        if "contents" not in inputs:
+        if "run_id" in inputs or not known(inputs["path"]):
             return {}
         files = source.remembered_digests(absolute(inputs["path"]))
-        return {"digest": digests.of_tree(files), "files": files if len(files) <= LISTED_FILES else {}}
+        digest = digests.of_tree(files)
+        # The contents are what is compared: preview sees other bytes at the same path.
+        return {"contents": digest, "digest": digest, "files": listed(files)}
 
     def compare(self, olds: Properties, news: Properties) -> DiffResult:
         """Compare, and say which files of one's own have changed."""
         if olds.get("contents") and news.get("contents") and olds["contents"] != news["contents"]:
             lines = compare_mappings(olds.get("files"), news.get("files"), "{name}", values=False)
-            log_of(news).info(f"new version: {'; '.join(lines[:_MOST_LINES]) or 'its files changed'}")
+            log_of(news).info(f"new version: {first_lines(lines) or 'its files changed'}")
         return super().compare(olds, news)
 
     def apply(self, inputs: Properties, olds: Properties | None) -> Properties:

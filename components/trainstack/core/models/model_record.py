@@ -132,7 +132,12 @@ class ModelOutputs(BaseModel):
         return cls(
             version=record.version,
             digest=record.digest,
-            files=record.files if len(record.files) <= LISTED_FILES else {},
+            files=listed(record.files),
             directory=portable(Path(record.path), project_root()),
             aliases=aliases or {},
         )
+
+
+def listed(files: dict[str, str]) -> dict[str, str]:
+    """The files as state lists them: all, or none above `LISTED_FILES`."""
+    return files if len(files) <= LISTED_FILES else {}

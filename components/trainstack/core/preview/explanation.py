@@ -195,8 +195,7 @@ def _model(step: Step) -> str:
         files = change_lines.compare_mappings(
             step.old.known.get("files") if step.old else None, new.inputs.get("files"), "{name}", values=False
         )
-        more = f"; and {len(files) - 5} more" if len(files) > 5 else ""
-        return f"gets a new version{was} ({'; '.join(files[:5]) or 'its files changed'}{more}){labels}"
+        return f"gets a new version{was} ({diff.first_lines(files) or 'its files changed'}){labels}"
     return f"is described anew ({_names(step)}){labels}"
 
 

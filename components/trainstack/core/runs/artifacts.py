@@ -97,15 +97,18 @@ def beside_outputs(run: RunDirectory, record: RunRecord) -> str:
 def digest_outputs(run: RunDirectory) -> dict[str, str]:
     """The files below a run's outputs and their SHA-256; a file whose `stat` is unchanged is not read again."""
     names = sorted(path.relative_to(run.outputs).as_posix() for path in run.outputs.rglob("*") if path.is_file())
-    return _digests(run).digests(run.outputs, names)
+    return DigestCache.of_folder("outputs", run.outputs.absolute()).digests(run.outputs, names)
 
 
 def drift(run: RunDirectory, record: RunRecord) -> list[str]:
     """What of a run's outputs is no longer as the run left it, a line a file."""
-    there = [name for name in record.outputs if (run.outputs / name).is_file()]
-    digests = _digests(run).digests(run.outputs, there)
+    digests = digest_outputs(run)
     gone = [f"outputs/{name} is gone" for name in record.outputs if name not in digests]
-    return gone + [f"outputs/{name} was written over" for name in there if digests[name] != record.outputs[name]]
+    return gone + [
+        f"outputs/{name} was written over"
+        for name, digest in record.outputs.items()
+        if name in digests and digests[name] != digest
+    ]
 
 
 def restore(run: RunDirectory, record: RunRecord, blobs: BlobStore) -> list[str]:
@@ -127,7 +130,3 @@ def restore(run: RunDirectory, record: RunRecord, blobs: BlobStore) -> list[str]
             path.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(blobs.path(digest), path)
     return lost
-
-
-def _digests(run: RunDirectory) -> DigestCache:
-    return DigestCache.of_folder("outputs", run.outputs.absolute())

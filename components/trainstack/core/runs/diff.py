@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trainstack.core.runs.change_lines import UNKNOWN, as_mapping
@@ -46,9 +46,14 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, list[st
 def reason_line(differences: Mapping[str, list[str]], duration: float | None, verb: str = "will retrain") -> str:
     """The one line that preview shows: what will be trained again and why, and what that took last time."""
     lines = [line for lines in differences.values() for line in lines]
-    more = [f"and {len(lines) - _MOST_LINES} more"] if len(lines) > _MOST_LINES else []
     last = f"; last run took {seconds(duration)}" if duration is not None else ""
-    return f"{verb}: {'; '.join(lines[:_MOST_LINES] + more)}{last}"
+    return f"{verb}: {first_lines(lines)}{last}"
+
+
+def first_lines(lines: Sequence[str]) -> str:
+    """The first few lines as one, and how many more there are."""
+    more = [f"and {len(lines) - _MOST_LINES} more"] if len(lines) > _MOST_LINES else []
+    return "; ".join([*lines[:_MOST_LINES], *more])
 
 
 def seconds(duration: float) -> str:
