@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 from trainstack.errors import InvalidInputError
 from trainstack.targets.kubernetes.api.timeouts import ANSWER_SECONDS
@@ -46,17 +47,12 @@ def check(api: KubernetesApi) -> None:
 
     Raises:
         InvalidInputError: It does not.
+        TrainstackError: The cluster refuses or does not answer.
     """
-    from kubernetes.client.exceptions import ApiException
-
-    try:
-        api.custom.get_api_resources(GROUP, VERSION, _request_timeout=ANSWER_SECONDS)
-    except ApiException as exc:
-        refused: Any = exc
-        if refused.status != 404:
-            raise
+    ask = partial(api.custom.get_api_resources, GROUP, VERSION, _preload_content=False, _request_timeout=ANSWER_SECONDS)
+    if api.request("asking for MPIJobs", ask) is None:
         raise InvalidInputError(
             f"kubernetes: {api.client_configuration.host} serves no MPIJob ({GROUP}/{VERSION}): install Kubeflow's MPI "
             'operator there, or leave out engine="mpijob"',
             field="engine",
-        ) from exc
+        )

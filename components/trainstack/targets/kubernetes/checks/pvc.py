@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
 
 from trainstack.errors import InvalidInputError, TrainstackError
 from trainstack.targets.kubernetes.api.client import KubernetesApi
@@ -57,20 +56,17 @@ def check_found(config: KubernetesConfig, nodes: int, seconds: float) -> None:
 
 
 def _modes(api: KubernetesApi, name: str, seconds: float) -> list[str]:
-    from kubernetes.client.exceptions import ApiException
-
-    with api.errors(f"looking for claim {name}"):
-        try:
-            answer = api.core.read_namespaced_persistent_volume_claim(
-                name, api.namespace, _preload_content=False, _request_timeout=seconds
-            )
-        except ApiException as exc:
-            refused: Any = exc
-            if refused.status != 404:
-                raise
-            raise InvalidInputError(
-                f"kubernetes: there is no claim {name} in {api.config.described}: make it, or give size_gib in the "
-                "place of its name",
-                field="store",
-            ) from exc
-    return list(map(str, json.loads(answer.data)["spec"]["accessModes"]))
+    ask = partial(
+        api.core.read_namespaced_persistent_volume_claim,
+        *(name, api.namespace),
+        _preload_content=False,
+        _request_timeout=seconds,
+    )
+    claim = api.request(f"looking for claim {name}", ask)
+    if claim is None:
+        raise InvalidInputError(
+            f"kubernetes: there is no claim {name} in {api.config.described}: make it, or give size_gib in the "
+            "place of its name",
+            field="store",
+        )
+    return list(map(str, claim["spec"]["accessModes"]))
