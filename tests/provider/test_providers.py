@@ -10,7 +10,6 @@ from pulumi.runtime.rpc import UNKNOWN
 from trainstack.core.runs.directory import RunDirectory, RunRecord, Status
 from trainstack.core.services.runners import cluster as cluster_runner
 from trainstack.core.workspace.workspace import Workspace
-from trainstack.errors import TrainstackError
 from trainstack.provider.compute import ComputeProvider
 from trainstack.provider.dataset import DatasetProvider
 from trainstack.provider.environment import EnvironmentProvider
@@ -126,12 +125,13 @@ def test_check_digests_local_data(workspace, tmp_path):
     assert updated(provider, id_, state, changed)["version"] == 2
 
 
-def test_a_promised_digest_that_is_not_kept_names_both(workspace, tmp_path):
+def test_a_local_file_that_is_not_as_promised_is_refused(workspace, tmp_path):
     (tmp_path / "a.csv").write_text("1")
-    inputs = {"workspace": "ws", "name": "d", "paths": ["a.csv"], "urls": [], "sha256": {"a.csv": "0" * 64}}
-    with pytest.raises(TrainstackError, match="0000") as caught:
-        deployed(DatasetProvider(), inputs)
-    assert "a.csv" in str(caught.value)
+    inputs = {"workspace": "ws", "name": "d", "paths": ["a.csv"], "urls": []}
+    reason = refused(DatasetProvider(), {**inputs, "sha256": {"a.csv": "0" * 64}})
+    assert "a.csv has SHA-256" in reason
+    assert "not the promised 0000" in reason
+    assert "begins with 31, not with 32" in refused(DatasetProvider(), {**inputs, "magic": {"a.csv": "32"}})
 
 
 def test_environment_lists_packages_and_reports_damage(tmp_path, monkeypatch):

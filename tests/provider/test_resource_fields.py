@@ -89,7 +89,7 @@ def test_each_field_is_documented(described: Any) -> None:
 
 def test_what_a_change_does_follows_from_the_fields() -> None:
     assert DatasetProvider.identity == ("name", "workspace")
-    assert set(DatasetProvider.content) == {"urls", "paths", "contents", "sha256", "description", "tags"}
+    assert set(DatasetProvider.content) == {"urls", "paths", "contents", "sha256", "magic", "description", "tags"}
     assert ModelProvider.identity == ("name", "workspace")
     assert set(ModelProvider.content) == set(ModelInputs.model_fields) - {"name", "workspace"}
     assert EnvironmentProvider.identity == ()

@@ -25,6 +25,8 @@ class DatasetArgs:
             the files; else a file is named by the end of its address.
         paths: Local files, folders or globs, relative to the program's folder; `run.output(…)` for what a run leaves.
         sha256: Promised digests (hex) by file name; other bytes are refused.
+        magic: Promised first bytes by file name, the magic number of its format, such as `bytes.fromhex("1f8b")`;
+            a file that begins in another way is refused.
         description: What it is.
         tags: Anything to find it by.
         create_new_version: Whether changed content becomes a new version; if not, it is an error.
@@ -34,6 +36,7 @@ class DatasetArgs:
     urls: Sequence[pulumi.Input[str | Sequence[str]]] | Mapping[str, pulumi.Input[str | Sequence[str]]] = ()
     paths: Sequence[pulumi.Input[str] | RunOutput] = ()
     sha256: Mapping[str, pulumi.Input[str]] = field(default_factory=dict[str, pulumi.Input[str]])
+    magic: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
     description: pulumi.Input[str] = ""
     tags: Mapping[str, pulumi.Input[str]] = field(default_factory=dict[str, pulumi.Input[str]])
     create_new_version: pulumi.Input[bool] = True
@@ -172,4 +175,5 @@ class Dataset(Component):
 
 def _inputs(name: str, args: DatasetArgs) -> dict[str, Any]:
     paths = [portable_path(path.path if isinstance(path, RunOutput) else path) for path in args.paths]
-    return resource_inputs(args, name=name, workspace=args.workspace.root, paths=paths)
+    magic = {file: beginning.hex() for file, beginning in args.magic.items()}
+    return resource_inputs(args, name=name, workspace=args.workspace.root, paths=paths, magic=magic)

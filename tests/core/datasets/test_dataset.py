@@ -128,6 +128,8 @@ def test_relative_paths_and_the_home_folder_become_absolute(tmp_path, monkeypatc
         ({"paths": ["nowhere"]}, "no file or folder", "paths"),
         ({"urls": ["http://a/1"], "sha256": {"1": "abc"}}, "is not 64 hexadecimal digits", "sha256"),
         ({"urls": ["http://a/1"], "sha256": {"2": "0" * 64}}, "is promised for '2', which is no file", "sha256"),
+        ({"urls": ["http://a/1"], "magic": {"1": ""}}, "'' is not 1 to 64 bytes in hexadecimal", "magic"),
+        ({"urls": ["http://a/1"], "magic": {"2": "1f8b"}}, "magic is promised for '2', which is no file", "magic"),
     ],
 )
 def test_what_is_wrong_is_known_before_any_work(wrong, reason, field):
@@ -351,6 +353,15 @@ def test_a_later_digest_is_checked_against_the_registered_file(workspace, spec, 
     assert server.requests == []
     with pytest.raises(DigestMismatchError):
         register(workspace, spec.model_copy(update={"sha256": {"images.gz": "0" * 64}}))
+
+
+def test_a_later_magic_number_is_checked_against_the_registered_file(workspace, spec, server):
+    register(workspace, spec)
+    server.forget()
+    assert register(workspace, spec.model_copy(update={"magic": {"images.gz": IMAGES[:4].hex()}})).version == 1
+    assert server.requests == []
+    with pytest.raises(DigestMismatchError, match="begins with"):
+        register(workspace, spec.model_copy(update={"magic": {"images.gz": "00000000"}}))
 
 
 def test_silent_address_is_one_line_and_retry_resumes(workspace, spec, server):

@@ -19,6 +19,7 @@ from trainstack.core.datasets import download
 from trainstack.core.datasets.answer_check import UnavailableError
 from trainstack.core.datasets.download import StoppedError, fetch
 from trainstack.core.datasets.partial_file import PartialFile
+from trainstack.core.datasets.promise import Promise
 from trainstack.core.datasets.remote_file import RemoteFile, find_change, open_client
 from trainstack.errors import DigestMismatchError, TrainstackError
 from trainstack.storage.blobs import BlobStore
@@ -219,7 +220,7 @@ def test_wrong_partial_bytes_are_fetched_again(server, blobs, client):
     with PartialFile(blobs, url) as partial:
         partial.restart(server.files["a.bin"].tag, None)
         partial.write(bytes(300_000))
-    assert fetch(client, "a.bin", [url], blobs, promised=DIGEST).sha256 == DIGEST
+    assert fetch(client, "a.bin", [url], blobs, promise=Promise(DIGEST)).sha256 == DIGEST
     assert [request.status for request in server.requests] == [206, 200]
 
 
@@ -296,8 +297,8 @@ def test_a_stalled_connection_counts_as_broken(server, blobs):
 
 def test_bytes_that_were_not_promised_are_refused_and_not_kept(server, blobs, client):
     url = server.add("a.bin", OTHER)
-    with pytest.raises(DigestMismatchError, match=f"a\\.bin is not what was promised: .* not {DIGEST}") as caught:
-        fetch(client, "a.bin", [url], blobs, promised=DIGEST)
+    with pytest.raises(DigestMismatchError, match=f"is not what was promised: [^;]* promised {DIGEST}") as caught:
+        fetch(client, "a.bin", [url], blobs, promise=Promise(DIGEST))
     assert "\n" not in str(caught.value)
     assert list(blobs) == []
     assert bytes_kept(blobs) == 0
@@ -306,7 +307,18 @@ def test_bytes_that_were_not_promised_are_refused_and_not_kept(server, blobs, cl
 
 def test_a_mirror_with_other_bytes_is_passed_over(server, blobs, client):
     wrong, right = server.add("wrong.bin", OTHER), server.add("right.bin", CONTENT)
-    assert fetch(client, "a.bin", [wrong, right], blobs, promised=DIGEST).url == right
+    assert fetch(client, "a.bin", [wrong, right], blobs, promise=Promise(DIGEST)).url == right
+
+
+def test_a_file_with_another_magic_number_is_refused(server, blobs, client, tmp_path):
+    wrong, right = server.add("wrong.gz", b"Bandwidth exceeded"), server.add("right.gz", b"\x1f\x8b\x08")
+    gzip = Promise(magic=b"\x1f\x8b")
+    with pytest.raises(DigestMismatchError, match=r"wrong\.gz: begins with 42 61, not with 1f 8b; correct"):
+        fetch(client, "a.gz", [wrong], blobs, promise=gzip)
+    assert (list(blobs), bytes_kept(blobs)) == ([], 0)
+    (tmp_path / "short.gz").write_bytes(b"\x1f")
+    short = (tmp_path / "short.gz").as_uri()
+    assert fetch(client, "a.gz", [wrong, short, right], blobs, promise=gzip).url == right
 
 
 @pytest.mark.parametrize("how", [{}, {"dated": False}, {"etag": ""}, {"etag": "weak"}])
@@ -338,7 +350,7 @@ def test_a_known_file_is_no_answer_to_another_promise(server, blobs, client):
     url = server.add("a.bin", CONTENT)
     known = fetch(client, "a.bin", [url], blobs)
     with pytest.raises(DigestMismatchError):
-        fetch(client, "a.bin", [url], blobs, earlier=known, promised="0" * 64)
+        fetch(client, "a.bin", [url], blobs, earlier=known, promise=Promise("0" * 64))
 
 
 def test_a_stopped_download_keeps_what_it_has(server, blobs, client):

@@ -13,7 +13,7 @@ from trainstack.core.datasets.dataset_record import DatasetFile, DatasetRecord, 
 from trainstack.core.datasets.local_files import local_files
 from trainstack.core.datasets.progress import RegistrationProgress
 from trainstack.core.datasets.remote_file import RemoteFile, open_client
-from trainstack.core.datasets.spec import DatasetSpec, local_digests
+from trainstack.core.datasets.spec import DatasetSpec, broken_promise, local_digests
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import DigestMismatchError, TrainstackError
 from trainstack.storage import disk_space
@@ -50,7 +50,7 @@ def remote_contents(
     missing: list[str] = []
     for name in spec.remote:
         file = before.get(name)
-        if file and spec.promised(name) in (None, file.sha256) and workspace.blobs.has(file.sha256):
+        if file and spec.promise(name).is_kept(workspace.blobs, file.sha256):
             files.append(file)
         else:
             missing.append(name)
@@ -72,11 +72,8 @@ def local_contents(workspace: Workspace, spec: DatasetSpec, progress: Callable[[
     progress(f"digesting {sum(len(group.names) for group in groups):,} local files")
     contents = local_digests(groups)
     for name, (path, digest) in contents.items():
-        promised = spec.promised(name)
-        if promised not in (None, digest):
-            raise DigestMismatchError(
-                f"{path} has SHA-256 {digest}, not the promised {promised}: correct sha256 in the program, or the file"
-            )
+        if broken := broken_promise(spec.promise(name), path, digest):
+            raise DigestMismatchError(broken)
     blobs = workspace.blobs
     missing = {digest: (name, path) for name, (path, digest) in contents.items() if not blobs.has(digest)}
     size = disk_space.size_of(Path(path) for _, path in missing.values())
@@ -114,13 +111,13 @@ def _fetch(
     stopped = threading.Event()
 
     def fetch_one(name: str) -> DatasetFile:
-        promised = spec.promised(name)
+        promise = spec.promise(name)
         earlier = [by_address[url] for url in remote[name] if url in by_address]
         earlier_copy = next((file for file in earlier if blobs.has(file.sha256)), None)
-        if promised is not None and not check_remote and blobs.has(promised):
+        if promise.sha256 is not None and not check_remote and promise.is_kept(blobs, promise.sha256):
             # Content that is promised and here needs no server to say so.
-            fetched = RemoteFile(remote[name][0], blobs.path(promised).stat().st_size, promised)
-            if earlier_copy is not None and earlier_copy.sha256 == promised:
+            fetched = RemoteFile(remote[name][0], blobs.path(promise.sha256).stat().st_size, promise.sha256)
+            if earlier_copy is not None and earlier_copy.sha256 == promise.sha256:
                 fetched = earlier_copy
         else:
             fetched = download.fetch(
@@ -129,7 +126,7 @@ def _fetch(
                 remote[name],
                 blobs,
                 earlier=earlier_copy,
-                promised=promised,
+                promise=promise,
                 report=lambda done, size: registration.at(name, done, size),
                 stopped=stopped,
             )

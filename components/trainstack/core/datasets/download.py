@@ -12,6 +12,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, sleep_us
 
 from trainstack.core.datasets.answer_check import UnavailableError, check_beginning, check_headers
 from trainstack.core.datasets.partial_file import PartialFile
+from trainstack.core.datasets.promise import Promise
 from trainstack.core.datasets.remote_file import (
     RemoteFile,
     conditional_headers,
@@ -26,6 +27,7 @@ from trainstack.storage.blobs import BlobStore
 TRIES = 4
 BACKOFF_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 60.0
+_NO_PROMISE = Promise()
 
 
 class StoppedError(Exception):
@@ -41,7 +43,7 @@ class _AgainError(Exception):
 
 
 class _MismatchError(UnavailableError):
-    """The address serves other bytes than the promised digest."""
+    """The address serves other bytes than those promised."""
 
 
 def fetch(
@@ -51,7 +53,7 @@ def fetch(
     blobs: BlobStore,
     *,
     earlier: RemoteFile | None = None,
-    promised: str | None = None,
+    promise: Promise = _NO_PROMISE,
     report: Callable[[int, int | None], None] = lambda _done, _size: None,
     stopped: threading.Event | None = None,
 ) -> RemoteFile:
@@ -64,7 +66,7 @@ def fetch(
         blobs: Where its bytes go.
         earlier: What an earlier download found, its blob being there: not downloaded again when the server says that
             it is still the same.
-        promised: The hex SHA-256 that it must have.
+        promise: What it must be.
         report: Told bytes so far and, where known, in all.
         stopped: Set by somebody else to call the download off; what is there is kept for the next time.
 
@@ -74,7 +76,7 @@ def fetch(
         StoppedError: It was called off.
     """
     stopped = stopped or threading.Event()
-    if earlier is not None and promised not in (None, earlier.sha256):
+    if earlier is not None and not promise.is_kept(blobs, earlier.sha256):
         earlier = None
     # The address that gave it before is the one that can say whether it changed.
     order = sorted(urls, key=lambda url: earlier is None or url != earlier.url)
@@ -84,14 +86,14 @@ def fetch(
             here = earlier if earlier is not None and earlier.url == url else None
             path = file_url_path(url)
             if path is not None:
-                return _copy(path, url, blobs, here, promised)
-            return _download(client, url, blobs, here, promised, report, stopped)
+                return _copy(path, url, blobs, here, promise)
+            return _download(client, url, blobs, here, promise, report, stopped)
         except UnavailableError as exc:
             failures.append((redacted_url(url), exc))
     reasons = "; ".join(f"{url}: {failure}" for url, failure in failures)
     if all(isinstance(failure, _MismatchError) for _, failure in failures):
         raise DigestMismatchError(
-            f"{name} is not what was promised: {reasons}; correct sha256 in the program, or the address"
+            f"{name} is not what was promised: {reasons}; correct sha256 or magic in the program, or the address"
         )
     raise TrainstackError(
         f"cannot download {name}: {reasons}; check the address and the network, or name another mirror"
@@ -103,7 +105,7 @@ def _download(
     url: str,
     blobs: BlobStore,
     earlier: RemoteFile | None,
-    promised: str | None,
+    promise: Promise,
     report: Callable[[int, int | None], None],
     stopped: threading.Event,
 ) -> RemoteFile:
@@ -116,7 +118,7 @@ def _download(
     )
     with PartialFile(blobs, url) as partial:
         try:
-            return retrying(_attempt, client, url, partial, earlier, promised, report, stopped)
+            return retrying(_attempt, client, url, partial, earlier, promise, report, stopped)
         except _AgainError as exc:
             raise UnavailableError(str(exc)) from exc
         except (httpx.HTTPError, httpx.InvalidURL) as exc:
@@ -128,7 +130,7 @@ def _attempt(
     url: str,
     partial: PartialFile,
     earlier: RemoteFile | None,
-    promised: str | None,
+    promise: Promise,
     report: Callable[[int, int | None], None],
     stopped: threading.Event,
 ) -> RemoteFile:
@@ -165,11 +167,11 @@ def _attempt(
     if total is not None and partial.size != total:
         raise _AgainError(f"the connection broke after {partial.size:,} of {total:,} bytes")
     digest = partial.sha256
-    if promised is not None and digest != promised:
+    if broken := promise.broken_digest(digest) or promise.broken_beginning(partial.path):
         partial.discard()
         if resumed:
             raise _AgainError("the resumed download does not add up")
-        raise _MismatchError(f"has SHA-256 {digest}, not {promised}")
+        raise _MismatchError(broken)
     fetched = RemoteFile(url, partial.size, digest, partial.etag, partial.last_modified)
     partial.adopt()
     return fetched
@@ -200,14 +202,16 @@ def _begin(response: httpx.Response, partial: PartialFile, start: int) -> int | 
     raise UnavailableError(answer)
 
 
-def _copy(path: Path, url: str, blobs: BlobStore, earlier: RemoteFile | None, promised: str | None) -> RemoteFile:
+def _copy(path: Path, url: str, blobs: BlobStore, earlier: RemoteFile | None, promise: Promise) -> RemoteFile:
     """A `file:` address; its size and time do what an ETag does."""
     try:
         mark = file_validator(path)
         if earlier is not None and earlier.etag == mark:
             return earlier
         blobs.require(path.stat().st_size, f"a copy of {path}")
-        digest = blobs.add(path, expected=promised)
+        if broken := promise.broken_beginning(path):
+            raise _MismatchError(broken)
+        digest = blobs.add(path, expected=promise.sha256)
     except DigestMismatchError as exc:
         raise _MismatchError(str(exc)) from exc
     except OSError as exc:

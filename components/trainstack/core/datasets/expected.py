@@ -57,5 +57,5 @@ def _holds(workspace: Workspace, record: DatasetRecord, spec: DatasetSpec) -> bo
         return False
     remote = {file.path: file.sha256 for file in record.files if file.path in spec.remote}
     return remote.keys() == spec.remote.keys() and all(
-        spec.promised(name) in (None, digest) and workspace.blobs.has(digest) for name, digest in remote.items()
+        spec.promise(name).is_kept(workspace.blobs, digest) for name, digest in remote.items()
     )

@@ -26,6 +26,7 @@ class PartialFile:
     """The bytes of one address so far. Use it in a `with` statement: it is kept unless adopted or discarded.
 
     Attributes:
+        path: Where they are.
         size: Bytes so far.
         etag: The ETag that they came with.
         last_modified: The Last-Modified that they came with.
@@ -34,14 +35,14 @@ class PartialFile:
     def __init__(self, blobs: BlobStore, url: str) -> None:
         self._blobs = blobs
         key = digests.of_bytes(url.encode())[:32]
-        self._path = blobs.partial(f"{key}.part")
-        file = _open_locked(self._path)
+        self.path = blobs.partial(f"{key}.part")
+        file = _open_locked(self.path)
         self._ours = file is None
         while file is None:
-            self._path = blobs.partial(f"{key}-{secrets.token_hex(4)}.part")
-            file = _open_locked(self._path)
+            self.path = blobs.partial(f"{key}-{secrets.token_hex(4)}.part")
+            file = _open_locked(self.path)
         self._file = file
-        self._note = self._path.with_suffix(".json")
+        self._note = self.path.with_suffix(".json")
         self._digest = hashlib.sha256()
         self.size = self._file.seek(0, os.SEEK_END)
         self.etag: str | None = None
@@ -58,7 +59,7 @@ class PartialFile:
     ) -> None:
         self._file.close()
         if self._ours:
-            self._path.unlink(missing_ok=True)
+            self.path.unlink(missing_ok=True)
             self._note.unlink(missing_ok=True)
 
     @property
@@ -104,7 +105,7 @@ class PartialFile:
     def write(self, chunk: bytes) -> None:
         """Append bytes."""
         remaining = memoryview(chunk)
-        with disk_errors(self._path):
+        with disk_errors(self.path):
             while remaining:
                 remaining = remaining[self._file.write(remaining) :]
         self._digest.update(chunk)
@@ -113,7 +114,7 @@ class PartialFile:
     def adopt(self) -> None:
         """Move the whole file into the blob store. Nothing may be written any more."""
         self._file.close()
-        self._blobs.adopt(self._path, self.sha256)
+        self._blobs.adopt(self.path, self.sha256)
         self._note.unlink(missing_ok=True)
 
     def discard(self) -> None:
@@ -129,7 +130,7 @@ class PartialFile:
         while remaining and (chunk := self._file.read(min(remaining, 1 << 20))):
             self._digest.update(chunk)
             remaining -= len(chunk)
-        with disk_errors(self._path):
+        with disk_errors(self.path):
             self._file.truncate(size)
         self._file.seek(size)
         self.size = size

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, field_validator
 
 from trainstack.core.datasets.dataset_record import DatasetRecord
 from trainstack.core.datasets.local_files import LocalFiles, local_files
+from trainstack.core.datasets.promise import Promise
 from trainstack.core.datasets.sources import check_unique_names, name_urls
 from trainstack.core.properties import ResourceField, as_lines, as_list, as_mapping
 from trainstack.core.workspace.workspace import checked_name
@@ -19,6 +20,7 @@ from trainstack.storage import digest as digests
 from trainstack.storage.digest import DigestCache
 
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+_MAGIC = re.compile(r"([0-9a-fA-F]{2}){1,64}")
 Addresses = str | tuple[str, ...]
 LISTED_FILES = 200
 """State lists each file up to this many."""
@@ -33,6 +35,7 @@ class DatasetSpec(BaseModel):
             else each is named by the end of its address.
         paths: Local files, folders or globs; made absolute.
         sha256: Promised digests (hex) by the file's name in the dataset; other bytes are refused.
+        magic: Promised first bytes (hex) by the file's name; a file that begins in another way is refused.
         description: What it is.
         tags: Anything to find it by.
         create_new_version: Whether changed content becomes a new version; if not, it is an error.
@@ -44,6 +47,7 @@ class DatasetSpec(BaseModel):
     urls: tuple[Addresses, ...] | dict[str, Addresses] = ()
     paths: tuple[str, ...] = ()
     sha256: dict[str, str] = {}
+    magic: dict[str, str] = {}
     description: str = ""
     tags: dict[str, str] = {}
     create_new_version: Annotated[bool, ResourceField(change="ignore")] = True
@@ -77,10 +81,10 @@ class DatasetSpec(BaseModel):
         """Digest of the web addresses: specs with the same digest request the same files."""
         return digests.of_json(self.remote)
 
-    def promised(self, name: str) -> str | None:
-        """The hex SHA-256 that the file must have, in lower case."""
+    def promise(self, name: str) -> Promise:
+        """What the file of this name must be."""
         digest = self.sha256.get(name)
-        return digest.lower() if digest is not None else None
+        return Promise(digest.lower() if digest is not None else None, bytes.fromhex(self.magic.get(name, "")))
 
 
 class DatasetInputs(DatasetSpec):
@@ -146,11 +150,18 @@ def validate(spec: DatasetSpec) -> None:
                 f"the SHA-256 promised for {name!r} is not one: {digest!r} is not 64 hexadecimal digits",
                 field="sha256",
             )
-        if name not in names:
+    for name, magic in spec.magic.items():
+        if not _MAGIC.fullmatch(magic):
+            raise InvalidInputError(
+                f"the magic number promised for {name!r} is not one: {magic!r} is not 1 to 64 bytes in hexadecimal",
+                field="magic",
+            )
+    for field, promised in (("sha256", spec.sha256), ("magic", spec.magic)):
+        if unknown := sorted(promised.keys() - set(names)):
             some = ", ".join(names[:4]) + (", …" if len(names) > 4 else "")
             raise InvalidInputError(
-                f"a SHA-256 is promised for {name!r}, which is no file of dataset {spec.name!r} (it has {some})",
-                field="sha256",
+                f"{field} is promised for {unknown[0]!r}, which is no file of dataset {spec.name!r} (it has {some})",
+                field=field,
             )
 
 
@@ -160,10 +171,19 @@ def local_digest(spec: DatasetSpec) -> str:
     Files that did not change since they were last digested are not read.
 
     Raises:
-        InvalidInputError: A local path is missing or cannot be read.
+        InvalidInputError: A local path is missing or cannot be read, or is not what is promised.
     """
     contents = local_digests(local_files(spec.paths))
+    for name, (path, digest) in contents.items():
+        if broken := broken_promise(spec.promise(name), path, digest):
+            raise InvalidInputError(broken)
     return digests.of_tree({name: digest for name, (_, digest) in contents.items()})
+
+
+def broken_promise(promise: Promise, path: str, digest: str) -> str:
+    """Say how a local file is not what is promised of it; nothing where it is."""
+    broken = promise.broken_digest(digest) or promise.broken_beginning(Path(path))
+    return f"{path} {broken}: correct sha256 or magic in the program, or the file" if broken else ""
 
 
 def local_digests(groups: list[LocalFiles]) -> dict[str, tuple[str, str]]:

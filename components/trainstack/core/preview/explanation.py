@@ -232,7 +232,7 @@ def _dataset(step: Step) -> str:
         return "is registered"
     before = step.old.known.get("version") if step.old else None
     was = f" after version {int(before)}" if isinstance(before, int | float) else ""
-    content = {"urls", "paths", "contents", "sha256"} & set(_differing(step))
+    content = {"urls", "paths", "contents", "sha256", "magic"} & set(_differing(step))
     drift: list[str] = (step.old.known.get("drift") if step.old else None) or []
     if content or drift:
         why = "; ".join(drift) or ", ".join(sorted(content))
