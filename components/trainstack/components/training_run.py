@@ -108,7 +108,7 @@ class TrainingRun(Component):
         fingerprint: SHA-256 over what it is.
         status: `completed`, once there is a resource.
         stages: Name, seconds and reason of preparing, scaling, running and finalizing.
-        duration: Seconds that it took.
+        duration: Seconds that it was running on all its nodes; waiting for them or for its environment does not count.
         metrics: Last value of each metric that the script logged with MLflow.
         directory: Its folder, relative to the project when inside it.
         path: Its folder, absolute.

@@ -105,11 +105,11 @@ def _metrics(directory: RunDirectory, record: RunRecord) -> dict[str, float]:
 
 
 def _seconds(directory: RunDirectory, record: RunRecord) -> float | None:
-    """How long the latest attempt took or has taken."""
+    """How long the latest attempt has been running, as a duration counts; none while it waits for its nodes."""
     if record.duration is not None:
         return record.duration
-    stages = _stages(directory, record)
-    return sum(stage["seconds"] for stage in stages) if stages else None
+    running = [stage["seconds"] for stage in _stages(directory, record) if stage["name"] == Status.RUNNING]
+    return sum(running) if running else None
 
 
 def _stages(directory: RunDirectory, record: RunRecord) -> list[dict[str, Any]]:

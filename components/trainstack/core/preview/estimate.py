@@ -28,7 +28,7 @@ class Estimate:
         nodes: Nodes that it holds.
         size: What they are: a size, or the target where no size is given.
         low: Whether they may be taken away.
-        last: How long the last run of its name took, in seconds; none where none was measured.
+        last: How long the last run of its name was running, in seconds; none where none was measured.
         trials: How many such runs there are to be: more than one for a sweep.
         seconds: How long all of it takes; none where nothing was measured.
         node_hours: Hours that nodes are held, added up over the nodes.
@@ -130,7 +130,7 @@ def run_id(run: Mapping[str, Any]) -> str | None:
 
 
 def last_measured(run: Mapping[str, Any], root: Path) -> float | None:
-    """Seconds that the newest completed run of the same name took; none where the workspace has none.
+    """Seconds that the newest completed run of the same name was running; none where the workspace has none.
 
     Args:
         run: A training run's inputs.

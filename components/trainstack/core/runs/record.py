@@ -96,7 +96,7 @@ class RunRecord(BaseModel):
         stages: The stages of the current attempt.
         created: Seconds since the epoch of its submission.
         updated: Seconds since the epoch of the last change.
-        duration: Seconds that the successful attempt took, all stages together.
+        duration: Seconds that the successful attempt's stage `running` lasted: what counts in estimates and prices.
         metrics: Last value of each metric.
         outputs: Digest of each file below `outputs/` (relative path to SHA-256), known once completed.
         failure: How it failed.

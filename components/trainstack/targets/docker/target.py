@@ -88,8 +88,11 @@ class DockerTarget:
             # The nodes start, and wait for a word, while what they need is still on its way.
             starting = [pool.submit(self._start, ref, group, index, marks) for index in range(group.node_count)]
             sidecar = self._sidecar(ref, group, marks)
-            sidecar.hand_over()
-            nodes = [node.tell(group.variables) for node in [each.result() for each in starting]]
+            handover = pool.submit(sidecar.hand_over)
+            started = [each.result() for each in starting]
+            group.all_running()
+            handover.result()
+            nodes = [node.tell(group.variables) for node in started]
             sidecar.start()
             sidecar.note_working()
         return DockerNodeGroup(nodes, sidecar)

@@ -29,8 +29,8 @@ from trainstack.targets.kubernetes.node_group import WORKERS, KubernetesNodeGrou
 from trainstack.targets.kubernetes.objects import run_objects
 from trainstack.targets.kubernetes.objects.indexed_job import IndexedJob
 from trainstack.targets.kubernetes.objects.job_kind import JobKind
-from trainstack.targets.kubernetes.objects.mpijob import LAUNCHER, MpiJob
-from trainstack.targets.kubernetes.pods import LAUNCHER_INDEX, Pods, pending_reason, running, state
+from trainstack.targets.kubernetes.objects.mpijob import MpiJob
+from trainstack.targets.kubernetes.pods import Pods, running, state
 from trainstack.targets.kubernetes.transfer import pvc_transfer
 from trainstack.targets.kubernetes.transfer.file_transfer import ExecTransfer, FileTransfer
 from trainstack.targets.kubernetes.transfer.object_store_transfer import ObjectStoreTransfer
@@ -106,9 +106,11 @@ class KubernetesTarget:
                 ref, transfer, job_kind, group.attempt, pods, group.node_count, group.runtime.python, log
             )
             pending = PendingReason(api, lambda: job_kind.find(_attempt(ref, group.attempt)), job_kind.suspend_reason)
-            wait_ready.wait(pods, pending, group, self._config, lambda index: nodes.sync_clients[index].hand_over())
+            hand_over = [sync_client.hand_over for sync_client in nodes.sync_clients]
+            sending = wait_ready.sending(pods, group, job_kind.launcher)
+            wait_ready.wait(pods, pending, group, self._config, hand_over, lambda: sending("code and data"))
             job_kind.annotate(ref, labels.INPUTS_SENT, " ".join(pods.uids()))
-            _run_all(group.waiting, lambda: _env_pending_reason(pods), [*map(self._env_sender(group), nodes.nodes)])
+            _run_all([*map(self._env_sender(group), nodes.nodes)], lambda: sending("variables"))
             job_kind.annotate(ref, labels.ENV_SENT)
         except BaseException:
             pods.close()
@@ -273,19 +275,11 @@ class KubernetesTarget:
         return lambda node: lambda: run(self._api, node.pod, labels.NODE, command, [line])
 
 
-def _env_pending_reason(pods: Pods) -> str:
-    """What sending the variables waits for: the launcher of an MPIJob calls the workers first."""
-    launcher = pods.get(LAUNCHER_INDEX)
-    if launcher is None or "running" in state(launcher, LAUNCHER):
-        return "variables are being sent"
-    return f"launcher: {pending_reason(launcher, [LAUNCHER])[0]}"
-
-
-def _run_all(waiting: Callable[[str], None], reason: Callable[[], str], calls: Sequence[Callable[[], Any]]) -> None:
+def _run_all(calls: Sequence[Callable[[], Any]], waiting: Callable[[], None]) -> None:
     """Call all of them in parallel, and go on checking whether the run is to be stopped."""
     pool = ThreadPoolExecutor(max_workers=WORKERS)
     try:
-        wait_ready.wait_for([pool.submit(call) for call in calls], lambda: waiting(reason()))
+        wait_ready.wait_for([pool.submit(call) for call in calls], waiting)
     finally:
         # Whoever wants it ended does not wait for what is under way: it breaks off with its pod.
         pool.shutdown(wait=False, cancel_futures=True)

@@ -12,7 +12,7 @@ from trainstack.targets.base import NodeGroupSpec
 from trainstack.targets.kubernetes.checks.pending_reason import PendingReason
 from trainstack.targets.kubernetes.config import KubernetesConfig
 from trainstack.targets.kubernetes.node_group import WORKERS
-from trainstack.targets.kubernetes.pods import Pods, pending_reason, running
+from trainstack.targets.kubernetes.pods import LAUNCHER_INDEX, Pods, pending_reason, running, state
 
 _TICK = 0.5
 """Between two looks whether anybody wants it ended; news of a pod are heard at once."""
@@ -28,7 +28,8 @@ def wait(
     job_pending: PendingReason,
     group: NodeGroupSpec,
     config: KubernetesConfig,
-    hand_over: Callable[[int], None],
+    hand_over: Sequence[Callable[[], None]],
+    sending: Callable[[], None],
 ) -> None:
     """Wait for every pod, and send its inputs to each as soon as it runs.
 
@@ -37,7 +38,8 @@ def wait(
         job_pending: What is said of a job without pods.
         group: Its nodes.
         config: How long they may wait.
-        hand_over: Sends the inputs to the pod of that number.
+        hand_over: Send its inputs to the pod of each number.
+        sending: Called all the time once every pod runs, until all have their inputs; may raise to end the wait.
 
     Raises:
         TrainstackError: A pod cannot run, or none came to run in time; says why in the cluster's own words.
@@ -58,7 +60,7 @@ def wait(
                 elif pod is None:
                     missing.append((index, "", False))
                 elif running(pod):
-                    handovers[index] = pool.submit(hand_over, index)
+                    handovers[index] = pool.submit(hand_over[index])
                 else:
                     missing.append((index, *pending_reason(pod)))
             if not missing:
@@ -82,11 +84,40 @@ def wait(
                 )
             group.waiting(f"node {index}: {reason}")
             pods.news(_TICK)
-        wait_for(list(handovers.values()), lambda: group.waiting("code and data are being sent"))
+        wait_for(list(handovers.values()), sending)
     finally:
         job_pending.close()
         # Whoever wants it ended does not wait for what is under way: it breaks off with its pod.
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def sending(pods: Pods, group: NodeGroupSpec, launcher: str | None) -> Callable[[str], None]:
+    """Give what is told, all the time, what is being sent to nodes that all run.
+
+    Args:
+        pods: The watch.
+        group: The nodes. They count as running as soon as the launcher runs too, where there is one.
+        launcher: The launcher's container.
+    """
+
+    def tell(inputs: str) -> None:
+        reason = _launcher_pending_reason(pods, launcher) if launcher else ""
+        if not reason:
+            group.all_running()
+        group.waiting(reason or f"{inputs} are being sent")
+
+    return tell
+
+
+def _launcher_pending_reason(pods: Pods, container: str) -> str:
+    """What the launcher waits for, whose pod is made when all nodes run; empty where it waits no more."""
+    pod = pods.get(LAUNCHER_INDEX)
+    if pod is None:
+        return f"{container}: its pod is being made"
+    # One that has ended waits for nothing: the nodes tell what became of it.
+    if pods.gone(LAUNCHER_INDEX) or {"running", "terminated"} & state(pod, container).keys():
+        return ""
+    return f"{container}: {pending_reason(pod, [container])[0]}"
 
 
 def wait_for(futures: Sequence[Future[Any]], waiting: Callable[[], None]) -> None:
@@ -94,13 +125,14 @@ def wait_for(futures: Sequence[Future[Any]], waiting: Callable[[], None]) -> Non
 
     Args:
         futures: What is being done.
-        waiting: Called all the time; may raise to end the wait.
+        waiting: Called all the time, once at least; may raise to end the wait.
 
     Raises:
         TrainstackError: One has failed.
     """
+    waiting()
     while not all(future.done() for future in futures):
-        waiting()
         time.sleep(_HANDING_TICK)
+        waiting()
     for future in futures:
         future.result()

@@ -37,6 +37,7 @@ class Attempt:
         self._watch = watch
         self._target = target
         self._ref = location.ref_of(directory)
+        self._running_since = time.monotonic()
 
     def run(self) -> None:
         """Go through the stages.
@@ -46,53 +47,78 @@ class Attempt:
             TrainingFailedError: The script ended badly.
             TrainstackError: Anything else that a person can act on.
         """
-        record = self._record
-        started = time.monotonic()
-        with self._stage(Status.PREPARING, f"environment {self._request.environment.spec.name}"):
+        with self._last_stage_ended():
+            self._enter(Status.PREPARING, f"environment {self._request.environment.spec.name}")
             runtime = preparation.prepare(
                 self._workspace, self._directory, self._request, self._target, self._secrets, self._because
             )
-        with contextlib.ExitStack() as slots_held:
-            with self._stage(Status.SCALING, f"compute {self._request.compute.name}"):
+            training = Training(
+                self._directory,
+                self._request,
+                self._target,
+                self._ref,
+                waiting=self._waiting,
+                all_running=self._enter_running,
+            )
+            with contextlib.ExitStack() as slots_held:
+                self._enter(Status.SCALING, f"compute {self._request.compute.name}")
                 self._scale(slots_held)
-            again = f"attempt {record.attempt} {record.resumed}".rstrip() if record.attempt > 1 else ""
-            training = Training(self._directory, self._request, self._target, self._ref, waiting=self._waiting)
-            with self._stage(Status.RUNNING, again), self._ended(training):
-                location.note(self._directory, self._request.compute)
-                training.start(runtime, record.attempt, self._secrets)
-                # What the start waited for is over.
-                self._waiting(again)
-                training.wait(self._watch.check)
-        self._finalize()
-        record.duration = time.monotonic() - started
+                with self._ended(training):
+                    location.note(self._directory, self._request.compute)
+                    training.start(runtime, self._record.attempt, self._secrets)
+                    self._enter_running()
+                    # What the start waited for is over.
+                    self._waiting(self._attempt_reason)
+                    training.wait(self._watch.check)
+            self._finalize()
 
     def go_on(self, group: NodeGroup) -> None:
         """Go on with nodes that outlived their supervisor, from the running stage on; raises as `run` does."""
         record = self._record
         since = next((stage.started for stage in record.stages if stage.name is Status.RUNNING), time.time())
-        begun = record.stages[0].started if record.stages else since
+        elapsed = max(0.0, time.time() - since)
         training = Training(self._directory, self._request, self._target, self._ref, group)
-        record.stages = [stage for stage in record.stages if stage.name is not Status.RUNNING]
+        record.stages = [stage for stage in record.stages if stage.name in (Status.PREPARING, Status.SCALING)]
         reason = f"attempt {record.attempt} went on without its supervisor"
-        with self._ended(training), contextlib.ExitStack() as slots_held, self._stage(Status.RUNNING, reason):
-            record.stages[-1].started = since
-            self._scale(slots_held, patient=False)
-            training.wait(self._watch.check, elapsed=max(0.0, time.time() - since))
-        self._finalize()
-        record.duration = max(0.0, time.time() - begun)
+        with self._last_stage_ended():
+            with self._ended(training), contextlib.ExitStack() as slots_held:
+                self._enter(Status.RUNNING, reason, since)
+                self._running_since = time.monotonic() - elapsed
+                self._scale(slots_held, patient=False)
+                training.wait(self._watch.check, elapsed=elapsed)
+            self._finalize()
 
     @contextlib.contextmanager
-    def _stage(self, name: Status, reason: str) -> Generator[None]:
-        self._watch.check()
-        stage = Stage(name=name, reason=reason, started=time.time())
-        self._record.stages.append(stage)
-        self._record.status, self._record.reason = name, reason
-        self._directory.write(self._record)
-        self._directory.event("stage", status=name.value, attempt=self._record.attempt, reason=reason)
+    def _last_stage_ended(self) -> Generator[None]:
+        """Whatever happens in the block, no stage goes on after it."""
         try:
             yield
         finally:
-            stage.ended = time.time()
+            self._end_stage()
+
+    def _enter(self, name: Status, reason: str, started: float | None = None) -> None:
+        """End the stage before and begin another."""
+        self._watch.check()
+        self._end_stage()
+        self._record.stages.append(Stage(name=name, reason=reason, started=time.time() if started is None else started))
+        self._record.status, self._record.reason = name, reason
+        self._directory.write(self._record)
+        self._directory.event("stage", status=name.value, attempt=self._record.attempt, reason=reason)
+
+    def _end_stage(self) -> None:
+        if self._record.stages and self._record.stages[-1].ended is None:
+            self._record.stages[-1].ended = time.time()
+
+    def _enter_running(self) -> None:
+        """Begin to count, once: all nodes are there and run."""
+        if self._record.status is not Status.RUNNING:
+            self._running_since = time.monotonic()
+            self._enter(Status.RUNNING, self._attempt_reason)
+
+    @property
+    def _attempt_reason(self) -> str:
+        record = self._record
+        return f"attempt {record.attempt} {record.resumed}".rstrip() if record.attempt > 1 else ""
 
     def _because(self, reason: str) -> None:
         """Say what the current stage is doing now."""
@@ -126,5 +152,7 @@ class Attempt:
 
     def _finalize(self) -> None:
         """Digest the outputs, so that drift can be told."""
-        with self._stage(Status.FINALIZING, "keeping outputs"):
-            self._record.outputs = artifacts.digest_outputs(self._directory)
+        duration = time.monotonic() - self._running_since
+        self._enter(Status.FINALIZING, "keeping outputs")
+        self._record.outputs = artifacts.digest_outputs(self._directory)
+        self._record.duration = duration

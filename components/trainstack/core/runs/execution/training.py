@@ -44,6 +44,7 @@ class Training:
         ref: RunRef,
         group: NodeGroup | None = None,
         waiting: Callable[[str], None] = lambda _: None,
+        all_running: Callable[[], None] = lambda: None,
     ) -> None:
         """Be the nodes of an attempt.
 
@@ -54,8 +55,10 @@ class Training:
             ref: The run as the target knows it.
             group: The nodes, where they run already.
             waiting: Told again and again what a start waits for; may raise to end it.
+            all_running: Called when a start has all nodes running; may raise to end it.
         """
         self._waiting = waiting
+        self._all_running = all_running
         self._directory = directory
         self._request = request
         self._target = target
@@ -101,6 +104,7 @@ class Training:
                 stack=request.tags.get("stack", ""),
                 variables=variables,
                 waiting=self._waiting,
+                all_running=self._all_running,
             ),
         )
 

@@ -14,6 +14,8 @@ from trainstack.targets.kubernetes.objects import run_objects
 class IndexedJob:
     """The Job of a run."""
 
+    launcher = None
+
     def __init__(self, api: KubernetesApi) -> None:
         """Work in the namespace of `api`."""
         self._api = api

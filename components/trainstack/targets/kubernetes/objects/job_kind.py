@@ -11,6 +11,11 @@ from trainstack.targets.kubernetes.manifest import Manifest
 class JobKind(Protocol):
     """A kind of object that makes the pods of a run."""
 
+    @property
+    def launcher(self) -> str | None:
+        """The container of a pod beside the nodes' without which these do not begin; none where there is no such."""
+        ...
+
     def submit(self, ref: RunRef, group: NodeGroupSpec, *, grace: float, low_priority: bool) -> None:
         """Make the object of an attempt, and what must be there with it.
 

@@ -32,6 +32,8 @@ _USERS = f"root:x:0:0::/root:/bin/sh\ntrainstack:x:{run_objects.USER}:{run_objec
 class MpiJob:
     """The MPIJob of a run."""
 
+    launcher = LAUNCHER
+
     def __init__(self, api: KubernetesApi) -> None:
         """Work in the namespace of `api`."""
         self._api = api
