@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
-from trainstack.agent.plan import RENDEZVOUS_PORT, Horovod
+from trainstack.agent.plan import RENDEZVOUS_PORT, Horovod, LaunchPlan
 from trainstack.agent.ranks.interfaces import interface_of
-from trainstack.agent.strategies.horovod import tuning_variables
+from trainstack.agent.ranks.tasks import tasks_of
+from trainstack.agent.strategies.horovod import HorovodStrategy
+from trainstack.agent.strategies.horovod_variables import launch_variables, tuning_variables
 
 TELL = """
 import json, os
@@ -137,6 +139,15 @@ def test_options_become_horovods_documented_variables() -> None:
         "HOROVOD_STALL_SHUTDOWN_TIME_SECONDS": "30",
         "HOROVOD_GLOO_TIMEOUT_SECONDS": "60",
     }
+
+
+def test_what_a_launch_sets_is_what_is_refused_before() -> None:
+    options = Horovod(timeline=True)
+    plan = LaunchPlan(options, "train.py", "/code", "/logs", "/outputs", "/reports", ports=(1, 2))
+    [task] = tasks_of(plan, 0)
+    assert HorovodStrategy(plan, 0, options).variables(task).keys() == launch_variables(options)
+    assert "HOROVOD_ELASTIC" in launch_variables(Horovod(min_workers=1, max_workers=2))
+    assert "HOROVOD_FUSION_THRESHOLD" not in launch_variables(options)
 
 
 def test_loopback_is_found_by_address() -> None:

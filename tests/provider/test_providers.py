@@ -363,8 +363,23 @@ def test_a_key_is_kept_until_its_rotation_changes():
         ({"secret_variables": {"TRAINSTACK_RANK": "1"}}, "take a name that does not begin with TRAINSTACK_"),
         ({"environment_spec": {"name": "x", "variables": {"MLFLOW_ALLOW_FILE_STORE": "0"}}}, "give `tracking_uri`"),
         (
-            {"environment_variables": {"TF_CONFIG": "{}"}, "distribution": {"kind": "tensorflow", "worker_count": 2}},
+            {"environment_variables": {"TF_CONFIG": "{}"}, "distribution": {"kind": "tensorflow", "workers": 2.0}},
             "variable TF_CONFIG is set by Trainstack: `distribution` says what is in it",
+        ),
+        (
+            {"secret_variables": {"HOROVOD_RANK": "1"}, "distribution": {"kind": "horovod"}},
+            "variable HOROVOD_RANK is set by Trainstack: each rank of `distribution` gets its own",
+        ),
+        (
+            {
+                "environment_variables": {"HOROVOD_FUSION_THRESHOLD": 1.0},
+                "distribution": {"kind": "horovod", "fusion_threshold_mb": 2.0},
+            },
+            "HOROVOD_FUSION_THRESHOLD is set by Trainstack: an option of `distribution` gives it already",
+        ),
+        (
+            {"environment_variables": {"KEY": "1"}, "secret_variables": {"KEY": "2"}},
+            "variable KEY is declared twice, once as a secret: leave out one",
         ),
         ({"timeout": "soon"}, "timeout must be a number"),
         ({"max_attempts": 0.0}, "run: max_attempts: Input should be greater than or equal to 1, not 0"),

@@ -14,7 +14,8 @@ from .ranks.rank_group import Rank
 from .ranks.tasks import Task
 from .reporting.report import FAILED, RUNNING, SUCCEEDED, Failure
 from .strategies.elastic_driver import Driver, DriverEnded, EndWorker, StartWorker, Worker
-from .strategies.horovod import connection_variables, tuning_variables
+from .strategies.horovod import connection_variables
+from .strategies.horovod_variables import tuning_variables
 from .strategies.slots import Slots, number_of
 
 _GLOO_TIMEOUT_SECONDS = 120

@@ -110,6 +110,10 @@ def _check_variables(inputs: Properties) -> None:
                 raise InvalidInputError(f"environment variable name {name!r} cannot be: it holds '=' or is empty")
             if group == "secret_variables" and not isinstance(value, str):
                 raise InvalidInputError(f"secret variable {name} must be text")
+            if group == "secret_variables" and name in (as_mapping(inputs.get("environment_variables")) or {}):
+                raise InvalidInputError(
+                    f"variable {name} is declared twice, once as a secret: leave out one of the two"
+                )
         if group == "environment_variables":
             inputs[group] = {name: arguments.scalar(value, name) for name, value in sorted(variables.items())}
 
@@ -119,8 +123,8 @@ def _check_reserved(inputs: Properties, of_environment: Mapping[str, str]) -> No
     for group in ("environment_variables", "secret_variables"):
         if inputs.get(group) != UNKNOWN:
             names |= set(inputs.get(group) or {})
-    spread = as_mapping(inputs["distribution"]) or {}
-    script_variables.check(names, str(spread.get("kind")))
+    declared = inputs["distribution"]
+    script_variables.check(names, distribution.parse(integral(declared))[0] if known(declared) else None)
 
 
 def _environment(spec: environment.EnvironmentSpec, inputs: Properties) -> Properties:

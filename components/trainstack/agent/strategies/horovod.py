@@ -8,6 +8,7 @@ from ..coordination.member import connect
 from ..plan import RENDEZVOUS_PORT, Horovod, LaunchPlan
 from ..ranks.interfaces import interface_of
 from ..ranks.tasks import Task
+from .horovod_variables import tuning_variables
 from .rendezvous import horovod_module, rendezvous_server
 from .strategy import Strategy
 
@@ -74,30 +75,6 @@ def connection_variables(plan: LaunchPlan, interface: str | None) -> dict[str, s
     if interface:
         variables["HOROVOD_GLOO_IFACE"] = interface
     return variables
-
-
-def tuning_variables(options: Horovod, outputs: str) -> dict[str, str]:
-    """Return Horovod's documented variables for the options that are given.
-
-    Args:
-        options: The options; None leaves a variable as the user has set it.
-        outputs: Folder for the timeline and the autotune log, which rank 0 writes.
-    """
-    folder = Path(outputs)
-    fusion = options.fusion_threshold_mb
-    values = {
-        "HOROVOD_FUSION_THRESHOLD": None if fusion is None else int(fusion * 1024 * 1024),
-        "HOROVOD_CYCLE_TIME": options.cycle_time_ms,
-        "HOROVOD_CACHE_CAPACITY": options.cache_capacity,
-        "HOROVOD_AUTOTUNE": 1 if options.autotune else None,
-        "HOROVOD_AUTOTUNE_LOG": folder / "horovod-autotune.csv" if options.autotune else None,
-        "HOROVOD_TIMELINE": folder / "horovod-timeline.json" if options.timeline else None,
-        "HOROVOD_STALL_CHECK_DISABLE": 1 if options.stall_check_seconds == 0 else None,
-        "HOROVOD_STALL_CHECK_TIME_SECONDS": options.stall_check_seconds or None,
-        "HOROVOD_STALL_SHUTDOWN_TIME_SECONDS": options.stall_shutdown_seconds,
-        "HOROVOD_GLOO_TIMEOUT_SECONDS": options.gloo_timeout_seconds,
-    }
-    return {name: str(value) for name, value in values.items() if value is not None}
 
 
 def _host_name(node: int) -> str:
