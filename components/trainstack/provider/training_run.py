@@ -71,6 +71,8 @@ class TrainingRunProvider(BaseProvider):
             log.info(f"run {run.id} completed in {took}{again}; code: {inputs['snapshot']}")
             if stray := artifacts.beside_outputs(run, record):
                 log.warn(f"{stray}: only what is in ./outputs is kept as an output")
+            if misnamed := artifacts.misnamed(run):
+                log.warn(misnamed)
         return CreateResult(run.id, outputs(inputs, run, record, submitted.outcome))
 
     def update(self, _id: str, _olds: Properties, _news: Properties) -> UpdateResult:

@@ -151,6 +151,12 @@ def test_link_out_of_the_model_is_refused(workspace: Workspace, run: Path, targe
         model.register(workspace, SPEC, Path("outputs/model"), run_id="r1")
 
 
+def test_a_name_that_is_not_utf8_is_refused(workspace: Workspace, source: Path):
+    (source / os.fsdecode(b"caf\xe9")).touch()
+    with pytest.raises(InvalidInputError, match=r"caf\\xe9 in the model .* has a name that is not UTF-8: rename it"):
+        model.register(workspace, SPEC, source)
+
+
 def test_a_link_to_a_file_of_the_same_model_is_that_file(workspace: Workspace, source: Path):
     (source / "same.pb").symlink_to("saved_model.pb")
     record = model.register(workspace, SPEC, source)

@@ -11,6 +11,7 @@ from tests.core.sample_runs import SCRIPT, calls_a_program, imports_from, printe
 from tests.waiting import until
 
 from trainstack.core.compute.compute import ComputeSpec
+from trainstack.core.maintenance.fsck import verify
 from trainstack.core.runs import artifacts
 from trainstack.core.runs.directory import RunDirectory, Status, history, resolve
 from trainstack.core.runs.execution import submission
@@ -93,6 +94,18 @@ def test_what_a_run_writes_beside_its_outputs_is_named(workspace, source, reques
     run = submission.submit(workspace, request_for(), source, {}).directory
     record = submission.follow(run)
     assert artifacts.beside_outputs(run, record) == said
+
+
+def test_an_output_with_a_name_that_is_not_utf8_is_named(workspace, source, request_for):
+    (source / "train.py").write_text("open(b'outputs/caf\\xe9.bin', 'w'); open('outputs/x', 'w'); open(b'\\xe9', 'w')")
+    run = submission.submit(workspace, request_for(), source, {}).directory
+    record = submission.follow(run)
+    assert list(record.outputs) == ["x"]
+    assert artifacts.misnamed(run) == r"outputs/caf\xe9.bin: no output, because the name is not UTF-8"
+    assert artifacts.beside_outputs(run, record) == r"wrote \xe9 in its working folder"
+    assert artifacts.drift(run, record) == []
+    assert artifacts.listing(run.root, "outputs") == ["outputs/x"]
+    assert verify(workspace).damages == []
 
 
 def test_a_secret_is_in_no_file_and_no_command_line(workspace, source, request_for):

@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from trainstack.core.datasets.local_files import LocalFiles
 from trainstack.errors import InvalidInputError
+from trainstack.storage.file_names import is_utf8
 
 SCHEMES = ("http", "https", "file")
 
@@ -95,7 +96,7 @@ def check_name(name: str, source: str, field: str) -> None:
     parts = name.split("/")
     if name.startswith("/") or ".." in parts or "" in parts or "." in parts:
         problem = "must be a plain relative path, without '..'"
-    elif _has_control(name) or not _writable(name):
+    elif _has_control(name) or not is_utf8(name):
         problem = "has characters that a file name cannot hold"
     elif any(len(os.fsencode(part)) > 255 for part in parts):
         problem = "is longer than the 255 bytes that a file name may have"
@@ -151,11 +152,3 @@ def _check_files_exist(name: str, mirrors: Sequence[str]) -> None:
 
 def _has_control(text: str) -> bool:
     return any(ord(character) < 32 or ord(character) == 127 for character in text)
-
-
-def _writable(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -17,6 +17,7 @@ from trainstack.errors import NotFoundError
 from trainstack.mlflow import metric_files
 from trainstack.mlflow.metric_files import NewPoints
 from trainstack.mlflow.rest_client import TrackingServer
+from trainstack.storage.file_names import is_utf8
 
 RUN_TAG = "trainstack.run_id"
 _PARENT = "mlflow.parentRunId"
@@ -207,8 +208,9 @@ class MlflowRun:
             for folder, _, names in os.walk(top):
                 for name in names:
                     path = Path(folder, name)
-                    if not path.is_symlink():
-                        yield path, f"{folder_name}/{path.relative_to(top).as_posix()}"
+                    relative = path.relative_to(top).as_posix()
+                    if not path.is_symlink() and is_utf8(relative):
+                        yield path, f"{folder_name}/{relative}"
         for logged in metric_files.runs(self._directory.tracking):
             for path in logged.artifacts.rglob("*"):
                 if path.is_file():

@@ -12,6 +12,7 @@ from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import InvalidInputError, NotFoundError
 from trainstack.storage import digest as digests
 from trainstack.storage.digest import DigestCache
+from trainstack.storage.file_names import is_utf8, printable
 
 _SHOWN = 10
 
@@ -97,6 +98,10 @@ def source_files(path: Path) -> dict[str, Path]:
             entry = Path(folder, name)
             relative = entry.relative_to(root).as_posix()
             real = entry.resolve()
+            if not is_utf8(name):
+                raise InvalidInputError(
+                    f"{printable(relative)} in the model {path} has a name that is not UTF-8: rename it", field="path"
+                )
             if entry.is_symlink() and (not real.is_relative_to(root) or real.is_dir()):
                 raise InvalidInputError(
                     f"{relative} in the model {path} is a link to {real}: put the file itself there", field="path"

@@ -12,6 +12,7 @@ from trainstack.errors import NotFoundError
 from trainstack.storage.atomic import disk_errors
 from trainstack.storage.blobs import BlobStore
 from trainstack.storage.digest import DigestCache
+from trainstack.storage.file_names import is_utf8, printable
 
 # What a run leaves for people; the rest of its directory is machinery.
 OFFERED = ("outputs", "logs")
@@ -19,14 +20,14 @@ _SHOWN = 5
 
 
 def listing(directory: Path, prefix: str = "") -> list[str]:
-    """Paths of a run's files, relative to its directory, that start with `prefix`; sorted."""
+    """Paths of a run's files, relative to its directory, that start with `prefix`; sorted, names in UTF-8 alone."""
     paths = (
         path.relative_to(directory).as_posix()
         for folder in OFFERED
         for path in (directory / folder).rglob("*")
         if path.is_file()
     )
-    return sorted(name for name in paths if name.startswith(prefix))
+    return sorted(name for name in paths if name.startswith(prefix) and is_utf8(name))
 
 
 def copies(directory: Path, prefix: str, to: Path, *, append_prefix: bool = True) -> dict[str, Path]:
@@ -86,18 +87,35 @@ def beside_outputs(run: RunDirectory, record: RunRecord) -> str:
         below = Path(folder).relative_to(run.code)
         folders[:] = sorted(name for name in folders if not always_ignored(f"{(below / name).as_posix()}/"))
         paths = ((below / name).as_posix() for name in sorted(names))
-        written += [path for path in paths if path not in code and not always_ignored(path)]
+        written += [printable(path) for path in paths if path not in code and not always_ignored(path)]
     if not written:
         return ""
-    more = f" and {len(written) - _SHOWN} more" if len(written) > _SHOWN else ""
     nothing = "" if record.outputs else "left nothing in ./outputs; "
-    return f"{nothing}wrote {', '.join(written[:_SHOWN])}{more} in its working folder"
+    return f"{nothing}wrote {_first(written)} in its working folder"
 
 
 def digest_outputs(run: RunDirectory) -> dict[str, str]:
-    """The files below a run's outputs and their SHA-256; a file whose `stat` is unchanged is not read again."""
-    names = sorted(path.relative_to(run.outputs).as_posix() for path in run.outputs.rglob("*") if path.is_file())
+    """A run's outputs and their SHA-256; a file whose `stat` is unchanged is not read again.
+
+    Records hold names in UTF-8: a file with another one stays where it is, and is no output.
+    """
+    names = [name for name in _files(run.outputs) if is_utf8(name)]
     return DigestCache.of_folder("outputs", run.outputs.absolute()).digests(run.outputs, names)
+
+
+def misnamed(run: RunDirectory) -> str:
+    """Say which files in a run's outputs are none, for their names; nothing where there is none."""
+    names = [f"outputs/{printable(name)}" for name in _files(run.outputs) if not is_utf8(name)]
+    return f"{_first(names)}: no output, because the name is not UTF-8" if names else ""
+
+
+def _first(names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{', '.join(names[:_SHOWN])}{more}"
+
+
+def _files(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
 def drift(run: RunDirectory, record: RunRecord) -> list[str]:

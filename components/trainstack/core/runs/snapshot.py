@@ -14,6 +14,7 @@ from trainstack.errors import DigestMismatchError, InvalidInputError, NotFoundEr
 from trainstack.storage import disk_space
 from trainstack.storage.blobs import BlobStore
 from trainstack.storage.digest import DigestCache
+from trainstack.storage.file_names import is_utf8, printable
 
 DEFAULT_LIMIT_BYTES = 300 * 1024 * 1024
 
@@ -131,8 +132,8 @@ def _listing(source: Path) -> tuple[list[str], int, tuple[str, ...], tuple[str, 
 def _check_entry(name: str, source: Path, *, is_link: bool, real: Path, root: Path, above: tuple[Path, ...]) -> None:
     """Refuse what no other machine could have under this name."""
     reason = ""
-    if not name.isprintable() and any("\udc80" <= character <= "\udcff" for character in name):
-        name, reason = ascii(name), "has a name that is not UTF-8: rename it or ignore it"
+    if not is_utf8(name):
+        name, reason = printable(name), "has a name that is not UTF-8: rename it or ignore it"
     elif is_link and not real.is_relative_to(root):
         reason = "is a link that leaves the folder: copy it in or ignore it"
     elif is_link and (real in above or not real.exists()):
