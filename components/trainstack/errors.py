@@ -12,7 +12,8 @@ TrainstackError
 ├── TrackingError            an MLflow server did not answer, or refused
 └── UnreachableError         a service did not answer, so that something is not known yet
     ├── IndexUnreachableError   the package index
-    └── EngineUnreachableError  the Docker engine that knows an image
+    ├── EngineUnreachableError  the Docker engine that knows an image
+    └── StoreUnreachableError   the object store of a workspace
 
 The agent and the model server run where this package is not installed, so that each has a tree of its own:
 `trainstack.agent.errors` and `trainstack.server.http.errors`. Exceptions that one module raises for another of its
@@ -94,3 +95,7 @@ class IndexUnreachableError(UnreachableError):
 
 class EngineUnreachableError(UnreachableError):
     """The Docker engine did not answer: which image a name means is not known."""
+
+
+class StoreUnreachableError(UnreachableError):
+    """The object store did not answer: what it has is not known."""

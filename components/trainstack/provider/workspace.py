@@ -11,7 +11,7 @@ from trainstack.core.properties import ResourceField
 from trainstack.core.tracking import tracking_server
 from trainstack.core.tracking.settings import ClusterServer, read_settings
 from trainstack.core.workspace.project import project_root
-from trainstack.core.workspace.workspace import Workspace, checked_name
+from trainstack.core.workspace.workspace import Workspace, checked_name, checked_root
 from trainstack.errors import InvalidInputError, NotFoundError
 from trainstack.mlflow.rest_client import checked_address
 from trainstack.provider.base import BaseProvider, Properties, absolute, known, parsed
@@ -41,9 +41,11 @@ class WorkspaceProvider(BaseProvider, inputs=WorkspaceInputs):
     """A workspace's folder."""
 
     def accept(self, news: Properties) -> Properties:
-        """Check name, quota and address."""
+        """Check name, folder, quota and address."""
         if known(news["name"]):
             checked_name(news["name"], "workspace")
+        if known(news["root"]):
+            checked_root(absolute(news["root"]))
         quota = news.get("quota_gib")
         if quota is not None and known(quota) and not (isinstance(quota, int | float) and quota > 0):
             raise InvalidInputError(f"quota_gib must be a number over 0, not {quota!r}", field="quota_gib")

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from trainstack.storage.object_store import ObjectStore
+from trainstack.storage.object_store.presigned import PresignedStore
 from trainstack.targets.transfer.chunked_stream import ChunkedStream
 
 WRITES = """
@@ -66,7 +66,7 @@ def whole(found):
 
 @pytest.mark.skipif("AWS_ENDPOINT_URL" not in os.environ, reason="AWS_ENDPOINT_URL names no S3 server")
 def test_chunks_pass_through_the_store_and_are_removed():
-    store = ObjectStore("s3://trainstack/tests")
+    store = PresignedStore("s3://trainstack/tests")
     found, asked = received(store)
     assert whole(found)
     assert asked >= 2

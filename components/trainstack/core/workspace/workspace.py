@@ -12,6 +12,7 @@ from trainstack.storage.atomic import read_json, write_bytes_once, write_json
 from trainstack.storage.blobs import BlobStore
 from trainstack.storage.digest import DigestCache
 from trainstack.storage.disk_space import Quota
+from trainstack.storage.object_store.address import address_in
 
 LAYOUT = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -30,6 +31,19 @@ def checked_name(name: str, kind: str) -> str:
             field="name",
         )
     return name
+
+
+def checked_root(root: Path) -> Path:
+    """Return a workspace's root when it is the path of a folder.
+
+    Raises:
+        InvalidInputError: It is the address of an object store.
+    """
+    if address := address_in(root):
+        raise InvalidInputError(
+            f"root {address!r} is in an object store, and a workspace is used in a folder: name a folder", field="root"
+        )
+    return root
 
 
 @dataclass(frozen=True)
@@ -51,10 +65,11 @@ class Workspace:
         """Open the workspace at `root`, or create it.
 
         Raises:
+            InvalidInputError: The root is no folder, but the address of an object store.
             TrainstackError: The folder holds a workspace of another name or a newer layout, or is not writable.
         """
         checked_name(name, "workspace")
-        marker = root / "workspace.json"
+        marker = checked_root(root) / "workspace.json"
         if marker.is_file():
             workspace = cls.open(root)
             if workspace.name != name:
@@ -77,10 +92,11 @@ class Workspace:
 
         Raises:
             NotFoundError: There is no workspace at `root`.
+            InvalidInputError: The root is no folder, but the address of an object store.
             TrainstackError: It was made by a newer Trainstack.
         """
         try:
-            marker = read_json(root / "workspace.json")
+            marker = read_json(checked_root(root) / "workspace.json")
         except FileNotFoundError as exc:
             raise NotFoundError(f"no workspace at {root}: run `pulumi up`, or name one with --workspace") from exc
         try:

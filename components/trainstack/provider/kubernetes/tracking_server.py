@@ -13,7 +13,7 @@ from trainstack.core.tracking.settings import read_settings
 from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
 from trainstack.provider.base import BaseProvider, Properties, known, log_of, own, workspace_of
 from trainstack.provider.base import integral as whole
-from trainstack.storage.object_store import ENDPOINTS, check_endpoint
+from trainstack.storage.object_store.address import ENDPOINTS, check_endpoint
 from trainstack.targets.kubernetes.checks.namespace_check import check_namespace
 from trainstack.targets.kubernetes.config import KubernetesConfig
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from trainstack.errors import InvalidInputError
-from trainstack.storage.object_store import ObjectStore, checked_url
+from trainstack.storage.object_store.address import checked_for_pods
+from trainstack.storage.object_store.presigned import PresignedStore
 from trainstack.targets.base import Capacity, Target
 from trainstack.targets.compute_spec import ComputeSpec
 from trainstack.targets.kubernetes.config import KubernetesConfig
@@ -27,7 +28,7 @@ class KubernetesPlugin(TargetPlugin):
         """Return the cluster."""
         from trainstack.targets.kubernetes.target import KubernetesTarget  # loads the client library
 
-        store = ObjectStore(spec.object_store) if spec.object_store else None
+        store = PresignedStore(spec.object_store) if spec.object_store else None
         return KubernetesTarget(config_of(spec), low_priority=spec.priority == "low", store=store)
 
     def location(self, spec: ComputeSpec) -> LocationKey:
@@ -54,7 +55,7 @@ class KubernetesPlugin(TargetPlugin):
                 f"compute {spec.name!r} has a store of its own, and its workspace an object store: give one of them",
                 field="store",
             )
-        checked_url(spec.object_store)
+        checked_for_pods(spec.object_store, "object_store")
 
     def check_size(self, spec: ComputeSpec, node: Callable[[], Capacity]) -> None:
         """Refuse more nodes than the compute's own quota ever holds.

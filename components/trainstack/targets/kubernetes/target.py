@@ -15,7 +15,7 @@ from typing import Any
 from trainstack.agent.distribution import Distribution, Horovod
 from trainstack.agent.plan import ports_needed, read_plan
 from trainstack.errors import TrainstackError
-from trainstack.storage.object_store import ObjectStore
+from trainstack.storage.object_store.presigned import PresignedStore
 from trainstack.targets.base import Addresses, Layout, NodeGroupSpec, Orphan, RunRef
 from trainstack.targets.kubernetes import labels, wait_ready
 from trainstack.targets.kubernetes.api import removal
@@ -47,7 +47,7 @@ class KubernetesTarget:
     """A namespace of a cluster."""
 
     def __init__(
-        self, config: KubernetesConfig, *, low_priority: bool = False, store: ObjectStore | None = None
+        self, config: KubernetesConfig, *, low_priority: bool = False, store: PresignedStore | None = None
     ) -> None:
         """Name a cluster.
 

@@ -6,14 +6,14 @@ import secrets
 from collections.abc import Callable, Iterator
 
 from trainstack.agent.transfer.chunked_stream import ASK, HEADER_BYTES, INLINE
-from trainstack.storage.object_store import ObjectStore
+from trainstack.storage.object_store.presigned import PresignedStore
 from trainstack.targets.transfer.output_receiver import Source
 
 
 class ChunkedStream:
     """A stream to read from."""
 
-    def __init__(self, frames: Source, answer: Callable[[bytes], None], store: ObjectStore, folder: str) -> None:
+    def __init__(self, frames: Source, answer: Callable[[bytes], None], store: PresignedStore, folder: str) -> None:
         """Put a stream together.
 
         Args:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from trainstack.errors import InvalidInputError
 from trainstack.mlflow import server_settings
-from trainstack.storage import object_store
+from trainstack.storage.object_store.address import checked_form
 from trainstack.targets.kubernetes import labels
 from trainstack.targets.kubernetes.api.exec import script
 from trainstack.targets.kubernetes.config import KubernetesConfig
@@ -80,7 +80,7 @@ class TrackingSpec(BaseModel):
     @field_validator("artifacts")
     @classmethod
     def _is_bucket(cls, artifacts: str | None) -> str | None:
-        return None if artifacts is None else object_store.checked_form(artifacts, "artifacts")
+        return None if artifacts is None else checked_form(artifacts, "artifacts", ("s3",))
 
     @model_validator(mode="after")
     def _check(self) -> TrackingSpec:

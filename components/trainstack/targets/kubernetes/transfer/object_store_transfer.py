@@ -10,7 +10,7 @@ import json
 import threading
 from collections.abc import Callable, Sequence
 
-from trainstack.storage.object_store import ObjectStore
+from trainstack.storage.object_store.presigned import PresignedStore
 from trainstack.targets.base import RunRef
 from trainstack.targets.kubernetes.api.exec import Exec
 from trainstack.targets.kubernetes.objects import run_objects
@@ -24,7 +24,7 @@ class ObjectStoreTransfer(FileTransfer):
 
     sender = ("segments",)
 
-    def __init__(self, store: ObjectStore, ref: RunRef) -> None:
+    def __init__(self, store: PresignedStore, ref: RunRef) -> None:
         """Use `store` for the run."""
         self._store = store
         self._pieces = Pieces(ref)

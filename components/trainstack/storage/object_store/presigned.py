@@ -1,78 +1,25 @@
 """A bucket between a supervisor and its nodes: what they read is put there once, what they write passes through it.
 
-The supervisor has the credentials, by the variables that all tools for S3 read (`AWS_ACCESS_KEY_ID`,
-`AWS_SECRET_ACCESS_KEY`, `AWS_ENDPOINT_URL`, `AWS_REGION`). Nodes only get signed addresses of single objects, for
-a while. The library is loaded by the first use.
+The supervisor has the credentials. Nodes only get presigned addresses of single objects, for a while. The library is
+loaded by the first use.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
-import re
 from collections.abc import Callable, Generator, Iterable
 from datetime import timedelta
 from functools import cached_property
 from typing import Any
-from urllib.parse import urlsplit
 
-from trainstack.errors import InvalidInputError, TrainstackError
+from trainstack.storage.object_store.connection import connect
+from trainstack.storage.object_store.errors import code_of, readable
 
-_URL = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._/-]*)?")
-ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
-"""Variables that name the server, the first that is set."""
 _SIGNED_FOR = timedelta(hours=1)
-_RETRIES = {"max_retries": 3, "retry_timeout": timedelta(seconds=30)}
 _CONTENT = "content/sha256"
 
 
-def checked_url(url: str) -> str:
-    """Return a store's address when its form is one that other machines can reach; no server is contacted.
-
-    Raises:
-        InvalidInputError: The form is wrong, or only this machine can reach its server.
-    """
-    checked_form(url, "object_store")
-    check_endpoint(_endpoint(), f"object_store {url!r}")
-    return url
-
-
-def checked_form(url: str, field: str) -> str:
-    """Return the address of a folder of a bucket when its form is right.
-
-    Args:
-        url: The address.
-        field: Its name in the error.
-
-    Raises:
-        InvalidInputError: The form is wrong.
-    """
-    if not _URL.fullmatch(url):
-        raise InvalidInputError(
-            f"{field} {url!r} is no address of a bucket: write s3://BUCKET or s3://BUCKET/FOLDER", field=field
-        )
-    return url
-
-
-def check_endpoint(endpoint: str, label: str) -> None:
-    """Refuse a server that only this machine can reach.
-
-    Args:
-        endpoint: Its address; empty for Amazon's own.
-        label: Its use, for the error.
-
-    Raises:
-        InvalidInputError: It is on the loopback.
-    """
-    if (urlsplit(endpoint).hostname or "") in ("localhost", "127.0.0.1", "::1"):
-        raise InvalidInputError(
-            f"{label}: AWS_ENDPOINT_URL is {endpoint}, which pods cannot reach: name an address of the "
-            "server that the cluster's network knows",
-            field="object_store",
-        )
-
-
-class ObjectStore:
+class PresignedStore:
     """A folder of a bucket. Creating this object contacts no server."""
 
     def __init__(self, url: str) -> None:
@@ -81,15 +28,7 @@ class ObjectStore:
 
     @cached_property
     def _store(self) -> Any:
-        from obstore.store import from_url
-
-        options: Any = {"connect_timeout": timedelta(seconds=5), "timeout": timedelta(minutes=10)}
-        endpoint = _endpoint()
-        if endpoint.startswith("http://"):
-            options["allow_http"] = True
-        server: dict[str, Any] = {"endpoint": endpoint} if endpoint else {}
-        retries: Any = _RETRIES
-        return from_url(self.url, client_options=options, retry_config=retries, **server)
+        return connect(self.url, timeout=timedelta(minutes=10), retries=3)
 
     def check(self) -> None:
         """Check that it answers and accepts the credentials.
@@ -168,7 +107,7 @@ class ObjectStore:
                 obstore.head(self._store, name)
             except FileNotFoundError as exc:
                 # The answer for a bucket that is not there is the same, but for its words.
-                if "NoSuchBucket" in str(exc):
+                if code_of(exc) == "NoSuchBucket":
                     raise
                 return False
         return True
@@ -186,12 +125,4 @@ class ObjectStore:
         try:
             yield
         except (BaseError, OSError) as exc:
-            text = str(exc).partition("Debug source")[0]
-            message = " ".join(text.split())[:400]
-            raise TrainstackError(
-                f"object store {self.url}: {doing}: {message}: check AWS_ENDPOINT_URL, the credentials and the bucket"
-            ) from exc
-
-
-def _endpoint() -> str:
-    return next((value for name in ENDPOINTS if (value := os.environ.get(name))), "")
+            raise readable(exc, self.url, doing) from exc

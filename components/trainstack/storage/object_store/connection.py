@@ -1,0 +1,84 @@
+"""Connections to object stores: server, credentials, timeouts.
+
+Credentials come from each cloud's usual chain and are written nowhere. obstore itself knows the environment, web and
+workload identities, and the metadata servers of machines and pods; profiles of AWS are read by boto3.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from trainstack.errors import TrainstackError
+from trainstack.storage.object_store.address import endpoint
+
+_CONNECT = timedelta(seconds=5)
+_STALLED = timedelta(seconds=30)
+# What obstore finds by itself, in the order of AWS before any profile.
+_BEFORE_PROFILES = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+)
+
+
+def connect(address: str, *, timeout: timedelta, retries: int) -> Any:
+    """Return obstore's store for an address; no server is contacted.
+
+    Args:
+        address: `s3://`, `gs://` or `az://`, a bucket and a folder in it.
+        timeout: For one request with its body.
+        retries: How often obstore itself repeats a request.
+
+    Raises:
+        TrainstackError: The environment names a profile that cannot be read.
+    """
+    from obstore.store import from_url
+
+    client: Any = {"connect_timeout": _CONNECT, "read_timeout": min(_STALLED, timeout), "timeout": timeout}
+    retry: Any = {"max_retries": retries, "retry_timeout": timedelta(minutes=3)}
+    options: dict[str, Any] = {}
+    if urlsplit(address).scheme == "s3":
+        if server := endpoint():
+            options["endpoint"] = server
+            client["allow_http"] = server.startswith("http://")
+        if provider := _profile_credentials():
+            options["credential_provider"] = provider
+    return from_url(address.rstrip("/"), client_options=client, retry_config=retry, **options)
+
+
+def _profile_credentials() -> Any:
+    """Return a provider of a profile's credentials, where the environment has none that come before it."""
+    profile = os.environ.get("AWS_PROFILE") or os.environ.get("AWS_DEFAULT_PROFILE")
+    if any(os.environ.get(name) for name in _BEFORE_PROFILES) or not (profile or _has_profiles()):
+        return None
+    try:
+        from obstore.auth.boto3 import Boto3CredentialProvider
+    except ImportError as exc:
+        if not profile:
+            return None
+        raise TrainstackError(
+            f"AWS_PROFILE={profile}: profiles are read by boto3, which is not installed: "
+            "pip install 'trainstack[aws]', or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        ) from exc
+    try:
+        provider = Boto3CredentialProvider()
+    except Exception as exc:
+        if not profile:
+            return None
+        raise TrainstackError(f"AWS_PROFILE={profile}: {exc}: sign in, or name another profile") from exc
+    if os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"):
+        provider.config = {}
+    return provider
+
+
+def _has_profiles() -> bool:
+    files = (
+        os.environ.get("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"),
+        os.environ.get("AWS_CONFIG_FILE", "~/.aws/config"),
+    )
+    return any(Path(file).expanduser().is_file() for file in files)
