@@ -1,6 +1,7 @@
 """Pipelines through the real engine: what one run leaves is the data of the next."""
 
 import pytest
+from tests.core.sweeps.conftest import SCRIPT
 from tests.end_to_end.project import Project
 
 from trainstack.core.runs.directory import history
@@ -44,9 +45,26 @@ SPELLINGS = {
     ),
 }
 
+SWEEP = """
+search = ts.Sweep("search", ts.SweepArgs(
+    run=ts.TrainingRunArgs(source_directory="search", script="train.py", compute=nodes, environment=tools),
+    space={"--rate": ts.choice(0.1, 0.3)}, metric="score", sampler="grid"))
+best = ts.TrainingRun("best", ts.TrainingRunArgs(
+    source_directory="fit", script="show.py", compute=nodes, environment=tools,
+    arguments={"--best": search.output("outputs/rate").as_mount()}))
+"""
+SHOW = """
+import pathlib, sys
+pathlib.Path("outputs/rate").write_text(next(pathlib.Path(sys.argv[2]).iterdir()).read_text())
+"""
+
+
+def workspace_of(project: Project) -> Workspace:
+    return Workspace.open(project.root / ".trainstack" / "tiny")
+
 
 def trained(project: Project) -> list[str]:
-    return sorted(run.name for run in history(Workspace.open(project.root / ".trainstack" / "tiny")))
+    return sorted(run.name for run in history(workspace_of(project)))
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
@@ -58,7 +76,7 @@ def test_a_run_trains_on_what_another_left(project, spelling):
     project.write("fit/fit.py", FIT)
     project.preview()
     project.up()
-    runs = {run.name: run for run in history(Workspace.open(project.root / ".trainstack" / "tiny"))}
+    runs = {run.name: run for run in history(workspace_of(project))}
     assert (project.root / ".trainstack/tiny/runs" / runs["fit"].id / "outputs/rows").read_text() == "2"
     project.unchanged()
     # Other work with the same outcome: known only when it is done, and then nothing to train on anew.
@@ -68,4 +86,25 @@ def test_a_run_trains_on_what_another_left(project, spelling):
     assert "may change" in preview
     project.up()
     assert trained(project) == ["fit", "prepare", "prepare"]
+    project.unchanged()
+
+
+def test_a_run_trains_on_what_the_best_trial_left(project):
+    head = PROGRAM[: PROGRAM.index("prepare = ")]
+    project.write("__main__.py", head + SWEEP)
+    project.write("search/train.py", f"{SCRIPT}\npathlib.Path('outputs/rate').write_text(str(rate))\n")
+    project.write("fit/show.py", SHOW)
+    project.preview()
+    project.up()
+    [best] = [run for run in history(workspace_of(project)) if run.name == "best"]
+    assert (workspace_of(project).run(best.id) / "outputs/rate").read_text() == "0.3"
+    project.unchanged()
+    # Another place is no other search: what its best trial left is known, and nothing trains.
+    project.write("__main__.py", (head + SWEEP).replace("max_nodes=2", "max_nodes=1"))
+    assert "may change" not in project.preview().text
+    # Another search may have another best trial, which is known only when it is done.
+    project.write("__main__.py", (head + SWEEP).replace("choice(0.1, 0.3)", "choice(0.1, 0.2, 0.3)"))
+    assert "dataset search-rate may change" in project.preview().text
+    project.up()
+    assert trained(project).count("best") == 1
     project.unchanged()

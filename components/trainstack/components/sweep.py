@@ -8,7 +8,8 @@ from typing import Any
 
 import pulumi
 
-from trainstack.components.base import BaseResource, Component, absolute_path, program_errors
+from trainstack.components.base import BaseResource, absolute_path, program_errors
+from trainstack.components.run_outputs import RunOutputs
 from trainstack.components.training_run import TrainingRunArgs, run_inputs
 from trainstack.errors import InvalidInputError
 from trainstack.provider.lazy_providers import LazySweepProvider
@@ -105,11 +106,12 @@ class _Resource(BaseResource, module="trainstack", name="Sweep"):
     files: pulumi.Output[dict[str, str]]
 
 
-class Sweep(Component):
+class Sweep(RunOutputs):
     """A search for the best arguments of a script.
 
     One resource, whatever the number of trials. Each trial is a training run named by what it is, so none is trained
     twice, here or by a `TrainingRun` with the same arguments. A wider space or more trials go on from what is known.
+    `sweep.output(path)` stands for what the best trial leaves, as `run.output(path)` does for a run.
 
     Attributes:
         workspace: The workspace that keeps it.
@@ -143,7 +145,6 @@ class Sweep(Component):
             elif both := sorted(set(fixed) & set(args.space)):
                 raise InvalidInputError(f"{both[0]} is both fixed and in the space: take it out of one")
         super().__init__(name, opts)
-        self.name = name
         self.workspace = args.run.compute.workspace
         inputs = run_inputs(name, args.run) | {
             "space": {key: dict(parameter.spec) for key, parameter in args.space.items()},

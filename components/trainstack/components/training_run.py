@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -13,20 +12,18 @@ import pulumi
 from trainstack.components.adopted import Adopted
 from trainstack.components.base import (
     BaseResource,
-    Component,
     absolute_path,
     exactly,
     not_secret,
     portable_path,
-    program_errors,
     resource_inputs,
 )
 from trainstack.components.compute import Compute
-from trainstack.components.dataset import DatasetReference, RunOutput
+from trainstack.components.dataset import DatasetReference
 from trainstack.components.distribution import Horovod, TensorFlow
 from trainstack.components.environment import Environment
+from trainstack.components.run_outputs import RunOutputs
 from trainstack.components.workspace import Workspace
-from trainstack.errors import InvalidInputError
 from trainstack.provider.lazy_providers import LazyAdoptedRunProvider, LazyTrainingRunProvider
 
 Argument = pulumi.Input[str | int | float | bool | None] | DatasetReference
@@ -95,7 +92,7 @@ class _Resource(BaseResource, module="trainstack", name="TrainingRun"):
     snapshot: pulumi.Output[str]
 
 
-class TrainingRun(Component):
+class TrainingRun(RunOutputs):
     """A script run to its end on a compute, in an environment, on datasets.
 
     It is named by what it is: the same code, arguments, data, environment and distribution is the same run, and a
@@ -126,7 +123,6 @@ class TrainingRun(Component):
 
     def __init__(self, name: str, args: TrainingRunArgs | Adopted, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts)
-        self.name = name
         if isinstance(args, Adopted):
             self.workspace = args.workspace
             provider, inputs, after = LazyAdoptedRunProvider(), args.inputs(name), []
@@ -147,7 +143,6 @@ class TrainingRun(Component):
         self.directory = self._resource.directory
         self.path = absolute_path(self.directory)
         self.logs = self.path.apply(lambda path: f"{path}/logs/run.txt")
-        self._outputs: dict[tuple[str, ...], RunOutput] = {}
         self.register_outputs({"run_id": self.run_id, "metrics": self.metrics, "duration": self.duration})
 
     @classmethod
@@ -167,31 +162,6 @@ class TrainingRun(Component):
             opts: Pulumi's options.
         """
         return cls(name, Adopted(workspace, run), opts)
-
-    def output(self, path: str) -> RunOutput:
-        """Stand for a file or folder that the run leaves, as a source of a dataset or mounted into another run.
-
-        Args:
-            path: Its path in the run's directory, such as `outputs/features`.
-
-        Raises:
-            pulumi.RunError: The path leads out of the run's directory.
-
-        Example:
-            ```python
-            arguments = {"--features": run.output("outputs/features").as_mount()}
-            ```
-        """
-        parts = PurePosixPath(path).parts
-        with program_errors(f"run {self.name}"):
-            if not parts or ".." in parts or path.startswith("/"):
-                raise InvalidInputError(f"output {path!r} must lead into the run, like outputs/features")
-        if parts not in self._outputs:
-            below = parts[1:] if parts[0] == "outputs" and len(parts) > 1 else parts
-            dataset = re.sub(r"[^A-Za-z0-9._-]", "-", "-".join((self.name, *below)))
-            where = self.path.apply(lambda directory: "/".join((directory, *parts)))
-            self._outputs[parts] = RunOutput(self, dataset, self.workspace, where)
-        return self._outputs[parts]
 
     def download_files(
         self, prefix: str = "", output_directory: str = ".", *, append_prefix: bool = True

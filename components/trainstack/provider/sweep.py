@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+from collections import Counter
 
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, UpdateResult
 from pulumi.runtime.rpc import UNKNOWN
 
 from trainstack.core.runs import diff
-from trainstack.core.runs.fields import SETTINGS
+from trainstack.core.runs.directory import RunDirectory
+from trainstack.core.runs.fields import COUNTED, SETTINGS, RunSpec
 from trainstack.core.sweeps import study, sweep
-from trainstack.core.sweeps.record import Search, SweepDirectory, SweepRecord, SweepRequest
+from trainstack.core.sweeps.record import Search, SweepDirectory, SweepRecord, SweepRequest, finished_search
 from trainstack.core.workspace.project import portable, project_root
-from trainstack.errors import InvalidInputError, NotFoundError
+from trainstack.core.workspace.workspace import Workspace
+from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
 from trainstack.provider import run_inputs
 from trainstack.provider.base import (
     BaseProvider,
@@ -40,6 +42,19 @@ class SweepProvider(BaseProvider):
         if (search := _search(inputs)) is not None:
             study.checked(search)
         return inputs
+
+    def known_outputs(self, inputs: Properties) -> Properties:
+        """What the best trial came to, of a search that the workspace has behind it."""
+        search = _search(inputs)
+        if search is None or not known({name: inputs.get(name) for name in ("workspace", *COUNTED)}):
+            return {}
+        try:
+            workspace = workspace_of(inputs)
+            record = finished_search(workspace, RunSpec.from_inputs(integral(inputs)), inputs["name"], search)
+            return _best(workspace, record) if record else {}
+        except TrainstackError:
+            # No such sweep, workspace or run yet; a damaged record is spoken of by the update.
+            return {}
 
     def compare(self, olds: Properties, news: Properties) -> DiffResult:
         """Replace when what the trials compute changes; another search goes on in place."""
@@ -110,25 +125,27 @@ def _differs(name: str, olds: Properties, news: Properties) -> bool:
     return integral(olds.get(name)) != integral(news.get(name))
 
 
-def _outputs(inputs: Properties, directory: SweepDirectory, record: SweepRecord) -> Properties:
-    from trainstack.core.runs.directory import RunDirectory
-
+def _best(workspace: Workspace, record: SweepRecord) -> Properties:
+    """What the best trial of a completed sweep came to."""
     best = record.best_trial
     if best is None:
         raise InvalidInputError(f"sweep {record.name}: no trial completed")
-    run = RunDirectory(directory.root.parents[1] / "runs" / best.run_id)
-    counts: dict[str, Any] = {}
-    for trial in record.trials:
-        counts[trial.state] = counts.get(trial.state, 0) + 1
+    run = RunDirectory(workspace.run(best.run_id))
     return {
-        **inputs,
         "sweep_id": record.id,
         "run_id": best.run_id,
         "best_value": best.value,
         "best_parameters": best.parameters,
         "metrics": finite(run.read().metrics),
         "directory": portable(run.root, project_root()),
-        "trials": counts,
+    }
+
+
+def _outputs(inputs: Properties, directory: SweepDirectory, record: SweepRecord) -> Properties:
+    return {
+        **inputs,
+        **_best(workspace_of(inputs), record),
+        "trials": dict(Counter(trial.state for trial in record.trials)),
         "importance": finite(record.importance),
         "importance_plot": str(directory.plot) if record.importance else "",
         "drift": [],

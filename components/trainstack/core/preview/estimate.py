@@ -14,7 +14,7 @@ from trainstack.core.preview.document import UNKNOWN
 from trainstack.core.runs.directory import RunDirectory, history
 from trainstack.core.runs.fields import COUNTED, ID_LENGTH, RunSpec
 from trainstack.core.runs.record import Status
-from trainstack.core.sweeps.record import Search, SweepDirectory, sweep_id
+from trainstack.core.sweeps.record import Search, SweepDirectory, finished_search, sweep_id
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
 from trainstack.targets import registry
@@ -82,16 +82,14 @@ def trials_left(sweep: Mapping[str, Any], root: Path) -> int:
     if workspace is None or UNKNOWN in repr(sweep):
         return most
     try:
-        spec = RunSpec.from_inputs(sweep)
-        identifier = sweep_id(spec, str(sweep["name"]), str(sweep["metric"]), str(sweep["goal"]))
-        directory = SweepDirectory(workspace.sweep(identifier))
-        record, request = directory.read(), directory.request()
-        settings = {name: sweep[name] for name in Search.model_fields if sweep.get(name) is not None}
+        spec, name = RunSpec.from_inputs(sweep), str(sweep["name"])
+        settings = {field: sweep[field] for field in Search.model_fields if sweep.get(field) is not None}
         search = Search.model_validate({**settings, "space": {"parameters": sweep["space"]}})
+        if finished_search(workspace, spec, name, search):
+            return 0
+        record = SweepDirectory(workspace.sweep(sweep_id(spec, name, search.metric, search.goal))).read()
     except (TrainstackError, OSError, KeyError, TypeError, ValidationError):
         return most
-    if record.status == "completed" and request.search == search and request.run.spec.arguments == spec.arguments:
-        return 0
     return max(0, most - record.ended)
 
 

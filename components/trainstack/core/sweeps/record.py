@@ -230,6 +230,25 @@ def resolve(workspace: Workspace, reference: str) -> SweepDirectory:
     return SweepDirectory(workspace.sweep(fitting[0]))
 
 
+def finished_search(workspace: Workspace, spec: RunSpec, name: str, search: Search) -> SweepRecord | None:
+    """The record of a sweep that has ended and has just this search behind it; none where there is more to try.
+
+    Args:
+        workspace: Where it is kept.
+        spec: What every trial is, with the arguments that all have.
+        name: The name its author gave.
+        search: How to search.
+
+    Raises:
+        NotFoundError: There is no such sweep.
+        TrainstackError: Its record is damaged.
+    """
+    directory = SweepDirectory(workspace.sweep(sweep_id(spec, name, search.metric, search.goal)))
+    record, request = directory.read(), directory.request()
+    same = request.search == search and request.run.spec.arguments == spec.arguments
+    return record if same and record.status == "completed" else None
+
+
 def list_sweeps(workspace: Workspace) -> list[SweepRecord]:
     """The sweeps of a workspace, newest first."""
     records = [SweepDirectory(path.parent).read() for path in (workspace.root / "sweeps").glob("*/sweep.json")]
