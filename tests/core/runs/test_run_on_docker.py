@@ -54,7 +54,7 @@ def test_a_run_returns_its_outputs_and_leaves_nothing_behind(started):
     assert record.status is Status.COMPLETED
     assert sorted(record.outputs) == ["model/weights", "seen.json"]
     seen = json.loads((run.outputs / "seen.json").read_text())
-    assert (seen["token"], seen["cwd"]) == ("not for the record", "/trainstack/given/code")
+    assert (seen["token"], seen["cwd"]) == ("not for the record", "/trainstack/inputs/code")
     assert run.merged_log.read_text() == "starting at 0\nstep 1\nstep 2\n"
     assert run.merged_log.read_text() == (run.logs / "rank-0.txt").read_text()
     assert gone(run)
@@ -101,8 +101,8 @@ def test_a_container_has_few_rights_and_no_secret_in_its_config(started):
     assert host["NanoCpus"] > 0
     assert host["Privileged"] is False
     assert {mount["Destination"]: mount["RW"] for mount in node["Mounts"]} == {
-        "/trainstack/given": False,
-        "/trainstack/kept": True,
+        "/trainstack/inputs": False,
+        "/trainstack/writable": True,
     }
     labels = node["Config"]["Labels"]
     assert labels["trainstack.run"] == run.id
@@ -165,7 +165,7 @@ def test_a_run_resumes_from_a_container_killed_unsupervised(started):
     os.kill(run.read().supervisor, signal.SIGKILL)
     until(lambda: run.read().status is Status.INTERRUPTED)
     kept = int((run.checkpoints / "step").read_text())
-    until(lambda: b"step 20" in file_in(run, "/trainstack/kept/logs/run.txt"))
+    until(lambda: b"step 20" in file_in(run, "/trainstack/writable/logs/run.txt"))
     [node] = containers(run, node="0")
     engine().api.kill(node["Id"])
     started(arguments)

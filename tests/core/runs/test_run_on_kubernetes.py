@@ -57,7 +57,7 @@ def test_a_run_fetches_its_outputs_and_leaves_no_object(started):
     assert record.status is Status.COMPLETED
     assert sorted(record.outputs) == ["model/weights", "seen.json"]
     seen = json.loads((run.outputs / "seen.json").read_text())
-    assert (seen["token"], seen["cwd"]) == ("not for the record", "/trainstack/given/code")
+    assert (seen["token"], seen["cwd"]) == ("not for the record", "/trainstack/inputs/code")
     assert run.merged_log.read_text() == "starting at 0\nstep 1\nstep 2\n"
     assert gone(run)
 

@@ -78,7 +78,7 @@ def test_a_lack_of_memory_is_told_by_the_engine(ref, target, runtime):
 def test_a_script_cannot_change_its_code_its_data_or_its_image(ref, target, runtime):
     (ref.root / "data" / "numbers").mkdir(parents=True)
     (ref.root / "data" / "numbers" / "a.csv").write_text("1")
-    tries = ["x", "/trainstack/given/data/numbers/a.csv", "/usr/x", "/trainstack/given/agent/x", "/root/x"]
+    tries = ["x", "/trainstack/inputs/data/numbers/a.csv", "/usr/x", "/trainstack/inputs/agent/x", "/root/x"]
     lay_out(
         ref,
         target,
@@ -99,7 +99,7 @@ def test_a_saved_checkpoint_is_restored_and_not_sent_back(ref, target, runtime):
     saved = ref.root / "checkpoints" / "state"
     saved.write_text("before")
     inode = saved.stat().st_ino
-    lay_out(ref, target, "import pathlib; print(pathlib.Path('/trainstack/kept/checkpoints/state').read_text())")
+    lay_out(ref, target, "import pathlib; print(pathlib.Path('/trainstack/writable/checkpoints/state').read_text())")
     group = target.start(ref, group_of(runtime))
     until(lambda: group.nodes[0].poll() is not None)
     group.wait_synced()
@@ -111,7 +111,7 @@ def test_a_saved_checkpoint_is_restored_and_not_sent_back(ref, target, runtime):
 def test_what_a_script_removes_is_removed_at_home(ref, target, runtime):
     (ref.root / "checkpoints" / "old").mkdir()
     (ref.root / "checkpoints" / "old" / "state").write_text("x" * 1000)
-    lay_out(ref, target, "import shutil; shutil.rmtree('/trainstack/kept/checkpoints/old')")
+    lay_out(ref, target, "import shutil; shutil.rmtree('/trainstack/writable/checkpoints/old')")
     group = target.start(ref, group_of(runtime))
     until(lambda: group.nodes[0].poll() is not None)
     group.wait_synced()

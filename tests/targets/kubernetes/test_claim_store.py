@@ -61,7 +61,7 @@ class Pod:
         if verb == self.breaks:
             raise TrainstackError("the pod is gone")
         arguments = [str(self.root) + it if it.startswith("/trainstack/") else it for it in arguments]
-        for folder in (run_objects.GIVEN, run_objects.WRITTEN):
+        for folder in (run_objects.INPUTS, run_objects.WRITABLE):
             Path(f"{self.root}{folder}").mkdir(parents=True, exist_ok=True)
         done = subprocess.run(
             [sys.executable, "-c", script(what), *arguments], input=b"".join(given), capture_output=True, check=False
@@ -71,7 +71,7 @@ class Pod:
         return done.stdout.decode().strip()
 
     def table(self):
-        return Path(f"{self.root}{run_objects.GIVEN}/code/table").read_bytes()
+        return Path(f"{self.root}{run_objects.INPUTS}/code/table").read_bytes()
 
 
 def store(ref):
@@ -168,7 +168,7 @@ def test_large_checkpoints_lie_with_the_run(claim, ref, tmp_path):
     pod = Pod(tmp_path / "pod")
     store(ref).hand_over(pod)
     assert len(list((claim / "content" / "sha256").iterdir())) == 1
-    assert len(list((claim / "runs" / "89abcdef" / ref.id / "given").iterdir())) == 1
-    assert Path(f"{pod.root}{run_objects.WRITTEN}/checkpoints/weights").read_bytes() == TABLE
+    assert len(list((claim / "runs" / "89abcdef" / ref.id / "inputs").iterdir())) == 1
+    assert Path(f"{pod.root}{run_objects.WRITABLE}/checkpoints/weights").read_bytes() == TABLE
     pod("pvc_store", ["shared", "remove", str(run_objects.store_folder(ref))], [])
     assert list((claim / "runs" / "89abcdef").iterdir()) == []

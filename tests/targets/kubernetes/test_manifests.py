@@ -70,8 +70,8 @@ def test_containers_have_no_rights_that_they_do_not_need(ref):
         }
     [node] = [container for container in spec["containers"] if container["name"] == labels.NODE]
     assert {mount["mountPath"]: mount.get("readOnly", False) for mount in node["volumeMounts"]} == {
-        "/trainstack/given": True,
-        "/trainstack/kept": False,
+        "/trainstack/inputs": True,
+        "/trainstack/writable": False,
         "/trainstack/variables": False,
         "/tmp": False,
         "/dev/shm": False,

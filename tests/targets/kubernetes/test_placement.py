@@ -47,7 +47,7 @@ def test_a_claim_asks_for_its_size_and_is_not_waited_for():
     assert claim["metadata"]["annotations"] == {"pulumi.com/skipAwait": "true"}
 
 
-@pytest.mark.parametrize("path", ["data", "/", "/tmp/x", "/data/../etc", "/trainstack/given"])
+@pytest.mark.parametrize("path", ["data", "/", "/tmp/x", "/data/../etc", "/trainstack/inputs"])
 def test_a_claim_is_no_folder_of_the_image(path):
     with pytest.raises(InvalidInputError, match=r"claim path .* is not usable"):
         Claim(name="c", path=path)

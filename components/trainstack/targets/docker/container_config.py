@@ -13,9 +13,9 @@ from trainstack.targets.base import Capacity, Layout
 
 USER = 10001
 """Number of the user and the group that nodes run as; no image needs to know it."""
-GIVEN = PurePosixPath("/trainstack/given")
-WRITTEN = PurePosixPath("/trainstack/kept")
-LAYOUT = Layout.below(GIVEN, WRITTEN)
+INPUTS = PurePosixPath("/trainstack/inputs")
+WRITABLE = PurePosixPath("/trainstack/writable")
+LAYOUT = Layout.below(INPUTS, WRITABLE)
 # A node's container starts while the agent is still on its way into the volume; it looks for it once it is spoken to.
 _WHEN_SPOKEN_TO = (
     "import runpy, select, sys; select.select([0], [], []); sys.path_importer_cache.clear(); "
@@ -44,7 +44,7 @@ def node(
     api = client.api
     memory = int(holds.memory_gib * _GIB)
     host_config = api.create_host_config(
-        **_confined(volumes, given_read_only=True),
+        **_confined(volumes, inputs_read_only=True),
         network_mode=network,
         nano_cpus=holds.cpus * 10**9,
         mem_limit=memory,
@@ -59,7 +59,7 @@ def node(
         "entrypoint": [python],
         "command": [
             *("-c", _WHEN_SPOKEN_TO, "--log", str(LAYOUT.logs / "run.txt")),
-            *("--plan", str(GIVEN / "launch.json"), "--node", str(index)),
+            *("--plan", str(INPUTS / "launch.json"), "--node", str(index)),
         ],
         "hostname": host,
         "working_dir": "/",
@@ -73,7 +73,7 @@ def node(
 def sidecar(client: DockerClient, *, image: str, python: str, volumes: str) -> dict[str, Any]:
     """Arguments of the SDK's `create_container` for the sidecar: both volumes, no network, little memory."""
     host_config = client.api.create_host_config(
-        **_confined(volumes, given_read_only=False),
+        **_confined(volumes, inputs_read_only=False),
         network_mode="none",
         mem_limit=_SIDECAR_BYTES,
         memswap_limit=_SIDECAR_BYTES,
@@ -83,7 +83,7 @@ def sidecar(client: DockerClient, *, image: str, python: str, volumes: str) -> d
     return {
         "image": image,
         "entrypoint": [python],
-        "command": ["-m", "trainstack.agent.transfer.output_sender", str(WRITTEN)],
+        "command": ["-m", "trainstack.agent.transfer.output_sender", str(WRITABLE)],
         "host_config": host_config,
         **_process(python),
     }
@@ -96,7 +96,7 @@ def gpus(count: int) -> list[Any]:
     return [DeviceRequest(count=count, capabilities=[["gpu"]])] if count else []
 
 
-def _confined(volumes: str, *, given_read_only: bool) -> dict[str, Any]:
+def _confined(volumes: str, *, inputs_read_only: bool) -> dict[str, Any]:
     from docker.types import LogConfig, Mount
 
     return {
@@ -108,8 +108,8 @@ def _confined(volumes: str, *, given_read_only: bool) -> dict[str, Any]:
         # Only what an agent says before it has its own log.
         "log_config": LogConfig(type="json-file", config={"max-size": "1m", "max-file": "1"}),
         "mounts": [
-            Mount(str(GIVEN), f"{volumes}-given", "volume", read_only=given_read_only, no_copy=True),
-            Mount(str(WRITTEN), f"{volumes}-kept", "volume", no_copy=True),
+            Mount(str(INPUTS), f"{volumes}-inputs", "volume", read_only=inputs_read_only, no_copy=True),
+            Mount(str(WRITABLE), f"{volumes}-writable", "volume", no_copy=True),
         ],
     }
 
@@ -120,7 +120,7 @@ def _process(python: str) -> dict[str, Any]:
         "user": f"{USER}:{USER}",
         "environment": {
             "PATH": f"{PurePosixPath(python).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            "PYTHONPATH": str(GIVEN / "agent"),
+            "PYTHONPATH": str(INPUTS / "agent"),
             "PYTHONUNBUFFERED": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
             # The user has no entry in the image, so it is told who it is and where it may write.

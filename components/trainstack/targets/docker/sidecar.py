@@ -51,10 +51,10 @@ class Sidecar:
         with engine_errors("handing over code and data"):
             api = self._client.api
             api.put_archive(
-                self._id, str(container_config.GIVEN), archive.read_only_stream(self._ref, container_config.LAYOUT)
+                self._id, str(container_config.INPUTS), archive.read_only_stream(self._ref, container_config.LAYOUT)
             )
             api.put_archive(
-                self._id, str(container_config.WRITTEN), archive.written_stream(self._ref, container_config.USER)
+                self._id, str(container_config.WRITABLE), archive.written_stream(self._ref, container_config.USER)
             )
 
     def start(self) -> None:

@@ -81,7 +81,7 @@ class DockerTarget:
         with engine_errors("starting containers"), ThreadPoolExecutor(max_workers=4) as pool:
             network = pool.submit(client.api.create_network, name, "bridge", labels=marks)
             volumes = [
-                pool.submit(client.api.create_volume, f"{name}-{kind}", labels=marks) for kind in ("given", "kept")
+                pool.submit(client.api.create_volume, f"{name}-{kind}", labels=marks) for kind in ("inputs", "writable")
             ]
             for creation in (network, *volumes):
                 creation.result()

@@ -143,7 +143,7 @@ def _serve(worker: Manifest, group: NodeGroupSpec) -> None:
 
 
 def _launcher(group: NodeGroupSpec) -> Manifest:
-    ended = str(run_objects.WRITTEN / run_objects.ended(group.attempt, "{}"))
+    ended = str(run_objects.WRITABLE / run_objects.ended(group.attempt, "{}"))
     megabytes = 128 + 16 * group.node_count
     return {
         **run_objects.container(group.runtime, LAUNCHER),

@@ -15,13 +15,13 @@ from trainstack.targets.kubernetes.config import KubernetesConfig
 from trainstack.targets.kubernetes.manifest import Manifest
 
 USER = 10001
-GIVEN = PurePosixPath("/trainstack/given")
-WRITTEN = PurePosixPath("/trainstack/kept")
+INPUTS = PurePosixPath("/trainstack/inputs")
+WRITABLE = PurePosixPath("/trainstack/writable")
 FIFO = "/trainstack/variables/line"
 CONTROL = "/trainstack/sidecar"
 STORE = PurePosixPath("/trainstack/store")
 """Where sidecars have the claim that is a store; nodes have it not."""
-LAYOUT = Layout.below(GIVEN, WRITTEN)
+LAYOUT = Layout.below(INPUTS, WRITABLE)
 KEEP_SECONDS = 24 * 3600
 """How long a pod waits for its inputs to be sent, or its outputs to be fetched."""
 NUMBER = "JOB_COMPLETION_INDEX"
@@ -154,8 +154,8 @@ def pod(ref: RunRef, group: NodeGroupSpec, config: KubernetesConfig, *, grace: f
         "securityContext": POD_RIGHTS,
         "containers": [_node(group, config), _sidecar(ref, group, config)],
         "volumes": [
-            {"name": "given", "emptyDir": {}},
-            {"name": "kept", "emptyDir": {}},
+            {"name": "inputs", "emptyDir": {}},
+            {"name": "writable", "emptyDir": {}},
             {"name": "tmp", "emptyDir": {}},
             {"name": "variables", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
             {"name": "sidecar", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
@@ -197,13 +197,13 @@ def _node(group: NodeGroupSpec, config: KubernetesConfig) -> Manifest:
         "--log",
         f"{LAYOUT.logs}/{log}",
         "--plan",
-        f"{GIVEN}/launch.json",
+        f"{INPUTS}/launch.json",
     ]
     return {
         **container(group.runtime, labels.NODE),
         "args": [
-            *("-c", script("entrypoint"), FIFO, str(GIVEN / "launch.json")),
-            *(str(WRITTEN / ended(group.attempt, _OWN_NUMBER)), str(KEEP_SECONDS)),
+            *("-c", script("entrypoint"), FIFO, str(INPUTS / "launch.json")),
+            *(str(WRITABLE / ended(group.attempt, _OWN_NUMBER)), str(KEEP_SECONDS)),
             *(python, *agent, "--node", _OWN_NUMBER),
         ],
         "resources": resources(group.holds),
@@ -213,8 +213,8 @@ def _node(group: NodeGroupSpec, config: KubernetesConfig) -> Manifest:
             *({"secretRef": {"name": name}} for name in config.secret_settings),
         ],
         "volumeMounts": [
-            {"name": "given", "mountPath": str(GIVEN), "readOnly": True},
-            {"name": "kept", "mountPath": str(WRITTEN)},
+            {"name": "inputs", "mountPath": str(INPUTS), "readOnly": True},
+            {"name": "writable", "mountPath": str(WRITABLE)},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
             {"name": "variables", "mountPath": str(PurePosixPath(FIFO).parent)},
             {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108
@@ -230,11 +230,11 @@ def _sidecar(ref: RunRef, group: NodeGroupSpec, config: KubernetesConfig) -> Man
     own = [str(store_folder(ref) / journal(group.attempt, _OWN_NUMBER))] if config.store else []
     return {
         **container(group.runtime, labels.SIDECAR),
-        "args": ["-c", script("sidecar"), CONTROL, str(KEEP_SECONDS), str(WRITTEN), *own],
+        "args": ["-c", script("sidecar"), CONTROL, str(KEEP_SECONDS), str(WRITABLE), *own],
         "resources": SIDECAR_RESOURCES,
         "volumeMounts": [
-            {"name": "given", "mountPath": str(GIVEN)},
-            {"name": "kept", "mountPath": str(WRITTEN)},
+            {"name": "inputs", "mountPath": str(INPUTS)},
+            {"name": "writable", "mountPath": str(WRITABLE)},
             {"name": "sidecar", "mountPath": CONTROL},
             *store_mount(config),
         ],
@@ -277,7 +277,7 @@ def container(runtime: Runtime, name: str) -> Manifest:
     python = runtime.python
     environment = {
         "PATH": f"{PurePosixPath(python).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        "PYTHONPATH": str(GIVEN / "agent"),
+        "PYTHONPATH": str(INPUTS / "agent"),
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
         # The user has no entry in the image, so it is told who it is and where it may write.

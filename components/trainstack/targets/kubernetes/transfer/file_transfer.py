@@ -102,8 +102,8 @@ class ExecTransfer(FileTransfer):
 
     def hand_over(self, run_in_sidecar: RunInSidecar) -> None:
         """Stream it."""
-        run_in_sidecar("unpack", [str(run_objects.GIVEN)], archive.read_only_stream(self._ref, run_objects.LAYOUT))
-        run_in_sidecar("unpack", [str(run_objects.WRITTEN)], archive.written_stream(self._ref, run_objects.USER))
+        run_in_sidecar("unpack", [str(run_objects.INPUTS)], archive.read_only_stream(self._ref, run_objects.LAYOUT))
+        run_in_sidecar("unpack", [str(run_objects.WRITABLE)], archive.written_stream(self._ref, run_objects.USER))
 
     def stream(self, link: Exec) -> Exec:
         """The link itself."""

@@ -33,8 +33,8 @@ class ObjectStoreTransfer(FileTransfer):
 
     def hand_over(self, run_in_sidecar: RunInSidecar) -> None:
         """Tell a pod where to fetch it."""
-        run_in_sidecar("fetch", [str(run_objects.GIVEN)], [self._line(lambda: self._pieces.inputs)])
-        run_in_sidecar("fetch", [str(run_objects.WRITTEN)], [self._line(lambda: self._pieces.written)])
+        run_in_sidecar("fetch", [str(run_objects.INPUTS)], [self._line(lambda: self._pieces.inputs)])
+        run_in_sidecar("fetch", [str(run_objects.WRITABLE)], [self._line(lambda: self._pieces.written)])
 
     def stream(self, link: Exec) -> ChunkedStream:
         """What comes by the link, and segments from the store."""

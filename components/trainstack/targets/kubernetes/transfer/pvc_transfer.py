@@ -60,10 +60,10 @@ class PvcTransfer(FileTransfer):
         """Give a pod the claim's content, with what is missing there brought first, and all that is small."""
         with self._turn:
             inputs, written = self._pieces.inputs, self._pieces.written
-        self._give(run_in_sidecar, CONTENT, inputs, run_objects.GIVEN)
+        self._hand_over(run_in_sidecar, CONTENT, inputs, run_objects.INPUTS)
         # From here on the claim may have something of this run alone.
         self._write_note()
-        self._give(run_in_sidecar, self._folder / "given", written, run_objects.WRITTEN)
+        self._hand_over(run_in_sidecar, self._folder / "inputs", written, run_objects.WRITABLE)
         self._write_note()
 
     def stream(self, link: Exec) -> Exec:
@@ -109,7 +109,7 @@ class PvcTransfer(FileTransfer):
             print(f"what run {self._ref.id} left on claim {self._claim} has gone with it: {exc}", file=sys.stderr)
         self._emptied = True
 
-    def _give(
+    def _hand_over(
         self,
         run_in_sidecar: RunInSidecar,
         folder: PurePosixPath,

@@ -146,6 +146,6 @@ class SyncClient:
     def _receive(self) -> bool:
         if self._link:
             self._link.close()
-        command = [self._node.python, "-c", script("sync_out"), str(run_objects.WRITTEN), run_objects.CONTROL]
+        command = [self._node.python, "-c", script("sync_out"), str(run_objects.WRITABLE), run_objects.CONTROL]
         self._link = Exec(self._api, self._node.pod, labels.SIDECAR, [*command, *self._transfer.sender])
         return self._inbound.receive(self._transfer.stream(self._link))
