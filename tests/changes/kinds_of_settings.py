@@ -72,6 +72,25 @@ def setting(name: str, line: str) -> Change:
     return Change(name, program('script="fit.py",', f'script="fit.py", {line},'), follows=("TrainingRun fit",))
 
 
+def another_root(stack: Stack) -> None:
+    stack.root = "programs/main/store"
+    stack.replace('ts.Workspace("tiny")', 'ts.Workspace("tiny", ts.WorkspaceArgs(root="store"))')
+
+
+def moved_root(stack: Stack) -> None:
+    folder = stack.workspace
+    another_root(stack)
+    folder.rename(stack.workspace)
+
+
+ELSEWHERE = "workspace .trainstack/tiny → programs/main/store"
+ALL = ("Compute nodes", "Dataset numbers", "Dataset page", "Model line", "Workspace tiny")
+WORKSPACES = [
+    Change("the workspace gets another root", another_root, fit=("dataset page may change", ELSEWHERE), report=("--of may change", ELSEWHERE), follows=ALL),
+    Change("the workspace's folder and its root move", moved_root, adopts=frozenset({"fit", "report"}), follows=ALL, trains=frozenset()),
+]  # fmt: skip
+
+
 SETTINGS = [
     setting("a timeout is given", "timeout=600"),
     setting("the grace period is changed", "grace=3"),

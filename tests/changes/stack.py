@@ -21,10 +21,12 @@ class Stack:
     Attributes:
         project: Its Pulumi project.
         web: The folder that the remote dataset is served from.
+        root: The workspace's folder, relative to the project.
     """
 
     project: Project
     web: Path
+    root: str = ".trainstack/tiny"
 
     @property
     def source(self) -> Path:
@@ -33,7 +35,7 @@ class Stack:
 
     @property
     def workspace(self) -> Path:
-        return self.project.root / ".trainstack" / "tiny"
+        return self.project.root / self.root
 
     def replace(self, old: str, new: str, name: str = "__main__.py") -> None:
         """Put other text into a file."""
@@ -59,7 +61,7 @@ class Stack:
 
     def attempts(self) -> dict[str, int]:
         """How often each run of the workspace was started, by name and id."""
-        runs = history(Workspace.open(self.workspace))
+        runs = history(Workspace.open(self.workspace)) if self.workspace.exists() else []
         return {f"{run.name} {run.id}": run.attempt for run in runs}
 
     def up(self) -> set[str]:

@@ -8,12 +8,12 @@ import pytest
 from tests.changes.change import Change
 from tests.changes.kinds_of_code import CODE
 from tests.changes.kinds_of_data import DATA
-from tests.changes.kinds_of_settings import ARGUMENTS, ENVIRONMENTS, PLACES, SETTINGS, SEVERAL, VARIABLES
+from tests.changes.kinds_of_settings import ARGUMENTS, ENVIRONMENTS, PLACES, SETTINGS, SEVERAL, VARIABLES, WORKSPACES
 from tests.changes.stack import Stack
 
 pytestmark = pytest.mark.end_to_end
 
-KINDS = [*CODE, *ARGUMENTS, *VARIABLES, *ENVIRONMENTS, *PLACES, *SETTINGS, *SEVERAL, *DATA]
+KINDS = [*CODE, *ARGUMENTS, *VARIABLES, *ENVIRONMENTS, *PLACES, *SETTINGS, *SEVERAL, *DATA, *WORKSPACES]
 
 
 @pytest.mark.parametrize("change", KINDS, ids=lambda change: change.name)

@@ -16,6 +16,7 @@ from trainstack.provider.dataset import DatasetProvider
 from trainstack.provider.environment import EnvironmentProvider
 from trainstack.provider.kubernetes.service_image import ServiceImageProvider
 from trainstack.provider.model import ModelProvider
+from trainstack.provider.sweep import SweepProvider
 from trainstack.provider.training_run import TrainingRunProvider
 from trainstack.provider.web_service import WebServiceProvider, new_key
 from trainstack.provider.workspace import WorkspaceProvider
@@ -352,6 +353,24 @@ def test_a_key_is_kept_until_its_rotation_changes():
     assert new_key({"key_rotation": "1"}, {"key_rotation": "1", "key": first}) == first
     assert new_key({"key_rotation": "2"}, {"key_rotation": "1", "key": first}) not in ("", first)
     assert new_key({}, {"key_rotation": "1", "key": first}) == ""
+
+
+@pytest.mark.parametrize("provider", [TrainingRunProvider(), SweepProvider()])
+@pytest.mark.parametrize(
+    ("root", "finished", "line"),
+    [
+        ("b", {}, ": workspace a → b"),
+        (UNKNOWN, {}, ": workspace may change"),
+        ("b", {"run_id": "r1", "sweep_id": "r1", "status": "completed"}, "r1, nothing trains: workspace a → b"),
+    ],
+)
+def test_another_workspace_makes_another_resource(provider, root, finished, line, monkeypatch):
+    said = []
+    monkeypatch.setattr("trainstack.provider.resource_log._log", lambda _urn, text, **_how: said.append(text))
+    state = {"workspace": "a", "name": "r", "fingerprint": "f", "urn": "urn"}
+    difference = provider.diff("r1", state, {**state, "workspace": root, **finished})
+    assert difference.replaces == ["workspace"]
+    assert said[0].endswith(line)
 
 
 @pytest.mark.parametrize(

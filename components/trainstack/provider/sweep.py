@@ -60,14 +60,17 @@ class SweepProvider(BaseProvider):
         """Replace when what the trials compute changes; another search goes on in place."""
         differences = diff.changes(diff.comparable(olds, UNKNOWN), diff.comparable(news, UNKNOWN))
         fixed = differences.pop("arguments", None)
-        replaces = [
-            *differences,
-            *(name for name in ("metric", "goal", "name", "workspace") if _differs(name, olds, news)),
-        ]
-        if replaces:
-            lines = differences or {name: [f"{name} {olds.get(name)} → {news.get(name)}"] for name in replaces}
-            log_of(news).info(diff.reason_line(lines, None, "will search anew"))
-            return DiffResult(changes=None, replaces=replaces)
+        renamed = [name for name in ("metric", "goal", "name") if _differs(name, olds, news)]
+        reasons = {
+            **differences,
+            **{name: [f"{name} {olds.get(name)} → {news.get(name)}"] for name in renamed},
+            **diff.moves(olds, news, UNKNOWN),
+        }
+        if reasons:
+            finished = news.get("sweep_id") is not None
+            verb = f"takes over finished sweep {news['sweep_id']}, nothing trains" if finished else "will search anew"
+            log_of(news).info(diff.reason_line(reasons, None, verb))
+            return DiffResult(changes=None, replaces=list(reasons))
         if drift := olds.get("drift"):
             log_of(news).info(f"drifted: {'; '.join(drift)}")
             return DiffResult(changes=True)

@@ -28,17 +28,15 @@ class TrainingRunProvider(BaseProvider):
         return known_run(inputs)
 
     def compare(self, olds: Properties, news: Properties) -> DiffResult:
-        """Replace when what the run computes changes, and say why in one line; anything else changes in place."""
+        """Replace when what the run computes changes, or its workspace, and say why; anything else changes in place."""
         differences = diff.changes(diff.comparable(olds, UNKNOWN), diff.comparable(news, UNKNOWN))
         fingerprint = news.get("fingerprint")
-        if fingerprint is not None and fingerprint == olds.get("fingerprint"):
-            # Said in other words (a renamed dataset, a variable moved to the environment), it is the same run.
-            restated = bool(differences)
-        elif differences:
-            log_of(news).info(_reason_line(differences, olds, news))
-            return DiffResult(changes=None, replaces=list(differences))
-        else:
-            restated = False
+        # Said in other words (a renamed dataset, a variable moved to the environment), it is the same run.
+        restated = bool(differences) and fingerprint is not None and fingerprint == olds.get("fingerprint")
+        reasons = {**({} if restated else differences), **diff.moves(olds, news, UNKNOWN)}
+        if reasons:
+            log_of(news).info(_reason_line(reasons, olds, news))
+            return DiffResult(changes=None, replaces=list(reasons))
         if drift := olds.get("drift"):
             log_of(news).info(f"drifted: {'; '.join(drift)}")
             return DiffResult(changes=True)

@@ -132,7 +132,8 @@ def _run_change(step: Step, prices: Prices, root: Path) -> RunChange | None:
         return None
     before = step.old.known if step.old else {}
     differences = diff.changes(diff.comparable(before, UNKNOWN), diff.comparable(new.inputs, UNKNOWN)) if before else {}
-    reasons = [line for lines in differences.values() for line in lines]
+    moves = diff.moves(before, new.inputs, UNKNOWN)
+    reasons = [line for lines in (*differences.values(), *moves.values()) for line in lines]
     adopted = finished(new.inputs, root)
     measured = before.get("duration")
     seconds = float(measured) if isinstance(measured, int | float) else last_measured(new.inputs, root)
@@ -154,8 +155,9 @@ def _sweep_change(step: Step, new: Resource, prices: Prices, root: Path) -> RunC
         return None
     before = step.old.known if step.old else {}
     differences = diff.changes(diff.comparable(before, UNKNOWN), diff.comparable(new.inputs, UNKNOWN)) if before else {}
-    reasons = [line for lines in differences.values() for line in lines]
-    reasons += [f"{name} changed" for name in differing if name not in COUNTED]
+    moves = diff.moves(before, new.inputs, UNKNOWN)
+    reasons = [line for lines in (*differences.values(), *moves.values()) for line in lines]
+    reasons += [f"{name} changed" for name in differing if name not in (*COUNTED, *moves)]
     estimated = estimate(new.inputs, last_measured(new.inputs, root), prices, trials)
     verdict = SEARCHES_ON if step.operation == "update" else SEARCHES
     return RunChange(new.name, verdict, reasons or ["there is no such sweep in the stack yet"], None, estimated)
@@ -166,11 +168,20 @@ def _downstream_change(step: Step) -> DownstreamChange:
     describe = _WORDS.get(resource.kind)
     if step.operation == "delete":
         text = "leaves the stack; the workspace keeps what it made" if resource.kind != "WebService" else "is stopped"
+    elif step.operation == "replace" and (moves := diff.moves(_before(step), step.resource.inputs, UNKNOWN)):
+        text = f"moves along: {moves['workspace'][0]}"
     elif describe is not None:
         text = describe(step)
     else:
         text = {"create": "is created", "replace": "is replaced"}.get(step.operation, _changed(step))
     return DownstreamChange(resource.kind, resource.name, text)
+
+
+def _workspace(step: Step) -> str:
+    if step.operation == "replace" and "root" in _differing(step):
+        before, after = _before(step).get("root"), step.resource.inputs.get("root")
+        return f"is another one: {after} in place of {before}, which stays as it is"
+    return "is created" if step.operation == "create" else _changed(step)
 
 
 def _run(step: Step) -> str:
@@ -254,12 +265,17 @@ def _environment(step: Step) -> str:
 # Inputs that say where and how to run: another value trains nothing anew.
 _PLACES = ("compute", "snapshot", "environment_spec", *SETTINGS)
 _WORDS: dict[str, Callable[[Step], str]] = {
+    "Workspace": _workspace,
     "TrainingRun": _run,
     "Model": _model,
     "WebService": _service,
     "Dataset": _dataset,
     "Environment": _environment,
 }
+
+
+def _before(step: Step) -> dict[str, Any]:
+    return step.old.known if step.old else {}
 
 
 def _changed(step: Step) -> str:

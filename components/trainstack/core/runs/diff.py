@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from trainstack.core.runs import change_lines
 from trainstack.core.runs.change_lines import UNKNOWN, as_mapping
 from trainstack.core.runs.fields import COUNTED, compared_property
 
@@ -41,6 +42,21 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, list[st
         if before != after and (lines := field.lines(name, before, after)):
             differences[name] = lines
     return differences
+
+
+def moves(old: Mapping[str, Any], new: Mapping[str, Any], unknown: str) -> dict[str, list[str]]:
+    """Say that a run goes to another workspace, which counts for no fingerprint: it may be finished there, or not.
+
+    Args:
+        old: Its outputs so far.
+        new: Its inputs now.
+        unknown: What stands for a value that is not known yet.
+
+    Returns:
+        The line, by field; empty when it stays.
+    """
+    before, after = (_plain(properties.get("workspace"), unknown) for properties in (old, new))
+    return {"workspace": change_lines.scalar("workspace", before, after)} if before and before != after else {}
 
 
 def reason_line(differences: Mapping[str, list[str]], duration: float | None, verb: str = "will retrain") -> str:
