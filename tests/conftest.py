@@ -1,14 +1,19 @@
 """Fixtures for tests all over the tree."""
 
+import contextlib
 import os
+import secrets
 import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from tests.faulty_proxy import FaultyProxy
 
 from trainstack.core.environments.environment import build, get_curated, lock
 from trainstack.core.services.service import serving_environment
+from trainstack.storage.object_store.store import ObjectStore
 
 # Most workspaces of these tests are never looked at in a browser; the tests of the history start servers themselves.
 os.environ.setdefault("TRAINSTACK_TRACKING", "off")
@@ -67,3 +72,27 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture
+def bucket_address(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+    """The address of an empty folder in the bucket of a real S3 server."""
+    credentials = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    if "AWS_ENDPOINT_URL" not in credentials:
+        pytest.skip("AWS_ENDPOINT_URL names no S3 server")
+    monkeypatch.setenv("TRAINSTACK_CACHE", str(tmp_path / "cache"))
+    address = f"s3://trainstack/tests-{secrets.token_hex(6)}"
+    yield address
+    for name, value in credentials.items():
+        monkeypatch.setenv(name, value)
+    store = ObjectStore(address)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(store.delete, [item.key for item in store.list()]))
+
+
+@pytest.fixture
+def proxy(bucket_address: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
+    """A proxy before that server, which the environment names in its place."""
+    with contextlib.closing(FaultyProxy(os.environ["AWS_ENDPOINT_URL"])) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        yield proxy

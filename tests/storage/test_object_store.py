@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.storage.faulty_proxy import Fault
+from tests.faulty_proxy import Fault
 
 import trainstack
 from trainstack.errors import DigestMismatchError, InvalidInputError, StoreUnreachableError, TrainstackError

@@ -17,7 +17,7 @@ from trainstack.storage.atomic import disk_errors, write_bytes
 from trainstack.storage.blobs import BlobStore
 from trainstack.storage.store import Entry, Item, Store, VersionConflictError, blob_digest, checked_key
 
-_UNFINISHED = re.compile(r"\..*\.tmp")
+_UNFINISHED = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 
 
 class FolderStore(Store):
@@ -84,16 +84,27 @@ class FolderStore(Store):
                 status = os.stat(path)  # noqa: PTH116 (as above)
                 yield Item(path[start:], status.st_size, _version(status))
 
-    def upload(self, path: Path, key: str) -> None:
+    def upload(self, path: Path, key: str) -> str:
         """Copy a file into the folder; content by digest becomes a blob."""
         if digest := blob_digest(key):
             BlobStore(self.root / "blobs").add(path, expected=digest)
-        else:
-            _copy(path, self.path(key), None)
+            return self.version(key)
+        _copy(path, self.path(key), None)
+        return self.version(key)
 
-    def download(self, key: str, path: Path, digest: str | None = None) -> None:
+    def download(self, key: str, path: Path, digest: str | None = None) -> str:
         """Copy a file out of the folder."""
+        version = self.version(key)
         _copy(self.path(key), path, digest or blob_digest(key))
+        return version
+
+    def version(self, key: str) -> str:
+        """Return the version of a record or content.
+
+        Raises:
+            FileNotFoundError: There is none.
+        """
+        return _version(self.path(key).stat())
 
     @contextlib.contextmanager
     def _aside(self, path: Path, data: bytes) -> Generator[Path]:

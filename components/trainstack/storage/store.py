@@ -105,8 +105,11 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def upload(self, path: Path, key: str) -> None:
+    def upload(self, path: Path, key: str) -> str:
         """Store a file as content, over what is there.
+
+        Returns:
+            The content's version.
 
         Raises:
             FileNotFoundError: The file is gone.
@@ -114,13 +117,16 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def download(self, key: str, path: Path, digest: str | None = None) -> None:
+    def download(self, key: str, path: Path, digest: str | None = None) -> str:
         """Write content to a file, which appears when it is whole.
 
         Args:
             key: The content.
             path: The file; its folder is made when missing, a file that is there is replaced.
             digest: Hex SHA-256 that the bytes must have; that of the key where the key names one.
+
+        Returns:
+            The content's version.
 
         Raises:
             FileNotFoundError: There is no such content.

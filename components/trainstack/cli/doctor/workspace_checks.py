@@ -9,7 +9,8 @@ from trainstack.cli.doctor.check import Check, broken, ok, warning
 from trainstack.cli.doctor.machine_checks import room
 from trainstack.cli.options import open_at
 from trainstack.core.workspace import config
-from trainstack.core.workspace.workspace import LAYOUT, Workspace
+from trainstack.core.workspace.layout import LAYOUT
+from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import NotFoundError, TrainstackError
 
 

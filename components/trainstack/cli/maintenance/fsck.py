@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
-from collections.abc import Callable, Generator
-
 import typer
 
 from trainstack.cli import format, output
 from trainstack.cli.command_group import FAILED
 from trainstack.cli.options import JsonOption, WorkspaceOption, open_workspace
+from trainstack.cli.progress import bytes_progress
 
 
 def fsck(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
@@ -21,7 +18,7 @@ def fsck(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None
     from trainstack.core.maintenance.fsck import verify
 
     opened = open_workspace(workspace)
-    with _progress(visible=not as_json and sys.stderr.isatty()) as progress:
+    with bytes_progress(as_json=as_json) as progress:
         report = verify(opened, progress)
     if as_json:
         damages = [
@@ -46,16 +43,3 @@ def fsck(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None
         output.say(f"{report.files:,} files, {format.size(report.size)} read: {state}")
     if report.damages:
         raise typer.Exit(FAILED)
-
-
-@contextlib.contextmanager
-def _progress(*, visible: bool) -> Generator[Callable[[int, int], None]]:
-    if not visible:
-        yield lambda _done, _all: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
-
-    with Progress(BarColumn(), DownloadColumn(), TimeRemainingColumn(), console=Console(stderr=True)) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -7,6 +7,7 @@ import secrets
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from trainstack.core.workspace.layout import LAYOUT, MARKER
 from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
 from trainstack.storage.atomic import read_json, write_bytes_once, write_json
 from trainstack.storage.blobs import BlobStore
@@ -14,7 +15,6 @@ from trainstack.storage.digest import DigestCache
 from trainstack.storage.disk_space import Quota
 from trainstack.storage.object_store.address import address_in
 
-LAYOUT = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
@@ -41,7 +41,9 @@ def checked_root(root: Path) -> Path:
     """
     if address := address_in(root):
         raise InvalidInputError(
-            f"root {address!r} is in an object store, and a workspace is used in a folder: name a folder", field="root"
+            f"root {address!r} is in an object store, and a workspace is used in a folder: name a folder; "
+            f"`trainstack workspace push {address}` and `pull` copy it there and back",
+            field="root",
         )
     return root
 
@@ -69,7 +71,7 @@ class Workspace:
             TrainstackError: The folder holds a workspace of another name or a newer layout, or is not writable.
         """
         checked_name(name, "workspace")
-        marker = checked_root(root) / "workspace.json"
+        marker = checked_root(root) / MARKER
         if marker.is_file():
             workspace = cls.open(root)
             if workspace.name != name:
@@ -83,7 +85,7 @@ class Workspace:
     def limited(self, quota: int | None) -> Workspace:
         """Return this workspace with its quota set, or lifted, for everyone who uses it."""
         limit = {} if quota is None else {"quota": quota}
-        write_json(self.root / "workspace.json", {"layout": LAYOUT, "name": self.name, **limit})
+        write_json(self.root / MARKER, {"layout": LAYOUT, "name": self.name, **limit})
         return replace(self, quota=quota)
 
     @classmethod
@@ -96,7 +98,7 @@ class Workspace:
             TrainstackError: It was made by a newer Trainstack.
         """
         try:
-            marker = read_json(checked_root(root) / "workspace.json")
+            marker = read_json(checked_root(root) / MARKER)
         except FileNotFoundError as exc:
             raise NotFoundError(f"no workspace at {root}: run `pulumi up`, or name one with --workspace") from exc
         try:

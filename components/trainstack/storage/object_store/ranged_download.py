@@ -18,7 +18,7 @@ _PART = 16 << 20
 _AT_ONCE = 4
 
 
-def download(store: Any, key: str, path: Path, digest: str | None) -> None:
+def download(store: Any, key: str, path: Path, digest: str | None) -> str:
     """Download an object.
 
     Args:
@@ -26,6 +26,9 @@ def download(store: Any, key: str, path: Path, digest: str | None) -> None:
         key: The object.
         path: The file, which appears when it is whole.
         digest: Hex SHA-256 that the bytes must have, where it is known.
+
+    Returns:
+        The object's version.
 
     Raises:
         DigestMismatchError: The bytes have another digest.
@@ -36,21 +39,22 @@ def download(store: Any, key: str, path: Path, digest: str | None) -> None:
         unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
         try:
             with unfinished.open("xb") as file:
-                _fetch(store, key, file.fileno())
+                version = _fetch(store, key, file.fileno())
                 os.fsync(file.fileno())
             if digest is not None and (actual := digests.of_file(unfinished)) != digest:
                 raise DigestMismatchError(f"{key} has SHA-256 {actual} in the store, not {digest}: it is damaged there")
             unfinished.replace(path)
+            return version
         finally:
             unfinished.unlink(missing_ok=True)
 
 
-def _fetch(store: Any, key: str, descriptor: int) -> None:
+def _fetch(store: Any, key: str, descriptor: int) -> str:
     first = obstore.get(store, key)
     size, e_tag = int(first.meta["size"]), str(first.meta["e_tag"])
     if size <= _PART:
         _write(descriptor, bytes(first.bytes()), 0, size, key)
-        return
+        return e_tag
 
     def fetch(start: int) -> None:
         end = min(start + _PART, size)
@@ -61,6 +65,7 @@ def _fetch(store: Any, key: str, descriptor: int) -> None:
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for done in [pool.submit(fetch, start) for start in range(0, size, _PART)]:
             done.result()
+    return e_tag
 
 
 def _write(descriptor: int, data: bytes, start: int, end: int, key: str) -> None:

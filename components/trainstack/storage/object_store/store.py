@@ -101,20 +101,21 @@ class ObjectStore(Store):
             else:
                 return
 
-    def upload(self, path: Path, key: str) -> None:
+    def upload(self, path: Path, key: str) -> str:
         """Store a file as content, in parts where it is large."""
         digest = blob_digest(key)
         if digest and (actual := digests.of_file(path)) != digest:
             raise DigestMismatchError(f"{path} has SHA-256 {actual}, not {digest}: it is damaged")
         part = max(_PART, path.stat().st_size // _MOST_PARTS)
-        self._repeated(
+        result = self._repeated(
             lambda: obstore.put(self._content, checked_key(key), path, chunk_size=part, max_concurrency=4),
             f"uploading {key}",
         )
+        return str(result["e_tag"])
 
-    def download(self, key: str, path: Path, digest: str | None = None) -> None:
+    def download(self, key: str, path: Path, digest: str | None = None) -> str:
         """Write content to a file, by ranges where it is large."""
-        self._repeated(
+        return self._repeated(
             lambda: download(self._content, checked_key(key), path, digest or blob_digest(key)), f"downloading {key}"
         )
 

@@ -1,0 +1,1 @@
+"""Copies of a workspace: from a folder to a store, and back."""

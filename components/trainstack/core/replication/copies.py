@@ -1,0 +1,147 @@
+"""Push a workspace from its folder to a store, and pull it into a folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from trainstack.core.replication.journal import Journal
+from trainstack.core.replication.replication import Progress, Replication, Report
+from trainstack.core.replication.workspace_folder import WorkspaceFolder
+from trainstack.core.runs.directory import RunDirectory
+from trainstack.core.sweeps.record import SweepDirectory
+from trainstack.core.workspace.layout import ID, LAYOUT, MARKER
+from trainstack.core.workspace.workspace import Workspace
+from trainstack.errors import DigestMismatchError, NotFoundError, TrainstackError
+from trainstack.storage import digest as digests
+from trainstack.storage import locks
+from trainstack.storage.store import Store, blob_digest
+
+
+def push(workspace: Workspace, store: Store, progress: Progress = lambda _done, _all: None) -> Report:
+    """Copy what a store does not have yet of a workspace; nothing is removed there.
+
+    Args:
+        workspace: The workspace.
+        store: Where to.
+        progress: Called with the bytes that were sent, and that are to be sent in all.
+
+    Returns:
+        What was copied, and what was left out.
+
+    Raises:
+        TrainstackError: The store has another workspace, refuses, or does not answer.
+    """
+    name = _name_in(store)
+    if name not in (None, workspace.name):
+        raise TrainstackError(
+            f"{store.address} is the workspace {name!r}, not {workspace.name!r}: name another address"
+        )
+    _claim(store, workspace.id, workspace.root)
+    folder = WorkspaceFolder(workspace)
+
+    def send(key: str, digest: str | None) -> tuple[str, str]:
+        path, version = folder.path(key), folder.version(key)
+        if digest and not blob_digest(key) and (actual := digests.of_file(path)) != digest:
+            raise DigestMismatchError(f"{path} has SHA-256 {actual}, not {digest}: it is damaged")
+        return version, store.upload(path, key)
+
+    with locks.shared(workspace.records_lock):
+        replication = Replication(folder, store, send, _journal(workspace, store, swapped=False), progress)
+        report = replication.run(_running(workspace))
+    if name is None:
+        store.create(MARKER, _marker(workspace.name))
+    return report
+
+
+def pull(store: Store, root: Path, progress: Progress = lambda _done, _all: None) -> tuple[Workspace, Report]:
+    """Copy what a folder does not have yet of a workspace in a store; nothing is removed here.
+
+    Args:
+        store: Where from.
+        root: The folder of a workspace, or of one to be.
+        progress: Called with the bytes that were fetched, and that are to be fetched in all.
+
+    Returns:
+        The workspace in the folder; what was copied, and what was left out.
+
+    Raises:
+        NotFoundError: There is no workspace in the store.
+        TrainstackError: The folder has another workspace; or the store refuses or does not answer.
+    """
+    name = _name_in(store)
+    if name is None:
+        raise NotFoundError(
+            f"no workspace at {store.address}: `trainstack workspace push {store.address}` makes one, and has not "
+            "ended where some of it is there"
+        )
+    exists = (root / MARKER).is_file()
+    workspace = Workspace.open(root) if exists else Workspace(root, name)
+    if workspace.name != name:
+        raise TrainstackError(f"{root} is the workspace {workspace.name!r}, not {name!r}: name another folder")
+    folder = WorkspaceFolder(workspace)
+    _claim(folder, store.get(ID).data.decode().strip(), store.address)
+    with locks.shared(workspace.records_lock):
+        journal = _journal(workspace, store, swapped=True)
+        report = Replication(
+            store, folder, lambda key, digest: folder.fetch(store, key, digest), journal, progress
+        ).run(_running(workspace))
+    if not exists:
+        workspace = Workspace.create(root, name)
+    return workspace, report
+
+
+def _name_in(store: Store) -> str | None:
+    """Return the name of the workspace in a store; None where there is none."""
+    try:
+        marker: Any = json.loads(store.get(MARKER).data)
+    except FileNotFoundError:
+        return None
+    except ValueError as exc:
+        raise TrainstackError(f"{store.address}: {MARKER} is damaged: restore it") from exc
+    if marker["layout"] != LAYOUT:
+        raise TrainstackError(
+            f"{store.address} has layout {marker['layout']}, this Trainstack knows {LAYOUT}: upgrade it"
+        )
+    return str(marker["name"])
+
+
+def _claim(target: Store, workspace_id: str, source: object) -> None:
+    """Make a place that of one workspace, before anything is written there.
+
+    Raises:
+        TrainstackError: It is that of another.
+    """
+    try:
+        target.create(ID, f"{workspace_id}\n".encode())
+    except FileExistsError as exc:
+        if target.get(ID).data.decode().strip() != workspace_id:
+            raise TrainstackError(
+                f"{target.address} has another workspace of that name than {source}: name another place"
+            ) from exc
+
+
+def _marker(name: str) -> bytes:
+    return (json.dumps({"layout": LAYOUT, "name": name}, indent=2) + "\n").encode()
+
+
+def _journal(workspace: Workspace, store: Store, *, swapped: bool) -> Journal:
+    name = digests.of_bytes(store.address.encode())[:16]
+    return Journal(workspace.root / "cache" / "copies" / f"{name}.jsonl", swapped=swapped)
+
+
+def _running(workspace: Workspace) -> set[str]:
+    """Return the runs and sweeps that go on in a folder: their files still change."""
+    running: set[str] = set()
+    for path in workspace.runs.glob("*/run.json"):
+        try:
+            ended = RunDirectory(path.parent).read().status.ended
+        except TrainstackError:
+            continue
+        if not ended:
+            running.add(f"runs/{path.parent.name}")
+    for path in (workspace.root / "sweeps").glob("*/sweep.json"):
+        if locks.is_locked(SweepDirectory(path.parent).lock):
+            running.add(f"sweeps/{path.parent.name}")
+    return running
