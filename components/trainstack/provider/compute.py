@@ -50,11 +50,7 @@ class ComputeProvider(BaseProvider):
         if not path.is_file():
             return ReadResult("", {})
         declared, record = compute_spec(inputs), compute.ComputeSpec.model_validate(read_json(path))
-        drift = [
-            f"{name} is {value}"
-            for name, value in record.model_dump(mode="json", include=set(record.model_fields_set)).items()
-            if declared is not None and getattr(record, name) != getattr(declared, name)
-        ]
+        drift = _drift(declared, record) if declared else []
         return ReadResult(id_, {**inputs, "drift": drift})
 
     def delete(self, _id: str, _props: Properties) -> None:
@@ -74,3 +70,18 @@ class ComputeProvider(BaseProvider):
         capacity = compute.node_capacity(spec)
         log_of(props).info(f"{'found' if existed else 'created'}: up to {spec.max_nodes} nodes of {capacity.cpus} CPUs")
         return {**own(props), "node": capacity.model_dump(), "drift": []}
+
+
+def _drift(declared: compute.ComputeSpec, record: compute.ComputeSpec) -> list[str]:
+    """The fields in which the record is not as declared, with the record's values."""
+    if record.target != declared.target:
+        return [f"target is {record.target}"]
+    expected = _values(declared)
+    return [f"{name} is {value}" for name, value in _values(record).items() if value != expected[name]]
+
+
+def _values(spec: compute.ComputeSpec) -> Properties:
+    """The values of a compute by the names of a program's arguments."""
+    values = spec.model_dump(mode="json")
+    config = values.pop("config")
+    return {**values, **{f"{spec.target}.{name}": value for name, value in config.items()}}
