@@ -17,6 +17,7 @@ from .ranks.wakeup import Wakeup
 from .reporting.logs import MergedOutput
 from .reporting.report import FAILED, RUNNING, STARTING, SUCCEEDED, TERMINATED, Failure, NodeReport
 from .reporting.system_metrics import SystemMetrics
+from .reporting.working_folder import WorkingFolder
 from .strategies.selection import strategy_for
 from .strategies.strategy import Strategy
 
@@ -45,6 +46,7 @@ class Agent:
         self._reported_done = False
         self._end: RunEnded | None = None
         self._system: SystemMetrics | None = None
+        self._working_folder = WorkingFolder(plan.code)
 
     def run(self) -> int:
         """Run to the end and return the exit code.
@@ -162,6 +164,7 @@ class Agent:
         self._report.ended = time.time()
         errors = [rank.log.error for rank in self._rank_group.ranks] + [self._merged.error]
         self._report.log_errors = tuple(error for error in errors if error)
+        self._report.added_files, self._report.added_count = self._working_folder.added()
         if self._report.state in (STARTING, RUNNING):
             self._report.state = FAILED
         self._write_report()

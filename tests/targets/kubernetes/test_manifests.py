@@ -71,6 +71,7 @@ def test_containers_have_no_rights_that_they_do_not_need(ref):
     [node] = [container for container in spec["containers"] if container["name"] == labels.NODE]
     assert {mount["mountPath"]: mount.get("readOnly", False) for mount in node["volumeMounts"]} == {
         "/trainstack/inputs": True,
+        "/trainstack/inputs/code": False,
         "/trainstack/writable": False,
         "/trainstack/variables": False,
         "/tmp": False,

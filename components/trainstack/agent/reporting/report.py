@@ -83,6 +83,8 @@ class NodeReport:
         first_failure: What failed first, on whichever node.
         error: Why nothing could be started, or an empty string.
         log_errors: Logs that could not be kept whole, one line each.
+        added_files: What its ranks left in the working folder, which nobody keeps; the first 100.
+        added_count: How many such files there are.
     """
 
     node: int
@@ -94,6 +96,8 @@ class NodeReport:
     first_failure: Failure | None = None
     error: str = ""
     log_errors: tuple[str, ...] = ()
+    added_files: tuple[str, ...] = ()
+    added_count: int = 0
 
     def write(self, folder: str | os.PathLike[str]) -> None:
         """Replace this node's report in `folder`, whole or not at all.
@@ -139,7 +143,8 @@ def read_report(folder: str | os.PathLike[str], node: int) -> NodeReport | None:
     values["ranks"] = [build(RankReport, mapping(rank, "rank")) for rank in values["ranks"]]
     failure: Any = values["first_failure"]
     values["first_failure"] = failure and failure_from_json(failure)
-    values["log_errors"] = tuple(values["log_errors"])
+    for name in ("log_errors", "added_files"):
+        values[name] = tuple(values.get(name, ()))
     return NodeReport(**values)
 
 

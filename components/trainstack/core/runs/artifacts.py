@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
+from trainstack.agent.reporting.report import read_report
 from trainstack.core.runs.directory import RunDirectory, RunRecord
-from trainstack.core.runs.ignore_rules import always_ignored
 from trainstack.errors import NotFoundError
 from trainstack.storage.atomic import disk_errors
 from trainstack.storage.blobs import BlobStore
@@ -75,23 +74,23 @@ def _below(name: str, prefix: str) -> str:
 
 
 def beside_outputs(run: RunDirectory, record: RunRecord) -> str:
-    """Say what a run on this machine wrote into its working folder, which is no output; nothing where it did not.
+    """Say what a run wrote into its working folder, which is no output; nothing where it did not.
 
     Args:
         run: A run that has ended.
         record: Its record.
     """
-    code = run.request().spec.files
-    written: list[str] = []
-    for folder, folders, names in os.walk(run.code):
-        below = Path(folder).relative_to(run.code)
-        folders[:] = sorted(name for name in folders if not always_ignored(f"{(below / name).as_posix()}/"))
-        paths = ((below / name).as_posix() for name in sorted(names))
-        written += [printable(path) for path in paths if path not in code and not always_ignored(path)]
+    written: set[str] = set()
+    unnamed = 0
+    for node in range(len(list(run.reports.glob("node-*.json")))):
+        report = read_report(run.reports, node)
+        if report is not None:
+            written.update(report.added_files)
+            unnamed = max(unnamed, report.added_count - len(report.added_files))
     if not written:
         return ""
     nothing = "" if record.outputs else "left nothing in ./outputs; "
-    return f"{nothing}wrote {_first(written)} in its working folder"
+    return f"{nothing}wrote {_first(sorted(written), unnamed)} in its working folder"
 
 
 def digest_outputs(run: RunDirectory) -> dict[str, str]:
@@ -109,9 +108,9 @@ def misnamed(run: RunDirectory) -> str:
     return f"{_first(names)}: no output, because the name is not UTF-8" if names else ""
 
 
-def _first(names: list[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"{', '.join(names[:_SHOWN])}{more}"
+def _first(names: list[str], unnamed: int = 0) -> str:
+    more = max(0, len(names) - _SHOWN) + unnamed
+    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more else "")
 
 
 def _files(folder: Path) -> list[str]:

@@ -44,7 +44,7 @@ def node(
     api = client.api
     memory = int(holds.memory_gib * _GIB)
     host_config = api.create_host_config(
-        **_confined(volumes, inputs_read_only=True),
+        **_confined(volumes),
         network_mode=network,
         nano_cpus=holds.cpus * 10**9,
         mem_limit=memory,
@@ -73,7 +73,7 @@ def node(
 def sidecar(client: DockerClient, *, image: str, python: str, volumes: str) -> dict[str, Any]:
     """Arguments of the SDK's `create_container` for the sidecar: both volumes, no network, little memory."""
     host_config = client.api.create_host_config(
-        **_confined(volumes, inputs_read_only=False),
+        **_confined(volumes),
         network_mode="none",
         mem_limit=_SIDECAR_BYTES,
         memswap_limit=_SIDECAR_BYTES,
@@ -96,7 +96,7 @@ def gpus(count: int) -> list[Any]:
     return [DeviceRequest(count=count, capabilities=[["gpu"]])] if count else []
 
 
-def _confined(volumes: str, *, inputs_read_only: bool) -> dict[str, Any]:
+def _confined(volumes: str) -> dict[str, Any]:
     from docker.types import LogConfig, Mount
 
     return {
@@ -108,7 +108,8 @@ def _confined(volumes: str, *, inputs_read_only: bool) -> dict[str, Any]:
         # Only what an agent says before it has its own log.
         "log_config": LogConfig(type="json-file", config={"max-size": "1m", "max-file": "1"}),
         "mounts": [
-            Mount(str(INPUTS), f"{volumes}-inputs", "volume", read_only=inputs_read_only, no_copy=True),
+            # What is in it belongs to root, but for the folders of the code.
+            Mount(str(INPUTS), f"{volumes}-inputs", "volume", no_copy=True),
             Mount(str(WRITABLE), f"{volumes}-writable", "volume", no_copy=True),
         ],
     }

@@ -51,7 +51,9 @@ class Sidecar:
         with engine_errors("handing over code and data"):
             api = self._client.api
             api.put_archive(
-                self._id, str(container_config.INPUTS), archive.read_only_stream(self._ref, container_config.LAYOUT)
+                self._id,
+                str(container_config.INPUTS),
+                archive.read_only_stream(self._ref, container_config.LAYOUT, container_config.USER),
             )
             api.put_archive(
                 self._id, str(container_config.WRITABLE), archive.written_stream(self._ref, container_config.USER)

@@ -1,6 +1,6 @@
 """What nodes are handed when they share no folder with the run directory: tar streams, made as they are read.
 
-One of what they only read (code, data, agent, plan), one of what they go on writing (checkpoints and what else earlier
+One of what they are given (code, data, agent, plan), one of what they go on writing (checkpoints and what else earlier
 attempts left), with a list of the latter: what the receiver of
 `trainstack.agent.transfer.output_sender` has from the start.
 """
@@ -42,17 +42,19 @@ class Piece:
     stream: Callable[[], Iterator[bytes]]
 
 
-def read_only_stream(ref: RunRef, layout: Layout) -> Generator[bytes]:
-    """A tar stream of what nodes only read, owned by root and readable by all.
+def read_only_stream(ref: RunRef, layout: Layout, user: int) -> Generator[bytes]:
+    """A tar stream of what nodes only read, readable by all: files that nobody may write to.
 
     Args:
         ref: The run.
         layout: Where the nodes find things: `code` gets its links from it.
+        user: Number of the user and group that nodes run as, to whom the folders of the code belong: scripts may write
+            beside it. All else belongs to root.
     """
-    yield from _archive([*_read_only_entries(ref, layout)])
+    yield from _archive([*_read_only_entries(ref, layout, user)])
 
 
-def pieces(ref: RunRef, layout: Layout) -> Generator[Piece]:
+def pieces(ref: RunRef, layout: Layout, user: int) -> Generator[Piece]:
     """The same in pieces, of which each is the same for every run that is given the same: tar streams.
 
     Code and agent are one; the plan, which every attempt has anew, is one; of each dataset a large file is one, and all
@@ -61,9 +63,10 @@ def pieces(ref: RunRef, layout: Layout) -> Generator[Piece]:
     Args:
         ref: The run.
         layout: Where the nodes find things.
+        user: To whom the folders of the code belong.
     """
     groups: dict[str, list[_Entry]] = {}
-    for path, info in _read_only_entries(ref, layout):
+    for path, info in _read_only_entries(ref, layout, user):
         # When a file was written is no part of what it is.
         info.mtime = 0
         top, _, rest = info.name.partition("/")
@@ -76,12 +79,13 @@ def pieces(ref: RunRef, layout: Layout) -> Generator[Piece]:
         yield _piece(functools.partial(_archive, entries))
 
 
-def _read_only_entries(ref: RunRef, layout: Layout) -> Iterator[_Entry]:
+def _read_only_entries(ref: RunRef, layout: Layout, user: int) -> Iterator[_Entry]:
     for name in ("code", "data", "agent", "launch.json"):
         for path, relative in _below(ref.root / name, name):
             if relative.parent.name == "code" and relative.name in _LINKED and len(relative.parts) == 2:
                 continue
-            yield path, _info(path, relative, 0, shared=True)
+            is_working_folder = name == "code" and path.is_dir()
+            yield path, _info(path, relative, user if is_working_folder else 0, shared=True)
     for name in _LINKED:
         link = tarfile.TarInfo(f"code/{name}")
         link.type, link.linkname = tarfile.SYMTYPE, str(getattr(layout, name))
@@ -158,7 +162,7 @@ def _info(path: Path, relative: PurePosixPath, owner: int, *, shared: bool) -> t
         info.type, info.linkname = tarfile.SYMTYPE, str(path.readlink())
     else:
         info.size = status.st_size
-        info.mode = (0o755 if mode & 0o100 else 0o644) if shared else mode | 0o600
+        info.mode = (0o555 if mode & 0o100 else 0o444) if shared else mode | 0o600
     return info
 
 

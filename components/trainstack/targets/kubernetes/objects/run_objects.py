@@ -214,6 +214,8 @@ def _node(group: NodeGroupSpec, config: KubernetesConfig) -> Manifest:
         ],
         "volumeMounts": [
             {"name": "inputs", "mountPath": str(INPUTS), "readOnly": True},
+            # Scripts write beside their code; what else is given to the pod its sidecar trusts.
+            {"name": "inputs", "mountPath": str(LAYOUT.code), "subPath": LAYOUT.code.name},
             {"name": "writable", "mountPath": str(WRITABLE)},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
             {"name": "variables", "mountPath": str(PurePosixPath(FIFO).parent)},

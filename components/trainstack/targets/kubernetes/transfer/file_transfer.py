@@ -85,7 +85,7 @@ class Pieces:
     @cached_property
     def inputs(self) -> Sequence[archive.Piece]:
         """What nodes only read."""
-        return list(archive.pieces(self._ref, run_objects.LAYOUT))
+        return list(archive.pieces(self._ref, run_objects.LAYOUT, run_objects.USER))
 
     @cached_property
     def written(self) -> Sequence[archive.Piece]:
@@ -102,7 +102,8 @@ class ExecTransfer(FileTransfer):
 
     def hand_over(self, run_in_sidecar: RunInSidecar) -> None:
         """Stream it."""
-        run_in_sidecar("unpack", [str(run_objects.INPUTS)], archive.read_only_stream(self._ref, run_objects.LAYOUT))
+        read_only = archive.read_only_stream(self._ref, run_objects.LAYOUT, run_objects.USER)
+        run_in_sidecar("unpack", [str(run_objects.INPUTS)], read_only)
         run_in_sidecar("unpack", [str(run_objects.WRITABLE)], archive.written_stream(self._ref, run_objects.USER))
 
     def stream(self, link: Exec) -> Exec:
