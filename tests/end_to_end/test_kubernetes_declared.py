@@ -132,3 +132,48 @@ def test_what_cannot_be_is_one_line_in_preview(tiny):
         assert said in refused.lines("error: ")[-1] + refused.text
         assert "Traceback" not in refused.text
         tiny.pulumi("config", "rm", setting)
+
+
+COMPUTES = """
+import trainstack as ts
+
+workspace = ts.Workspace("tiny")
+KINDS = {
+    "plain": ts.KubernetesArgs(),
+    "queued": ts.KubernetesArgs(queue="research", pending_deadline=3600),
+    "placed": ts.KubernetesArgs(
+        node_selector={"pool": "gpu"}, tolerations=[{"key": "gpu"}, {"key": "s", "operator": "Equal", "value": "yes"}],
+    ),
+    "stored": ts.KubernetesArgs(
+        store=ts.KubernetesVolume(size_gib=1), claims=[ts.KubernetesClaim(path="/data", size_gib=1, read_only=True)],
+    ),
+    "limited": ts.KubernetesArgs(quota={"pods": 40, "requests.cpu": "64"}),
+    "told": ts.KubernetesArgs(settings={"GREETING": "hello"}, secret_settings={"TOKEN": "hush"}),
+    "lent": ts.KubernetesArgs(service_account="default", pull_secrets=["login"], create_namespace=False),
+}
+for name, kubernetes in KINDS.items():
+    kubernetes.namespace = "NAMESPACE"
+    low = "low" if name == "placed" else "dedicated"
+    args = ts.ComputeArgs(
+        workspace=workspace, target="kubernetes", vm_size="STANDARD_D1_V2", kubernetes=kubernetes, priority=low,
+    )
+    ts.Compute(name, args)
+"""
+
+
+def test_nothing_has_drifted_on_computes_of_any_kind(tiny):
+    tiny.write("__main__.py", COMPUTES.replace("NAMESPACE", NAMESPACE))
+    tiny.up()
+    tiny.unchanged()
+    refreshed = tiny.pulumi("refresh", "--yes", "--skip-preview", "--expect-no-changes")
+    assert not refreshed.lines("drift")
+    tiny.unchanged()
+    assert not tiny.pulumi("up", "--yes", "--skip-preview", "--expect-no-changes").lines("drift")
+
+    record = tiny.root / ".trainstack" / "tiny" / "computes" / "queued" / "compute.json"
+    record.write_text(record.read_text().replace("research", "development"))
+    tiny.pulumi("refresh", "--yes", "--skip-preview")
+    assert "drifted: kubernetes.queue is development" in tiny.preview().text
+    tiny.up()
+    assert "research" in record.read_text()
+    tiny.unchanged()

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import time
 
 import pytest
 from tests.core.kubernetes_runs import CLUSTER, access, delete_pod, jobs, left, needs_cluster, pods, registry
@@ -186,6 +187,39 @@ def test_an_unschedulable_run_says_why_and_ends_at_the_deadline(started):
     until(lambda: "Insufficient cpu" in run.read().reason, SECONDS)
     with pytest.raises(RunFailedError, match=r"did not start within 4 s: .*Insufficient cpu"):
         submission.follow(run)
+    assert gone(run)
+
+
+@contextlib.contextmanager
+def nodes_labelled(key: str):
+    """Gives what labels the cluster's nodes; afterwards they are as before."""
+    core = access().core
+
+    def label(value: str | None) -> None:
+        for node in core.list_node().items:
+            core.patch_node(node.metadata.name, {"metadata": {"labels": {key: value}}})
+
+    try:
+        yield lambda: label("yes")
+    finally:
+        label(None)
+
+
+def test_time_without_a_node_is_scaling_and_does_not_count(started):
+    config = CLUSTER.model_copy(update={"node_selector": {"trainstack-tests/late": "yes"}})
+    with nodes_labelled("trainstack-tests/late") as label:
+        run = started({"--steps": 3, "--pause": 0.1}, compute=ON_KUBERNETES.model_copy(update={"config": config}))
+        until(lambda: "didn't match" in run.read().reason, SECONDS)
+        assert run.read().status is Status.SCALING
+        until(lambda: run.read().stages[-1].seconds > 3)
+        labelled = time.time()
+        label()
+        record = submission.follow(run)
+    assert [stage.name.value for stage in record.stages] == ["preparing", "scaling", "running", "finalizing"]
+    scaling, running = record.stages[1:3]
+    assert scaling.reason.startswith("node 0: ")
+    assert running.started >= labelled
+    assert record.duration == pytest.approx(running.seconds, abs=0.1)
     assert gone(run)
 
 
