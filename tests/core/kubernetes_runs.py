@@ -1,7 +1,9 @@
 """What runs have on a real cluster, seen past Trainstack."""
 
+import contextlib
 import json
 import os
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import pytest
@@ -83,6 +85,21 @@ def delete_pod(run: RunDirectory, index: int, *, grace: int | None = None) -> No
     ]
     how = {} if grace is None else {"grace_period_seconds": grace}
     _ACCESS.core.delete_namespaced_pod(pod["metadata"]["name"], CLUSTER.namespace, **how)
+
+
+@contextlib.contextmanager
+def nodes_labelled(key: str) -> Iterator[Callable[[], None]]:
+    """Gives what labels the cluster's nodes; afterwards they are as before."""
+    core = _ACCESS.core
+
+    def label(value: str | None) -> None:
+        for node in core.list_node().items:
+            core.patch_node(node.metadata.name, {"metadata": {"labels": {key: value}}})
+
+    try:
+        yield lambda: label("yes")
+    finally:
+        label(None)
 
 
 def taken(thing: dict[str, Any], namespace: str = CLUSTER.namespace) -> None:

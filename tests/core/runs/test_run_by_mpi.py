@@ -3,9 +3,10 @@
 import contextlib
 import os
 import signal
+import time
 
 import pytest
-from tests.core.kubernetes_runs import CLUSTER, access, left, needs_cluster, registry
+from tests.core.kubernetes_runs import CLUSTER, access, left, needs_cluster, nodes_labelled, registry
 from tests.core.sample_runs import events, request
 from tests.waiting import until
 
@@ -67,9 +68,9 @@ def started(workspace, source, packages):
     (source / "train.py").write_text(SCRIPT)
     runs = []
 
-    def submit(steps, **how):
+    def submit(steps, *, compute=BY_MPI, **how):
         parts = {"distribution": {"kind": "horovod", "node_count": 2}}
-        asked = request(packages, source, {"--steps": steps}, compute=BY_MPI, parts=parts, **how)
+        asked = request(packages, source, {"--steps": steps}, compute=compute, parts=parts, **how)
         found = submission.submit(workspace, asked.model_copy(update={"registry": registry()}), source, {}).directory
         runs.append(found)
         return found
@@ -124,3 +125,19 @@ def test_a_destroyed_run_leaves_no_objects_and_keeps_outputs(started, workspace)
     orphans.remove_all(workspace, BY_MPI, pytest.fail)
     assert ended(run)
     assert saved(run, 1) >= 3
+
+
+def test_time_without_a_node_is_scaling_and_does_not_count(started):
+    config = BY_MPI.config.model_copy(update={"node_selector": {"trainstack-tests/late-mpi": "yes"}})
+    with nodes_labelled("trainstack-tests/late-mpi") as label:
+        run = started(5, compute=BY_MPI.model_copy(update={"config": config}))
+        until(lambda: "didn't match" in run.read().reason or run.read().status.ended, SECONDS)
+        assert run.read().status is Status.SCALING
+        until(lambda: run.read().stages[-1].seconds > 3)
+        labelled = time.time()
+        label()
+        record = submission.follow(run)
+    [running] = [stage for stage in record.stages if stage.name is Status.RUNNING]
+    assert running.started >= labelled
+    assert record.duration == pytest.approx(running.seconds, abs=0.1)
+    assert ended(run)

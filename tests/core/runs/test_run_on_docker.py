@@ -13,7 +13,7 @@ from tests.waiting import until
 
 from trainstack.core.compute.compute import ComputeSpec, target_of
 from trainstack.core.maintenance import orphans
-from trainstack.core.runs import location
+from trainstack.core.runs import artifacts, location
 from trainstack.core.runs.directory import Status
 from trainstack.core.runs.execution import submission
 from trainstack.core.runs.execution.preemption import preempt
@@ -72,6 +72,14 @@ def test_a_declared_import_path_reaches_the_script(started, source):
     run = started(environment_variables={"PYTHONPATH": "src"})
     submission.follow(run)
     assert run.merged_log.read_text() == "found\n"
+
+
+def test_what_a_script_writes_beside_its_outputs_is_named(started, source):
+    (source / "train.py").write_text("import os; os.mkdir('saved'); open('saved/b 1.h5', 'w')")
+    run = started()
+    record = submission.follow(run)
+    said = "left nothing in ./outputs; wrote saved/b 1.h5 in its working folder"
+    assert artifacts.beside_outputs(run, record) == said
 
 
 def test_metrics_come_home_as_on_this_machine(started, source):

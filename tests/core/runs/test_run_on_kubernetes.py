@@ -7,7 +7,17 @@ import signal
 import time
 
 import pytest
-from tests.core.kubernetes_runs import CLUSTER, access, delete_pod, jobs, left, needs_cluster, pods, registry
+from tests.core.kubernetes_runs import (
+    CLUSTER,
+    access,
+    delete_pod,
+    jobs,
+    left,
+    needs_cluster,
+    nodes_labelled,
+    pods,
+    registry,
+)
 from tests.core.sample_runs import events, printed
 from tests.waiting import until
 
@@ -188,21 +198,6 @@ def test_an_unschedulable_run_says_why_and_ends_at_the_deadline(started):
     with pytest.raises(RunFailedError, match=r"did not start within 4 s: .*Insufficient cpu"):
         submission.follow(run)
     assert gone(run)
-
-
-@contextlib.contextmanager
-def nodes_labelled(key: str):
-    """Gives what labels the cluster's nodes; afterwards they are as before."""
-    core = access().core
-
-    def label(value: str | None) -> None:
-        for node in core.list_node().items:
-            core.patch_node(node.metadata.name, {"metadata": {"labels": {key: value}}})
-
-    try:
-        yield lambda: label("yes")
-    finally:
-        label(None)
 
 
 def test_time_without_a_node_is_scaling_and_does_not_count(started):
