@@ -43,13 +43,13 @@ class Piece:
 
 
 def read_only_stream(ref: RunRef, layout: Layout, user: int) -> Generator[bytes]:
-    """A tar stream of what nodes only read, readable by all: files that nobody may write to.
+    """A tar stream of what nodes are given, owned by root and readable by all.
 
     Args:
         ref: The run.
         layout: Where the nodes find things: `code` gets its links from it.
         user: Number of the user and group that nodes run as, to whom the folders of the code belong: scripts may write
-            beside it. All else belongs to root.
+            beside it.
     """
     yield from _archive([*_read_only_entries(ref, layout, user)])
 
@@ -162,7 +162,7 @@ def _info(path: Path, relative: PurePosixPath, owner: int, *, shared: bool) -> t
         info.type, info.linkname = tarfile.SYMTYPE, str(path.readlink())
     else:
         info.size = status.st_size
-        info.mode = (0o555 if mode & 0o100 else 0o444) if shared else mode | 0o600
+        info.mode = (0o755 if mode & 0o100 else 0o644) if shared else mode | 0o600
     return info
 
 
