@@ -3,6 +3,7 @@
 TrainstackError
 ├── InvalidInputError        an input is wrong, which preview shows
 ├── NotFoundError            a run, dataset, model or environment is not in the workspace
+├── WorkspaceNotFoundError   there is no workspace in a folder, which tells nothing of what it held
 ├── InUseError               something that a removal would break still needs it
 ├── DigestMismatchError      bytes are not those that were promised
 ├── CommandFailedError       a program that builds an environment or image failed
@@ -43,6 +44,13 @@ class InvalidInputError(TrainstackError):
 
 class NotFoundError(TrainstackError):
     """A named run, dataset, model or environment is not in the workspace."""
+
+
+class WorkspaceNotFoundError(TrainstackError):
+    """There is no workspace where one should be.
+
+    No `NotFoundError`: what reads that as gone must not take an unmounted disk, or another machine, for a deletion.
+    """
 
 
 class InUseError(TrainstackError):

@@ -7,7 +7,7 @@ import pytest
 from trainstack.core.workspace import config as workspace_config
 from trainstack.core.workspace.project import portable, project_root
 from trainstack.core.workspace.workspace import Workspace
-from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
+from trainstack.errors import InvalidInputError, TrainstackError, WorkspaceNotFoundError
 
 
 def test_a_workspace_is_made_once_and_opened_after(tmp_path):
@@ -33,7 +33,7 @@ def test_a_marker_of_another_layout_is_refused_and_kept(tmp_path, text, words):
 
 
 def test_no_workspace_says_what_to_do(tmp_path):
-    with pytest.raises(NotFoundError, match="pulumi up"):
+    with pytest.raises(WorkspaceNotFoundError, match="pulumi up"):
         Workspace.open(tmp_path)
 
 

@@ -1,5 +1,6 @@
 """Each provider's verbs, called directly over a real workspace."""
 
+import shutil
 import socket
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from trainstack.core.runs.directory import RunDirectory, RunRecord, Status
 from trainstack.core.services.runners import cluster as cluster_runner
 from trainstack.core.workspace.project import portable
 from trainstack.core.workspace.workspace import Workspace
+from trainstack.errors import WorkspaceNotFoundError
 from trainstack.provider.compute import ComputeProvider
 from trainstack.provider.dataset import DatasetProvider
 from trainstack.provider.environment import EnvironmentProvider
@@ -61,7 +63,7 @@ def refused(provider, inputs):
     return failure.reason
 
 
-def test_a_workspace_is_made_found_and_gone(tmp_path):
+def test_a_workspace_is_made_found_and_missed(tmp_path):
     provider = WorkspaceProvider()
     id_, state = deployed(provider, {"name": "mine", "root": "store"})
     assert (tmp_path / "store" / "workspace.json").is_file()
@@ -69,7 +71,56 @@ def test_a_workspace_is_made_found_and_gone(tmp_path):
     assert provider.diff(id_, state, {"name": "mine", "root": "store"}).changes is False
     assert provider.diff(id_, state, {"name": "mine", "root": "elsewhere"}).replaces == ["root"]
     (tmp_path / "store" / "workspace.json").unlink()
-    assert provider.read(id_, state).id == ""
+    for verb in (
+        lambda: provider.read(id_, state),
+        lambda: provider.diff(id_, state, {"name": "mine", "root": "store"}),
+    ):
+        with pytest.raises(WorkspaceNotFoundError, match=r"is gone from .*; lost for good, it begins anew"):
+            verb()
+    provider.delete(id_, state)
+
+
+def test_a_workspace_begun_anew_gets_its_settings_back(tmp_path):
+    provider = WorkspaceProvider()
+    inputs = {"name": "mine", "root": "store", "quota_gib": 2, "tracking_uri": "https://mlflow.example.com"}
+    id_, state = deployed(provider, inputs)
+    shutil.rmtree(tmp_path / "store")
+    Workspace.create(tmp_path / "store", "mine", state["workspace_id"])
+    drifted = reread(provider, id_, state)
+    assert drifted["drift"] == ["its quota is gone", "its history is kept on this machine"]
+    assert provider.diff(id_, drifted, inputs).changes is True
+    settled = updated(provider, id_, drifted, inputs)
+    assert settled["tracking_address"] == "https://mlflow.example.com"
+    assert reread(provider, id_, settled)["drift"] == []
+
+
+def test_what_is_in_another_workspace_is_not_read_as_gone(workspace, tmp_path):
+    (tmp_path / "numbers.txt").write_text("1")
+    inputs = {"workspace": "ws", "name": "numbers", "paths": ["numbers.txt"], "urls": []}
+    id_, state = deployed(DatasetProvider(), inputs)
+    shutil.rmtree(workspace.root)
+    Workspace.create(workspace.root, "ws")
+    read = DatasetProvider().read(id_, state)
+    assert (read.id, read.outs) == (id_, state)
+
+
+def test_what_is_in_an_absent_workspace_is_not_read_as_gone(workspace, tmp_path):
+    numbers = tmp_path / "numbers.txt"
+    numbers.write_text("1")
+    inputs = {"workspace": "ws", "name": "numbers", "paths": ["numbers.txt"], "urls": []}
+    id_, state = deployed(DatasetProvider(), inputs)
+    workspace.root.rename(tmp_path / "elsewhere")
+    for provider in (
+        DatasetProvider(),
+        ComputeProvider(),
+        TrainingRunProvider(),
+        ModelProvider(),
+        SweepProvider(),
+        WebServiceProvider(),
+    ):
+        before = {**state, "model_digest": "", "run_id": "r1", "sweep_id": "s1"}
+        read = provider.read(id_, before)
+        assert (read.id, read.outs) == (id_, before)
 
 
 def test_a_workspace_says_where_its_history_is(tmp_path):

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from trainstack.cli import init, lock, ui, workspace
+from trainstack.cli import init, lock, ui, workspace, workspace_create
 from trainstack.cli.command_group import RootGroup, command_group, help_when_bare
 from trainstack.cli.doctor import doctor
 from trainstack.cli.maintenance import fsck, gc, purge
@@ -51,6 +51,7 @@ app.add_typer(models.app, name="models")
 app.add_typer(environments.app, name="environments")
 app.add_typer(services.app, name="services")
 app.add_typer(computes.app, name="computes")
+workspace.app.command("create")(workspace_create.create)
 app.add_typer(workspace.app, name="workspace")
 app.command("doctor")(doctor.doctor)
 app.command("init")(init.init)

@@ -34,7 +34,8 @@ def open_workspace(folder: Path | None) -> Workspace:
         folder: Its folder; looked for from the working folder upwards when none is given.
 
     Raises:
-        NotFoundError: There is none.
+        NotFoundError: No file here or above names one.
+        WorkspaceNotFoundError: There is none in the folder.
     """
     from trainstack.core.workspace import config
 
@@ -47,7 +48,7 @@ def open_at(folder: Path) -> Workspace:
     """Open the workspace in a folder.
 
     Raises:
-        NotFoundError: There is none.
+        WorkspaceNotFoundError: There is none.
         TrainstackError: It is damaged, or of a newer Trainstack.
     """
     from trainstack.core.workspace.workspace import Workspace

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from trainstack.core.replication.replication import Report
     from trainstack.storage.store import Store
 
-app = command_group("The workspace as a whole: push to a store, pull from one.")
+app = command_group("The workspace as a whole: create, push to a store, pull from one.")
 
 AddressArgument = Annotated[
     str,

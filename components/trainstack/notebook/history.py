@@ -194,7 +194,8 @@ class History:
             folder: The workspace's folder; else the one that `.trainstack/config.json` here or above names.
 
         Raises:
-            NotFoundError: There is none.
+            NotFoundError: No such file is there.
+            WorkspaceNotFoundError: There is none in the folder.
         """
         root = config.find(Path.cwd())[0] if folder is None else Path(folder)
         self._workspace = Workspace.open(root.expanduser().absolute())

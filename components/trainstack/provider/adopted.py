@@ -16,7 +16,7 @@ from trainstack.core.models import model
 from trainstack.core.models.model_record import ModelOutputs
 from trainstack.core.properties import ResourceField
 from trainstack.core.workspace.workspace import Workspace
-from trainstack.errors import InvalidInputError, NotFoundError
+from trainstack.errors import InvalidInputError, NotFoundError, WorkspaceNotFoundError
 from trainstack.provider.base import BaseProvider, Properties, integral, known, log_of, workspace_of
 
 
@@ -69,7 +69,7 @@ class AdoptedProvider(BaseProvider, ABC, inputs=AdoptedInputs):
             return news
         try:
             return {**news, **self.find(workspace_of(news), news)}
-        except NotFoundError as exc:
+        except (NotFoundError, WorkspaceNotFoundError) as exc:
             raise InvalidInputError(str(exc)) from exc
 
     def apply(self, inputs: Properties, olds: Properties | None) -> Properties:

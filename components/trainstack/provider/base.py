@@ -22,7 +22,7 @@ from pulumi.runtime.rpc import UNKNOWN
 from trainstack.core.properties import as_list, as_mapping, integral, resource_fields
 from trainstack.core.workspace.project import project_root
 from trainstack.core.workspace.workspace import Workspace
-from trainstack.errors import InvalidInputError, NotFoundError
+from trainstack.errors import InvalidInputError, NotFoundError, WorkspaceNotFoundError
 from trainstack.provider.engine_watch import end_with_engine
 from trainstack.provider.resource_log import ResourceLog, one_line_errors
 
@@ -128,20 +128,27 @@ class BaseProvider(ResourceProvider):
 
     def create(self, props: Properties) -> CreateResult:
         """Create the resource."""
-        outputs = self.apply(own(props), None)
+        outputs = with_workspace_id(self.apply(own(props), None))
         return CreateResult(self.resource_id(outputs), outputs)
 
     def update(self, _id: str, _olds: Properties, _news: Properties) -> UpdateResult:
         """Update the resource in place."""
-        return UpdateResult(self.apply(own(_news), own(_olds)))
+        return UpdateResult(with_workspace_id(self.apply(own(_news), own(_olds))))
 
     def read(self, id_: str, props: Properties) -> ReadResult:
-        """Read the resource as it is now; what is gone reads as nothing, which makes the engine create it again."""
+        """Read the resource as it is now; what is gone reads as nothing, which makes the engine create it again.
+
+        Where the workspace is not here, nothing can be said of what is in it: it stays as it is, and the workspace's
+        own resource fails.
+        """
         properties = own(props)
         try:
             return ReadResult(id_, {**properties, **self.refresh(properties)})
         except NotFoundError:
             return ReadResult("", {})
+        except WorkspaceNotFoundError:
+            log_of(properties).progress("not looked at: its workspace is not here")
+            return ReadResult(id_, properties)
 
     def delete(self, _id: str, _props: Properties) -> None:
         """Keep everything: a workspace's history outlives the stacks that made it."""
@@ -222,9 +229,17 @@ def workspace_of(properties: Mapping[str, Any]) -> Workspace:
     """Open the workspace that a resource lives in.
 
     Raises:
-        NotFoundError: It is gone.
+        WorkspaceNotFoundError: It is not here, or another one is in its place.
     """
-    return Workspace.open(absolute(properties["workspace"]))
+    workspace = Workspace.open(absolute(properties["workspace"]))
+    if properties.get("workspace_id", workspace.id) != workspace.id:
+        raise WorkspaceNotFoundError(f"{workspace.root} is another workspace than the one it is in")
+    return workspace
+
+
+def with_workspace_id(outputs: Properties) -> Properties:
+    """Outputs of a resource with the id of the workspace that it lives in, which tells it from others at its path."""
+    return {**outputs, "workspace_id": workspace_of(outputs).id} if "workspace" in outputs else outputs
 
 
 def absolute(path: str) -> Path:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 
-from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
+from pulumi.dynamic import CreateResult, UpdateResult
 
 from trainstack.core.compute import compute, target_checks
-from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
-from trainstack.provider.base import BaseProvider, Properties, log_of, own, workspace_of
+from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError, WorkspaceNotFoundError
+from trainstack.provider.base import BaseProvider, Properties, log_of, own, with_workspace_id, workspace_of
 from trainstack.provider.compute_inputs import compute_spec
 from trainstack.storage.atomic import read_json
 
@@ -43,15 +43,13 @@ class ComputeProvider(BaseProvider):
         """Keep what it is now asked to be."""
         return UpdateResult(self._ensure(_news))
 
-    def read(self, id_: str, props: Properties) -> ReadResult:
+    def refresh(self, properties: Properties) -> Properties:
         """Say where the workspace's record differs from the state."""
-        inputs = own(props)
-        path = workspace_of(props).compute(props["name"]) / "compute.json"
+        path = workspace_of(properties).compute(properties["name"]) / "compute.json"
         if not path.is_file():
-            return ReadResult("", {})
-        declared, record = compute_spec(inputs), compute.ComputeSpec.model_validate(read_json(path))
-        drift = _drift(declared, record) if declared else []
-        return ReadResult(id_, {**inputs, "drift": drift})
+            raise NotFoundError(f"no compute {properties['name']}")
+        declared, record = compute_spec(properties), compute.ComputeSpec.model_validate(read_json(path))
+        return {"drift": _drift(declared, record) if declared else []}
 
     def delete(self, _id: str, _props: Properties) -> None:
         """Keep the record, but leave nothing at the place that nobody drives."""
@@ -59,7 +57,7 @@ class ComputeProvider(BaseProvider):
 
         spec = compute_spec(_props)
         if spec is not None:
-            with contextlib.suppress(NotFoundError):
+            with contextlib.suppress(WorkspaceNotFoundError):
                 orphans.remove_all(workspace_of(_props), spec, log_of(_props).warn)
 
     def _ensure(self, props: Properties) -> Properties:
@@ -69,7 +67,7 @@ class ComputeProvider(BaseProvider):
         existed = compute.ensure(workspace_of(props), spec)
         capacity = compute.node_capacity(spec)
         log_of(props).info(f"{'found' if existed else 'created'}: up to {spec.max_nodes} nodes of {capacity.cpus} CPUs")
-        return {**own(props), "node": capacity.model_dump(), "drift": []}
+        return with_workspace_id({**own(props), "node": capacity.model_dump(), "drift": []})
 
 
 def _drift(declared: compute.ComputeSpec, record: compute.ComputeSpec) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trainstack.core.datasets.expected import expected_outputs
 from trainstack.core.datasets.spec import DatasetInputs, DatasetOutputs, DatasetSpec, local_digest, validate
-from trainstack.errors import NotFoundError
+from trainstack.errors import WorkspaceNotFoundError
 from trainstack.provider.base import BaseProvider, Properties, absolute, known, log_of, parsed, validated, workspace_of
 
 
@@ -28,7 +28,7 @@ class DatasetProvider(BaseProvider, inputs=DatasetInputs):
             return {}
         try:
             workspace = workspace_of(inputs)
-        except NotFoundError:
+        except WorkspaceNotFoundError:
             workspace = None
         return expected_outputs(workspace, spec)
 

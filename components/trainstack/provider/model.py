@@ -13,7 +13,7 @@ from trainstack.core.models.model_record import ModelInputs, ModelOutputs, Model
 from trainstack.core.runs.change_lines import compare_mappings
 from trainstack.core.runs.diff import first_lines
 from trainstack.core.workspace.workspace import Workspace, checked_name
-from trainstack.errors import GateError, InvalidInputError, NotFoundError
+from trainstack.errors import GateError, InvalidInputError, NotFoundError, WorkspaceNotFoundError
 from trainstack.provider.base import BaseProvider, Properties, absolute, known, log_of, parsed, validated, workspace_of
 from trainstack.storage import digest as digests
 
@@ -107,7 +107,7 @@ def _check_path(news: Properties) -> None:
         return
     try:
         workspace = workspace_of(news)
-    except NotFoundError:
+    except WorkspaceNotFoundError:
         return
     try:
         source.check_left(workspace, str(news["run_id"]), str(news["path"]))
@@ -126,7 +126,7 @@ def _check_gate(news: Properties) -> None:
     if known(news["run_id"]) and known(news["workspace"]):
         try:
             gate.check(workspace_of(news), str(news["name"]), str(news["run_id"]), conditions)
-        except NotFoundError:
+        except (NotFoundError, WorkspaceNotFoundError):
             return
         except GateError as exc:
             raise InvalidInputError(str(exc)) from exc

@@ -6,7 +6,7 @@ from trainstack.core.models import aliases, promotion
 from trainstack.core.models.model_record import ModelOutputs
 from trainstack.core.models.promotion import Promotion, PromotionInputs
 from trainstack.core.workspace.workspace import checked_name
-from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
+from trainstack.errors import InvalidInputError, TrainstackError, WorkspaceNotFoundError
 from trainstack.provider.base import Properties, finite, known, log_of, parsed, validated, workspace_of
 from trainstack.provider.model import VersionedModelProvider, alias_versions
 
@@ -57,6 +57,6 @@ def _is_registered(inputs: Properties, digest: str) -> bool:
         return False
     try:
         workspace = workspace_of(inputs)
-    except NotFoundError:
+    except WorkspaceNotFoundError:
         return False
     return promotion.find_promoted(workspace, inputs["name"], digest) is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 
-from pulumi.dynamic import CreateResult, DiffResult, ReadResult, UpdateResult
+from pulumi.dynamic import CreateResult, DiffResult, UpdateResult
 from pulumi.runtime.rpc import UNKNOWN
 
 from trainstack.core.runs import diff
@@ -15,7 +15,7 @@ from trainstack.core.sweeps import study, sweep
 from trainstack.core.sweeps.record import Search, SweepDirectory, SweepRecord, SweepRequest, finished_search
 from trainstack.core.workspace.project import portable, project_root
 from trainstack.core.workspace.workspace import Workspace
-from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
+from trainstack.errors import InvalidInputError, TrainstackError
 from trainstack.provider import run_inputs
 from trainstack.provider.base import (
     BaseProvider,
@@ -27,6 +27,7 @@ from trainstack.provider.base import (
     log_of,
     own,
     validated,
+    with_workspace_id,
     workspace_of,
 )
 
@@ -90,15 +91,13 @@ class SweepProvider(BaseProvider):
         """Search on."""
         return UpdateResult(self._searched(own(_news)))
 
-    def read(self, id_: str, props: Properties) -> ReadResult:
+    def refresh(self, properties: Properties) -> Properties:
         """Find out whether the best trial's run is still there."""
-        try:
-            workspace = workspace_of(props)
-            SweepDirectory(workspace.sweep(id_)).read()
-        except NotFoundError:
-            return ReadResult("", {})
-        gone = not (workspace.run(str(props["run_id"])) / "run.json").is_file()
-        return ReadResult(id_, {**own(props), "drift": [f"run {props['run_id']} is gone"] if gone else []})
+        workspace = workspace_of(properties)
+        SweepDirectory(workspace.sweep(str(properties["sweep_id"]))).read()
+        run_id = str(properties["run_id"])
+        gone = not (workspace.run(run_id) / "run.json").is_file()
+        return {"drift": [f"run {run_id} is gone"] if gone else []}
 
     def _searched(self, inputs: Properties) -> Properties:
         from trainstack.provider.run_submission import request, secrets_of
@@ -114,7 +113,7 @@ class SweepProvider(BaseProvider):
         log = log_of(inputs)
         record = sweep.follow(directory, log.progress)
         log.info(f"sweep {record.id}: {sweep.progress_line(record)}")
-        return _outputs(inputs, directory, record)
+        return with_workspace_id(_outputs(inputs, directory, record))
 
 
 def _search(inputs: Properties) -> Search | None:

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from pulumi.dynamic import CreateResult, DiffResult, ReadResult, UpdateResult
+from pulumi.dynamic import CreateResult, DiffResult, UpdateResult
 from pulumi.runtime.rpc import UNKNOWN
 
 from trainstack.core.runs import diff
 from trainstack.core.runs.fields import SETTINGS
 from trainstack.core.runs.record import Status
-from trainstack.errors import NotFoundError
 from trainstack.provider import run_inputs
-from trainstack.provider.base import BaseProvider, Properties, absolute, integral, log_of, own, workspace_of
+from trainstack.provider.base import (
+    BaseProvider,
+    Properties,
+    absolute,
+    integral,
+    log_of,
+    own,
+    with_workspace_id,
+    workspace_of,
+)
 from trainstack.provider.known_run import known_run
 
 
@@ -71,7 +79,7 @@ class TrainingRunProvider(BaseProvider):
                 log.warn(f"{stray}: only what is in ./outputs is kept as an output")
             if misnamed := artifacts.misnamed(run):
                 log.warn(misnamed)
-        return CreateResult(run.id, outputs(inputs, run, record, submitted.outcome))
+        return CreateResult(run.id, with_workspace_id(outputs(inputs, run, record, submitted.outcome)))
 
     def update(self, _id: str, _olds: Properties, _news: Properties) -> UpdateResult:
         """Keep the new settings of a run that stays what it is, and put back outputs that are gone."""
@@ -86,19 +94,16 @@ class TrainingRunProvider(BaseProvider):
         record = run.read()
         if lost := artifacts.restore(run, record, workspace.blobs):
             log_of(inputs).warn(f"{', '.join(lost)} cannot be put back: change `trigger` to train the run again")
-        return UpdateResult(outputs(inputs, run, record, submission.Outcome.ADOPTED))
+        return UpdateResult(with_workspace_id(outputs(inputs, run, record, submission.Outcome.ADOPTED)))
 
-    def read(self, id_: str, props: Properties) -> ReadResult:
+    def refresh(self, properties: Properties) -> Properties:
         """Find out whether the run is still there, complete and as it was left."""
         from trainstack.core.runs import artifacts
         from trainstack.core.runs.directory import RunDirectory
 
-        try:
-            run = RunDirectory(workspace_of(props).run(id_))
-            record = run.read()
-        except NotFoundError:
-            return ReadResult("", {})
-        return ReadResult(id_, {**own(props), "status": record.status.value, "drift": artifacts.drift(run, record)})
+        run = RunDirectory(workspace_of(properties).run(str(properties["run_id"])))
+        record = run.read()
+        return {"status": record.status.value, "drift": artifacts.drift(run, record)}
 
 
 def _reason_line(differences: dict[str, list[str]], olds: Properties, news: Properties) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import secrets
 
-from pulumi.dynamic import CreateResult, DiffResult, ReadResult, UpdateResult
+from pulumi.dynamic import CreateResult, DiffResult, UpdateResult
 
 from trainstack.core.models import model
 from trainstack.core.services import service
 from trainstack.core.services.certificate import check_certificate
 from trainstack.core.services.runner import ServingImages, runner_of
-from trainstack.errors import InvalidInputError, NotFoundError
+from trainstack.errors import InvalidInputError, NotFoundError, WorkspaceNotFoundError
 from trainstack.provider import images
 from trainstack.provider.base import (
     BaseProvider,
@@ -21,6 +21,7 @@ from trainstack.provider.base import (
     log_of,
     own,
     validated,
+    with_workspace_id,
     workspace_of,
 )
 from trainstack.provider.web_service_inputs import placed
@@ -52,7 +53,7 @@ class WebServiceProvider(BaseProvider):
         if known(news["workspace"]):
             try:
                 record = service.find(workspace_of(news), spec.name)
-            except NotFoundError:
+            except (NotFoundError, WorkspaceNotFoundError):
                 record = None
             service.validate_port(spec, record)
         return news
@@ -66,21 +67,17 @@ class WebServiceProvider(BaseProvider):
 
     def create(self, props: Properties) -> CreateResult:
         """Start it, and wait until it serves this very model."""
-        return CreateResult(props["name"], self._serve(own(props), {}))
+        return CreateResult(props["name"], with_workspace_id(self._serve(own(props), {})))
 
     def update(self, _id: str, _olds: Properties, _news: Properties) -> UpdateResult:
         """Serve what is wanted now."""
-        return UpdateResult(self._serve(own(_news), own(_olds)))
+        return UpdateResult(with_workspace_id(self._serve(own(_news), own(_olds))))
 
-    def read(self, id_: str, props: Properties) -> ReadResult:
+    def refresh(self, properties: Properties) -> Properties:
         """Ask the service whether it is up and which model it serves."""
-        try:
-            workspace = workspace_of(props)
-            status = service.status(workspace, props["name"])
-        except NotFoundError:
-            return ReadResult("", {})
-        reason = status.drift(props["model_digest"])
-        return ReadResult(id_, {**own(props), "drift": [reason] if reason else []})
+        status = service.status(workspace_of(properties), properties["name"])
+        reason = status.drift(properties["model_digest"])
+        return {"drift": [reason] if reason else []}
 
     def delete(self, _id: str, _props: Properties) -> None:
         """Stop it; its record and log stay in the workspace."""
@@ -88,6 +85,9 @@ class WebServiceProvider(BaseProvider):
             service.stop(workspace_of(_props), _props["name"])
         except NotFoundError:
             return
+        except WorkspaceNotFoundError:
+            root = absolute(_props["workspace"])
+            log_of(_props).warn(f"not stopped, because its workspace is not at {root}: stop it where it runs")
 
     def _serve(self, inputs: Properties, before: Properties) -> Properties:
         spec = validated(service.ServiceSpec, placed(inputs), "web service")

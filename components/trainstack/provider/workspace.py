@@ -1,20 +1,22 @@
-"""Workspaces: created when missing, kept on delete, which ends their tracking server."""
+"""Workspaces: created when missing, looked for after, kept on delete, which ends their tracking server."""
 
 from __future__ import annotations
 
-import contextlib
+from dataclasses import asdict, fields
 from typing import Annotated, Any
 
+from pulumi.dynamic import DiffResult, ReadResult
 from pydantic import BaseModel, ConfigDict
 
 from trainstack.core.properties import ResourceField
 from trainstack.core.tracking import tracking_server
 from trainstack.core.tracking.settings import ClusterServer, read_settings
+from trainstack.core.workspace.location import WorkspaceLocation
 from trainstack.core.workspace.project import project_root
 from trainstack.core.workspace.workspace import Workspace, checked_name, checked_root
-from trainstack.errors import InvalidInputError, NotFoundError
+from trainstack.errors import InvalidInputError, WorkspaceNotFoundError
 from trainstack.mlflow.rest_client import checked_address
-from trainstack.provider.base import BaseProvider, Properties, absolute, known, parsed
+from trainstack.provider.base import BaseProvider, Properties, absolute, changed, known, log_of, own, parsed
 
 
 class WorkspaceInputs(BaseModel):
@@ -54,6 +56,16 @@ class WorkspaceProvider(BaseProvider, inputs=WorkspaceInputs):
             checked_address(str(uri))
         return news
 
+    def compare(self, olds: Properties, news: Properties) -> DiffResult:
+        """Compare, and look for the workspace: with no folder here, nothing that preview says of it would be true.
+
+        Raises:
+            WorkspaceNotFoundError: It is not where the program looks for it.
+        """
+        if not changed(self.identity, olds, news):
+            _opened(olds)
+        return super().compare(olds, news)
+
     def apply(self, inputs: Properties, olds: Properties | None) -> Properties:
         """Find or create the folder, set its quota, and declare where its history is kept.
 
@@ -66,20 +78,57 @@ class WorkspaceProvider(BaseProvider, inputs=WorkspaceInputs):
         workspace = Workspace.create(root, request.name) if olds is None else Workspace.open(root)
         # A new stack that sets no quota leaves alone what another stack has set.
         if olds is not None or request.quota_gib is not None:
-            workspace = workspace.limited(None if request.quota_gib is None else int(request.quota_gib * 2**30))
+            workspace = workspace.limited(None if request.quota_gib is None else _in_bytes(request.quota_gib))
         if olds is None:
             config.write(project_root(), workspace)
-        return {**inputs, "tracking_address": _declare_tracking(workspace, request)}
+        address = _declare_tracking(workspace, request)
+        return {**inputs, "tracking_address": address, **asdict(WorkspaceLocation.of(workspace)), "drift": []}
 
-    def refresh(self, properties: Properties) -> Properties:
-        """Check that the folder is still a workspace."""
-        workspace = Workspace.open(absolute(properties["root"]))
-        return {"tracking_address": read_settings(workspace).address}
+    def read(self, id_: str, props: Properties) -> ReadResult:
+        """Look for the workspace.
+
+        Raises:
+            WorkspaceNotFoundError: It is not where the program looks for it, which does not read as deleted.
+        """
+        properties = own(props)
+        workspace = _opened(properties)
+        address = read_settings(workspace).address
+        return ReadResult(id_, {**properties, "tracking_address": address, "drift": _drift(workspace, properties)})
 
     def delete(self, _id: str, _props: Properties) -> None:
         """End the tracking server; the folder stays."""
-        with contextlib.suppress(NotFoundError):
-            tracking_server.stop(Workspace.open(absolute(_props["root"])))
+        properties = own(_props)
+        try:
+            workspace = _opened(properties)
+        except WorkspaceNotFoundError as exc:
+            log_of(properties).warn(f"its tracking server is not stopped: {exc}")
+        else:
+            tracking_server.stop(workspace)
+
+
+def _opened(properties: Properties) -> Workspace:
+    """Open the workspace of a resource's state.
+
+    Raises:
+        WorkspaceNotFoundError: It is not where the program looks for it; says where it is, and how to begin anew.
+    """
+    location = WorkspaceLocation(**{field.name: properties[field.name] for field in fields(WorkspaceLocation)})
+    return location.open(absolute(properties["root"]), properties["name"])
+
+
+def _drift(workspace: Workspace, properties: Properties) -> list[str]:
+    """What a workspace that was begun anew lacks: its quota, and where its history is kept."""
+    drift: list[str] = []
+    quota = properties.get("quota_gib")
+    if quota is not None and workspace.quota != _in_bytes(quota):
+        drift.append(f"its quota is {'gone' if workspace.quota is None else f'{workspace.quota:,} bytes'}")
+    if (properties.get("tracking_uri") or properties.get("tracking")) and read_settings(workspace).embedded:
+        drift.append("its history is kept on this machine")
+    return drift
+
+
+def _in_bytes(gib: float) -> int:
+    return int(gib * 2**30)
 
 
 def _declare_tracking(workspace: Workspace, request: WorkspaceInputs) -> str:

@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trainstack.core.workspace.layout import LAYOUT, MARKER
-from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
+from trainstack.errors import InvalidInputError, TrainstackError, WorkspaceNotFoundError
 from trainstack.storage.atomic import read_json, write_bytes_once, write_json
 from trainstack.storage.blobs import BlobStore
 from trainstack.storage.digest import DigestCache
 from trainstack.storage.disk_space import Quota
 from trainstack.storage.object_store.address import address_in
 
+_ID = re.compile(r"[0-9a-f]{8}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
@@ -63,8 +64,13 @@ class Workspace:
     quota: int | None = None
 
     @classmethod
-    def create(cls, root: Path, name: str) -> Workspace:
+    def create(cls, root: Path, name: str, workspace_id: str | None = None) -> Workspace:
         """Open the workspace at `root`, or create it.
+
+        Args:
+            root: Its folder.
+            name: Its name.
+            workspace_id: The id of a new one; drawn by lot when left out.
 
         Raises:
             InvalidInputError: The root is no folder, but the address of an object store.
@@ -79,6 +85,10 @@ class Workspace:
                     f"{root} is the workspace {workspace.name!r}, not {name!r}: choose another root or that name"
                 )
             return workspace
+        if workspace_id is not None:
+            if not _ID.fullmatch(workspace_id):
+                raise InvalidInputError(f"{workspace_id!r} is no workspace's id: take 8 hexadecimal digits", field="id")
+            write_bytes_once(root / "id", f"{workspace_id}\n".encode())
         write_json(marker, {"layout": LAYOUT, "name": name})
         return cls(root, name)
 
@@ -93,14 +103,16 @@ class Workspace:
         """Open an existing workspace.
 
         Raises:
-            NotFoundError: There is no workspace at `root`.
+            WorkspaceNotFoundError: There is no workspace at `root`.
             InvalidInputError: The root is no folder, but the address of an object store.
             TrainstackError: It was made by a newer Trainstack.
         """
         try:
             marker = read_json(checked_root(root) / MARKER)
         except FileNotFoundError as exc:
-            raise NotFoundError(f"no workspace at {root}: run `pulumi up`, or name one with --workspace") from exc
+            raise WorkspaceNotFoundError(
+                f"no workspace at {root}: run `pulumi up`, or name one with --workspace"
+            ) from exc
         try:
             layout, name, quota = marker["layout"], str(marker["name"]), marker.get("quota")
         except (KeyError, TypeError) as exc:

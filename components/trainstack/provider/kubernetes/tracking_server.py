@@ -10,7 +10,7 @@ from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 from trainstack.core.compute.compute import PATIENCE_SECONDS
 from trainstack.core.tracking import cluster_server, tracking_server
 from trainstack.core.tracking.settings import read_settings
-from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
+from trainstack.errors import InvalidInputError, TrainstackError, WorkspaceNotFoundError
 from trainstack.provider.base import BaseProvider, Properties, known, log_of, own, workspace_of
 from trainstack.provider.base import integral as whole
 from trainstack.storage.object_store.address import ENDPOINTS, check_endpoint
@@ -53,13 +53,13 @@ class TrackingServerProvider(BaseProvider):
         except TrainstackError as exc:
             log_of(inputs).warn(str(exc))
             return ReadResult(id_, inputs)
-        with contextlib.suppress(NotFoundError):
+        with contextlib.suppress(WorkspaceNotFoundError):
             inputs["address"] = read_settings(workspace_of(inputs)).address
         return ReadResult(id_, {**inputs, "drift": [reason] if reason else []})
 
     def delete(self, _id: str, _props: Properties) -> None:
         """End this machine's way to it, unless the history is elsewhere by now."""
-        with contextlib.suppress(NotFoundError):
+        with contextlib.suppress(WorkspaceNotFoundError):
             workspace = workspace_of(_props)
             server = read_settings(workspace).cluster
             if server is not None and server.name == _props["name"]:
