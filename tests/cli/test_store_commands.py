@@ -10,6 +10,7 @@ from trainstack.core.datasets import dataset
 from trainstack.core.datasets.dataset import DatasetSpec
 from trainstack.core.models import model
 from trainstack.core.models.model import ModelSpec
+from trainstack.storage.digest import of_bytes
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def test_gc_does_nothing_when_a_record_is_damaged(workspace, orphan, registered,
 def test_fsck_of_a_whole_workspace_ends_with_0(registered, cli, json_output):
     result = cli("fsck")
     assert (result.exit_code, result.stdout) == (0, "2 files, 7 bytes read: all whole\n")
-    assert json_output("fsck") == {"whole": True, "files": 2, "bytes": 7, "damages": []}
+    assert json_output("fsck") == {"whole": True, "files": 2, "bytes": 7, "damages": [], "repaired": []}
 
 
 def test_fsck_ends_with_1_and_says_what_to_do_for_each(workspace, registered, cli):
@@ -82,6 +83,28 @@ def test_fsck_ends_with_1_and_says_what_to_do_for_each(workspace, registered, cl
     [damage] = json.loads(in_json.stdout)["damages"]
     assert (damage["kind"], damage["name"], damage["problem"]) == ("model", "net version 1: weights", "gone")
     assert damage["advice"]
+
+
+def test_fsck_repair_writes_a_damaged_run_record_anew(workspace, written, cli, json_output):
+    run, other = written("00aa"), written("00bb")
+    digest = of_bytes(b"weights")
+    run.event("submitted", name="mnist", tags={})
+    run.event(
+        "end", status="completed", attempt=1, reason="", duration=1.5, metrics={"loss": 0.1}, outputs={"w": digest}
+    )
+    run.outputs.mkdir()
+    (run.outputs / "w").write_bytes(b"weights")
+    for directory in (run, other):
+        (directory.root / "run.json").write_text("[" * 100_000)
+    advice = {item["path"]: item["advice"] for item in json.loads(cli("fsck", "--json").stdout)["damages"]}
+    assert advice[str(run.root / "run.json")] == "`trainstack fsck --repair` writes it anew"
+    assert "no history" in advice[str(other.root / "run.json")]
+    repaired = json.loads(cli("fsck", "--repair", "--json").stdout)
+    note = "run.json was damaged and is kept as run.json.damaged-1; written anew, complete"
+    assert repaired["repaired"] == [{"path": str(run.root / "run.json"), "note": note}]
+    assert str(run.root / "run.json") not in [item["path"] for item in repaired["damages"]]
+    assert run.read_file().outputs == {"w": digest}
+    assert json.loads(cli("fsck", "--repair", "--json").stdout)["repaired"] == []
 
 
 def test_purge_asks_and_a_no_keeps_everything(workspace, registered):

@@ -83,10 +83,10 @@ def read_json(path: Path) -> Any:
     """Read JSON.
 
     Raises:
-        TrainstackError: The file is not valid JSON.
+        TrainstackError: The file is not valid JSON, or nested too deeply to be ours.
         FileNotFoundError: The file does not exist.
     """
     try:
         return json.loads(path.read_bytes())
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise TrainstackError(f"{path} is damaged ({exc}); move it away and run again") from exc

@@ -11,10 +11,12 @@ import pytest
 from tests.core.sample_runs import events, printed
 from tests.waiting import until
 
-from trainstack.core.runs.directory import Status
+from trainstack.core.runs import index
+from trainstack.core.runs.directory import Status, history
 from trainstack.core.runs.execution import submission
 from trainstack.core.runs.execution.submission import Outcome
-from trainstack.errors import RunFailedError, TrainstackError
+from trainstack.errors import RunFailedError
+from trainstack.provider.training_run import TrainingRunProvider
 from trainstack.targets.local.orphans import processes
 
 
@@ -57,7 +59,7 @@ def test_an_unfinished_run_goes_on_from_its_checkpoint(workspace, source, reques
     truncate(run)
     with (run.root / "events.jsonl").open("a") as history:
         history.write('{"time": "2026-')  # cut short by the same misfortune
-    with pytest.raises(TrainstackError, match=r"run\.json is damaged"):
+    with pytest.raises(RunFailedError, match="interrupted: its record was damaged"):
         submission.follow(run)
     again = submission.submit(workspace, request, source, {})
     assert again.outcome is Outcome.RESUMED
@@ -67,6 +69,32 @@ def test_an_unfinished_run_goes_on_from_its_checkpoint(workspace, source, reques
     assert int(starts[1].split()[-1]) >= 3
     whole = [line for line in (run.root / "events.jsonl").read_text().splitlines() if line.endswith("}")]
     assert [json.loads(line)["kind"] for line in whole][-6:] == ["recovered", "resumed", *["stage"] * 4, "end"][-6:]
+
+
+@pytest.mark.parametrize("content", ['{"id": "x", "na', "[" * 100_000, "{}", '{"id": 7}', "\x00"])
+def test_a_finished_run_reads_whole_with_a_damaged_record(workspace, source, request_for, content):
+    run = submission.submit(workspace, request_for({"--steps": 2}), source, {}).directory
+    whole = submission.follow(run)
+    until(lambda: not run.has_supervisor())
+    (run.root / "run.json").write_text(content)
+    [listed], [indexed] = history(workspace), index.newest(workspace)
+    for record in (run.read(), listed, indexed):
+        assert (record.status, record.name, record.outputs) == (Status.COMPLETED, "tiny", whole.outputs)
+        assert (record.metrics, record.duration, record.tags) == (whole.metrics, whole.duration, whole.tags)
+    state = {"workspace": str(workspace.root), "run_id": run.id}
+    assert TrainingRunProvider().read(run.id, state).outs == {**state, "status": "completed", "drift": []}
+    # Reading changes nothing.
+    assert (run.root / "run.json").read_text() == content
+
+
+def test_a_damaged_record_keeps_the_end_of_a_failed_run(workspace, source, request_for):
+    run = submission.submit(workspace, request_for({"--exit": 3}), source, {}).directory
+    with pytest.raises(RunFailedError):
+        submission.follow(run)
+    until(lambda: not run.has_supervisor())
+    truncate(run)
+    assert run.read().status is Status.FAILED
+    assert "exited with code 3" in run.read().reason
 
 
 def test_a_supervisor_writes_a_damaged_record_anew(workspace, source, request_for):

@@ -239,10 +239,12 @@ def test_progress_shows_stage_and_last_line(workspace, source, request_for):
     assert any(line.startswith("running") and "step" in line for line in lines)
 
 
-def test_a_damaged_record_says_what_to_do(workspace, source, request_for):
+def test_a_damaged_record_without_history_says_what_to_do(workspace, source, request_for):
     run = submission.submit(workspace, request_for(), source, {}).directory
     submission.follow(run)
+    until(lambda: not run.has_supervisor())
     (run.root / "run.json").write_text('{"id": "x", "na')
+    (run.root / "events.jsonl").unlink()
     with pytest.raises(TrainstackError, match=r"run\.json is damaged"):
         run.read()
 

@@ -51,10 +51,12 @@ def runs(workspace: Workspace) -> Iterator[Check]:
         count += 1
         directory = RunDirectory(path.parent)
         try:
+            directory.read_file()
             record = directory.read()
         except TrainstackError as exc:
             whole = False
-            yield warning("run", str(exc), "its outputs are still in its folder")
+            problem, _, advice = str(exc).partition(": ")
+            yield warning("run", problem, advice)
             continue
         if record.status is Status.INTERRUPTED or never_started(directory, record):
             whole = False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from trainstack.cli import format, output
@@ -10,14 +12,22 @@ from trainstack.cli.options import JsonOption, WorkspaceOption, open_workspace
 from trainstack.cli.progress import bytes_progress
 
 
-def fsck(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+def fsck(
+    workspace: WorkspaceOption = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Write damaged records of runs anew from their histories first.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Read all blobs, datasets, models and runs, and compare them with their digests.
 
     Exits with 1 when something is damaged, and says what to do about each.
     """
     from trainstack.core.maintenance.fsck import verify
+    from trainstack.core.maintenance.repair import repair_run_records
 
     opened = open_workspace(workspace)
+    repaired = repair_run_records(opened) if repair else []
     with bytes_progress(as_json=as_json) as progress:
         report = verify(opened, progress)
     if as_json:
@@ -32,9 +42,17 @@ def fsck(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None
             for damage in report.damages
         ]
         output.emit_json(
-            {"whole": not damages, "files": report.files, "bytes": report.size, "damages": damages},
+            {
+                "whole": not damages,
+                "files": report.files,
+                "bytes": report.size,
+                "damages": damages,
+                "repaired": [{"path": str(path), "note": note} for path, note in repaired],
+            },
         )
     else:
+        for path, note in repaired:
+            output.say(f"{path.parent.name}: {note}")
         if report.damages:
             rows = [(damage.kind, damage.name, damage.problem, damage.advice) for damage in report.damages]
             output.table(("kind", "name", "problem", "what to do"), rows)

@@ -14,6 +14,7 @@ from pathlib import Path
 from trainstack.core.datasets.dataset_record import DatasetRecord
 from trainstack.core.maintenance import references
 from trainstack.core.models.model_record import ModelRecord
+from trainstack.core.runs.events import record_from_events
 from trainstack.core.runs.record import RunRecord
 from trainstack.core.runs.request import RunRequest
 from trainstack.core.workspace.workspace import Workspace
@@ -204,6 +205,8 @@ class _Verification:
     def _outputs(self, path: Path, record: RunRecord | TrainstackError) -> Iterator[Damage]:
         if isinstance(record, TrainstackError):
             yield _damaged_record(path, record)
+            record = record_from_events(path.parent) or record
+        if isinstance(record, TrainstackError):
             return
         for name, digest in record.outputs.items():
             file = path.parent / "outputs" / name

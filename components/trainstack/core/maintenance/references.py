@@ -16,6 +16,8 @@ from trainstack.core.datasets import dataset_record
 from trainstack.core.datasets.dataset_record import DatasetRecord
 from trainstack.core.models import model
 from trainstack.core.models.model_record import ModelRecord
+from trainstack.core.runs.directory import RunDirectory
+from trainstack.core.runs.events import record_from_events
 from trainstack.core.runs.record import RunRecord, Status
 from trainstack.core.runs.request import RunRequest
 from trainstack.core.sweeps.record import SweepRequest
@@ -58,10 +60,14 @@ def requests(workspace: Workspace) -> Iterator[tuple[Path, RunRequest | Trainsta
 def run_records(workspace: Workspace) -> Iterator[tuple[Path, RunRecord | TrainstackError]]:
     """Yield each run's record as it is written, or why it cannot be read."""
     for path in sorted(workspace.runs.glob("*/run.json")):
+        directory = RunDirectory(path.parent)
         try:
-            yield path, RunRecord.model_validate(read_json(path))
-        except (ValidationError, TrainstackError):
-            yield path, TrainstackError(f"{path} is damaged: run `pulumi up`, or move it away")
+            yield path, directory.read_file()
+        except TrainstackError:
+            advice = "`trainstack fsck --repair` writes it anew"
+            if record_from_events(directory.root) is None:
+                advice = "it has no history to be written anew from: run `pulumi up`, or move it away"
+            yield path, TrainstackError(f"{path} is damaged: {advice}")
 
 
 def unfinished(workspace: Workspace) -> Iterator[RunRequest]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trainstack.core.runs.directory import RunDirectory, Status
-from trainstack.core.runs.recovery import events, moment
+from trainstack.core.runs.events import moment, read_events
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def past_attempts(directory: RunDirectory) -> list[PastAttempt]:
     started: dict[int, float] = {}
     ended: dict[int, float] = {}
     reasons: dict[int, tuple[str, bool]] = {}
-    for event in events(directory):
+    for event in read_events(directory.root):
         number, time = event.get("attempt"), moment(event.get("time"), 0.0)
         if not isinstance(number, int):
             continue

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from trainstack.core.runs.events import FILE as EVENTS_FILE
+from trainstack.core.runs.events import record_from_events
 from trainstack.core.runs.record import Failure, RunRecord, Stage, Status
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
@@ -84,23 +86,43 @@ class RunDirectory:
     def read(self) -> RunRecord:
         """Read the record; a run that nobody drives any more but that never ended reads as interrupted.
 
+        A damaged record of a run that nobody drives is told from the run's history.
+
         Raises:
             NotFoundError: There is no such run.
-            TrainstackError: The record is damaged.
+            TrainstackError: The record is damaged, and a supervisor will write it anew or there is no history.
         """
         try:
-            record = RunRecord.model_validate(read_json(self.root / "run.json"))
-        except FileNotFoundError as exc:
-            raise NotFoundError(f"no run {self.id} in {self.root.parent}") from exc
-        except ValidationError as exc:
-            raise TrainstackError(f"{self.root / 'run.json'} is damaged: move it away and run again") from exc
+            record = self.read_file()
+        except NotFoundError:
+            raise
+        except TrainstackError:
+            history = None if self.has_supervisor() else record_from_events(self.root)
+            if history is None:
+                raise
+            return history
         if not record.status.ended and record.attempt > 0 and not self.has_supervisor():
             # Read again: it may have ended between the two looks.
-            record = RunRecord.model_validate(read_json(self.root / "run.json"))
+            record = self.read_file()
             if not record.status.ended:
                 record.reason = f"its supervisor was killed while {record.status.value}"
                 record.status = Status.INTERRUPTED
         return record
+
+    def read_file(self) -> RunRecord:
+        """Read the record as it is written.
+
+        Raises:
+            NotFoundError: There is no such run.
+            TrainstackError: The record is damaged.
+        """
+        path = self.root / "run.json"
+        try:
+            return RunRecord.model_validate(read_json(path))
+        except FileNotFoundError as exc:
+            raise NotFoundError(f"no run {self.id} in {self.root.parent}") from exc
+        except (ValidationError, TrainstackError) as exc:
+            raise TrainstackError(f"{path} is damaged: `trainstack fsck --repair` writes it anew") from exc
 
     def write(self, record: RunRecord) -> None:
         """Replace the record whole. Only the holder of the lock writes."""
@@ -121,7 +143,7 @@ class RunDirectory:
     def event(self, kind: str, **facts: Any) -> None:
         """Append one line to the run's history."""
         line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "kind": kind, **facts})
-        path = self.root / "events.jsonl"
+        path = self.root / EVENTS_FILE
         with disk_errors(path), path.open("a+b") as file:
             # A full disk or a kill may have cut the last line short; this one must not be lost with it.
             end = file.seek(0, os.SEEK_END)

@@ -121,3 +121,9 @@ class RunRecord(BaseModel):
     failure: Failure | None = None
     supervisor: int | None = None
     tags: dict[str, str] = {}
+
+    @classmethod
+    def submitted(cls, run_id: str, name: str, tags: dict[str, str]) -> RunRecord:
+        """The record of a run that was never started."""
+        now = time.time()
+        return cls(id=run_id, name=name, status=Status.PREPARING, created=now, updated=now, tags=tags)

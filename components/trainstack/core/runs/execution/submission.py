@@ -80,7 +80,8 @@ def _submit(workspace: Workspace, request: RunRequest, source: Path, secrets: di
         index.forget(workspace, directory.id)
         note = ""
         if recovery.is_damaged(directory):
-            record, note = recovery.recovered(directory, request)
+            record = recovery.record_of(directory, request)
+            note = recovery.recovered(directory, record)
         else:
             record = directory.read() if directory.exists() else None
         if record is not None and record.status is Status.COMPLETED and directory.outputs.is_dir():
@@ -92,15 +93,7 @@ def _submit(workspace: Workspace, request: RunRequest, source: Path, secrets: di
         snapshot.store(source, request.spec.files, workspace.blobs)
         write_json(directory.root / "spec.json", request.model_dump(mode="json"))
         if record is None:
-            now = time.time()
-            record = RunRecord(
-                id=directory.id,
-                name=request.name,
-                status=Status.PREPARING,
-                created=now,
-                updated=now,
-                tags=request.tags,
-            )
+            record = RunRecord.submitted(directory.id, request.name, request.tags)
             directory.event("submitted", name=request.name, fingerprint=request.spec.fingerprint, tags=request.tags)
         # A stop that was asked of an earlier attempt is over; one that comes from now on is for this.
         (directory.root / "stop").unlink(missing_ok=True)
