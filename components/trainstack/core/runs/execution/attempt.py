@@ -70,7 +70,7 @@ class Attempt:
                     # What the start waited for is over.
                     self._waiting(self._attempt_reason)
                     training.wait(self._watch.check)
-            self._finalize()
+            self._finalize(time.monotonic() - self._running_since)
 
     def go_on(self, group: NodeGroup) -> None:
         """Go on with nodes that outlived their supervisor, from the running stage on; raises as `run` does."""
@@ -86,7 +86,18 @@ class Attempt:
                 self._running_since = time.monotonic() - elapsed
                 self._scale(slots_held, patient=False)
                 training.wait(self._watch.check, elapsed=elapsed)
-            self._finalize()
+            self._finalize(time.monotonic() - self._running_since)
+
+    def finalize(self) -> None:
+        """Keep the outputs of a script that had ended well when its supervisor was killed."""
+        record = self._record
+        record.failure = None
+        record.stages = [stage for stage in record.stages if stage.name is not Status.FINALIZING]
+        running = record.stages[-1]
+        if running.ended is None:
+            running.ended = max(path.stat().st_mtime for path in self._directory.reports.glob("*.json"))
+        with self._last_stage_ended():
+            self._finalize(max(0.0, running.seconds))
 
     @contextlib.contextmanager
     def _last_stage_ended(self) -> Generator[None]:
@@ -98,7 +109,9 @@ class Attempt:
 
     def _enter(self, name: Status, reason: str, started: float | None = None) -> None:
         """End the stage before and begin another."""
-        self._watch.check()
+        # That the script has ended well is written down first: whoever asks for the end now comes too late.
+        if name is not Status.FINALIZING:
+            self._watch.check()
         self._end_stage()
         self._record.stages.append(Stage(name=name, reason=reason, started=time.time() if started is None else started))
         self._record.status, self._record.reason = name, reason
@@ -150,9 +163,8 @@ class Attempt:
         finally:
             training.end(self._watch.heartbeat)
 
-    def _finalize(self) -> None:
+    def _finalize(self, duration: float) -> None:
         """Digest the outputs, so that drift can be told."""
-        duration = time.monotonic() - self._running_since
         self._enter(Status.FINALIZING, "keeping outputs")
         self._record.outputs = artifacts.digest_outputs(self._directory)
         self._record.duration = duration

@@ -179,7 +179,7 @@ def _start_supervisor(directory: RunDirectory, secrets: dict[str, str], attempts
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         record = directory.read()
-        if directory.has_supervisor() or record.attempt > attempts:
+        if directory.has_supervisor() or record.attempt > attempts or record.status is Status.COMPLETED:
             return
         time.sleep(0.01)
     raise TrainstackError(f"the supervisor of run {directory.id} did not start: {_last(log)}; see {log}")

@@ -16,6 +16,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from trainstack.agent.reporting.report import SUCCEEDED, read_report
 from trainstack.core.compute import compute
 from trainstack.core.environments import environment
 from trainstack.core.runs import distribution, location, saved_progress
@@ -67,12 +68,16 @@ class Supervisor:
     def _attempts(self) -> None:
         record = self._record
         group = self._left_running()
+        if group is None and self._script_ended_well():
+            self._directory.event("finalizing only", attempt=record.attempt)
+            self._attempt().finalize()
+            return
         before = record.attempt - (group is not None)
         last = before + self._request.max_attempts
         while True:
             if group is None:
                 self._begin()
-            attempt = Attempt(self._directory, self._request, record, self._secrets, self.watch, self._target)
+            attempt = self._attempt()
             try:
                 if group is None:
                     attempt.run()
@@ -85,6 +90,27 @@ class Supervisor:
                 self._wait(exc.failure, record.attempt - before, last)
             else:
                 return
+
+    def _attempt(self) -> Attempt:
+        return Attempt(self._directory, self._request, self._record, self._secrets, self.watch, self._target)
+
+    def _script_ended_well(self) -> bool:
+        """Whether the supervisor before was killed when only the outputs were still to be kept."""
+        record, directory = self._record, self._directory
+        if not record.stages or not directory.outputs.is_dir():
+            return False
+        if record.stages[-1].name is Status.FINALIZING:
+            return True
+        if record.stages[-1].name is not Status.RUNNING or str(self._target.layout(self._ref).outputs) != str(
+            directory.outputs
+        ):
+            return False
+        # All that the nodes wrote is here already, so that their own word is enough.
+        _, count = distribution.parse(self._request.spec.distribution)
+        return all(
+            (report := read_report(directory.reports, node)) is not None and report.state == SUCCEEDED
+            for node in range(count)
+        )
 
     def _left_running(self) -> NodeGroup | None:
         """Nodes that went on when the supervisor before was killed."""
@@ -103,6 +129,8 @@ class Supervisor:
         """Begin an attempt: nothing of the one before may still run, and what it saved is said."""
         record, directory = self._record, self._directory
         self._clear_earlier()
+        for report in directory.reports.glob("*.json"):
+            report.unlink()
         record.attempt += 1
         record.supervisor = os.getpid()
         record.failure, record.stages, record.metrics, record.duration, record.resumed = None, [], {}, None, ""

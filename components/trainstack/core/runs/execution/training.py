@@ -79,8 +79,6 @@ class Training:
         directory, request = self._directory, self._request
         plan = self._plan()
         plan.write(directory.root / "launch.json")
-        for report in directory.reports.glob("*.json"):
-            report.unlink()
         spec = request.spec
         variables = {
             **spec.environment.variables,
