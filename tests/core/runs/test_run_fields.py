@@ -106,7 +106,7 @@ def report(tmp_path):
     request = {"name": "r", **WRITTEN, "spec": spec.model_dump(mode="json"), "timeout": 60}
     write_json(directory.root / "spec.json", request)
     directory.write(RunRecord(id=directory.id, name="r", status=Status.COMPLETED, created=1, updated=2))
-    return detail(directory, directory.read())
+    return detail(directory, directory.read(), str(directory.root))
 
 
 def test_each_field_is_in_the_json_report(report):

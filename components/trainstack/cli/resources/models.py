@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from trainstack.cli import format, output
 from trainstack.cli.command_group import command_group
-from trainstack.cli.options import JsonOption, WorkspaceOption, open_workspace
+from trainstack.cli.options import JsonOption, WorkspaceOption, read_workspace
 
 app = command_group("Registered models: list.")
 
@@ -14,10 +16,15 @@ def list_registered(workspace: WorkspaceOption = None, as_json: JsonOption = Fal
     """List all versions of all models."""
     from trainstack.core.models.model import list_models
 
-    opened = open_workspace(workspace)
+    opened = read_workspace(workspace)
     records = list_models(opened)
     if as_json:
-        output.emit_json([{**record.model_dump(mode="json"), "path": record.path} for record in records])
+        # In an object store a model has no folder: its files are blobs.
+        paths = [record.path if Path(record.path).is_dir() else None for record in records]
+        reports = [
+            {**record.model_dump(mode="json"), "path": path} for record, path in zip(records, paths, strict=True)
+        ]
+        output.emit_json(reports)
     elif records:
         output.table(
             ("name", "version", "framework", "run", "registered", "digest", "description", "tags"),

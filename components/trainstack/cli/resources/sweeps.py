@@ -8,7 +8,7 @@ import typer
 
 from trainstack.cli import format, output
 from trainstack.cli.command_group import command_group
-from trainstack.cli.options import JsonOption, WorkspaceOption, open_workspace
+from trainstack.cli.options import JsonOption, WorkspaceOption, open_workspace, read_workspace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ def list_all(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> 
     from trainstack.core.sweeps.record import list_sweeps
     from trainstack.core.sweeps.sweep import progress_line
 
-    opened = open_workspace(workspace)
+    opened = read_workspace(workspace)
     sweeps = list_sweeps(opened)
     if as_json:
         output.emit_json([record.model_dump(mode="json", exclude={"trials"}) for record in sweeps])
@@ -44,9 +44,10 @@ def list_all(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> 
 @app.command("show")
 def show(sweep: SweepArgument, workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
     """Show a sweep and all its trials, the best first."""
+    from trainstack.core.sweeps.record import resolve
     from trainstack.core.sweeps.sweep import parameter_texts, progress_line
 
-    record = _find(workspace, sweep).read()
+    record = resolve(read_workspace(workspace), sweep).read()
     if as_json:
         output.emit_json(record.model_dump(mode="json"))
         return

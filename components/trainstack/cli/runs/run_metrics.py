@@ -130,7 +130,7 @@ def compared(workspace: Workspace, *runs: RunDirectory) -> dict[str, Any]:
     """What differs between two runs, by what it is; metrics are told whether they differ or not."""
     from trainstack.cli.runs.run_report import detail
 
-    first, second = (detail(run, run.read()) for run in runs)
+    first, second = (detail(run, run.read(), str(run.root)) for run in runs)
     packages = [_packages(run) for run in runs]
     return {
         "runs": [{key: report[key] for key in ("id", "name", "status")} for report in (first, second)],

@@ -33,8 +33,22 @@ def summary(directory: RunDirectory, record: RunRecord) -> dict[str, Any]:
     }
 
 
-def detail(directory: RunDirectory, record: RunRecord) -> dict[str, Any]:
-    """A run in full, as `runs show` gives it; what was submitted is missing when it cannot be read."""
+def detail(directory: RunDirectory, record: RunRecord, location: str) -> dict[str, Any]:
+    """A run in full, as `runs show` gives it; what was submitted is missing when it cannot be read.
+
+    Args:
+        directory: Where its records can be read.
+        record: Its record.
+        location: Where its files are: a folder, or an address.
+    """
+    paths = {
+        "code": directory.code,
+        "outputs": directory.outputs,
+        "logs": directory.logs,
+        "log": directory.merged_log,
+        "checkpoints": directory.checkpoints,
+        "tracking": directory.tracking,
+    }
     return {
         **summary(directory, record),
         **_request(submitted(directory)),
@@ -42,13 +56,8 @@ def detail(directory: RunDirectory, record: RunRecord) -> dict[str, Any]:
         "failure": record.failure.model_dump(mode="json") if record.failure else None,
         "outputs": _outputs(directory, record),
         "paths": {
-            "directory": str(directory.root),
-            "code": str(directory.code),
-            "outputs": str(directory.outputs),
-            "logs": str(directory.logs),
-            "log": str(directory.merged_log),
-            "checkpoints": str(directory.checkpoints),
-            "tracking": str(directory.tracking),
+            "directory": location,
+            **{name: f"{location}/{path.relative_to(directory.root).as_posix()}" for name, path in paths.items()},
         },
     }
 
@@ -134,14 +143,12 @@ def _last_sign(directory: RunDirectory, record: RunRecord) -> float:
 
 
 def _outputs(directory: RunDirectory, record: RunRecord) -> list[dict[str, Any]]:
-    files: list[dict[str, Any]] = []
+    """The files of `outputs/`; the size of one that only the record has is not known."""
+    sizes: dict[str, int | None] = {f"outputs/{name}": None for name in record.outputs}
     for path in artifacts.listing(directory.root, "outputs/"):
         with contextlib.suppress(OSError):
-            files.append(
-                {
-                    "path": path,
-                    "bytes": (directory.root / path).stat().st_size,
-                    "sha256": record.outputs.get(path.removeprefix("outputs/")),
-                }
-            )
-    return files
+            sizes[path] = (directory.root / path).stat().st_size
+    return [
+        {"path": path, "bytes": size, "sha256": record.outputs.get(path.removeprefix("outputs/"))}
+        for path, size in sorted(sizes.items())
+    ]

@@ -9,7 +9,7 @@ import typer
 
 from trainstack.cli import format, output
 from trainstack.cli.command_group import command_group
-from trainstack.cli.options import JsonOption, RunArgument, WorkspaceOption, find_run, open_workspace
+from trainstack.cli.options import JsonOption, RunArgument, WorkspaceOption, find_run, read_run, read_workspace
 
 app = command_group("Training runs: list, show, logs, compare, plot, stop, download.")
 _SHOWN = 30
@@ -41,7 +41,7 @@ def list_runs(
     from trainstack.core.runs import index
     from trainstack.core.runs.directory import RunDirectory
 
-    opened = open_workspace(workspace)
+    opened = read_workspace(workspace)
     records = index.newest(opened, status or (), name, limit)
     reports = [summary(RunDirectory(opened.run(record.id)), record) for record in records]
     if as_json:
@@ -60,8 +60,8 @@ def show(run: RunArgument, workspace: WorkspaceOption = None, as_json: JsonOptio
     """Show everything about a run."""
     from trainstack.cli.runs.run_report import detail
 
-    directory = find_run(workspace, run)
-    report = detail(directory, directory.read())
+    directory, location = read_run(workspace, run)
+    report = detail(directory, directory.read(), location)
     if as_json:
         output.emit_json(report)
     else:
@@ -162,7 +162,10 @@ def _print(run: dict[str, Any]) -> None:
     for title in sorted(sections, key=lambda title: title == "Code"):
         rows = sections[title]
         output.section(title, ("",) * len(rows[0]) if rows else (), _some(rows))
-    outputs = [(file["path"], format.size(file["bytes"]), file["sha256"] or "") for file in run["outputs"]]
+    outputs = [
+        (file["path"], "" if file["bytes"] is None else format.size(file["bytes"]), file["sha256"] or "")
+        for file in run["outputs"]
+    ]
     output.section("Outputs", ("", "", ""), _some(outputs))
     output.section("Tags", ("", ""), [*run["tags"].items()])
     output.section("Paths", ("", ""), [*run["paths"].items()])

@@ -108,7 +108,7 @@ class ObjectStore(Store):
             raise DigestMismatchError(f"{path} has SHA-256 {actual}, not {digest}: it is damaged")
         part = max(_PART, path.stat().st_size // _MOST_PARTS)
         result = self._repeated(
-            lambda: obstore.put(self._content, checked_key(key), path, chunk_size=part, max_concurrency=4),
+            lambda: obstore.put(self._content, checked_key(key), path, chunk_size=part, max_concurrency=8),
             f"uploading {key}",
         )
         return str(result["e_tag"])
