@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from trainstack.core.runs import heartbeat
 from trainstack.core.runs.events import FILE as EVENTS_FILE
 from trainstack.core.runs.events import record_from_events
 from trainstack.core.runs.record import Failure, RunRecord, Stage, Status
@@ -107,7 +108,15 @@ class RunDirectory:
             if not record.status.ended:
                 record.reason = f"its supervisor was killed while {record.status.value}"
                 record.status = Status.INTERRUPTED
+        elif not record.status.ended and (silence := self._silence(record)) >= heartbeat.HUNG_SECONDS:
+            record.reason = (
+                f"its supervisor hangs, no sign for {silence:.0f} s: `trainstack runs stop {self.id}` ends it"
+            )
         return record
+
+    def _silence(self, record: RunRecord) -> float:
+        """Seconds without a sign of the supervisor, which also writes the record."""
+        return min(heartbeat.silence(self.root), time.time() - record.updated)
 
     def read_file(self) -> RunRecord:
         """Read the record as it is written.

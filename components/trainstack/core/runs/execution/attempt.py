@@ -161,7 +161,7 @@ class Attempt:
         try:
             yield
         finally:
-            training.end(self._watch.heartbeat)
+            training.end()
 
     def _finalize(self, duration: float) -> None:
         """Digest the outputs, so that drift can be told."""

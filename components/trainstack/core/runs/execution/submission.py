@@ -14,7 +14,7 @@ from pathlib import Path
 
 from trainstack.agent.reporting.report import last_lines
 from trainstack.core.daemons import daemonize
-from trainstack.core.runs import index, location, recovery, snapshot
+from trainstack.core.runs import heartbeat, index, location, recovery, snapshot
 from trainstack.core.runs.directory import RunDirectory, RunRecord, Status
 from trainstack.core.runs.execution.following import follow
 from trainstack.core.runs.request import RunRequest
@@ -129,12 +129,27 @@ def stop(directory: RunDirectory, reason: str, *, wait: float | None = None) -> 
     patience = directory.request().grace + 10 if wait is None else wait
     deadline = time.monotonic() + patience
     while directory.has_supervisor():
+        if heartbeat.hangs(directory.root):
+            _replace_hung_supervisor(directory)
+            continue
         if time.monotonic() > deadline:
             raise TrainstackError(
                 f"run {directory.id} did not end within {patience:g} s; see {directory.root / 'supervisor.txt'}"
             )
         time.sleep(TICK)
     return directory.read()
+
+
+def _replace_hung_supervisor(directory: RunDirectory) -> None:
+    """Kill a supervisor that hangs; another one ends what it leaves."""
+    record = directory.read()
+    heartbeat.kill(directory.root, record.supervisor)
+    directory.event("hung supervisor killed", attempt=record.attempt)
+    with locks.exclusive(directory.root / "lock"):
+        # The kernel lets go of its lock when it is gone.
+        (directory.root / "heartbeat").unlink(missing_ok=True)
+    index.forget(Workspace.open(directory.root.parents[1]), directory.id)
+    _start_supervisor(directory, {}, record.attempt)
 
 
 def ask_to_stop(directory: RunDirectory, reason: str) -> None:
@@ -168,6 +183,7 @@ def _keep_readable(directory: RunDirectory, request: RunRequest) -> None:
 def _start_supervisor(directory: RunDirectory, secrets: dict[str, str], attempts: int) -> None:
     """Start the supervisor as nobody's child, and wait until it holds the run."""
     log = directory.root / "supervisor.txt"
+    submitted = directory.read().updated
     daemonize.start(
         SUPERVISOR,
         str(directory.root),
@@ -179,7 +195,7 @@ def _start_supervisor(directory: RunDirectory, secrets: dict[str, str], attempts
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         record = directory.read()
-        if directory.has_supervisor() or record.attempt > attempts or record.status is Status.COMPLETED:
+        if directory.has_supervisor() or record.attempt > attempts or record.updated != submitted:
             return
         time.sleep(0.01)
     raise TrainstackError(f"the supervisor of run {directory.id} did not start: {_last(log)}; see {log}")

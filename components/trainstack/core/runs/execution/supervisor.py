@@ -19,7 +19,7 @@ from typing import Any
 from trainstack.agent.reporting.report import SUCCEEDED, read_report
 from trainstack.core.compute import compute
 from trainstack.core.environments import environment
-from trainstack.core.runs import distribution, location, saved_progress
+from trainstack.core.runs import distribution, heartbeat, location, saved_progress
 from trainstack.core.runs.directory import Failure, RunDirectory, RunRecord, Status
 from trainstack.core.runs.execution import retry
 from trainstack.core.runs.execution.attempt import Attempt
@@ -76,6 +76,7 @@ class Supervisor:
         last = before + self._request.max_attempts
         while True:
             if group is None:
+                self.watch.check()
                 self._begin()
             attempt = self._attempt()
             try:
@@ -209,7 +210,8 @@ def main(path: str, attempts: str) -> None:
         supervisor = Supervisor(directory, secrets)
         signal.signal(signal.SIGTERM, supervisor.watch.request_stop)
         signal.signal(signal.SIGINT, supervisor.watch.request_stop)
-        supervisor.run()
+        with heartbeat.beating(directory.root):
+            supervisor.run()
 
 
 if __name__ == "__main__":

@@ -135,8 +135,12 @@ class Training:
             who = f"{self._request.spec.program}: " if failure.rank is not None else ""
             raise TrainingFailedError(f"{who}{failure.reason}; its log is {failure.log}", failure)
 
-    def end(self, heartbeat: Callable[[], None]) -> None:
-        """End all nodes that still run: ask, wait for the grace period and their reports, kill; fetch all outputs."""
+    def end(self, check: Callable[[], None] = lambda: None) -> None:
+        """End all nodes that still run: ask, wait for the grace period and their reports, kill; fetch all outputs.
+
+        Args:
+            check: Called all the time; may raise to end the wait.
+        """
         group = self._group
         if group is None:
             return
@@ -145,7 +149,7 @@ class Training:
             node.terminate()
         deadline = time.monotonic() + self._request.grace + REPORT_SECONDS
         while any(node.poll() is None for node in running) and time.monotonic() < deadline:
-            heartbeat()
+            check()
             time.sleep(TICK)
         for node in running:
             if node.poll() is None:

@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 from types import FrameType
 
-HEARTBEAT = 1.0
 TICK = 0.05
 # How long nobody may look on before `on_disconnect: stop` ends the run; followers show themselves every second.
 DISCONNECT_SECONDS = 10.0
@@ -24,7 +23,6 @@ class Watch:
         self._root = root
         self._stop_when_alone = stop_when_alone
         self._reason = ""
-        self._beat = 0.0
         self._touched: int | None = None
         self._touched_at = time.monotonic()
 
@@ -34,7 +32,6 @@ class Watch:
 
     def stopped(self) -> bool:
         """Whether the run is to end."""
-        self.heartbeat()
         if not self._reason and (self._root / "stop").exists():
             self._reason = (self._root / "stop").read_text(encoding="utf-8").strip() or "stopped"
         if not self._reason and self._stop_when_alone and self._alone() > DISCONNECT_SECONDS:
@@ -49,13 +46,6 @@ class Watch:
         """
         if self.stopped():
             raise Stopped(self._reason)
-
-    def heartbeat(self) -> None:
-        """Show that the supervisor lives."""
-        now = time.monotonic()
-        if now - self._beat >= HEARTBEAT:
-            self._beat = now
-            (self._root / "heartbeat").touch()
 
     def pause(self, seconds: float) -> None:
         """Wait, watching.
