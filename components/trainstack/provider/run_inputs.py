@@ -69,6 +69,8 @@ def _accept_code(inputs: Properties) -> None:
     _check_program(inputs, code.files)
     for name in code.unread:
         log_of(inputs).warn(f"{name} in {inputs['source_directory']} is not read: rename it to .trainstackignore")
+    for name in code.secrets:
+        log_of(inputs).warn(f"{name} is left out, as a secret: `!{name}` in .trainstackignore makes it code")
     inputs["files"] = code.files
     if code.executables:
         inputs["executables"] = list(code.executables)

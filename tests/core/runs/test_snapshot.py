@@ -279,3 +279,32 @@ def test_ignore_files_of_other_tools_are_named(bare, name, unread):
     (bare / "train.py").touch()
     (bare / name).write_text("data/\n")
     assert snapshot.take(bare).unread == unread
+
+
+@pytest.mark.parametrize("ignore", [None, "", "!*\n", "!*/\n!**\n", "notes\n"])
+def test_secrets_are_no_code_whatever_is_ignored(source, ignore):
+    if ignore is not None:
+        (source / ".trainstackignore").write_text(ignore)
+    secrets = (".env", ".env.local", ".aws/credentials", "net/id_rsa", "net/server.pem", ".netrc", "net/.ssh/config")
+    for name in secrets:
+        (source / name).parent.mkdir(exist_ok=True)
+        (source / name).write_text("hunter2")
+    taken = snapshot.take(source)
+    assert not set(secrets) & taken.files.keys()
+    assert taken.secrets == (".aws/", ".env", ".env.local", ".netrc", "net/.ssh/", "net/id_rsa", "net/server.pem")
+
+
+@pytest.mark.parametrize("rule", ["!.env", "!/.env", "!.e*"])
+def test_a_secret_that_a_rule_names_is_code(source, rule):
+    (source / ".env").write_text("MODE=fast")
+    (source / "key.pem").write_text("hunter2")
+    (source / ".gitignore").write_text(f"{rule}\n")
+    taken = snapshot.take(source)
+    assert ".env" in taken.files
+    assert taken.secrets == ("key.pem",)
+
+
+def test_an_ignored_secret_is_not_spoken_of(source):
+    (source / ".env").write_text("MODE=fast")
+    (source / ".gitignore").write_text(".env\n")
+    assert snapshot.take(source).secrets == ()

@@ -29,6 +29,30 @@ ALWAYS_IGNORED = (
     "/outputs",
     "/logs",
 )
+# Keys and passwords: no code either, unless a rule names them.
+SECRETS = (
+    ".env",
+    ".env.*",
+    ".envrc",
+    ".netrc",
+    "_netrc",
+    ".pypirc",
+    ".pgpass",
+    ".git-credentials",
+    ".aws/",
+    ".azure/",
+    ".ssh/",
+    ".gnupg/",
+    ".kube/",
+    "id_rsa",
+    "id_dsa",
+    "id_ecdsa",
+    "id_ed25519",
+    "*.pem",
+    "*.key",
+    "*.p12",
+    "*.pfx",
+)
 
 # The group of the library's expressions that holds the slash behind a folder.
 _FOLDER_END = "ps_d"
@@ -42,11 +66,13 @@ class IgnoreRules:
 
     Attributes:
         unread: Ignore files of other tools in the source folder, where it has none that is read.
+        secrets: What was left out because its name is that of a secret, a folder with a slash at its end.
     """
 
     def __init__(self, source: Path) -> None:
         self._source = source
         self._rules: list[tuple[str, list[_Rule]]] = []
+        self.secrets: list[str] = []
         is_ours = any((source / name).is_file() for name in _IGNORE_FILES)
         self.unread = () if is_ours else tuple(name for name in _OTHER_IGNORE_FILES if (source / name).is_file())
 
@@ -69,13 +95,23 @@ class IgnoreRules:
         # it retrains nothing.
         if last == ".git" or (last in _IGNORE_FILES and not name.endswith("/")):
             return True
+        rule = self._rule_for(name)
+        if rule is not None and rule.pattern.include:
+            return True
+        if _fits_any(SECRETS, name) and (rule is None or not rule.names):
+            self.secrets.append(name)
+            return True
+        return rule is None and always_ignored(name)
+
+    def _rule_for(self, name: str) -> _Rule | None:
+        """The last rule that matches a path."""
         for folder, rules in reversed(self._rules):
             if name.startswith(folder):
                 below = name.removeprefix(folder)
                 for rule in reversed(rules):
                     if rule.matches(below):
-                        return bool(rule.pattern.include)
-        return always_ignored(name)
+                        return rule
+        return None
 
 
 @dataclass(frozen=True)
@@ -85,10 +121,12 @@ class _Rule:
     Attributes:
         pattern: As the library reads it.
         anchored: Whether it is about paths; otherwise it is about names, wherever they are.
+        names: Whether it says more of a name than `*` does.
     """
 
     pattern: GitIgnoreSpecPattern
     anchored: bool
+    names: bool
 
     def matches(self, name: str) -> bool:
         """Whether it is about this very path. The library's answer is also yes for all that a matching folder holds."""
@@ -115,7 +153,8 @@ def _read(lines: Sequence[str]) -> list[_Rule]:
         except ValueError:
             continue
         if pattern.include is not None:
-            rules.append(_Rule(pattern, "/" in text.rstrip().removesuffix("/")))
+            path = text.rstrip().removesuffix("/")
+            rules.append(_Rule(pattern, "/" in path, path.rpartition("/")[2].strip("!*?") != ""))
     return rules
 
 
@@ -135,6 +174,10 @@ def always_ignored(name: str) -> bool:
     Args:
         name: The path, relative to the source folder; a folder's ends with a slash.
     """
+    return _fits_any(ALWAYS_IGNORED, name)
+
+
+def _fits_any(rules: Sequence[str], name: str) -> bool:
     path = name.rstrip("/")
     last = path.rpartition("/")[2]
 
@@ -145,4 +188,4 @@ def always_ignored(name: str) -> bool:
             return name.endswith("/") and last == rule[:-1]
         return fnmatchcase(last, rule)
 
-    return any(map(fits, ALWAYS_IGNORED))
+    return any(map(fits, rules))

@@ -28,12 +28,14 @@ class Snapshot:
         size: Bytes in all.
         executables: Paths of the files that their owner may execute, sorted: what git keeps of a mode.
         unread: Ignore files of other tools that the folder has, where it has none that is read.
+        secrets: What was left out because its name is that of a secret.
     """
 
     files: dict[str, str]
     size: int
     executables: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         noun = "file" if len(self.files) == 1 else "files"
@@ -44,7 +46,7 @@ def take(source: Path, *, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> Snapshot:
     """Digest the files of a source folder, less what its ignore file names.
 
     In each folder `.trainstackignore` is read, and where there is none `.gitignore`; both in git's syntax. A link to a
-    folder inside stands for the files in it.
+    folder inside stands for the files in it. Keys and passwords, by their names, are left out unless a rule names them.
 
     Args:
         source: The folder.
@@ -58,11 +60,12 @@ def take(source: Path, *, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> Snapshot:
             f"source_directory {str(source)!r} is not a folder: name the folder that holds the script",
             field="source_directory",
         )
-    names, size, executables, unread = _listing(source)
+    rules = IgnoreRules(source)
+    names, size, executables = _listing(source, rules)
     remedy = "list data in .trainstackignore or raise source_limit_bytes"
     check_size("source_directory", source, names, size, limit_bytes, remedy)
     cache = DigestCache.of_folder("code", source)
-    return Snapshot(cache.digests(source, names), size, executables, unread)
+    return Snapshot(cache.digests(source, names), size, executables, rules.unread, tuple(sorted(rules.secrets)))
 
 
 def store(source: Path, files: dict[str, str], blobs: BlobStore) -> None:
@@ -94,9 +97,8 @@ def link(files: dict[str, str], blobs: BlobStore, folder: Path, executables: Col
             raise NotFoundError(f"the stored copy of {name} is gone: run `pulumi up` from its source again") from exc
 
 
-def _listing(source: Path) -> tuple[list[str], int, tuple[str, ...], tuple[str, ...]]:
-    """The files that count: sorted relative paths, the sum of sizes, programs; and ignore files that are not read."""
-    rules = IgnoreRules(source)
+def _listing(source: Path, rules: IgnoreRules) -> tuple[list[str], int, tuple[str, ...]]:
+    """The files that count: sorted relative paths, the sum of sizes, and programs."""
     root = Path(os.path.realpath(source))
     names: list[str] = []
     executables: list[str] = []
@@ -126,7 +128,7 @@ def _listing(source: Path) -> tuple[list[str], int, tuple[str, ...], tuple[str, 
         raise InvalidInputError(
             f"source_directory {str(source)!r} holds no file that is not ignored", field="source_directory"
         )
-    return sorted(names), size, tuple(sorted(executables)), rules.unread
+    return sorted(names), size, tuple(sorted(executables))
 
 
 def _check_entry(name: str, source: Path, *, is_link: bool, real: Path, root: Path, above: tuple[Path, ...]) -> None:
