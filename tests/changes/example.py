@@ -33,7 +33,7 @@ report = ts.TrainingRun("report", ts.TrainingRunArgs(
     script="report.py",
     compute=nodes,
     environment=tools,
-    arguments={"--of": fit.run_id, "--format": "text"},
+    arguments={"--of": fit.run_id, "--width": 80, "--columns": [1, 2], "--plain": False, "--format": "text"},
 ))
 model = ts.Model("line", ts.ModelArgs(run=fit, path="outputs/line", description="a line"))
 pulumi.export("model", model.version)

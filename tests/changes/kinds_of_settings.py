@@ -131,7 +131,7 @@ SEVERAL = [
     Change("undo of a change", undo, adopts=frozenset({"fit", "report"}), follows=("Model line",), trains=frozenset()),
     Change("the program is formatted anew", lambda stack: (stack.source / "__main__.py").write_text((stack.source / "__main__.py").read_text().replace("\n    ", "\n      ").replace("\n)", "\n\n)"))),
     Change("a new run is declared", program("model = ts.Model", 'more = ts.TrainingRun("more", ts.TrainingRunArgs(source_directory="reports", script="report.py", compute=nodes, environment=tools, arguments={"--new": 1}))\nmodel = ts.Model'), new=("more",)),
-    Change("the same run is declared twice", program("model = ts.Model", 'more = ts.TrainingRun("more", ts.TrainingRunArgs(source_directory="reports", script="report.py", compute=nodes, environment=tools, arguments={"--of": fit.run_id, "--format": "text"}))\nmodel = ts.Model'), adopts=frozenset({"more"}), trains=frozenset()),
+    Change("the same run is declared twice", program("model = ts.Model", 'more = ts.TrainingRun("more", ts.TrainingRunArgs(source_directory="reports", script="report.py", compute=nodes, environment=tools, arguments={"--of": fit.run_id, "--width": 80, "--columns": [1, 2], "--format": "text"}))\nmodel = ts.Model'), adopts=frozenset({"more"}), trains=frozenset()),
     Change("a model is described", program('description="a line"', 'description="the line"'), follows=("Model line",)),
     Change("a model gets tags", program('description="a line"', 'description="a line", tags={"a": "b"}'), follows=("Model line",)),
     Change("a model gets an alias", program('description="a line"', 'description="a line", alias={"production": "latest"}'), follows=("Model line",)),
