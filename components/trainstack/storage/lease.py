@@ -1,0 +1,240 @@
+"""A lease: the right of one process, among those of any number of machines, to write certain records for a while.
+
+It is a record `locks/NAME.json` of the store, with its owner and a fencing token that grows with each owner. The owner
+renews it; who finds it unchanged for as long as it lasts takes it over. Nobody compares clocks of two machines: what
+counts is the time that passes on one, sleep of the machine included.
+
+A process that was paused past its lease (SIGSTOP, a closed lid) may write before it learns of it. So the records under
+a lease carry the token, and the new owner stamps them with `claim` before it reads on: from then on no write of an
+older owner goes through, since each write replaces the version that its writer has read.
+
+After: Martin Kleppmann, "How to do distributed locking" (2016), on fencing tokens; client-go's leader election, on
+observing instead of comparing clocks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+import threading
+import time
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from typing import Any
+
+from trainstack.errors import TrainstackError
+from trainstack.storage.store import Entry, Store, VersionConflictError
+
+SECONDS = 30.0
+"""How long a lease lasts without being renewed, when left out."""
+TOKEN = "fencing_token"  # noqa: S105 (no secret)
+"""The field of a record that holds the token of its last writer."""
+_RENEWALS = 3  # a lease, so that two may fail
+
+
+class LeaseHeldError(TrainstackError):
+    """Another process has the lease."""
+
+
+class LeaseLostError(TrainstackError):
+    """Another process has taken over the lease of this one."""
+
+
+@dataclass
+class Lease:
+    """A lease that this process has taken.
+
+    Attributes:
+        store: Where it is kept.
+        name: What it is for, such as `runs/0123456789abcdef`.
+        owner: Who has it, for people.
+        token: The fencing token: one more than that of the owner before.
+        seconds: How long it lasts without being renewed.
+    """
+
+    store: Store
+    name: str
+    owner: str
+    token: int
+    seconds: float
+    _version: str
+    _renewed: float
+    _lost: str = ""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def renew(self) -> None:
+        """Make the lease last for its whole time from now on.
+
+        Raises:
+            LeaseLostError: It was taken over.
+            UnreachableError: The store does not answer; the lease still lasts for a while.
+        """
+        with self._lock:
+            began = _clock()
+            try:
+                self._version = self.store.replace(_key(self.name), self._record(self.owner), self._version)
+            except VersionConflictError as exc:
+                self._lost = "another process has taken it over"
+                raise self._error() from exc
+            self._renewed = began
+
+    def require(self) -> None:
+        """Check that nobody has taken the lease over, nor can at once; renews it where it has run out.
+
+        Raises:
+            LeaseLostError: Somebody has.
+            UnreachableError: It has run out, and the store does not answer.
+        """
+        if self._lost:
+            raise self._error()
+        if _clock() - self._renewed >= self.seconds:
+            self.renew()
+
+    def claim(self, key: str) -> dict[str, Any] | None:
+        """Stamp a record with the token, so that older owners cannot write it any more.
+
+        Args:
+            key: The record, a JSON object.
+
+        Returns:
+            What it holds; None when there is none.
+
+        Raises:
+            LeaseLostError: A newer owner has claimed it.
+        """
+        while True:
+            try:
+                entry = self.store.get(key)
+            except FileNotFoundError:
+                return None
+            document = self._writable(entry)
+            if document.get(TOKEN) == self.token:
+                return document
+            with contextlib.suppress(VersionConflictError):
+                self._replace(key, document, entry)
+                return document
+
+    def write(self, key: str, document: dict[str, Any]) -> None:
+        """Write a record under the lease, with its token in it.
+
+        Raises:
+            LeaseLostError: Another owner has taken the lease over.
+        """
+        while True:
+            self.require()
+            with contextlib.suppress(FileExistsError, VersionConflictError):
+                try:
+                    entry = self.store.get(key)
+                except FileNotFoundError:
+                    self.store.create(key, _json({**document, TOKEN: self.token}))
+                    return
+                self._writable(entry)
+                self._replace(key, document, entry)
+                return
+
+    def release(self) -> None:
+        """Give the lease back; its record stays, because the token must never start again."""
+        with self._lock, contextlib.suppress(VersionConflictError):
+            self._version = self.store.replace(_key(self.name), self._record(""), self._version)
+        self._lost = self._lost or "it was released"
+
+    def _replace(self, key: str, document: dict[str, Any], entry: Entry) -> None:
+        self.require()
+        self.store.replace(key, _json({**document, TOKEN: self.token}), entry.version)
+
+    def _writable(self, entry: Entry) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads(entry.data)
+        if document.get(TOKEN, 0) > self.token:
+            self._lost = "another process has taken it over"
+            raise self._error()
+        return document
+
+    def _record(self, owner: str) -> bytes:
+        # The nonce: object stores may give equal bytes the same version, and each renewal must be told from the last.
+        return _json({"owner": owner, "token": self.token, "seconds": self.seconds, "nonce": secrets.token_hex(8)})
+
+    def _error(self) -> LeaseLostError:
+        return LeaseLostError(
+            f"{self.owner} has lost the lease of {self.name} in {self.store.address}: {self._lost}; run it again"
+        )
+
+
+def acquire(store: Store, name: str, owner: str, *, seconds: float = SECONDS, patience: float = 0.0) -> Lease:
+    """Take a lease.
+
+    Args:
+        store: Where it is kept.
+        name: What it is for.
+        owner: Who takes it, for people: a machine and what runs there.
+        seconds: How long it lasts without being renewed.
+        patience: Seconds to wait for another owner. One that is dead is waited out in the time that its lease lasts.
+
+    Raises:
+        LeaseHeldError: Another owner still has it; says who.
+    """
+    deadline = _clock() + patience
+    unchanged: tuple[str, float] | None = None
+    while True:
+        began = _clock()
+        lease = Lease(store, name, owner, 1, seconds, "", began)
+        try:
+            entry = store.get(_key(name))
+        except FileNotFoundError:
+            with contextlib.suppress(FileExistsError):
+                lease._version = store.create(_key(name), lease._record(owner))  # pyright: ignore[reportPrivateUsage]
+                return lease
+            continue
+        last: dict[str, Any] = json.loads(entry.data)
+        if unchanged is None or unchanged[0] != entry.version:
+            unchanged = (entry.version, _clock())
+        if not last["owner"] or began - unchanged[1] >= last["seconds"]:
+            lease.token = last["token"] + 1
+            with contextlib.suppress(VersionConflictError):
+                lease._version = store.replace(_key(name), lease._record(owner), entry.version)  # pyright: ignore[reportPrivateUsage]
+                return lease
+            continue
+        if (left := deadline - _clock()) <= 0:
+            raise LeaseHeldError(f"{last['owner']} has the lease of {name} in {store.address}: wait, or end that first")
+        time.sleep(min(left, last["seconds"] / 10, 1.0))
+
+
+@contextlib.contextmanager
+def held(lease: Lease) -> Generator[Lease]:
+    """Renew a lease in a thread for the length of a `with` block, and release it at the end.
+
+    Whether it lasted is known by `Lease.require`, which every write of a record calls.
+    """
+    done = threading.Event()
+
+    def renew() -> None:
+        while not done.wait(lease.seconds / _RENEWALS):
+            try:
+                lease.renew()
+            except LeaseLostError:
+                return
+            except TrainstackError:
+                continue
+
+    thread = threading.Thread(target=renew, name=f"lease of {lease.name}", daemon=True)
+    thread.start()
+    try:
+        yield lease
+    finally:
+        done.set()
+        thread.join()
+        with contextlib.suppress(TrainstackError):
+            lease.release()
+
+
+def _clock() -> float:
+    """Seconds that pass also while the machine sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def _key(name: str) -> str:
+    return f"locks/{name}.json"
+
+
+def _json(document: dict[str, Any]) -> bytes:
+    return (json.dumps(document, indent=2, sort_keys=True) + "\n").encode()
