@@ -1,7 +1,5 @@
 """A workspace's folder, and how programs find it."""
 
-from pathlib import Path
-
 import pytest
 
 from trainstack.core.workspace import config as workspace_config
@@ -35,15 +33,6 @@ def test_a_marker_of_another_layout_is_refused_and_kept(tmp_path, text, words):
 def test_no_workspace_says_what_to_do(tmp_path):
     with pytest.raises(WorkspaceNotFoundError, match="pulumi up"):
         Workspace.open(tmp_path)
-
-
-@pytest.mark.parametrize("root", ["s3://bucket/prefix", "gs://bucket", "az://container/a/b"])
-def test_an_object_store_is_no_folder(tmp_path, monkeypatch, root):
-    monkeypatch.chdir(tmp_path)
-    for call in (Workspace.open, lambda path: Workspace.create(path, "mnist")):
-        with pytest.raises(InvalidInputError, match=f"root '{root}' is in an object store"):
-            call(Path(root).absolute())
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["", "a b", "../x", "x" * 64, ".hidden"])

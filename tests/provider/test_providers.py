@@ -10,7 +10,6 @@ from pulumi.runtime.rpc import UNKNOWN
 
 from trainstack.core.runs.directory import RunDirectory, RunRecord, Status
 from trainstack.core.services.runners import cluster as cluster_runner
-from trainstack.core.workspace.project import portable
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import WorkspaceNotFoundError
 from trainstack.provider.compute import ComputeProvider
@@ -153,10 +152,9 @@ def test_a_workspace_name_that_cannot_be_a_folder_is_refused():
     assert "name '../x' is not usable" in refused(WorkspaceProvider(), {"name": "../x", "root": "store"})
 
 
-def test_a_root_in_an_object_store_is_refused(tmp_path):
-    for root in ("s3://bucket/prefix", portable(tmp_path / "s3://bucket/prefix", tmp_path)):
-        refusal = refused(WorkspaceProvider(), {"name": "mnist", "root": root})
-        assert refusal.startswith("root 's3://bucket/prefix' is in an object store")
+def test_an_address_of_a_wrong_form_is_refused():
+    refusal = refused(WorkspaceProvider(), {"name": "mnist", "root": "s3://Bucket/prefix"})
+    assert refusal.startswith("root 's3://Bucket/prefix' is no address of a bucket: write s3://BUCKET/FOLDER")
 
 
 def test_a_compute_changes_in_place_and_another_name_is_another(workspace):

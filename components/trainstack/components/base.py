@@ -16,7 +16,9 @@ from pulumi.dynamic import Resource, ResourceProvider
 
 from trainstack.core.properties import exact
 from trainstack.core.workspace.project import portable, project_root
+from trainstack.core.workspace.store_cache import local_path
 from trainstack.errors import TrainstackError
+from trainstack.storage.object_store.address import address_in
 
 
 class BaseResource(Resource):
@@ -117,14 +119,14 @@ def portable_path(path: pulumi.Input[str]) -> pulumi.Output[str]:
     folder = Path.cwd()
 
     def relative(value: str) -> str:
-        return portable(folder / Path(value).expanduser(), project_root())
+        return value if address_in(Path(value)) else portable(folder / Path(value).expanduser(), project_root())
 
     return pulumi.Output.from_input(path).apply(relative)
 
 
 def absolute_path(path: pulumi.Output[str]) -> pulumi.Output[str]:
     """A path as outputs hold it made absolute on this machine."""
-    return path.apply(lambda value: str(project_root() / value))
+    return path.apply(lambda value: str(local_path(value, project_root())))
 
 
 def _quiet_interrupt(kind: type[BaseException], error: BaseException, trace: TracebackType | None, /) -> None:

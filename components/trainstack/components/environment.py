@@ -178,6 +178,7 @@ class _Resource(BaseResource, module="trainstack", name="Environment"):
     packages: pulumi.Output[dict[str, str]]
     files: pulumi.Output[dict[str, str]]
     image: pulumi.Output[str]
+    built_in: pulumi.Output[str]
 
 
 class Environment(Component):

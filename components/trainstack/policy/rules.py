@@ -17,6 +17,7 @@ from trainstack.core.compute import node_sizes as sizes
 from trainstack.core.environments.environment import spec_from_inputs
 from trainstack.core.preview.document import UNKNOWN
 from trainstack.core.runs.directory import RunDirectory
+from trainstack.core.workspace.store_cache import local_path
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
 from trainstack.targets import registry
@@ -165,7 +166,7 @@ def gate_metric(kind: str, inputs: Inputs, settings: Gate, root: Path) -> Iterat
             yield f"is of no run, so nobody measured its {settings.metric}: register it from a run"
         return
     try:
-        workspace = Workspace.open(root / Path(str(inputs["workspace"])).expanduser())
+        workspace = Workspace.open(local_path(str(inputs["workspace"]), root))
         metrics = RunDirectory(workspace.run(str(run_id))).read().metrics
     except TrainstackError as exc:
         yield f"its run {run_id} cannot be looked at: {exc}"

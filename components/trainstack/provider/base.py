@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -21,10 +22,12 @@ from pulumi.runtime.rpc import UNKNOWN
 
 from trainstack.core.properties import as_list, as_mapping, integral, resource_fields
 from trainstack.core.workspace.project import project_root
+from trainstack.core.workspace.store_cache import local_path
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import InvalidInputError, NotFoundError, WorkspaceNotFoundError
 from trainstack.provider.engine_watch import end_with_engine
 from trainstack.provider.resource_log import ResourceLog, one_line_errors
+from trainstack.storage.object_store.address import address_in
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -125,6 +128,27 @@ class BaseProvider(ResourceProvider):
     def diff(self, _id: str, _olds: Properties, _news: Properties) -> DiffResult:
         """Compare the state with new inputs."""
         return self.compare(own(_olds), own(_news))
+
+    def lease(self, properties: Properties) -> str:
+        """The lease under which a verb changes a workspace in an object store.
+
+        Args:
+            properties: The resource's inputs.
+        """
+        return "records"
+
+    @contextlib.contextmanager
+    def changing(self, properties: Properties) -> Generator[None]:
+        """Let a verb act: nobody else changes the same in an object store, which has what was made at the end."""
+        root = str(properties.get("workspace", ""))
+        if not address_in(Path(root)):
+            yield
+            return
+        from trainstack.core.replication import shared
+
+        name, log = self.lease(own(properties)), log_of(properties)
+        with shared.updating(opened(root), name, lambda owner: log.progress(f"waits for {owner}")):
+            yield
 
     def create(self, props: Properties) -> CreateResult:
         """Create the resource."""
@@ -231,10 +255,27 @@ def workspace_of(properties: Mapping[str, Any]) -> Workspace:
     Raises:
         WorkspaceNotFoundError: It is not here, or another one is in its place.
     """
-    workspace = Workspace.open(absolute(properties["workspace"]))
+    workspace = opened(properties["workspace"])
     if properties.get("workspace_id", workspace.id) != workspace.id:
         raise WorkspaceNotFoundError(f"{workspace.root} is another workspace than the one it is in")
     return workspace
+
+
+def opened(root: str) -> Workspace:
+    """Open the workspace at a folder or an address; one in an object store is pulled first.
+
+    Args:
+        root: As inputs hold it.
+
+    Raises:
+        WorkspaceNotFoundError: It is not there.
+    """
+    if not address_in(Path(root)):
+        return Workspace.open(absolute(root))
+    # Loaded here: only those who have a bucket wait for its library.
+    from trainstack.core.replication import shared
+
+    return shared.opened(Path(root))
 
 
 def with_workspace_id(outputs: Properties) -> Properties:
@@ -244,7 +285,7 @@ def with_workspace_id(outputs: Properties) -> Properties:
 
 def absolute(path: str) -> Path:
     """A path as inputs hold it (relative to the project when inside it, so that checkouts can move) made absolute."""
-    return project_root() / Path(path).expanduser()
+    return local_path(path, project_root())
 
 
 def log_of(properties: Mapping[str, Any]) -> ResourceLog:

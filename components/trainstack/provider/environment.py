@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -18,6 +19,7 @@ from trainstack.errors import TrainstackError, UnreachableError
 from trainstack.provider import images
 from trainstack.provider.base import BaseProvider, Properties, changed, integral, known, log_of
 from trainstack.provider.compute_inputs import capabilities_of
+from trainstack.storage.cache import cache_folder
 
 
 class EnvironmentInputs(BaseModel):
@@ -54,6 +56,7 @@ class EnvironmentOutputs(BaseModel):
         packages: Version by package.
         files: Digest by path of a Dockerfile's context.
         image: The image by digest, where it was built for a compute that runs containers.
+        built_in: The machine and its cache folder, where it was built on the machine of `pulumi up`.
         drift: What is damaged where it was built, a sentence each.
     """
 
@@ -61,6 +64,7 @@ class EnvironmentOutputs(BaseModel):
     packages: dict[str, str]
     files: dict[str, str]
     image: str = ""
+    built_in: str = ""
     drift: list[str] = []
 
 
@@ -106,6 +110,7 @@ class EnvironmentProvider(BaseProvider, inputs=EnvironmentInputs):
             outputs.image = image.reference
         elif not spec.only_image:
             built = environment.build(spec, lock, log.progress)
+            outputs.built_in = _machine()
             log.info(f"{len(lock.packages)} packages, {built.digest[:12]}")
         return {**inputs, **outputs.model_dump()}
 
@@ -139,7 +144,15 @@ def _find_damage(inputs: Properties) -> str | None:
             return None
     if spec.only_image:
         return None
-    return environment.find_damage(environment.location(environment.lock(spec)))
+    built = environment.location(environment.lock(spec))
+    if inputs["built_in"] != _machine() and not built.folder.exists():
+        # Another machine has built it for itself; this one does when it needs it.
+        return None
+    return environment.find_damage(built)
+
+
+def _machine() -> str:
+    return f"{socket.gethostname()}:{cache_folder()}"
 
 
 def _lock(inputs: Properties, spec: environment.EnvironmentSpec, retries: int | None) -> environment.Lock:

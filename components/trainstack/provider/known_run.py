@@ -8,7 +8,8 @@ from trainstack.core.properties import integral
 from trainstack.core.runs.directory import RunDirectory
 from trainstack.core.runs.fields import COUNTED, RunSpec, read_property
 from trainstack.core.runs.record import Status
-from trainstack.core.workspace.project import portable, project_root
+from trainstack.core.workspace.project import project_root
+from trainstack.core.workspace.store_cache import stored_path
 from trainstack.errors import TrainstackError
 from trainstack.provider.base import Properties, finite, known, workspace_of
 
@@ -41,5 +42,5 @@ def known_run(inputs: Properties) -> Properties:
         "status": record.status.value,
         "duration": round(record.duration or 0.0, 3),
         "metrics": finite(record.metrics),
-        "directory": portable(run.root, project_root()),
+        "directory": stored_path(run.root, project_root()),
     }

@@ -14,16 +14,19 @@ import os
 import sys
 import threading
 from collections.abc import Generator
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pulumi.dynamic import CheckResult, CreateResult, DiffResult, ReadResult, ResourceProvider, UpdateResult
+
+if TYPE_CHECKING:
+    from trainstack.provider.base import BaseProvider
 
 # What most programs need. All of it but pydantic is loaded while the engine prepares the next verb.
 _COMMON = ("compute", "dataset", "environment", "training_run", "model", "web_service")
 
 
 @functools.cache
-def _load(provider: str) -> ResourceProvider:
+def _load(provider: str) -> BaseProvider:
     module_name, name = provider.split(":")
     # Looking for plugins of pydantic means to read the metadata of every installed package; our specs use none.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
@@ -88,7 +91,9 @@ class LazyProvider(ResourceProvider):
 
     def create(self, props: Properties) -> CreateResult:
         """Create the resource."""
-        return _load(self.provider).create(props)
+        provider = _load(self.provider)
+        with provider.changing(props):
+            return provider.create(props)
 
     def read(self, id_: str, props: Properties) -> ReadResult:
         """Read the resource as it is now."""
@@ -96,11 +101,15 @@ class LazyProvider(ResourceProvider):
 
     def update(self, _id: str, _olds: Properties, _news: Properties) -> UpdateResult:
         """Update the resource in place."""
-        return _load(self.provider).update(_id, _olds, _news)
+        provider = _load(self.provider)
+        with provider.changing(_news):
+            return provider.update(_id, _olds, _news)
 
     def delete(self, _id: str, _props: Properties) -> None:
         """Delete the resource."""
-        _load(self.provider).delete(_id, _props)
+        provider = _load(self.provider)
+        with provider.changing(_props):
+            provider.delete(_id, _props)
 
 
 class LazyWorkspaceProvider(LazyProvider):

@@ -14,7 +14,8 @@ from trainstack.core.runs.directory import RunDirectory, RunRecord
 from trainstack.core.runs.execution import submission
 from trainstack.core.runs.fields import RunEnvironment, RunSettings, RunSpec
 from trainstack.core.runs.request import DatasetReference, LockedEnvironment, RegistryLogin, RunRequest
-from trainstack.core.workspace.project import portable, project_root
+from trainstack.core.workspace.project import project_root
+from trainstack.core.workspace.store_cache import stored_path
 from trainstack.errors import InvalidInputError
 from trainstack.provider import images
 from trainstack.provider.base import Properties, finite, integral, parsed, validated
@@ -68,7 +69,7 @@ def outputs(inputs: Properties, run: RunDirectory, record: RunRecord, outcome: s
         ],
         "duration": round(record.duration or 0.0, 3),
         "metrics": finite(record.metrics),
-        "directory": portable(run.root, project_root()),
+        "directory": stored_path(run.root, project_root()),
         "output_files": record.outputs if len(record.outputs) <= 1000 else {},
         "drift": [],
     }

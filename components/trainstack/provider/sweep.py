@@ -13,7 +13,8 @@ from trainstack.core.runs.directory import RunDirectory
 from trainstack.core.runs.fields import COUNTED, SETTINGS, RunSpec
 from trainstack.core.sweeps import study, sweep
 from trainstack.core.sweeps.record import Search, SweepDirectory, SweepRecord, SweepRequest, finished_search
-from trainstack.core.workspace.project import portable, project_root
+from trainstack.core.workspace.project import project_root
+from trainstack.core.workspace.store_cache import stored_path
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import InvalidInputError, TrainstackError
 from trainstack.provider import run_inputs
@@ -43,6 +44,10 @@ class SweepProvider(BaseProvider):
         if (search := _search(inputs)) is not None:
             study.checked(search)
         return inputs
+
+    def lease(self, properties: Properties) -> str:
+        """The sweep's own: it may take days, in which other resources change."""
+        return f"sweeps/{properties['name']}"
 
     def known_outputs(self, inputs: Properties) -> Properties:
         """What the best trial came to, of a search that the workspace has behind it."""
@@ -139,7 +144,7 @@ def _best(workspace: Workspace, record: SweepRecord) -> Properties:
         "best_value": best.value,
         "best_parameters": best.parameters,
         "metrics": finite(run.read().metrics),
-        "directory": portable(run.root, project_root()),
+        "directory": stored_path(run.root, project_root()),
     }
 
 

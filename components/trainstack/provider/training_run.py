@@ -35,6 +35,10 @@ class TrainingRunProvider(BaseProvider):
         """The run's id, where all that decides it is known; and of a finished run what it came to."""
         return known_run(inputs)
 
+    def lease(self, properties: Properties) -> str:
+        """The run's own: it may take days, in which other resources change."""
+        return f"runs/{properties['run_id']}"
+
     def compare(self, olds: Properties, news: Properties) -> DiffResult:
         """Replace when what the run computes changes, or its workspace, and say why; anything else changes in place."""
         differences = diff.changes(diff.comparable(olds, UNKNOWN), diff.comparable(news, UNKNOWN))

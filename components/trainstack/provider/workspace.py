@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, fields
+from pathlib import Path
 from typing import Annotated, Any
 
 from pulumi.dynamic import DiffResult, ReadResult
@@ -13,10 +14,11 @@ from trainstack.core.tracking import tracking_server
 from trainstack.core.tracking.settings import ClusterServer, read_settings
 from trainstack.core.workspace.location import WorkspaceLocation
 from trainstack.core.workspace.project import project_root
-from trainstack.core.workspace.workspace import Workspace, checked_name, checked_root
+from trainstack.core.workspace.workspace import Workspace, checked_name
 from trainstack.errors import InvalidInputError, WorkspaceNotFoundError
 from trainstack.mlflow.rest_client import checked_address
-from trainstack.provider.base import BaseProvider, Properties, absolute, changed, known, log_of, own, parsed
+from trainstack.provider.base import BaseProvider, Properties, absolute, changed, known, log_of, opened, own, parsed
+from trainstack.storage.object_store.address import address_in, checked_form
 
 
 class WorkspaceInputs(BaseModel):
@@ -47,7 +49,7 @@ class WorkspaceProvider(BaseProvider, inputs=WorkspaceInputs):
         if known(news["name"]):
             checked_name(news["name"], "workspace")
         if known(news["root"]):
-            checked_root(absolute(news["root"]))
+            _check_root(str(news["root"]))
         quota = news.get("quota_gib")
         if quota is not None and known(quota) and not (isinstance(quota, int | float) and quota > 0):
             raise InvalidInputError(f"quota_gib must be a number over 0, not {quota!r}", field="quota_gib")
@@ -74,8 +76,7 @@ class WorkspaceProvider(BaseProvider, inputs=WorkspaceInputs):
         from trainstack.core.workspace import config  # preview does not need it
 
         request = parsed(WorkspaceInputs, inputs, "workspace")
-        root = absolute(request.root)
-        workspace = Workspace.create(root, request.name) if olds is None else Workspace.open(root)
+        workspace = opened(request.root) if olds is not None else _created(request)
         # A new stack that sets no quota leaves alone what another stack has set.
         if olds is not None or request.quota_gib is not None:
             workspace = workspace.limited(None if request.quota_gib is None else _in_bytes(request.quota_gib))
@@ -113,7 +114,22 @@ def _opened(properties: Properties) -> Workspace:
         WorkspaceNotFoundError: It is not where the program looks for it; says where it is, and how to begin anew.
     """
     location = WorkspaceLocation(**{field.name: properties[field.name] for field in fields(WorkspaceLocation)})
+    if address_in(Path(properties["root"])):
+        opened(properties["root"])
     return location.open(absolute(properties["root"]), properties["name"])
+
+
+def _created(request: WorkspaceInputs) -> Workspace:
+    if not address_in(Path(request.root)):
+        return Workspace.create(absolute(request.root), request.name)
+    from trainstack.core.replication import shared
+
+    return shared.created(Path(request.root), request.name)
+
+
+def _check_root(root: str) -> None:
+    if address := address_in(Path(root)):
+        checked_form(address, "root")
 
 
 def _drift(workspace: Workspace, properties: Properties) -> list[str]:

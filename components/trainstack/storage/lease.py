@@ -19,7 +19,7 @@ import json
 import secrets
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -160,7 +160,19 @@ class Lease:
         )
 
 
-def acquire(store: Store, name: str, owner: str, *, seconds: float = SECONDS, patience: float = 0.0) -> Lease:
+def _nothing(_owner: str) -> None:
+    return
+
+
+def acquire(
+    store: Store,
+    name: str,
+    owner: str,
+    *,
+    seconds: float = SECONDS,
+    patience: float = 0.0,
+    on_wait: Callable[[str], None] = _nothing,
+) -> Lease:
     """Take a lease.
 
     Args:
@@ -169,6 +181,7 @@ def acquire(store: Store, name: str, owner: str, *, seconds: float = SECONDS, pa
         owner: Who takes it, for people: a machine and what runs there.
         seconds: How long it lasts without being renewed.
         patience: Seconds to wait for another owner. One that is dead is waited out in the time that its lease lasts.
+        on_wait: Called once with the other owner before waiting.
 
     Raises:
         LeaseHeldError: Another owner still has it; says who.
@@ -196,6 +209,8 @@ def acquire(store: Store, name: str, owner: str, *, seconds: float = SECONDS, pa
             continue
         if (left := deadline - _clock()) <= 0:
             raise LeaseHeldError(f"{last['owner']} has the lease of {name} in {store.address}: wait, or end that first")
+        on_wait(str(last["owner"]))
+        on_wait = _nothing
         time.sleep(min(left, last["seconds"] / 10, 1.0))
 
 

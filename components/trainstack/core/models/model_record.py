@@ -8,7 +8,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from trainstack.core.properties import ResourceField
-from trainstack.core.workspace.project import portable, project_root
+from trainstack.core.workspace.project import project_root
+from trainstack.core.workspace.store_cache import stored_path
 
 LISTED_FILES = 200
 """State lists each file up to this many."""
@@ -133,7 +134,7 @@ class ModelOutputs(BaseModel):
             version=record.version,
             digest=record.digest,
             files=listed(record.files),
-            directory=portable(Path(record.path), project_root()),
+            directory=stored_path(Path(record.path), project_root()),
             aliases=aliases or {},
         )
 

@@ -15,6 +15,7 @@ from trainstack.core.runs.directory import RunDirectory, history
 from trainstack.core.runs.fields import COUNTED, ID_LENGTH, RunSpec
 from trainstack.core.runs.record import Status
 from trainstack.core.sweeps.record import Search, SweepDirectory, finished_search, sweep_id
+from trainstack.core.workspace.store_cache import local_path
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
 from trainstack.targets import registry
@@ -150,7 +151,7 @@ def _workspace(run: Mapping[str, Any], root: Path) -> Workspace | None:
     if not isinstance(path, str) or path == UNKNOWN:
         return None
     try:
-        return Workspace.open(root / Path(path).expanduser())
+        return Workspace.open(local_path(path, root))
     except (TrainstackError, OSError):
         return None
 

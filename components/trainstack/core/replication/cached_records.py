@@ -34,7 +34,8 @@ def open_cached(store: Store) -> Workspace:
         NotFoundError: There is no workspace.
         TrainstackError: The store refuses or does not answer.
     """
-    root = cache_folder() / "workspaces" / digests.of_bytes(store.address.encode())[:16]
+    # Beside the copies that `pulumi up` works on: those are whole, this has records alone.
+    root = cache_folder() / "records" / digests.of_bytes(store.address.encode())[:16]
     with locks.exclusive(root / "cache" / "lock"), ThreadPoolExecutor(_AT_ONCE) as pool:
         listings = [pool.submit(_records_in, store, folder) for folder in FOLDERS if folder != "blobs/sha256"]
         try:

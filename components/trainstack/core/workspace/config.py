@@ -6,7 +6,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from trainstack.core.workspace.project import FOLDER, portable
+from trainstack.core.workspace.project import FOLDER
+from trainstack.core.workspace.store_cache import stored_path
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import InvalidInputError, NotFoundError
 from trainstack.storage.atomic import read_json, write_json
@@ -61,5 +62,5 @@ def write(folder: Path, workspace: Workspace) -> Path:
         The file.
     """
     path = folder / FOLDER / FILE
-    write_json(path, WorkspaceConfig(name=workspace.name, root=portable(workspace.root, folder)).model_dump())
+    write_json(path, WorkspaceConfig(name=workspace.name, root=stored_path(workspace.root, folder)).model_dump())
     return path

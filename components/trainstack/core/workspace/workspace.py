@@ -13,7 +13,6 @@ from trainstack.storage.atomic import read_json, write_bytes_once, write_json
 from trainstack.storage.blobs import BlobStore
 from trainstack.storage.digest import DigestCache
 from trainstack.storage.disk_space import Quota
-from trainstack.storage.object_store.address import address_in
 
 _ID = re.compile(r"[0-9a-f]{8}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -32,21 +31,6 @@ def checked_name(name: str, kind: str) -> str:
             field="name",
         )
     return name
-
-
-def checked_root(root: Path) -> Path:
-    """Return a workspace's root when it is the path of a folder.
-
-    Raises:
-        InvalidInputError: It is the address of an object store.
-    """
-    if address := address_in(root):
-        raise InvalidInputError(
-            f"root {address!r} is in an object store, and a workspace is used in a folder: name a folder; "
-            f"`trainstack workspace push {address}` and `pull` copy it there and back",
-            field="root",
-        )
-    return root
 
 
 @dataclass(frozen=True)
@@ -73,11 +57,10 @@ class Workspace:
             workspace_id: The id of a new one; drawn by lot when left out.
 
         Raises:
-            InvalidInputError: The root is no folder, but the address of an object store.
             TrainstackError: The folder holds a workspace of another name or a newer layout, or is not writable.
         """
         checked_name(name, "workspace")
-        marker = checked_root(root) / MARKER
+        marker = root / MARKER
         if marker.is_file():
             workspace = cls.open(root)
             if workspace.name != name:
@@ -104,11 +87,10 @@ class Workspace:
 
         Raises:
             WorkspaceNotFoundError: There is no workspace at `root`.
-            InvalidInputError: The root is no folder, but the address of an object store.
             TrainstackError: It was made by a newer Trainstack.
         """
         try:
-            marker = read_json(checked_root(root) / MARKER)
+            marker = read_json(root / MARKER)
         except FileNotFoundError as exc:
             raise WorkspaceNotFoundError(
                 f"no workspace at {root}: run `pulumi up`, or name one with --workspace"

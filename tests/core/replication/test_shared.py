@@ -1,0 +1,111 @@
+"""A workspace in an object store, as each of several machines uses it: on a real server."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from trainstack.core.compute import compute
+from trainstack.core.replication import shared
+from trainstack.core.replication.shared import RECORDS, created, opened, updating
+from trainstack.core.workspace import store_cache
+from trainstack.errors import TrainstackError, WorkspaceNotFoundError
+from trainstack.storage import lease
+from trainstack.storage.lease import LeaseLostError, acquire
+from trainstack.storage.object_store.store import ObjectStore
+from trainstack.targets.compute_spec import ComputeSpec
+
+
+@pytest.fixture
+def machine(bucket_address, monkeypatch, tmp_path):
+    """Makes this process another machine, and returns the workspace's address as a path."""
+
+    def become(name):
+        monkeypatch.setenv("TRAINSTACK_CACHE", str(tmp_path / name))
+        monkeypatch.setattr(shared, "_pulled", set())
+        return Path(bucket_address)
+
+    return become
+
+
+def names(workspace):
+    return sorted(path.name for path in (workspace.root / "computes").glob("*"))
+
+
+def add(workspace, name):
+    compute.ensure(workspace, ComputeSpec(name=name, target="local", max_nodes=1))
+
+
+def nobody(_owner):
+    pytest.fail("nobody has the lease")
+
+
+def test_no_workspace_at_an_address_says_how_to_make_one(machine):
+    with pytest.raises(WorkspaceNotFoundError, match=r"no workspace at s3://.*trainstack workspace push"):
+        opened(machine("a"))
+
+
+def test_what_one_machine_makes_another_one_has(machine):
+    first = created(machine("a"), "team")
+    with updating(first, RECORDS, nobody):
+        add(first, "cluster")
+    second = opened(machine("b"))
+    assert (second.root != first.root, second.id, names(second)) == (True, first.id, ["cluster"])
+
+
+def test_a_failed_change_is_kept_as_far_as_it_went(machine):
+    first = created(machine("a"), "team")
+
+    def change():
+        with updating(first, RECORDS, nobody):
+            add(first, "cluster")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        change()
+    assert names(opened(machine("b"))) == ["cluster"]
+
+
+def test_machines_that_create_it_at_once_have_one(machine, tmp_path, monkeypatch):
+    root = machine("a")
+    folders = threading.local()
+    monkeypatch.setattr(store_cache, "cache_folder", lambda: tmp_path / folders.name)
+
+    def create(name):
+        folders.name = name
+        return created(root, "team").id
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(create, ["a", "b", "c", "d"]))) == 1
+
+
+def test_another_name_at_the_address_is_refused(machine):
+    created(machine("a"), "team")
+    with pytest.raises(TrainstackError, match="is the workspace 'team', not 'mine'"):
+        created(machine("b"), "mine")
+
+
+def test_a_change_waits_for_another_machine_and_says_for_whom(machine, bucket_address):
+    first = created(machine("a"), "team")
+    acquire(ObjectStore(bucket_address), RECORDS, "another machine", seconds=0.5)
+    owners = []
+    with updating(first, RECORDS, owners.append):
+        pass
+    assert owners == ["another machine"]
+
+
+def test_who_slept_past_its_lease_writes_nothing(machine, bucket_address, monkeypatch):
+    first = created(machine("a"), "team")
+
+    def change():
+        with updating(first, RECORDS, nobody):
+            add(first, "late")
+            store = ObjectStore(bucket_address)
+            entry = store.get("locks/records.json")
+            store.replace("locks/records.json", entry.data + b" ", entry.version)
+            monkeypatch.setattr(lease, "_clock", lambda: float("inf"))
+
+    with pytest.raises(LeaseLostError, match="taken it over"):
+        change()
+    assert names(opened(machine("b"))) == []

@@ -1,0 +1,111 @@
+"""A workspace in an object store: two machines that share the store and the stack's state, and nothing else."""
+
+import json
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+from tests.end_to_end.project import Project, new_project
+
+pytestmark = pytest.mark.end_to_end
+
+PROGRAM = """
+import pulumi
+import trainstack as ts
+
+config = pulumi.Config()
+workspace = ts.Workspace("shared", ts.WorkspaceArgs(root=config.require("root")))
+nodes = ts.Compute("nodes", ts.ComputeArgs(workspace=workspace, max_nodes=int(config.get("max_nodes") or 1)))
+data = ts.Dataset("numbers", ts.DatasetArgs(workspace=workspace, paths=["numbers.txt"]))
+env = ts.Environment("tiny", ts.EnvironmentArgs(packages=["six==1.17.0"]))
+run = ts.TrainingRun("sum", ts.TrainingRunArgs(
+    source_directory="scripts", script="train.py", compute=nodes, environment=env,
+    arguments={"--data": data.as_mount(), "--times": int(config.get("times") or 1)},
+))
+model = ts.Model("total", ts.ModelArgs(run=run, path="outputs/total"))
+pulumi.export("run", run.run_id)
+pulumi.export("path", run.path)
+pulumi.export("version", model.version)
+pulumi.export("data", data.version)
+"""
+SCRIPT = """
+import pathlib, sys
+argument = lambda name: sys.argv[sys.argv.index(name) + 1]
+total = sum(map(float, pathlib.Path(argument("--data"), "numbers.txt").read_text().split()))
+pathlib.Path("outputs/total").write_text(str(total * int(argument("--times"))))
+"""
+
+
+@pytest.fixture
+def machine(tmp_path, bucket_address):
+    """Makes a machine: a checkout with a home and a cache of its own."""
+    state = {"PULUMI_BACKEND_URL": f"file://{tmp_path}/first/.pulumi-state", "PULUMI_STACK": "test"}
+
+    def make(name: str) -> Project:
+        home = {"HOME": str(tmp_path / f"home-{name}"), "TRAINSTACK_CACHE": str(tmp_path / f"cache-{name}")}
+        (tmp_path / f"home-{name}").mkdir()
+        if name == "first":
+            project = new_project(tmp_path / name)
+            project.variables = {**project.variables, **state, **home}
+            project.write("__main__.py", PROGRAM)
+            project.write("scripts/train.py", SCRIPT)
+            project.write("numbers.txt", "1 2 3")
+            project.pulumi("config", "set", "root", bucket_address)
+            return project
+        project = Project(tmp_path / name, {**state, **home})
+        shutil.copytree(tmp_path / "first", project.root, ignore=shutil.ignore_patterns(".trainstack", ".pulumi-state"))
+        return project
+
+    return make
+
+
+def test_another_machine_goes_on_where_the_first_was(machine, tmp_path):
+    first, second = machine("first"), machine("second")
+    first.up()
+    made = first.outputs()
+    second.unchanged()
+    second.pulumi("refresh", "--yes", "--skip-preview", "--expect-no-changes")
+    # A change in place, and one that trains again.
+    second.pulumi("config", "set", "max_nodes", "2")
+    second.up()
+    second.pulumi("config", "set", "times", "2")
+    second.up()
+    trained = second.outputs()
+    assert trained["run"] != made["run"]
+    assert trained["version"] == 2
+    assert (tmp_path / "cache-second") in Path(trained["path"]).parents
+    # Back on the first machine what the second one trained is adopted, and so is the first run again.
+    for name in ("max_nodes", "times"):
+        first.pulumi("config", "set", name, "2")
+    first.unchanged()
+    first.pulumi("config", "set", "times", "1")
+    assert first.preview().lines("adopts finished run")
+    first.up()
+    assert first.outputs()["run"] == made["run"]
+
+
+def test_a_deleted_cache_loses_nothing(machine, tmp_path):
+    first = machine("first")
+    first.up()
+    shutil.rmtree(tmp_path / "cache-first" / "workspaces")
+    first.unchanged()
+    first.pulumi("refresh", "--yes", "--skip-preview", "--expect-no-changes")
+    listed = first.trainstack("runs", "list", "--json") if hasattr(first, "trainstack") else None
+    assert listed is None or json.loads(listed.text)
+
+
+def test_machines_at_once_train_a_run_once(machine):
+    first, second = machine("first"), machine("second")
+    second.variables["PULUMI_STACK"] = "other"
+    second.pulumi("stack", "init", "other")
+    second.pulumi("config", "set", "root", first.pulumi("config", "get", "root").text.strip())
+    results = {}
+    threads = [threading.Thread(target=lambda p=p: results.update({p.root.name: p.up().text})) for p in (first, second)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert first.outputs()["run"] == second.outputs()["run"]
+    assert sum("adopted finished run" in text for text in results.values()) == 1, results
+    assert (first.outputs()["data"], second.outputs()["data"]) == (1, 1)
