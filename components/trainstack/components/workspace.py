@@ -39,8 +39,8 @@ class WorkspaceArgs:
     """Arguments of a workspace.
 
     Attributes:
-        root: Its folder, relative to the program's, or `s3://BUCKET/FOLDER`, `gs://…`, `az://…` for a team; `.trainstack/NAME`
-            in the project when left out.
+        root: Its folder, relative to the program's, or an address that a team shares: `s3://BUCKET/FOLDER`, `gs://…`,
+            `az://…`; `.trainstack/NAME` in the project when left out.
         quota_gib: GiB that it may hold, whichever stack fills it; looked at before something new is written.
         registry: Where environments that are images are kept for all machines; its address, where no login is needed.
         base_image: What images are built on where nodes have no GPU and an environment does not say.
