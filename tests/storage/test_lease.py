@@ -10,7 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from tests.storage.faulty_proxy import Fault
+from tests.faulty_proxy import Fault
 
 from trainstack.storage import lease as leases
 from trainstack.storage.folder_store import FolderStore

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trainstack.errors import TrainstackError
+from trainstack.errors import InvalidInputError, TrainstackError
 
 if TYPE_CHECKING:
     from trainstack.core.runs.directory import RunDirectory
@@ -43,6 +43,23 @@ def open_workspace(folder: Path | None) -> Workspace:
     if folder is None:
         folder, _ = config.find(Path.cwd())
     return open_at(folder)
+
+
+def open_to_remove(folder: Path | None) -> Workspace:
+    """Open a workspace to remove something from it.
+
+    Args:
+        folder: Its folder; looked for from the working folder upwards when none is given.
+
+    Raises:
+        InvalidInputError: It is in an object store: what is removed from this machine's copy comes back.
+    """
+    from trainstack.core.workspace.store_cache import address_of
+
+    workspace = open_workspace(folder)
+    if address := address_of(workspace.root):
+        raise InvalidInputError(f"{address} is in an object store, from which nothing can be removed yet")
+    return workspace
 
 
 def read_workspace(folder: Path | None) -> Workspace:
@@ -96,14 +113,19 @@ def _store_at(folder: Path | None) -> Store | None:
 
 
 def open_at(folder: Path) -> Workspace:
-    """Open the workspace in a folder.
+    """Open the workspace in a folder, or this machine's copy of one in an object store.
 
     Raises:
         WorkspaceNotFoundError: There is none.
         TrainstackError: It is damaged, or of a newer Trainstack.
     """
     from trainstack.core.workspace.workspace import Workspace
+    from trainstack.storage.object_store.address import address_in
 
+    if address_in(folder):
+        from trainstack.core.replication import shared
+
+        return shared.opened(folder)
     folder = folder.expanduser().absolute()
     try:
         return Workspace.open(folder)

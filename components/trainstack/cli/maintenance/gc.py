@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trainstack.cli import format, output
-from trainstack.cli.options import JsonOption, WorkspaceOption, open_workspace
+from trainstack.cli.options import JsonOption, WorkspaceOption, open_to_remove
 
 if TYPE_CHECKING:
     from trainstack.core.maintenance.gc import Garbage
@@ -45,7 +45,7 @@ def gc(
     from trainstack.core.maintenance import unused_environments as environment_collection
     from trainstack.core.maintenance import unused_images as image_collection
 
-    opened = open_workspace(workspace)
+    opened = open_to_remove(workspace)
     garbage = collection.collect(opened, output.note) if delete else collection.find(opened)
     garbage += (orphans.collect if delete else orphans.find)(opened, output.note)
     if environments is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trainstack.cli import format, output
-from trainstack.cli.options import JsonOption, WorkspaceOption, open_workspace
+from trainstack.cli.options import JsonOption, WorkspaceOption, open_to_remove
 
 if TYPE_CHECKING:
     from trainstack.core.maintenance.purge import Victim
@@ -37,7 +37,7 @@ def purge(
         raise typer.BadParameter("--json cannot ask for confirmation: add --yes")
     from trainstack.core.maintenance import purge as purging
 
-    opened = open_workspace(workspace)
+    opened = open_to_remove(workspace)
     victims = _victims(opened, run, model, dataset)
     purging.check(opened, victims)
     if not yes:
