@@ -90,7 +90,7 @@ def test_a_claimed_record_is_closed_to_the_owner_before(store, monkeypatch):
     first = acquire(store, NAME, "first", seconds=BRIEF)
     first.write(RECORD, {"status": "running"})
     second = acquire(store, NAME, "second", patience=60)
-    assert second.claim(RECORD)["status"] == "running"
+    assert second.claim(RECORD) == {"status": "running", "fencing_token": 1}
     # The first one was paused just before it writes: it believes that its lease lasts.
     monkeypatch.setattr(leases, "_clock", lambda: first._renewed)
     with pytest.raises(LeaseLostError, match="taken it over"):
@@ -122,6 +122,7 @@ with held(acquire(store(sys.argv[1]), {NAME!r}, "stopped", seconds={BRIEF})) as 
         [sys.executable, "-c", script, store.address], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     try:
+        assert process.stdout
         assert process.stdout.readline() == "written\n"
         os.kill(process.pid, signal.SIGSTOP)
         with held(acquire(store, NAME, "next", patience=60)) as lease:
