@@ -1,12 +1,18 @@
 """A workspace in an object store: two machines that share the store and the stack's state, and nothing else."""
 
 import json
+import os
 import shutil
+import signal
 import threading
 from pathlib import Path
 
 import pytest
 from tests.end_to_end.project import Project, new_project
+from tests.waiting import until
+
+from trainstack.core.runs.directory import RunDirectory, Status
+from trainstack.storage.object_store.store import ObjectStore
 
 pytestmark = pytest.mark.end_to_end
 
@@ -37,6 +43,14 @@ pathlib.Path("outputs/total").write_text(str(total * int(argument("--times"))))
 """
 
 
+WAITS = """
+import pathlib, time
+while not pathlib.Path("{go}").exists():
+    time.sleep(0.05)
+pathlib.Path("outputs/total").write_text("6.0")
+"""
+
+
 @pytest.fixture
 def machine(tmp_path, bucket_address):
     """Makes a machine: a checkout with a home and a cache of its own."""
@@ -58,6 +72,13 @@ def machine(tmp_path, bucket_address):
         return project
 
     return make
+
+
+def other_stack(first: Project, second: Project) -> None:
+    """Give the second machine a stack of its own: a stack's lock would keep one of them waiting."""
+    second.variables["PULUMI_STACK"] = "other"
+    second.pulumi("stack", "init", "other")
+    second.pulumi("config", "set", "root", first.pulumi("config", "get", "root").text.strip())
 
 
 def test_another_machine_goes_on_where_the_first_was(machine, tmp_path):
@@ -97,9 +118,7 @@ def test_a_deleted_cache_loses_nothing(machine, tmp_path):
 
 def test_machines_at_once_train_a_run_once(machine):
     first, second = machine("first"), machine("second")
-    second.variables["PULUMI_STACK"] = "other"
-    second.pulumi("stack", "init", "other")
-    second.pulumi("config", "set", "root", first.pulumi("config", "get", "root").text.strip())
+    other_stack(first, second)
     results = {}
     threads = [threading.Thread(target=lambda p=p: results.update({p.root.name: p.up().text})) for p in (first, second)]
     for thread in threads:
@@ -109,3 +128,25 @@ def test_machines_at_once_train_a_run_once(machine):
     assert first.outputs()["run"] == second.outputs()["run"]
     assert sum("adopted finished run" in text for text in results.values()) == 1, results
     assert (first.outputs()["data"], second.outputs()["data"]) == (1, 1)
+
+
+def test_a_killed_up_leaves_the_run_to_its_machine(machine, tmp_path, bucket_address):
+    first, second = machine("first"), machine("second")
+    for project in (first, second):
+        project.write("scripts/train.py", WAITS.format(go=tmp_path / "go"))
+    other_stack(first, second)
+    up = first.start_up(tmp_path / "first.txt")
+    (record,) = until(lambda: list(tmp_path.glob("cache-first/workspaces/*/runs/*/run.json")), 120)
+    run = RunDirectory(record.parent)
+    until(lambda: run.read().status is Status.RUNNING)
+    os.killpg(up.pid, signal.SIGKILL)
+    up.wait()
+    # The machine that drives the run takes the lease over from the dead `up`, and keeps it.
+    store = ObjectStore(bucket_address)
+    until(lambda: json.loads(store.get(f"locks/runs/{run.id}.json").data)["token"] == 2, 120)
+    up = second.start_up(tmp_path / "second.txt")
+    until(lambda: "waits for" in (tmp_path / "second.txt").read_text(), 120)
+    (tmp_path / "go").touch()
+    assert up.wait(120) == 0
+    assert "adopted finished run" in (tmp_path / "second.txt").read_text()
+    assert run.read().attempt == 1

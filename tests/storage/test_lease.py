@@ -12,10 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from tests.faulty_proxy import Fault
 
-from trainstack.storage import lease as leases
 from trainstack.storage.folder_store import FolderStore
 from trainstack.storage.lease import LeaseHeldError, LeaseLostError, acquire, held
 from trainstack.storage.object_store.store import ObjectStore
+from trainstack.storage.store import VersionConflictError
 
 NAME = "runs/0123456789abcdef"
 RECORD = f"{NAME}/run.json"
@@ -72,50 +72,49 @@ def test_a_dead_owner_is_waited_out(store):
 def test_a_lease_that_ran_out_unnoticed_goes_on(store):
     lease = acquire(store, NAME, "late", seconds=0.01)
     time.sleep(0.02)
-    lease.write(RECORD, {"status": "running"})
-    assert content(store) == {"status": "running", "fencing_token": 1}
+    lease.require()
+    assert acquire(store, NAME, "next", patience=60).token == 2
 
 
-def test_who_lost_a_lease_writes_nothing(store):
+def test_who_lost_a_lease_is_told_when_it_asks(store):
     lease = acquire(store, NAME, "late", seconds=BRIEF)
     acquire(store, NAME, "next", patience=60)
     time.sleep(BRIEF)
     with pytest.raises(LeaseLostError, match="taken it over"):
-        lease.write(RECORD, {"status": "failed"})
-    with pytest.raises(FileNotFoundError):
-        store.get(RECORD)
+        lease.require()
 
 
-def test_a_claimed_record_is_closed_to_the_owner_before(store, monkeypatch):
+def test_a_claimed_record_is_closed_to_the_owner_before(store):
     first = acquire(store, NAME, "first", seconds=BRIEF)
-    first.write(RECORD, {"status": "running"})
+    version = store.create(RECORD, b'{"status": "running"}')
     second = acquire(store, NAME, "second", patience=60)
-    assert second.claim(RECORD) == {"status": "running", "fencing_token": 1}
-    # The first one was paused just before it writes: it believes that its lease lasts.
-    monkeypatch.setattr(leases, "_clock", lambda: first._renewed)
+    second.claim(RECORD)
+    second.claim(RECORD)
+    # The first one was paused just before it writes.
+    with pytest.raises(VersionConflictError):
+        store.replace(RECORD, b'{"status": "failed"}', version)
     with pytest.raises(LeaseLostError, match="taken it over"):
-        first.write(RECORD, {"status": "failed"})
-    with pytest.raises(LeaseLostError, match="taken it over"):
-        first.renew()
+        first.claim(RECORD)
     assert content(store) == {"status": "running", "fencing_token": 2}
 
 
-def test_a_claim_of_nothing_is_none(store):
-    assert acquire(store, NAME, "first").claim(RECORD) is None
+def test_nothing_is_no_record_to_claim(store):
+    acquire(store, NAME, "first").claim(RECORD)
+    assert [item.key for item in store.list("runs")] == []
 
 
 def test_a_stopped_process_loses_its_lease(store):
     script = f"""
 import sys, time
-from trainstack.storage.object_store.store import ObjectStore
-from trainstack.storage.folder_store import FolderStore
 from pathlib import Path
-store = lambda address: ObjectStore(address) if ":" in address else FolderStore(Path(address))
+from trainstack.storage.folder_store import FolderStore
 from trainstack.storage.lease import acquire, held
-with held(acquire(store(sys.argv[1]), {NAME!r}, "stopped", seconds={BRIEF})) as lease:
+from trainstack.storage.object_store.store import ObjectStore
+store = ObjectStore(sys.argv[1]) if ":" in sys.argv[1] else FolderStore(Path(sys.argv[1]))
+with held(acquire(store, {NAME!r}, "stopped", seconds={BRIEF})) as lease:
     while True:
-        lease.write({RECORD!r}, {{"status": "of the stopped one"}})
-        print("written", flush=True)
+        lease.require()
+        print("driving", flush=True)
         time.sleep(0.05)
 """
     process = subprocess.Popen(
@@ -123,15 +122,12 @@ with held(acquire(store(sys.argv[1]), {NAME!r}, "stopped", seconds={BRIEF})) as 
     )
     try:
         assert process.stdout
-        assert process.stdout.readline() == "written\n"
+        assert process.stdout.readline() == "driving\n"
         os.kill(process.pid, signal.SIGSTOP)
-        with held(acquire(store, NAME, "next", patience=60)) as lease:
-            lease.claim(RECORD)
-            lease.write(RECORD, {"status": "of the next one"})
+        with held(acquire(store, NAME, "next", patience=60)):
             os.kill(process.pid, signal.SIGCONT)
             _, error = process.communicate(timeout=60)
         assert "LeaseLostError: stopped has lost the lease" in error
-        assert content(store)["status"] == "of the next one"
     finally:
         process.kill()
 

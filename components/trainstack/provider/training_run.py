@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 from pulumi.dynamic import CreateResult, DiffResult, UpdateResult
@@ -17,11 +20,13 @@ from trainstack.provider.base import (
     absolute,
     integral,
     log_of,
+    opened,
     own,
     with_workspace_id,
     workspace_of,
 )
 from trainstack.provider.known_run import known_run
+from trainstack.storage.object_store.address import address_in
 
 
 class TrainingRunProvider(BaseProvider):
@@ -38,6 +43,26 @@ class TrainingRunProvider(BaseProvider):
     def lease(self, properties: Properties) -> str:
         """The run's own: it may take days, in which other resources change."""
         return f"runs/{properties['run_id']}"
+
+    @contextlib.contextmanager
+    def changing(self, properties: Properties) -> Generator[None]:
+        """Act as every verb does; a run that this machine drives already is followed, and pushed by its publisher."""
+        root = str(properties.get("workspace", ""))
+        if not address_in(Path(root)):
+            yield
+            return
+        from trainstack.core.replication import run_publisher, shared
+        from trainstack.core.runs.directory import RunDirectory
+
+        workspace, run_id = opened(root), str(properties["run_id"])
+        if RunDirectory(workspace.run(run_id)).has_supervisor():
+            yield
+            # Its publisher has the lease until the store has what the run came to.
+            with shared.publishing(workspace, f"runs/{run_id}"):
+                return
+        with super().changing(properties):
+            run_publisher.start(workspace, run_id)
+            yield
 
     def compare(self, olds: Properties, news: Properties) -> DiffResult:
         """Replace when what the run computes changes, or its workspace, and say why; anything else changes in place."""

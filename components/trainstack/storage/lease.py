@@ -4,9 +4,9 @@ It is a record `locks/NAME.json` of the store, with its owner and a fencing toke
 renews it; who finds it unchanged for as long as it lasts takes it over. Nobody compares clocks of two machines: what
 counts is the time that passes on one, sleep of the machine included.
 
-A process that was paused past its lease (SIGSTOP, a closed lid) may write before it learns of it. So the records under
-a lease carry the token, and the new owner stamps them with `claim` before it reads on: from then on no write of an
-older owner goes through, since each write replaces the version that its writer has read.
+A process that was paused past its lease (SIGSTOP, a closed lid) may write before it learns of it. So whoever takes a
+lease over first stamps the records under it with its token, by `claim`. Each write replaces the version that its writer
+has read: from the stamp on, no write of the owner before goes through.
 
 After: Martin Kleppmann, "How to do distributed locking" (2016), on fencing tokens; client-go's leader election, on
 observing instead of comparing clocks.
@@ -24,12 +24,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from trainstack.errors import TrainstackError
-from trainstack.storage.store import Entry, Store, VersionConflictError
+from trainstack.storage.store import Store, VersionConflictError
 
 SECONDS = 30.0
 """How long a lease lasts without being renewed, when left out."""
 TOKEN = "fencing_token"  # noqa: S105 (no secret)
-"""The field of a record that holds the token of its last writer."""
+"""The field of a record that holds the token of the owner that has claimed it."""
 _RENEWALS = 3  # a lease, so that two may fail
 
 
@@ -91,14 +91,11 @@ class Lease:
         if _clock() - self._renewed >= self.seconds:
             self.renew()
 
-    def claim(self, key: str) -> dict[str, Any] | None:
-        """Stamp a record with the token, so that older owners cannot write it any more.
+    def claim(self, key: str) -> None:
+        """Stamp a record with the token, if there is one, so that no older owner can replace it any more.
 
         Args:
             key: The record, a JSON object.
-
-        Returns:
-            What it holds; None when there is none.
 
         Raises:
             LeaseLostError: A newer owner has claimed it.
@@ -107,30 +104,15 @@ class Lease:
             try:
                 entry = self.store.get(key)
             except FileNotFoundError:
-                return None
-            document = self._writable(entry)
+                return
+            document: dict[str, Any] = json.loads(entry.data)
+            if document.get(TOKEN, 0) > self.token:
+                self._lost = "another process has taken it over"
+                raise self._error()
             if document.get(TOKEN) == self.token:
-                return document
+                return
             with contextlib.suppress(VersionConflictError):
-                self._replace(key, document, entry)
-                return document
-
-    def write(self, key: str, document: dict[str, Any]) -> None:
-        """Write a record under the lease, with its token in it.
-
-        Raises:
-            LeaseLostError: Another owner has taken the lease over.
-        """
-        while True:
-            self.require()
-            with contextlib.suppress(FileExistsError, VersionConflictError):
-                try:
-                    entry = self.store.get(key)
-                except FileNotFoundError:
-                    self.store.create(key, _json({**document, TOKEN: self.token}))
-                    return
-                self._writable(entry)
-                self._replace(key, document, entry)
+                self.store.replace(key, _json({**document, TOKEN: self.token}), entry.version)
                 return
 
     def release(self) -> None:
@@ -138,17 +120,6 @@ class Lease:
         with self._lock, contextlib.suppress(VersionConflictError):
             self._version = self.store.replace(_key(self.name), self._record(""), self._version)
         self._lost = self._lost or "it was released"
-
-    def _replace(self, key: str, document: dict[str, Any], entry: Entry) -> None:
-        self.require()
-        self.store.replace(key, _json({**document, TOKEN: self.token}), entry.version)
-
-    def _writable(self, entry: Entry) -> dict[str, Any]:
-        document: dict[str, Any] = json.loads(entry.data)
-        if document.get(TOKEN, 0) > self.token:
-            self._lost = "another process has taken it over"
-            raise self._error()
-        return document
 
     def _record(self, owner: str) -> bytes:
         # The nonce: object stores may give equal bytes the same version, and each renewal must be told from the last.

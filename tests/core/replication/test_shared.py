@@ -9,12 +9,16 @@ import pytest
 from trainstack.core.compute import compute
 from trainstack.core.replication import shared
 from trainstack.core.replication.shared import RECORDS, created, opened, updating
+from trainstack.core.runs.record import RunRecord
 from trainstack.core.workspace import store_cache
 from trainstack.errors import TrainstackError, WorkspaceNotFoundError
 from trainstack.storage import lease
 from trainstack.storage.lease import LeaseLostError, acquire
 from trainstack.storage.object_store.store import ObjectStore
+from trainstack.storage.store import VersionConflictError
 from trainstack.targets.compute_spec import ComputeSpec
+
+RUN = "runs/0123456789abcdef"
 
 
 @pytest.fixture
@@ -35,6 +39,11 @@ def names(workspace):
 
 def add(workspace, name):
     compute.ensure(workspace, ComputeSpec(name=name, target="local", max_nodes=1))
+
+
+def running(status="running"):
+    record = RunRecord(id="0123456789abcdef", name="fit", status=status, created=1.0, updated=1.0)
+    return record.model_dump_json().encode()
 
 
 def nobody(_owner):
@@ -109,3 +118,15 @@ def test_who_slept_past_its_lease_writes_nothing(machine, bucket_address, monkey
     with pytest.raises(LeaseLostError, match="taken it over"):
         change()
     assert names(opened(machine("b"))) == []
+
+
+def test_who_takes_a_run_over_closes_its_record(machine, bucket_address):
+    first, store = created(machine("a"), "team"), ObjectStore(bucket_address)
+    key = f"{RUN}/run.json"
+    version = store.create(key, running())
+    with updating(first, RUN, nobody), pytest.raises(VersionConflictError):
+        store.replace(key, running(), version)
+    ended = store.get(key)
+    version = store.replace(key, running("completed"), ended.version)
+    with updating(first, RUN, nobody):
+        assert store.get(key).version == version

@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 
 from trainstack.core.replication import copies
+from trainstack.core.runs.record import RunRecord
 from trainstack.core.workspace import store_cache
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import NotFoundError, TrainstackError, WorkspaceNotFoundError
@@ -84,6 +85,7 @@ def updating(workspace: Workspace, name: str, on_wait: Callable[[str], None]) ->
         yield
         return
     with _leased(address, name, on_wait) as right:
+        _claim_unfinished(right, f"{name}/run.json")
         _pull(address)
         try:
             yield
@@ -93,11 +95,37 @@ def updating(workspace: Workspace, name: str, on_wait: Callable[[str], None]) ->
 
 
 @contextlib.contextmanager
+def publishing(workspace: Workspace, name: str) -> Generator[None]:
+    """Have a lease while this machine drives a run that it has begun, and push what it came to.
+
+    Args:
+        workspace: The machine's copy.
+        name: The run, `runs/ID`.
+
+    Raises:
+        LeaseLostError: This machine slept or was cut off, and another one went on in its place.
+        TrainstackError: The store refuses or does not answer, or has something else by now.
+    """
+    address = store_cache.address_of(workspace.root)
+    with _leased(address, name, lambda _owner: None) as right:
+        yield
+        right.require()
+        _push(workspace, address)
+
+
+@contextlib.contextmanager
 def _leased(address: str, name: str, on_wait: Callable[[str], None]) -> Generator[lease.Lease]:
     owner = f"{socket.gethostname()}, process {os.getpid()}"
     acquired = lease.acquire(open_store(address), name, owner, patience=float("inf"), on_wait=on_wait)
     with lease.held(acquired) as right:
         yield right
+
+
+def _claim_unfinished(right: lease.Lease, key: str) -> None:
+    """Close the record of a run to whoever drove it before; one that has ended is written by nobody."""
+    with contextlib.suppress(FileNotFoundError):
+        if not RunRecord.model_validate_json(right.store.get(key).data).status.ended:
+            right.claim(key)
 
 
 def _pull(address: str) -> None:
