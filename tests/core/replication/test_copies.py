@@ -13,7 +13,7 @@ from trainstack.core.datasets.dataset import DatasetSpec
 from trainstack.core.maintenance.fsck import verify
 from trainstack.core.models import aliases, model
 from trainstack.core.models.model import ModelSpec
-from trainstack.core.replication.copies import pull, push
+from trainstack.core.replication.copies import pull, push, push_run
 from trainstack.core.runs import index
 from trainstack.core.runs.directory import RunDirectory, RunRecord, Status
 from trainstack.core.workspace.workspace import Workspace
@@ -329,3 +329,30 @@ def test_requests_of_a_second_copy_are_few(workspace, bucket_address, proxy):
     proxy.requests.clear()
     push(workspace, store)
     assert len(proxy.requests) <= 10
+
+
+def test_a_run_that_goes_on_is_pushed_alone(workspace, store, tmp_path):
+    push(workspace, store)
+    running = trained(workspace, "r3", status=Status.RUNNING, outputs={}, attempt=0)
+    (running.checkpoints / "step").parent.mkdir()
+    (running.checkpoints / "step").write_bytes(b"7")
+    trained(workspace, "r4")
+    assert whole(push_run(workspace, store, "r3"))
+    copy, _ = pulled(store, tmp_path)
+    assert (copy.run("r3") / "checkpoints" / "step").read_bytes() == b"7"
+    assert not copy.run("r4").exists()
+
+
+def test_a_run_that_another_machine_took_over_is_left_alone(workspace, store):
+    running = trained(workspace, "r3", status=Status.RUNNING, outputs={}, attempt=0)
+    push(workspace, store)
+    push_run(workspace, store, "r3")
+    entry = store.get("runs/r3/run.json")
+    store.replace("runs/r3/run.json", entry.data + b" ", entry.version)
+    (running.checkpoints / "step").parent.mkdir()
+    (running.checkpoints / "step").write_bytes(b"late")
+    running.write(running.read())
+    report = push_run(workspace, store, "r3")
+    assert report.conflicts == ["runs/r3/run.json"]
+    with pytest.raises(FileNotFoundError):
+        store.get("runs/r3/checkpoints/step")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,32 @@ def push(workspace: Workspace, store: Store, progress: Progress = lambda _done, 
             f"{store.address} is the workspace {name!r}, not {workspace.name!r}: name another address"
         )
     _claim(store, workspace.id, workspace.root)
+    report = _push(workspace, store, progress, running=_running(workspace))
+    if name is None:
+        store.create(MARKER, _marker(workspace.name))
+    return report
+
+
+def push_run(workspace: Workspace, store: Store, run_id: str) -> Report:
+    """Copy what a run has written by now, though it goes on.
+
+    Args:
+        workspace: The workspace.
+        store: Where to; it has the workspace already.
+        run_id: The run.
+
+    Returns:
+        What was copied; nothing is where somebody else has changed the run's record.
+
+    Raises:
+        TrainstackError: The store refuses or does not answer.
+    """
+    return _push(workspace, store, lambda _done, _all: None, only=f"runs/{run_id}")
+
+
+def _push(
+    workspace: Workspace, store: Store, progress: Progress, *, running: Container[str] = (), only: str = ""
+) -> Report:
     folder = WorkspaceFolder(workspace)
 
     def send(key: str, digest: str | None) -> tuple[str, str]:
@@ -47,12 +74,10 @@ def push(workspace: Workspace, store: Store, progress: Progress = lambda _done, 
             raise DigestMismatchError(f"{path} has SHA-256 {actual}, not {digest}: it is damaged")
         return version, store.upload(path, key)
 
-    with locks.shared(workspace.records_lock):
-        replication = Replication(folder, store, send, _journal(workspace, store, swapped=False), progress)
-        report = replication.run(_running(workspace))
-    if name is None:
-        store.create(MARKER, _marker(workspace.name))
-    return report
+    # One at a time on a machine: two would find each other's records changed.
+    with locks.shared(workspace.records_lock), locks.exclusive(workspace.root / "locks" / "push"):
+        journal = _journal(workspace, store, swapped=False)
+        return Replication(folder, store, send, journal, progress, only).run(running)
 
 
 def pull(store: Store, root: Path, progress: Progress = lambda _done, _all: None) -> tuple[Workspace, Report]:

@@ -48,7 +48,9 @@ class Report:
 class Replication:
     """One copy from a source to a target."""
 
-    def __init__(self, source: Store, target: Store, send: Send, journal: Journal, progress: Progress) -> None:
+    def __init__(
+        self, source: Store, target: Store, send: Send, journal: Journal, progress: Progress, only: str = ""
+    ) -> None:
         """Prepare a copy.
 
         Args:
@@ -57,10 +59,12 @@ class Replication:
             send: Copies content by its key and, where it is known, its digest; returns the versions of both sides.
             journal: What is known to be the same.
             progress: Called with the bytes of content that were sent, and that are to be sent in all.
+            only: The folder of a run that is copied alone; everything when left out.
         """
+        self._only = only
         self._send, self._journal, self._progress = send, journal, progress
-        self._source = listing(source)
-        self._target = listing(target)
+        self._source = listing(source, only)
+        self._target = listing(target, only)
         self._records = RecordCopier(source, target, self._source, self._target, journal)
         self._lock = threading.Lock()
         self._report = Report()
@@ -114,7 +118,8 @@ class Replication:
             self._report.running.append(unit.name)
             return
         try:
-            needs = [reference for key in unit.records for reference in references(key, entries[key].data)]
+            stands_for = [reference for key in unit.records for reference in references(key, entries[key].data)]
+            needs = [reference for reference in stands_for if reference.key.startswith(self._only)]
         except TrainstackError as exc:
             self._report.damages.append(str(exc))
             return
@@ -164,7 +169,7 @@ class Replication:
         return not settled and self._journal.versions(item.key) != (item.version, there.version)
 
 
-def listing(store: Store) -> dict[str, Item]:
-    """List the truth of a workspace, folder by folder."""
-    items = (item for folder in FOLDERS for item in store.list(folder))
+def listing(store: Store, only: str = "") -> dict[str, Item]:
+    """List the truth of a workspace folder by folder, or that of one run."""
+    items = (item for folder in ((only,) if only else FOLDERS) for item in store.list(folder))
     return {item.key: item for item in items if is_record(item.key) or is_content(item.key)}
