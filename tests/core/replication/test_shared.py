@@ -9,7 +9,7 @@ import pytest
 from trainstack.core.compute import compute
 from trainstack.core.replication import shared
 from trainstack.core.replication.shared import RECORDS, created, opened, updating
-from trainstack.core.runs.record import RunRecord
+from trainstack.core.runs.record import RunRecord, Status
 from trainstack.core.workspace import store_cache
 from trainstack.errors import TrainstackError, WorkspaceNotFoundError
 from trainstack.storage import lease
@@ -41,7 +41,7 @@ def add(workspace, name):
     compute.ensure(workspace, ComputeSpec(name=name, target="local", max_nodes=1))
 
 
-def running(status="running"):
+def running(status=Status.RUNNING):
     record = RunRecord(id="0123456789abcdef", name="fit", status=status, created=1.0, updated=1.0)
     return record.model_dump_json().encode()
 
@@ -127,6 +127,6 @@ def test_who_takes_a_run_over_closes_its_record(machine, bucket_address):
     with updating(first, RUN, nobody), pytest.raises(VersionConflictError):
         store.replace(key, running(), version)
     ended = store.get(key)
-    version = store.replace(key, running("completed"), ended.version)
+    version = store.replace(key, running(Status.COMPLETED), ended.version)
     with updating(first, RUN, nobody):
         assert store.get(key).version == version

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from trainstack.core.daemons.prefork import PreforkServer
 from trainstack.storage.atomic import disk_errors
+from trainstack.storage.log_file import open_log
 
 # The child forks and exits, so that init adopts the process.
 _FORK = """
@@ -56,7 +57,7 @@ def start(module: str, *arguments: str, folder: Path, log: Path, stdin: bytes = 
         server = _prefork_servers.get(module)
         if server is not None and server.start(*arguments, folder=folder, log=log, stdin=stdin, nice=nice):
             return
-        with log.open("ab") as output:
+        with open_log(log) as output:
             child = subprocess.Popen(
                 [sys.executable, "-c", _FORK.format(module=module, nice=nice), *arguments],
                 stdin=subprocess.PIPE,

@@ -16,6 +16,8 @@ import sys
 from pathlib import Path
 from typing import Any, BinaryIO, TypedDict
 
+from trainstack.storage.log_file import open_log
+
 _STARTED = b"1"
 
 
@@ -97,7 +99,8 @@ def _detach(request: StartRequest, requests: BinaryIO, answers: int) -> None:
     requests.close()
     os.close(answers)
     reading, writing = os.pipe()
-    log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    with open_log(Path(request["log"])) as file:
+        log = os.dup(file.fileno())
     os.chdir(request["folder"])
     if os.fork():
         # The process between waits until the daemon has read everything, so that a pipe's size is no limit.

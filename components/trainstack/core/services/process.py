@@ -28,6 +28,7 @@ from trainstack.errors import TrainstackError
 from trainstack.server.serving_plan import Plan
 from trainstack.storage import locks
 from trainstack.storage.atomic import disk_errors, read_json, write_json
+from trainstack.storage.log_file import open_log
 
 _TAIL = 20
 # The server gets no secret and nothing that changes what it imports: only these variables go along.
@@ -151,7 +152,7 @@ def launch(
     with disk_errors(lock):
         lock.parent.mkdir(parents=True, exist_ok=True)
         write_json(document, plan.to_json())
-        log = (folder / "log.txt").open("ab")
+        log = open_log(folder / "log.txt")
     with log:
         try:
             code = subprocess.run(

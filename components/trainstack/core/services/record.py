@@ -22,6 +22,7 @@ from trainstack.core.models.model_record import ModelRecord
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
 from trainstack.storage.atomic import disk_errors, read_json, write_json
+from trainstack.storage.log_file import open_log
 from trainstack.targets import registry
 from trainstack.targets.compute_spec import config_of, serving_of
 from trainstack.targets.config import ServingOptions, TargetConfig
@@ -252,7 +253,7 @@ def write_record(record: ServiceRecord) -> None:
 
 def append_log(record: ServiceRecord, output: bytes) -> None:
     """Keep what a server elsewhere wrote, where the log of one on this machine is."""
-    with disk_errors(record.log), record.log.open("ab") as log:
+    with disk_errors(record.log), open_log(record.log) as log:
         log.write(output)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
+from trainstack.mlflow.rest_client import checked_address
 from trainstack.storage import locks
 from trainstack.storage.atomic import read_json, write_json
 
@@ -131,4 +132,5 @@ def _path(workspace: Workspace) -> Path:
 def _read(workspace: Workspace) -> Settings:
     document = read_json(_path(workspace))
     cluster = ClusterServer(**document["cluster"]) if document.get("cluster") else None
-    return Settings(str(document.get("tracking_uri", "")), int(document["port"]), cluster)
+    uri = str(document.get("tracking_uri", ""))
+    return Settings(checked_address(uri) if uri else "", int(document["port"]), cluster)

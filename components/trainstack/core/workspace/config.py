@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from trainstack.core.workspace.ownership import check_owner
 from trainstack.core.workspace.project import FOLDER
 from trainstack.core.workspace.store_cache import stored_path
 from trainstack.core.workspace.workspace import Workspace
@@ -41,10 +42,13 @@ def find(start: Path) -> tuple[Path, WorkspaceConfig]:
     Raises:
         NotFoundError: There is none.
         InvalidInputError: The one that is found does not name a workspace.
+        TrainstackError: It belongs to another user.
     """
     for folder in (start.absolute(), *start.absolute().parents):
         for path in (folder / FILE, folder / FOLDER / FILE):
             if path.is_file():
+                for owned in (path.parent, path):
+                    check_owner(owned, folder)
                 try:
                     config = WorkspaceConfig.model_validate(read_json(path))
                 except ValidationError as exc:

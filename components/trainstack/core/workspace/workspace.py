@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trainstack.core.workspace.layout import LAYOUT, MARKER
+from trainstack.core.workspace.ownership import check_owner
 from trainstack.errors import InvalidInputError, TrainstackError, WorkspaceNotFoundError
 from trainstack.storage.atomic import read_json, write_bytes_once, write_json
 from trainstack.storage.blobs import BlobStore
@@ -87,7 +88,7 @@ class Workspace:
 
         Raises:
             WorkspaceNotFoundError: There is no workspace at `root`.
-            TrainstackError: It was made by a newer Trainstack.
+            TrainstackError: It was made by a newer Trainstack, or belongs to another user.
         """
         try:
             marker = read_json(root / MARKER)
@@ -95,6 +96,8 @@ class Workspace:
             raise WorkspaceNotFoundError(
                 f"no workspace at {root}: run `pulumi up`, or name one with --workspace"
             ) from exc
+        for owned in (root, root / MARKER):
+            check_owner(owned, root)
         try:
             layout, name, quota = marker["layout"], str(marker["name"]), marker.get("quota")
         except (KeyError, TypeError) as exc:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from trainstack.errors import TrainstackError
+from trainstack.storage.log_file import open_log
 
 MARKER = "TRAINSTACK_RUN_DIRECTORY"
 
@@ -115,8 +116,7 @@ def start(node: NodeSpec) -> LocalNode:
                 os._exit(143)
 
     try:
-        node.log.parent.mkdir(parents=True, exist_ok=True)
-        with node.log.open("ab") as log:
+        with open_log(node.log) as log:
             process = subprocess.Popen(
                 [str(node.python), "-m", "trainstack.agent", "--plan", str(node.plan), "--node", str(node.index)],
                 stdin=subprocess.DEVNULL,
