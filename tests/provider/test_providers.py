@@ -152,6 +152,12 @@ def test_a_workspace_name_that_cannot_be_a_folder_is_refused():
     assert "name '../x' is not usable" in refused(WorkspaceProvider(), {"name": "../x", "root": "store"})
 
 
+def test_the_root_of_another_workspace_is_refused(tmp_path):
+    Workspace.create(tmp_path / "theirs", "theirs")
+    refusal = refused(WorkspaceProvider(), {"name": "mine", "root": "theirs"})
+    assert "is the workspace 'theirs', not 'mine': choose another root or that name" in refusal
+
+
 def test_an_address_of_a_wrong_form_is_refused():
     refusal = refused(WorkspaceProvider(), {"name": "mnist", "root": "s3://Bucket/prefix"})
     assert refusal.startswith("root 's3://Bucket/prefix' is no address of a bucket: write s3://BUCKET/FOLDER")

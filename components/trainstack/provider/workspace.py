@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -49,7 +50,7 @@ class WorkspaceProvider(BaseProvider, inputs=WorkspaceInputs):
         if known(news["name"]):
             checked_name(news["name"], "workspace")
         if known(news["root"]):
-            _check_root(str(news["root"]))
+            _check_root(str(news["root"]), news["name"])
         quota = news.get("quota_gib")
         if quota is not None and known(quota) and not (isinstance(quota, int | float) and quota > 0):
             raise InvalidInputError(f"quota_gib must be a number over 0, not {quota!r}", field="quota_gib")
@@ -127,9 +128,12 @@ def _created(request: WorkspaceInputs) -> Workspace:
     return shared.created(Path(request.root), request.name)
 
 
-def _check_root(root: str) -> None:
+def _check_root(root: str, name: str) -> None:
     if address := address_in(Path(root)):
         checked_form(address, "root")
+    if known(name):
+        with contextlib.suppress(WorkspaceNotFoundError):
+            Workspace.open(absolute(root)).require_name(name)
 
 
 def _drift(workspace: Workspace, properties: Properties) -> list[str]:

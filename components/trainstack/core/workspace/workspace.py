@@ -63,18 +63,26 @@ class Workspace:
         checked_name(name, "workspace")
         marker = root / MARKER
         if marker.is_file():
-            workspace = cls.open(root)
-            if workspace.name != name:
-                raise TrainstackError(
-                    f"{root} is the workspace {workspace.name!r}, not {name!r}: choose another root or that name"
-                )
-            return workspace
+            return cls.open(root).require_name(name)
         if workspace_id is not None:
             if not _ID.fullmatch(workspace_id):
                 raise InvalidInputError(f"{workspace_id!r} is no workspace's id: take 8 hexadecimal digits", field="id")
             write_bytes_once(root / "id", f"{workspace_id}\n".encode())
         write_json(marker, {"layout": LAYOUT, "name": name})
         return cls(root, name)
+
+    def require_name(self, name: str) -> Workspace:
+        """Return this workspace when it has a name.
+
+        Raises:
+            InvalidInputError: It has another one.
+        """
+        if self.name != name:
+            raise InvalidInputError(
+                f"{self.root} is the workspace {self.name!r}, not {name!r}: choose another root or that name",
+                field="root",
+            )
+        return self
 
     def limited(self, quota: int | None) -> Workspace:
         """Return this workspace with its quota set, or lifted, for everyone who uses it."""
