@@ -131,6 +131,14 @@ def test_a_deleted_cache_loses_nothing(machine, tmp_path, proxy):
     assert 0 < len(proxy.requests) <= 20
 
 
+def test_a_bucket_that_is_not_there_fails_in_preview(machine, bucket_address):
+    first = machine("first")
+    first.pulumi("config", "set", "root", "s3://no-such-bucket-of-tests/team")
+    result = first.preview(expect=None)
+    assert result.code != 0
+    assert result.lines("there is no bucket 'no-such-bucket-of-tests': create it, or check address")
+
+
 def test_machines_at_once_train_a_run_once(machine):
     first, second = machine("first"), machine("second")
     other_stack(first, second)

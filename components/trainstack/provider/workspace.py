@@ -131,9 +131,10 @@ def _created(request: WorkspaceInputs) -> Workspace:
 def _check_root(root: str, name: str) -> None:
     if address := address_in(Path(root)):
         checked_form(address, "root")
-    if known(name):
-        with contextlib.suppress(WorkspaceNotFoundError):
-            Workspace.open(absolute(root)).require_name(name)
+    with contextlib.suppress(WorkspaceNotFoundError):
+        workspace = opened(root)
+        if known(name):
+            workspace.require_name(name)
 
 
 def _drift(workspace: Workspace, properties: Properties) -> list[str]:
