@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Generator, Iterable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -144,11 +145,15 @@ class BaseProvider(ResourceProvider):
         if not address_in(Path(root)):
             yield
             return
+        with self.changing_shared(opened(root), own(properties)):
+            yield
+
+    def changing_shared(self, workspace: Workspace, properties: Properties) -> AbstractContextManager[None]:
+        """Let a verb act on a workspace in an object store, of which this machine has a copy."""
         from trainstack.core.replication import shared
 
-        name, log = self.lease(own(properties)), log_of(properties)
-        with shared.updating(opened(root), name, lambda owner: log.progress(f"waits for {owner}")):
-            yield
+        log = log_of(properties)
+        return shared.updating(workspace, self.lease(properties), lambda owner: log.progress(f"waits for {owner}"))
 
     def create(self, props: Properties) -> CreateResult:
         """Create the resource."""

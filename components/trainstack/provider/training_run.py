@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator
-from pathlib import Path
 from typing import Any
 
 from pulumi.dynamic import CreateResult, DiffResult, UpdateResult
@@ -13,6 +12,7 @@ from pulumi.runtime.rpc import UNKNOWN
 from trainstack.core.runs import diff
 from trainstack.core.runs.fields import SETTINGS
 from trainstack.core.runs.record import Status
+from trainstack.core.workspace.workspace import Workspace
 from trainstack.provider import run_inputs
 from trainstack.provider.base import (
     BaseProvider,
@@ -20,13 +20,11 @@ from trainstack.provider.base import (
     absolute,
     integral,
     log_of,
-    opened,
     own,
     with_workspace_id,
     workspace_of,
 )
 from trainstack.provider.known_run import known_run
-from trainstack.storage.object_store.address import address_in
 
 
 class TrainingRunProvider(BaseProvider):
@@ -45,23 +43,20 @@ class TrainingRunProvider(BaseProvider):
         return f"runs/{properties['run_id']}"
 
     @contextlib.contextmanager
-    def changing(self, properties: Properties) -> Generator[None]:
+    def changing_shared(self, workspace: Workspace, properties: Properties) -> Generator[None]:
         """Act as every verb does; a run that this machine drives already is followed, and pushed by its publisher."""
-        root = str(properties.get("workspace", ""))
-        if not address_in(Path(root)):
-            yield
-            return
         from trainstack.core.replication import run_publisher, shared
         from trainstack.core.runs.directory import RunDirectory
 
-        workspace, run_id = opened(root), str(properties["run_id"])
-        if RunDirectory(workspace.run(run_id)).has_supervisor():
+        run = RunDirectory(workspace.run(str(properties["run_id"])))
+        if run.has_supervisor():
             yield
             # Its publisher has the lease until the store has what the run came to.
-            with shared.publishing(workspace, f"runs/{run_id}"):
+            with shared.publishing(workspace, f"runs/{run.id}"):
                 return
-        with super().changing(properties):
-            run_publisher.start(workspace, run_id)
+        with super().changing_shared(workspace, properties):
+            if not (run.exists() and run.read().status is Status.COMPLETED):
+                run_publisher.start(workspace, run.id)
             yield
 
     def compare(self, olds: Properties, news: Properties) -> DiffResult:
