@@ -102,8 +102,8 @@ def test_inputs_go_onto_a_claim_once_for_all_pods_and_runs(started, source, writ
     (source / "train.py").write_text(SEES)
     table = random.Random(1).randbytes(1 << 20)
     (source / "table.bin").write_bytes(table)
-    # Scripts have read-only files as ever, and nothing of the claim.
-    seen = f"{hashlib.sha256(table).hexdigest()} False False"
+    # Scripts have a copy of the code, which is theirs, and nothing of the claim.
+    seen = f"{hashlib.sha256(table).hexdigest()} True False"
     two = {"kind": "tensorflow", "node_count": 2, "workers": 2}
     run = started({"--n": 1}, distribution=two)
     # Two pods read it, and it was sent once.
