@@ -8,12 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 from trainstack.core.runs import index
 from trainstack.core.workspace.layout import FOLDERS, ID, MARKER, is_record
+from trainstack.core.workspace.store_cache import cached_folder
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import NotFoundError
-from trainstack.storage import digest as digests
 from trainstack.storage import locks
 from trainstack.storage.atomic import read_json, write_bytes, write_json
-from trainstack.storage.cache import cache_folder
 from trainstack.storage.store import Store
 
 _AT_ONCE = 16
@@ -35,7 +34,7 @@ def open_cached(store: Store) -> Workspace:
         TrainstackError: The store refuses or does not answer.
     """
     # Beside the copies that `pulumi up` works on: those are whole, this has records alone.
-    root = cache_folder() / "records" / digests.of_bytes(store.address.encode())[:16]
+    root = cached_folder("records", store.address)
     with locks.exclusive(root / "cache" / "lock"), ThreadPoolExecutor(_AT_ONCE) as pool:
         listings = [pool.submit(_records_in, store, folder) for folder in FOLDERS if folder != "blobs/sha256"]
         try:

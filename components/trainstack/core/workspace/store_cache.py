@@ -31,6 +31,16 @@ def folder_for(address: str) -> Path:
     return folder
 
 
+def cached_folder(kind: str, address: str) -> Path:
+    """Return where this machine's cache keeps what it has of the workspace at an address; it may not exist yet.
+
+    Args:
+        kind: What it has: `workspaces` for a whole copy, `records` for its records alone.
+        address: The address.
+    """
+    return cache_folder() / kind / digest.of_bytes(address.rstrip("/").encode())[:16]
+
+
 def address_of(root: Path) -> str:
     """Return the address of the store that has the truth of a workspace's folder; empty where the folder has it."""
     with contextlib.suppress(FileNotFoundError):
@@ -74,4 +84,4 @@ def local_path(text: str, project: Path) -> Path:
 
 
 def _folder(address: str) -> Path:
-    return cache_folder() / "workspaces" / digest.of_bytes(address.rstrip("/").encode())[:16]
+    return cached_folder("workspaces", address)
