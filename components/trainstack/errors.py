@@ -11,6 +11,8 @@ TrainstackError
 ├── RunFailedError           a training run or sweep ended without success
 │   └── TrainingFailedError  its training script failed
 ├── TrackingError            an MLflow server did not answer, or refused
+├── LeaseHeldError           another process has the lease of a shared workspace's record
+├── LeaseLostError           another process has taken over a lease
 └── UnreachableError         a service did not answer, so that something is not known yet
     ├── IndexUnreachableError   the package index
     ├── EngineUnreachableError  the Docker engine that knows an image
