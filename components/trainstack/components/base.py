@@ -80,6 +80,26 @@ def not_secret(value: Any, refusal: str) -> Any:
     return pulumi.Output(output.resources(), checked(), asyncio.ensure_future(output.is_known()))
 
 
+def in_clear(subject: str, inputs: Mapping[str, Any], *, secret: Collection[str] = ()) -> dict[str, Any]:
+    """Inputs that are kept and shown in clear; declaring fails where one is a secret, or holds one.
+
+    Args:
+        subject: The resource, for the error.
+        inputs: The inputs by name.
+        secret: Names of those that may be secrets.
+    """
+
+    def checked(name: str, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            members = cast("Mapping[Any, Any]", value).items()
+            return {key: checked(name, member) for key, member in members}
+        if isinstance(value, list | tuple):
+            return [checked(name, member) for member in cast("Sequence[Any]", value)]
+        return not_secret(value, f"{subject}: {name} is a secret, and this would be kept and shown in clear")
+
+    return {name: value if name in secret else checked(name, value) for name, value in inputs.items()}
+
+
 def resource_inputs(args: Any, *, omit: Collection[str] = (), **replaced: Any) -> dict[str, Any]:
     """The inputs of a resource that a component's arguments stand for: each field under its own name.
 

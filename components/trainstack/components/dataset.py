@@ -10,7 +10,7 @@ from typing import Any, Literal
 import pulumi
 
 from trainstack.components.adopted import Adopted
-from trainstack.components.base import BaseResource, Component, portable_path, resource_inputs
+from trainstack.components.base import BaseResource, Component, in_clear, portable_path, resource_inputs
 from trainstack.components.workspace import Workspace
 from trainstack.provider.lazy_providers import LazyAdoptedDatasetProvider, LazyDatasetProvider
 
@@ -176,4 +176,5 @@ class Dataset(Component):
 def _inputs(name: str, args: DatasetArgs) -> dict[str, Any]:
     paths = [portable_path(path.path if isinstance(path, RunOutput) else path) for path in args.paths]
     magic = {file: beginning.hex() for file, beginning in args.magic.items()}
-    return resource_inputs(args, name=name, workspace=args.workspace.root, paths=paths, magic=magic)
+    inputs = resource_inputs(args, name=name, workspace=args.workspace.root, paths=paths, magic=magic)
+    return in_clear(f"dataset {name}", inputs)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pulumi
 
-from trainstack.components.base import BaseResource, Component, program_errors, resource_inputs
+from trainstack.components.base import BaseResource, Component, in_clear, program_errors, resource_inputs
 from trainstack.components.compute import Compute
 from trainstack.core.workspace.project import pin_file, portable, project_root
 from trainstack.errors import InvalidInputError
@@ -152,7 +152,7 @@ class EnvironmentArgs:
             raise InvalidInputError(f"give one of {', '.join(SOURCES)}; {' and '.join(sources) or 'none'} given")
         if sources == ["curated"] and not description.keys() <= {"curated", "base_image"}:
             raise InvalidInputError("a curated environment takes nothing besides: clone it under your own name")
-        return {"name": name, **description}
+        return {"name": name, **in_clear(f"environment {name}", description)}
 
     def _dockerfile(self) -> str | None:
         if self.dockerfile is None and self.context is not None:

@@ -14,6 +14,7 @@ from trainstack.components.base import (
     BaseResource,
     Component,
     absolute_path,
+    in_clear,
     portable_path,
     program_errors,
     resource_inputs,
@@ -174,7 +175,7 @@ class Model(Component):
 
 
 def _inputs(name: str, args: ModelArgs, workspace: Workspace) -> dict[str, Any]:
-    return resource_inputs(
+    inputs = resource_inputs(
         args,
         omit=("run",),
         name=name,
@@ -184,6 +185,7 @@ def _inputs(name: str, args: ModelArgs, workspace: Workspace) -> dict[str, Any]:
         # As text, so that a diff shows an image in one line.
         sample_input=_text(args.sample_input),
     )
+    return in_clear(f"model {name}", inputs)
 
 
 def _text(sample: Any) -> pulumi.Input[str] | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pulumi
 
-from trainstack.components.base import BaseResource, absolute_path, program_errors
+from trainstack.components.base import BaseResource, absolute_path, in_clear, program_errors
 from trainstack.components.run_outputs import RunOutputs
 from trainstack.components.training_run import TrainingRunArgs, run_inputs
 from trainstack.errors import InvalidInputError
@@ -146,7 +146,7 @@ class Sweep(RunOutputs):
                 raise InvalidInputError(f"{both[0]} is both fixed and in the space: take it out of one")
         super().__init__(name, opts)
         self.workspace = args.run.compute.workspace
-        inputs = run_inputs(name, args.run) | {
+        search = {
             "space": {key: dict(parameter.spec) for key, parameter in args.space.items()},
             "metric": args.metric,
             "goal": args.goal,
@@ -159,6 +159,7 @@ class Sweep(RunOutputs):
             "max_duration": args.max_duration,
             "max_concurrent": args.max_concurrent,
         }
+        inputs = run_inputs(name, args.run) | in_clear(f"sweep {name}", search)
         after = [args.run.environment, args.run.compute]
         self._resource = _Resource(LazySweepProvider(), name, inputs, self._child_options(after))
         self.sweep_id = self._resource.sweep_id

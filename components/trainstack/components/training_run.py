@@ -14,6 +14,7 @@ from trainstack.components.base import (
     BaseResource,
     absolute_path,
     exactly,
+    in_clear,
     not_secret,
     portable_path,
     resource_inputs,
@@ -196,7 +197,8 @@ class TrainingRun(RunOutputs):
 def run_inputs(name: str, args: TrainingRunArgs) -> dict[str, Any]:
     """The inputs of a run: each argument under its own name, but for those that become something else."""
     datasets: dict[str, DatasetReference] = {}
-    return resource_inputs(
+    images = args.compute.workspace.images
+    inputs = resource_inputs(
         args,
         workspace=args.compute.workspace.root,
         name=name,
@@ -204,7 +206,7 @@ def run_inputs(name: str, args: TrainingRunArgs) -> dict[str, Any]:
         arguments=_arguments(name, args.arguments, datasets),
         datasets={key: reference.dataset.reference(reference.mode) for key, reference in datasets.items()},
         environment_spec=args.environment.spec,
-        **args.compute.workspace.images,
+        **images,
         # Known in preview whenever the lock can be resolved then; the provider fills it in.
         environment={},
         environment_variables={
@@ -214,6 +216,7 @@ def run_inputs(name: str, args: TrainingRunArgs) -> dict[str, Any]:
         distribution=args.distribution.spec() if args.distribution else {"kind": "single"},
         compute=args.compute.spec,
     )
+    return in_clear(f"run {name}", inputs, secret=("secret_variables", *images))
 
 
 def _arguments(

@@ -86,6 +86,8 @@ class TargetPlugin(TargetChecks, ABC):
             nothing.
         compute_component: `module:Class` of what a `Compute` declares there as Pulumi resources; empty for nothing.
         service_component: The same for a `WebService`.
+        variables: Which of the submitting shell's variables a supervisor needs to reach it, credentials among them, as
+            `trainstack.process_environment` writes them. No script gets them.
     """
 
     name: ClassVar[str]
@@ -95,6 +97,7 @@ class TargetPlugin(TargetChecks, ABC):
     service_runner: ClassVar[str] = ""
     compute_component: ClassVar[str] = ""
     service_component: ClassVar[str] = ""
+    variables: ClassVar[tuple[str, ...]] = ()
 
     @property
     def serves(self) -> bool:

@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any, BinaryIO, TypedDict
 
+from trainstack import process_environment
 from trainstack.storage.log_file import open_log
 
 _STARTED = b"1"
@@ -29,6 +30,7 @@ class StartRequest(TypedDict):
     log: str
     nice: int
     stdin: str
+    variables: dict[str, str]
 
 
 class PreforkServer:
@@ -46,16 +48,24 @@ class PreforkServer:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd="/",
+            env=process_environment.base(),
         )
 
-    def start(self, *arguments: str, folder: Path, log: Path, stdin: bytes, nice: int) -> bool:
+    def start(
+        self, *arguments: str, folder: Path, log: Path, stdin: bytes, variables: dict[str, str], nice: int
+    ) -> bool:
         """Start `main(*arguments)`, as `daemonize.start` does.
 
         Returns:
             Whether it was started; false when the server has ended.
         """
         request = StartRequest(
-            arguments=list(arguments), folder=str(folder), log=str(log), nice=nice, stdin=stdin.decode()
+            arguments=list(arguments),
+            folder=str(folder),
+            log=str(log),
+            nice=nice,
+            stdin=stdin.decode(),
+            variables=variables,
         )
         requests, answers = self._process.stdin, self._process.stdout
         if requests is not None and answers is not None:
@@ -111,6 +121,7 @@ def _detach(request: StartRequest, requests: BinaryIO, answers: int) -> None:
     os.close(writing)
     os.setsid()
     os.nice(request["nice"])
+    os.environ.update(request["variables"])
     _redirect(reading, 0)
     _redirect(log, 1, 2)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from trainstack import process_environment
 from trainstack.core.environments.package_index import index_variables
 from trainstack.errors import (
     CommandFailedError,
@@ -78,7 +79,8 @@ def run(
         folder: Working folder: uv reads project settings from it and above.
         on_line: Is given each line that is printed, as it comes.
         log: Gets the command and its whole output.
-        variables: Environment variables besides this process's own.
+        variables: Environment variables besides those of this process that building packages takes: a package's
+            build runs code of its own, which sees no credentials of a cloud.
         keep_open: Descriptor of a lock that the command shall hold as well, so that a command that outlives a killed
             caller still keeps others from the folder that it writes.
 
@@ -88,7 +90,8 @@ def run(
     Raises:
         CommandFailedError: It ended with another code than 0.
     """
-    environment = {key: value for key, value in os.environ.items() if key not in _DROPPED}
+    inherited = process_environment.base() | process_environment.selected(process_environment.PACKAGES)
+    environment = {key: value for key, value in inherited.items() if key not in _DROPPED}
     if not environment.keys() & {"UV_CACHE_DIR", "XDG_CACHE_HOME"} and not os.access(Path.home(), os.W_OK):
         environment["UV_CACHE_DIR"] = str(cache_folder() / "uv")
     environment.update(index_variables())

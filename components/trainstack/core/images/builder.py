@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from trainstack import process_environment
 from trainstack.agent.ranks import pdeathsig_exec
 from trainstack.core.environments.uv_command import Progress
 from trainstack.core.images import build_settings
@@ -189,7 +190,10 @@ def _build_with_program(client: DockerClient, request: BuildRequest, command: li
             words += ["--network", "host"]
         # `pdeathsig_exec` ends it with this process, however that ends; the engine ends a build whose client has gone.
         command_line = [sys.executable, "-I", "-S", pdeathsig_exec.__file__, str(os.getpid()), *words, "-"]
-        environment = {**os.environ, **engine_api.variables(address), "DOCKER_BUILDKIT": "1", "NO_COLOR": "1"}
+        # Programs that Docker asks for a registry's password take it from a cloud's credentials.
+        patterns = [*process_environment.BASE, *process_environment.DOCKER, *process_environment.CLOUD]
+        environment = process_environment.selected(patterns) | engine_api.variables(address)
+        environment |= {"DOCKER_BUILDKIT": "1", "NO_COLOR": "1"}
         process = subprocess.Popen(
             command_line,
             stdin=context,

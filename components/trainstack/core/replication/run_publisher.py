@@ -12,6 +12,7 @@ import threading
 import time
 from pathlib import Path
 
+from trainstack import process_environment
 from trainstack.core.daemons import daemonize
 from trainstack.core.replication import copies, shared
 from trainstack.core.runs.directory import RunDirectory
@@ -28,7 +29,8 @@ _PUSH_SECONDS = 5.0
 def start(workspace: Workspace, run_id: str) -> None:
     """Start the daemon; it ends at once where one is with the run already."""
     log = workspace.root / "cache" / "publishers" / f"{run_id}.txt"
-    daemonize.start(__name__, str(workspace.root), run_id, folder=workspace.root, log=log)
+    credentials = process_environment.selected(process_environment.CLOUD)
+    daemonize.start(__name__, str(workspace.root), run_id, folder=workspace.root, log=log, variables=credentials)
 
 
 def main(root: str, run_id: str) -> None:

@@ -8,9 +8,11 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from trainstack import process_environment
 from trainstack.agent.reporting.report import last_lines
 from trainstack.core.daemons import daemonize
 from trainstack.core.runs import snapshot
+from trainstack.core.runs.execution import submission
 from trainstack.core.sweeps.record import SweepDirectory, SweepRecord, SweepRequest
 from trainstack.core.tracking.queue import SWEEP_PREFIX, enqueue
 from trainstack.core.workspace.workspace import Workspace
@@ -56,6 +58,9 @@ def submit(workspace: Workspace, request: SweepRequest, secrets: Mapping[str, st
             folder=directory.root,
             log=directory.log,
             stdin=json.dumps(dict(secrets)).encode(),
+            # It starts the supervisors of its trials and, where none runs, the tracking daemon.
+            variables=submission.supervisor_variables(request.run)
+            | process_environment.selected(process_environment.TRACKING),
         )
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:

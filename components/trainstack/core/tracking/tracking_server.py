@@ -14,6 +14,7 @@ import signal
 import time
 from collections.abc import Callable
 
+from trainstack import process_environment
 from trainstack.core.daemons import daemonize
 from trainstack.core.tracking.settings import ClusterServer, Settings, read_settings, write_settings
 from trainstack.core.workspace.workspace import Workspace
@@ -148,5 +149,15 @@ def _start(workspace: Workspace) -> None:
     """Start a daemon. Of several that start at once one gets the lock, and the others end."""
     if not running(workspace):
         log = workspace.history / "log.txt"
-        # Training comes first: the daemon yields the processor.
-        daemonize.start("trainstack.core.history.daemon", str(workspace.root), folder=workspace.root, log=log, nice=10)
+        patterns = [*process_environment.PACKAGES, *process_environment.TRACKING]
+        if read_settings(workspace).cluster is not None:
+            patterns += process_environment.KUBERNETES
+        daemonize.start(
+            "trainstack.core.history.daemon",
+            str(workspace.root),
+            folder=workspace.root,
+            log=log,
+            variables=process_environment.selected(patterns),
+            # Training comes first: the daemon yields the processor.
+            nice=10,
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trainstack import process_environment
 from trainstack.targets.plugin import Capabilities, LocationKey, TargetPlugin
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ class DockerPlugin(TargetPlugin):
     name = "docker"
     capabilities = Capabilities(uses_images=True, remote=True)
     service_runner = "trainstack.core.services.runners.container:ContainerRunner"
+    variables = process_environment.DOCKER
 
     def open(self, spec: ComputeSpec) -> Target:
         """Return the engine."""

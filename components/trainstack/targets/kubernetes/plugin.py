@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from trainstack import process_environment
 from trainstack.errors import InvalidInputError
 from trainstack.storage.object_store.address import checked_for_pods
 from trainstack.storage.object_store.presigned import PresignedStore
@@ -23,6 +24,7 @@ class KubernetesPlugin(TargetPlugin):
     service_runner = "trainstack.core.services.runners.cluster:ClusterRunner"
     compute_component = "trainstack.components.kubernetes.compute:ClusterCompute"
     service_component = "trainstack.components.kubernetes.service:ClusterService"
+    variables = process_environment.KUBERNETES
 
     def open(self, spec: ComputeSpec) -> Target:
         """Return the cluster."""

@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainstack import process_environment
 from trainstack.agent.reporting.report import last_lines
 from trainstack.core.daemons import daemonize
 from trainstack.core.runs import heartbeat, index, location, recovery, snapshot
@@ -152,6 +153,21 @@ def _replace_hung_supervisor(directory: RunDirectory) -> None:
     _start_supervisor(directory, {}, record.attempt)
 
 
+def supervisor_variables(request: RunRequest, directory: RunDirectory | None = None) -> dict[str, str]:
+    """Return what the supervisor of a run needs of this process's environment to build its environment and reach nodes.
+
+    Args:
+        request: What is submitted.
+        directory: The run, whose last attempt may have left nodes elsewhere.
+    """
+    patterns = [*process_environment.PACKAGES, *request.compute.plugin.variables]
+    if request.compute.object_store:
+        patterns += process_environment.CLOUD
+    if directory is not None and (earlier := location.last_compute(directory)) is not None:
+        patterns += earlier.plugin.variables
+    return process_environment.selected(patterns)
+
+
 def ask_to_stop(directory: RunDirectory, reason: str) -> None:
     """Ask a run's supervisor to end it, without waiting for that."""
     (directory.root / "stop").write_text(reason, encoding="utf-8")
@@ -191,6 +207,7 @@ def _start_supervisor(directory: RunDirectory, secrets: dict[str, str], attempts
         folder=directory.root,
         log=log,
         stdin=json.dumps(secrets).encode(),
+        variables=supervisor_variables(directory.request(), directory),
     )
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
