@@ -15,10 +15,9 @@ import pulumi
 from pulumi.dynamic import Resource, ResourceProvider
 
 from trainstack.core.properties import exact
-from trainstack.core.workspace.project import portable, project_root
-from trainstack.core.workspace.store_cache import local_path
+from trainstack.core.workspace.project import project_root
+from trainstack.core.workspace.store_cache import local_path, stored_path
 from trainstack.errors import TrainstackError
-from trainstack.storage.object_store.address import address_in
 
 
 class BaseResource(Resource):
@@ -137,11 +136,9 @@ def program_errors(component: str) -> Generator[None]:
 def portable_path(path: pulumi.Input[str]) -> pulumi.Output[str]:
     """A path that a program gives (relative to its folder) as inputs hold it (relative to the project)."""
     folder = Path.cwd()
-
-    def relative(value: str) -> str:
-        return value if address_in(Path(value)) else portable(folder / Path(value).expanduser(), project_root())
-
-    return pulumi.Output.from_input(path).apply(relative)
+    return pulumi.Output.from_input(path).apply(
+        lambda value: stored_path(folder / Path(value).expanduser(), project_root())
+    )
 
 
 def absolute_path(path: pulumi.Output[str]) -> pulumi.Output[str]:
