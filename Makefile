@@ -46,8 +46,8 @@ format: setup ## Let ruff fix what it can
 
 # A test that waits for a real server, container or pod can fail under the load of other tests, and is then run
 # once more alone. What fails again fails the build; what passes then is reported as such, and is a test to fix.
-test: lint ## Lint, then all tests, two files at a time
-	@$(BIN)/pytest -n 2 --dist loadfile || { code=$$?; test $$code -eq 1 || exit $$code; \
+test: lint ## Lint, then all tests, two files at a time; the slowest twenty are named
+	@$(BIN)/pytest -n 2 --dist loadfile --durations=20 --durations-min=1 || { code=$$?; test $$code -eq 1 || exit $$code; \
 		echo "what failed is run once more, alone"; \
 		$(BIN)/pytest --last-failed --last-failed-no-failures none -x && \
 		echo "passed alone: what failed above depends on the load, and is to be fixed"; }
