@@ -8,10 +8,10 @@ from typing import Any
 
 from pulumi.dynamic import DiffResult
 
+from trainstack.abbreviation import abbreviated
 from trainstack.core.models import aliases, gate, model, source
 from trainstack.core.models.model_record import ModelInputs, ModelOutputs, ModelSpec, listed
 from trainstack.core.runs.change_lines import compare_mappings
-from trainstack.core.runs.diff import first_lines
 from trainstack.core.workspace.workspace import Workspace, checked_name
 from trainstack.errors import GateError, InvalidInputError, NotFoundError, WorkspaceNotFoundError
 from trainstack.provider.base import BaseProvider, Properties, absolute, known, log_of, parsed, validated, workspace_of
@@ -66,7 +66,7 @@ class ModelProvider(VersionedModelProvider, inputs=ModelInputs):
         """Compare, and say which files of one's own have changed."""
         if olds.get("contents") and news.get("contents") and olds["contents"] != news["contents"]:
             lines = compare_mappings(olds.get("files"), news.get("files"), "{name}", values=False)
-            log_of(news).info(f"new version: {first_lines(lines) or 'its files changed'}")
+            log_of(news).info(f"new version: {abbreviated(lines, separator='; ') or 'its files changed'}")
         return super().compare(olds, news)
 
     def apply(self, inputs: Properties, olds: Properties | None) -> Properties:

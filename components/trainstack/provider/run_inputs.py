@@ -10,6 +10,7 @@ from typing import Any
 
 from pulumi.runtime.rpc import UNKNOWN
 
+from trainstack.abbreviation import abbreviated
 from trainstack.core.compute import target_checks
 from trainstack.core.environments import environment
 from trainstack.core.images.environment_lock import lock_environment
@@ -90,8 +91,7 @@ def _check_program(inputs: Properties, files: Collection[str]) -> None:
     scripts = [name for name in files if name.endswith(".py")]
     program = f"script {script!r}" if script else f"module {module!r}"
     raise InvalidInputError(
-        f"{program} is not in {inputs['source_directory']!r}: it holds "
-        f"{', '.join(scripts[:5]) or 'no Python file'}{' …' if len(scripts) > 5 else ''}"
+        f"{program} is not in {inputs['source_directory']!r}: it holds {abbreviated(scripts) or 'no Python file'}"
     )
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from trainstack.abbreviation import abbreviated
 from trainstack.cli import format, output
 from trainstack.cli.command_group import command_group
 from trainstack.cli.options import JsonOption, RunArgument, WorkspaceOption, find_run, read_run, read_workspace
@@ -113,14 +114,13 @@ def download(
 
 def _row(run: dict[str, Any]) -> tuple[str, ...]:
     metrics = [f"{name} {format.number(value)}" for name, value in run["metrics"].items()]
-    more = [f"{len(metrics) - 3} more"] if len(metrics) > 3 else []
     return (
         run["id"],
         run["name"],
         run["status"],
         format.local(run["created"]),
         format.took(run["seconds"]),
-        ", ".join(metrics[:3] + more),
+        abbreviated(metrics, 3),
         run["reason"],
     )
 

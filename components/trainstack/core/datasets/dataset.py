@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from trainstack.abbreviation import abbreviated
 from trainstack.core.datasets.contents import local_contents, remote_contents
 from trainstack.core.datasets.dataset_record import (
     DatasetFile,
@@ -127,8 +128,7 @@ def _changed_message(before: DatasetRecord, files: tuple[DatasetFile, ...]) -> s
     old = {file.path: file.sha256 for file in before.files}
     new = {file.path: file.sha256 for file in files}
     changed = sorted(name for name in old | new if old.get(name) != new.get(name))
-    summary = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
     return (
-        f"dataset {before.name!r} is no longer its version {before.version} ({summary} changed) and "
+        f"dataset {before.name!r} is no longer its version {before.version} ({abbreviated(changed, 3)} changed) and "
         "create_new_version is off: turn it on, or register under another name"
     )

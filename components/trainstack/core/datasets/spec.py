@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
+from trainstack.abbreviation import abbreviated
 from trainstack.core.datasets.dataset_record import DatasetRecord
 from trainstack.core.datasets.local_files import LocalFiles, local_files
 from trainstack.core.datasets.promise import Promise
@@ -158,9 +159,9 @@ def validate(spec: DatasetSpec) -> None:
             )
     for field, promised in (("sha256", spec.sha256), ("magic", spec.magic)):
         if unknown := sorted(promised.keys() - set(names)):
-            some = ", ".join(names[:4]) + (", …" if len(names) > 4 else "")
             raise InvalidInputError(
-                f"{field} is promised for {unknown[0]!r}, which is no file of dataset {spec.name!r} (it has {some})",
+                f"{field} is promised for {unknown[0]!r}, which is no file of dataset {spec.name!r} "
+                f"(it has {abbreviated(names, 4)})",
                 field=field,
             )
 

@@ -13,6 +13,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from trainstack.abbreviation import abbreviated
 from trainstack.core.environments.spec import EnvironmentSpec
 from trainstack.errors import InvalidInputError
 from trainstack.storage.atomic import write_bytes
@@ -109,7 +110,7 @@ def differences(pinned: Pins, current: Pins) -> list[str]:
             lines.append(f"environment {name} {'is not pinned' if before is None else 'is pinned and not used'}")
         elif before.digest != after.digest:
             packages = _differences("", before.packages, after.packages)
-            lines.append(f"environment {name} moved: {', '.join(packages[:5]) or 'its content changed'}")
+            lines.append(f"environment {name} moved: {abbreviated(packages) or 'its content changed'}")
     lines += _differences("base image ", pinned.base_images, current.base_images)
     return lines + _differences("dataset ", pinned.datasets, current.datasets)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainstack.abbreviation import abbreviated
 from trainstack.core.datasets import dataset_record
 from trainstack.core.maintenance import references
 from trainstack.core.maintenance.gc import remove
@@ -117,8 +118,7 @@ def check(workspace: Workspace, victims: list[Victim]) -> None:
     for victim in victims:
         reasons = list(needed[victim.kind](workspace, victim))
         if reasons:
-            some = "; ".join(reasons[:4]) + (f"; and {len(reasons) - 4} more" if len(reasons) > 4 else "")
-            raise InUseError(f"{label_of(victim)} is needed: {some}")
+            raise InUseError(f"{label_of(victim)} is needed: {abbreviated(reasons, 4, separator='; ')}")
 
 
 def label_of(victim: Victim) -> str:

@@ -6,6 +6,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
+from trainstack.abbreviation import abbreviated
 from trainstack.core.runs.artifacts import listing
 from trainstack.core.runs.directory import RunDirectory, Status
 from trainstack.core.workspace.workspace import Workspace
@@ -156,5 +157,4 @@ def _list_outputs(directory: Path) -> str:
     names = listing(directory, "outputs")
     if not names:
         return "its outputs are empty"
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"its outputs are {', '.join(names[:_SHOWN])}{more}"
+    return f"its outputs are {abbreviated(names, _SHOWN)}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trainstack.abbreviation import abbreviated
 from trainstack.core.compute.prices import Prices
 from trainstack.core.preview.document import UNKNOWN, Preview, Resource, Step
 from trainstack.core.preview.estimate import Estimate, estimate, finished, last_measured, trials_left
@@ -206,7 +207,7 @@ def _model(step: Step) -> str:
         files = change_lines.compare_mappings(
             step.old.known.get("files") if step.old else None, new.inputs.get("files"), "{name}", values=False
         )
-        return f"gets a new version{was} ({diff.first_lines(files) or 'its files changed'}){labels}"
+        return f"gets a new version{was} ({abbreviated(files, separator='; ') or 'its files changed'}){labels}"
     return f"is described anew ({_names(step)}){labels}"
 
 
@@ -257,8 +258,7 @@ def _environment(step: Step) -> str:
     before, after = (step.old.known if step.old else {}), step.resource.inputs
     old, new = before.get("packages"), after.get("packages")
     if isinstance(old, Mapping) and isinstance(new, Mapping) and (lines := change_lines.packages(old, new)):
-        more = f" and {len(lines) - 5} more" if len(lines) > 5 else ""
-        return f"changes: {', '.join(lines[:5])}{more}"
+        return f"changes: {abbreviated(lines)}"
     return _changed(step)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from trainstack.abbreviation import abbreviated
 from trainstack.agent.reporting.report import read_report
 from trainstack.core.runs.directory import RunDirectory, RunRecord
 from trainstack.errors import NotFoundError
@@ -15,7 +16,6 @@ from trainstack.storage.file_names import is_utf8, printable
 
 # What a run leaves for people; the rest of its directory is machinery.
 OFFERED = ("outputs", "logs")
-_SHOWN = 5
 
 
 def listing(directory: Path, prefix: str = "") -> list[str]:
@@ -43,7 +43,7 @@ def copies(directory: Path, prefix: str, to: Path, *, append_prefix: bool = True
     """
     names = listing(directory, prefix)
     if not names:
-        examples = ", ".join(listing(directory)[:5]) or "no file"
+        examples = abbreviated(listing(directory)) or "no file"
         raise NotFoundError(f"no file of run {directory.name} starts with {prefix!r}: it holds {examples}")
     return {name: to / (name if append_prefix else _below(name, prefix)) for name in names}
 
@@ -90,7 +90,7 @@ def beside_outputs(run: RunDirectory, record: RunRecord) -> str:
     if not written:
         return ""
     nothing = "" if record.outputs else "left nothing in ./outputs; "
-    return f"{nothing}wrote {_first(sorted(written), unnamed)} in its working folder"
+    return f"{nothing}wrote {abbreviated(sorted(written), unnamed=unnamed)} in its working folder"
 
 
 def digest_outputs(run: RunDirectory) -> dict[str, str]:
@@ -105,12 +105,7 @@ def digest_outputs(run: RunDirectory) -> dict[str, str]:
 def misnamed(run: RunDirectory) -> str:
     """Say which files in a run's outputs are none, for their names; nothing where there is none."""
     names = [f"outputs/{printable(name)}" for name in _files(run.outputs) if not is_utf8(name)]
-    return f"{_first(names)}: no output, because the name is not UTF-8" if names else ""
-
-
-def _first(names: list[str], unnamed: int = 0) -> str:
-    more = max(0, len(names) - _SHOWN) + unnamed
-    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more else "")
+    return f"{abbreviated(names)}: no output, because the name is not UTF-8" if names else ""
 
 
 def _files(folder: Path) -> list[str]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+from trainstack.abbreviation import abbreviated
 from trainstack.core.runs import change_lines
 from trainstack.core.runs.change_lines import UNKNOWN, as_mapping
 from trainstack.core.runs.fields import COUNTED, compared_property
-
-_MOST_LINES = 5
 
 
 def comparable(properties: Mapping[str, Any], unknown: str) -> dict[str, Any]:
@@ -63,13 +62,7 @@ def reason_line(differences: Mapping[str, list[str]], duration: float | None, ve
     """The one line that preview shows: what will be trained again and why, and what that took last time."""
     lines = [line for lines in differences.values() for line in lines]
     last = f"; last run took {seconds(duration)}" if duration is not None else ""
-    return f"{verb}: {first_lines(lines)}{last}"
-
-
-def first_lines(lines: Sequence[str]) -> str:
-    """The first few lines as one, and how many more there are."""
-    more = [f"and {len(lines) - _MOST_LINES} more"] if len(lines) > _MOST_LINES else []
-    return "; ".join([*lines[:_MOST_LINES], *more])
+    return f"{verb}: {abbreviated(lines, separator='; ')}{last}"
 
 
 def seconds(duration: float) -> str:

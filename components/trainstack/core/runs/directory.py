@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from trainstack.abbreviation import abbreviated
 from trainstack.core.runs import heartbeat
 from trainstack.core.runs.events import FILE as EVENTS_FILE
 from trainstack.core.runs.events import record_from_events
@@ -196,7 +197,7 @@ def resolve(workspace: Workspace, reference: str) -> RunDirectory:
     records = history(workspace)
     fitting = [record.id for record in records if record.id.startswith(reference)]
     if len(fitting) > 1:
-        raise InvalidInputError(f"{reference!r} fits {len(fitting)} runs ({', '.join(fitting[:4])}): give more digits")
+        raise InvalidInputError(f"{reference!r} fits {len(fitting)} runs ({abbreviated(fitting, 4)}): give more digits")
     fitting += [record.id for record in records if record.name == reference]
     if not fitting:
         raise NotFoundError(f"no run {reference!r} in workspace {workspace.name}: see `trainstack runs list`")

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from trainstack.abbreviation import abbreviated
 from trainstack.core.models.model import ModelRecord, find_drift
 from trainstack.core.services import process
 from trainstack.core.services.certificate import check_certificate
@@ -332,13 +333,13 @@ def check_servable(workspace: Workspace, model: ModelRecord) -> None:
         TrainstackError: Its files are not as registered.
     """
     if _SAVED_MODEL not in model.files:
-        there = ", ".join(sorted(model.files)[:5])
         raise InvalidInputError(
             f"model {model.name} version {model.version} is no SavedModel: a service needs {_SAVED_MODEL} at the "
-            f"top of its files, which are {there}; register the folder that tf.saved_model.save wrote",
+            f"top of its files, which are {abbreviated(sorted(model.files))}; register the folder that "
+            "tf.saved_model.save wrote",
             field="model",
         )
-    changed = ", ".join(find_drift(workspace, model)[:5])
+    changed = abbreviated(find_drift(workspace, model))
     if changed:
         raise TrainstackError(
             f"the files of model {model.name} version {model.version} are not as registered ({changed}): "

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from trainstack.abbreviation import abbreviated
 from trainstack.core.runs.fields import RunSpec
 from trainstack.core.runs.request import RunRequest
 from trainstack.core.sweeps.space import Space
@@ -222,7 +223,7 @@ def resolve(workspace: Workspace, reference: str) -> SweepDirectory:
     fitting = [record.id for record in records if record.id.startswith(reference)]
     if len(fitting) > 1:
         raise InvalidInputError(
-            f"{reference!r} fits {len(fitting)} sweeps ({', '.join(fitting[:4])}): give more digits"
+            f"{reference!r} fits {len(fitting)} sweeps ({abbreviated(fitting, 4)}): give more digits"
         )
     fitting += [record.id for record in records if record.name == reference]
     if not fitting:

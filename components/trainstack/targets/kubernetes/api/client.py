@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any, TypeAlias, cast
 
+from trainstack.abbreviation import abbreviated
 from trainstack.errors import InvalidInputError, TrainstackError
 from trainstack.targets.kubernetes.api import mpijobs
 from trainstack.targets.kubernetes.api.timeouts import ANSWER_SECONDS
@@ -215,7 +216,7 @@ class KubernetesApi:
         where = path or "~/.kube/config"
         with contextlib.suppress(Exception):
             contexts, _ = listing.list_kube_config_contexts(path)
-            known = ", ".join(sorted(str(each["name"]) for each in contexts)[:8])
+            known = abbreviated(sorted(str(each["name"]) for each in contexts), 8)
             if self.config.context:
                 return f"kubernetes: context {self.config.context!r} is not in {where}, which has: {known}"
         first = str(exc).strip().splitlines()[0] if str(exc).strip() else type(exc).__name__

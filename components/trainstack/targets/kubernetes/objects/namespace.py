@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from trainstack.abbreviation import abbreviated
 from trainstack.errors import TrainstackError
 from trainstack.targets.kubernetes import labels
 from trainstack.targets.kubernetes.api.client import KubernetesApi
@@ -97,10 +98,9 @@ def check_empty(api: KubernetesApi) -> None:
     while remaining := occupants(api):
         # Pods end a while after what made them has gone, and whoever removes them all does so side by side.
         if time.monotonic() - began > _ENDING_SECONDS:
-            what = ", ".join(f"{kind} {name}" for kind, name in remaining[:5])
-            more = f" and {len(remaining) - 5} more" if len(remaining) > 5 else ""
+            objects = abbreviated([f"{kind} {name}" for kind, name in remaining])
             raise TrainstackError(
-                f"kubernetes: namespace {api.namespace} stays, it still has {what}{more}: take them away first"
+                f"kubernetes: namespace {api.namespace} stays, it still has {objects}: take them away first"
             )
         time.sleep(_PAUSE_SECONDS)
 
