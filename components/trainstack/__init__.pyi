@@ -17,6 +17,7 @@ from trainstack.components.environment import Environment as Environment
 from trainstack.components.environment import EnvironmentArgs as EnvironmentArgs
 from trainstack.components.kubernetes.args import KubernetesArgs as KubernetesArgs
 from trainstack.components.kubernetes.args import KubernetesClaim as KubernetesClaim
+from trainstack.components.kubernetes.args import KubernetesDriver as KubernetesDriver
 from trainstack.components.kubernetes.args import KubernetesVolume as KubernetesVolume
 from trainstack.components.kubernetes.tracking_args import ClusterTracking as ClusterTracking
 from trainstack.components.model import Model as Model

@@ -164,6 +164,34 @@ def test_what_cannot_be_is_one_line(declared, asked, said):
     assert "\n" not in str(caught.value)
 
 
+def test_a_driver_gets_an_account_with_a_role_in_the_namespace_and_runs_get_none(declared):
+    import trainstack as ts
+
+    role = "arn:aws:iam::123456789012:role/trainer"
+    found = declared(driver=ts.KubernetesDriver(annotations={"eks.amazonaws.com/role-arn": role}))
+    accounts = of(found, "ServiceAccount")
+    assert accounts["k-driver"]["metadata"]["annotations"] == {"eks.amazonaws.com/role-arn": role}
+    [binding] = of(found, "RoleBinding").values()
+    assert [subject["name"] for subject in binding["subjects"]] == ["k-shop-prod-driver"]
+    [rules] = [made["rules"] for made in of(found, "Role").values()]
+    assert not {"secrets", "*"} & {resource for rule in rules for resource in rule["resources"]}
+    described = of(found, "Compute")["k"]["kubernetes"]
+    assert described["driver"] == {"service_account": "k-shop-prod-driver"}
+    assert described["service_account"] == "k-shop-prod"
+
+
+def test_a_drivers_named_account_is_bound_and_not_made(declared):
+    import trainstack as ts
+
+    found = declared(driver=ts.KubernetesDriver(service_account="trainer", secret="s3"))
+    assert list(of(found, "ServiceAccount")) == ["k"]
+    [binding] = of(found, "RoleBinding").values()
+    assert binding["subjects"][0]["name"] == "trainer"
+    assert of(found, "Compute")["k"]["kubernetes"]["driver"] == {"service_account": "trainer", "secret": "s3"}
+    with pytest.raises(pulumi.RunError, match=r"annotations are for the service account that is declared"):
+        declared(driver=ts.KubernetesDriver(service_account="trainer", annotations={"a": "b"}))
+
+
 def test_a_store_is_declared_or_named_and_runs_know_its_name(declared):
     import trainstack as ts
 

@@ -148,6 +148,10 @@ class BaseProvider(ResourceProvider):
         with self.changing_shared(opened(root), own(properties)):
             yield
 
+    def creating(self, properties: Properties) -> AbstractContextManager[None]:
+        """Let `create` act, as `changing` does for every verb."""
+        return self.changing(properties)
+
     def changing_shared(self, workspace: Workspace, properties: Properties) -> AbstractContextManager[None]:
         """Let a verb act on a workspace in an object store, of which this machine has a copy."""
         from trainstack.core.replication import shared

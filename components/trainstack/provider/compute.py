@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 
 from pulumi.dynamic import CreateResult, UpdateResult
 
 from trainstack.core.compute import compute, target_checks
 from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError, WorkspaceNotFoundError
-from trainstack.provider.base import BaseProvider, Properties, log_of, own, with_workspace_id, workspace_of
+from trainstack.provider.base import BaseProvider, Properties, known, log_of, own, with_workspace_id, workspace_of
 from trainstack.provider.compute_inputs import compute_spec
 from trainstack.storage.atomic import read_json
+from trainstack.storage.object_store.address import address_in
 
 
 class ComputeProvider(BaseProvider):
@@ -23,6 +25,7 @@ class ComputeProvider(BaseProvider):
         spec = compute_spec(news)
         if spec is not None:
             compute.check(spec)
+            _check_driver(spec, news)
             target_checks.check_size(spec)
             try:
                 holds = compute.holding(spec, seconds=compute.PATIENCE_SECONDS)
@@ -68,6 +71,29 @@ class ComputeProvider(BaseProvider):
         capacity = compute.node_capacity(spec)
         log_of(props).info(f"{'found' if existed else 'created'}: up to {spec.max_nodes} nodes of {capacity.cpus} CPUs")
         return with_workspace_id({**own(props), "node": capacity.model_dump(), "drift": []})
+
+
+def _check_driver(spec: compute.ComputeSpec, inputs: Properties) -> None:
+    """Refuse a driver that would have no store to work with, and say what a workspace in a store lacks without one.
+
+    Raises:
+        InvalidInputError: There is a driver, and the workspace is in a folder.
+    """
+    root = inputs.get("workspace")
+    if not known(root):
+        return
+    shared = bool(address_in(Path(str(root))))
+    driven = spec.plugin.drives_runs(spec)
+    if driven and not shared:
+        raise InvalidInputError(
+            f"compute {spec.name!r}: a driver in the cluster needs a workspace in an object store, which it can reach: "
+            "give the workspace root='s3://BUCKET/FOLDER', or leave driver out",
+            field="driver",
+        )
+    if shared and not driven and spec.plugin.capabilities.elastic_capacity:
+        log_of(inputs).info(
+            "its runs are driven by the machine that runs `pulumi up`: with `driver` they need nobody's machine"
+        )
 
 
 def _drift(declared: compute.ComputeSpec, record: compute.ComputeSpec) -> list[str]:

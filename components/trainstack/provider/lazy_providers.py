@@ -92,7 +92,7 @@ class LazyProvider(ResourceProvider):
     def create(self, props: Properties) -> CreateResult:
         """Create the resource."""
         provider = _load(self.provider)
-        with provider.changing(props):
+        with provider.creating(props):
             return provider.create(props)
 
     def read(self, id_: str, props: Properties) -> ReadResult:

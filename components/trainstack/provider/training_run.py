@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator
-from typing import Any
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pulumi.dynamic import CreateResult, DiffResult, UpdateResult
 from pulumi.runtime.rpc import UNKNOWN
@@ -24,7 +26,14 @@ from trainstack.provider.base import (
     with_workspace_id,
     workspace_of,
 )
+from trainstack.provider.compute_inputs import compute_spec
 from trainstack.provider.known_run import known_run
+from trainstack.storage.object_store.address import address_in
+
+if TYPE_CHECKING:
+    from trainstack.core.replication.driven_run import DrivenRun
+    from trainstack.core.runs.directory import RunDirectory, RunRecord
+    from trainstack.provider.resource_log import ResourceLog
 
 
 class TrainingRunProvider(BaseProvider):
@@ -41,6 +50,10 @@ class TrainingRunProvider(BaseProvider):
     def lease(self, properties: Properties) -> str:
         """The run's own: it may take days, in which other resources change."""
         return f"runs/{properties['run_id']}"
+
+    def creating(self, properties: Properties) -> AbstractContextManager[None]:
+        """Act under the run's lease, unless a driver in the cluster is going to have it."""
+        return contextlib.nullcontext() if self._driven(properties) else self.changing(properties)
 
     @contextlib.contextmanager
     def changing_shared(self, workspace: Workspace, properties: Properties) -> Generator[None]:
@@ -78,7 +91,6 @@ class TrainingRunProvider(BaseProvider):
 
     def create(self, props: Properties) -> CreateResult:
         """Adopt the finished run, attach to the running one, resume the broken one, or start a new one."""
-        from trainstack.core.runs import artifacts
         from trainstack.core.runs.execution import submission
         from trainstack.provider.run_submission import outputs, request, secrets_of
 
@@ -86,6 +98,11 @@ class TrainingRunProvider(BaseProvider):
         workspace = workspace_of(inputs)
         source = absolute(inputs["source_directory"])
         log = log_of(inputs)
+        if driven := self._driven(inputs):
+            outcome = driven.submit(request(inputs, source), source, secrets_of(inputs), log.progress)
+            record = driven.follow(log.progress)
+            _say(log, inputs, driven.directory, record, adopted=outcome is submission.Outcome.ADOPTED)
+            return CreateResult(driven.run_id, with_workspace_id(outputs(inputs, driven.directory, record, outcome)))
         submitted = submission.submit(workspace, request(inputs, source), source, secrets_of(inputs))
         run = submitted.directory
         if submitted.note:
@@ -93,17 +110,17 @@ class TrainingRunProvider(BaseProvider):
         if submitted.outcome is not submission.Outcome.ADOPTED:
             log.progress(f"{submitted.outcome.value} run {run.id}: code {inputs['snapshot']}")
         record = submission.follow(run, log.progress)
-        if submitted.outcome is submission.Outcome.ADOPTED:
-            log.info(f"adopted finished run {run.id}: nothing trains")
-        else:
-            again = f" in attempt {record.attempt}, resumed {record.resumed}" if record.resumed else ""
-            took = diff.seconds(record.duration or 0)
-            log.info(f"run {run.id} completed in {took}{again}; code: {inputs['snapshot']}")
-            if stray := artifacts.beside_outputs(run, record):
-                log.warn(f"{stray}: only what is in ./outputs is kept as an output")
-            if misnamed := artifacts.misnamed(run):
-                log.warn(misnamed)
+        _say(log, inputs, run, record, adopted=submitted.outcome is submission.Outcome.ADOPTED)
         return CreateResult(run.id, with_workspace_id(outputs(inputs, run, record, submitted.outcome)))
+
+    def _driven(self, properties: Properties) -> DrivenRun | None:
+        """The run, where a driver in the cluster drives it."""
+        spec = compute_spec(properties["compute"])
+        if spec is None or not spec.plugin.drives_runs(spec) or not address_in(Path(str(properties["workspace"]))):
+            return None
+        from trainstack.core.replication.driven_run import driven_run
+
+        return driven_run(workspace_of(properties), str(properties["run_id"]), spec)
 
     def update(self, _id: str, _olds: Properties, _news: Properties) -> UpdateResult:
         """Keep the new settings of a run that stays what it is, and put back outputs that are gone."""
@@ -128,6 +145,21 @@ class TrainingRunProvider(BaseProvider):
         run = RunDirectory(workspace_of(properties).run(str(properties["run_id"])))
         record = run.read()
         return {"status": record.status.value, "drift": artifacts.drift(run, record)}
+
+
+def _say(log: ResourceLog, inputs: Properties, run: RunDirectory, record: RunRecord, *, adopted: bool) -> None:
+    """Say what a run came to."""
+    from trainstack.core.runs import artifacts
+
+    if adopted:
+        log.info(f"adopted finished run {run.id}: nothing trains")
+        return
+    again = f" in attempt {record.attempt}, resumed {record.resumed}" if record.resumed else ""
+    log.info(f"run {run.id} completed in {diff.seconds(record.duration or 0)}{again}; code: {inputs['snapshot']}")
+    if stray := artifacts.beside_outputs(run, record):
+        log.warn(f"{stray}: only what is in ./outputs is kept as an output")
+    if misnamed := artifacts.misnamed(run):
+        log.warn(misnamed)
 
 
 def _reason_line(differences: dict[str, list[str]], olds: Properties, news: Properties) -> str:

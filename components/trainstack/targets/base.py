@@ -126,6 +126,40 @@ class NodeGroupSpec:
 
 
 @dataclass(frozen=True)
+class DriverSpec:
+    """A program that drives a run at a place, with the store in which the run's workspace is.
+
+    Attributes:
+        image: The image that it runs in.
+        python: Path of the image's interpreter.
+        address: The workspace's store.
+        package: Key in the store of Trainstack's own code, as a zip archive named by its SHA-256.
+        secrets: Values of the run's secret variables.
+        stack: The Pulumi stack that submitted the run, where there is one.
+    """
+
+    image: str
+    python: str
+    address: str
+    package: str
+    secrets: dict[str, str] = field(default_factory=dict[str, str], repr=False)
+    stack: str = ""
+
+
+@dataclass(frozen=True)
+class DriverState:
+    """How a run's driver does.
+
+    Attributes:
+        active: Whether it drives the run, or is about to.
+        reason: What it waits for or how it ended, in a few words; empty where there is nothing to say.
+    """
+
+    active: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class Orphan:
     """Something that a target keeps for a run: `kind` and `name` as people know it there."""
 
@@ -245,4 +279,24 @@ class Target(Protocol):
 
     def unlisted(self, ref: RunRef) -> Orphan | None:
         """What the target may have of a run though it lists nothing of it; found in the run's directory alone."""
+        ...
+
+
+class DriverHost(Protocol):
+    """Drives runs at a place, so that the machine that submits them need not stay."""
+
+    def start(self, ref: RunRef, spec: DriverSpec) -> None:
+        """Start a run's driver, unless it is there.
+
+        Raises:
+            TrainstackError: The place refuses or does not answer.
+        """
+        ...
+
+    def state(self, ref: RunRef) -> DriverState:
+        """Look how a run's driver does.
+
+        Raises:
+            TrainstackError: The place does not answer.
+        """
         ...

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 from trainstack.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from trainstack.targets.base import Capacity, Target
+    from trainstack.targets.base import Capacity, DriverHost, Target
     from trainstack.targets.compute_spec import ComputeSpec
 
 LocationKey: TypeAlias = tuple[str, str | None, str]
@@ -107,6 +107,14 @@ class TargetPlugin(TargetChecks, ABC):
     @abstractmethod
     def open(self, spec: ComputeSpec) -> Target:
         """Return the target that a compute means. This connects to nothing yet."""
+
+    def drives_runs(self, _spec: ComputeSpec) -> bool:
+        """Whether runs of a compute are driven at its place, and not by the machine that submits them."""
+        return False
+
+    def driver_host(self, _spec: ComputeSpec) -> DriverHost:
+        """Return what drives runs of a compute at its place, where `drives_runs` says so."""
+        raise TypeError(f"target {self.name} drives no runs")
 
     def location(self, spec: ComputeSpec) -> LocationKey:
         """Return what tells where a compute is from where others are, whatever their sizes."""

@@ -40,6 +40,7 @@ def run_in(name: str, script: str, **variables: str) -> subprocess.CompletedProc
 
 def test_the_shipped_curated_environments() -> None:
     assert curated_names() == [
+        "trainstack-driver",
         "trainstack-mlflow-3",
         "trainstack-serving-2.15",
         "trainstack-serving-2.21",

@@ -10,7 +10,15 @@ import typer
 from trainstack.abbreviation import abbreviated
 from trainstack.cli import format, output
 from trainstack.cli.command_group import command_group
-from trainstack.cli.options import JsonOption, RunArgument, WorkspaceOption, find_run, read_run, read_workspace
+from trainstack.cli.options import (
+    JsonOption,
+    RunArgument,
+    WorkspaceOption,
+    find_run,
+    open_workspace,
+    read_run,
+    read_workspace,
+)
 
 app = command_group("Training runs: list, show, logs, compare, plot, stop, download.")
 _SHOWN = 30
@@ -76,10 +84,13 @@ def stop(run: RunArgument, workspace: WorkspaceOption = None, as_json: JsonOptio
     The script gets the run's grace period for a checkpoint. Says what came of it.
     """
     from trainstack.cli.runs.run_report import summary
+    from trainstack.core.replication.driven_run import driven_run
     from trainstack.core.runs.execution import submission
 
     directory = find_run(workspace, run)
-    record = submission.stop(directory, "stopped by `trainstack runs stop`")
+    reason = "stopped by `trainstack runs stop`"
+    driven = driven_run(open_workspace(workspace), directory.id, directory.request().compute)
+    record = driven.stop(reason) if driven else submission.stop(directory, reason)
     if as_json:
         output.emit_json(summary(directory, record))
         return

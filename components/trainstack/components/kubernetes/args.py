@@ -41,6 +41,26 @@ class KubernetesClaim(KubernetesVolume):
 
 
 @dataclass(kw_only=True)
+class KubernetesDriver:
+    """Who drives runs in the cluster, so that no machine outside has to stay; for a workspace in an object store.
+
+    It opens the store by an identity that the cloud gives its service account, or by a Secret of yours.
+
+    Attributes:
+        secret: A Secret that is there in the namespace, whose entries are environment variables that open the store:
+            AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL, say.
+        service_account: One that is there, such as one that your cloud knows; one is declared when left out. Either
+            gets a role in the namespace: to make, watch and remove the jobs, pods and services of runs.
+        annotations: Of the declared service account, by which a cloud knows it: `eks.amazonaws.com/role-arn`,
+            `iam.gke.io/gcp-service-account`, `azure.workload.identity/client-id`.
+    """
+
+    secret: str | None = None
+    service_account: str | None = None
+    annotations: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(kw_only=True)
 class KubernetesArgs:
     """A cluster and a namespace of it. All but the settings' values are plain: what is declared there depends on them.
 
@@ -58,6 +78,8 @@ class KubernetesArgs:
         claims: Volumes that the runs have.
         store: A volume that code, data and checkpoints of runs are brought to once and read from, and that keeps
             outputs of pods that nobody fetches. Scripts do not see it. Instead of the workspace's object store.
+        driver: Who drives runs in the cluster, for a workspace in an object store; the machine that runs
+            `pulumi up` drives them when left out.
         engine: What makes the pods of Horovod's runs: an Indexed `job`, or an `mpijob` of Kubeflow's MPI operator,
             where the cluster serves it. All other runs are Indexed Jobs.
         queue: Local queue of Kueue that jobs go through, where the cluster has it.
@@ -76,6 +98,7 @@ class KubernetesArgs:
     secret_settings: Mapping[str, pulumi.Input[str]] = field(default_factory=dict[str, "pulumi.Input[str]"])
     claims: Sequence[KubernetesClaim] = ()
     store: KubernetesVolume | None = None
+    driver: KubernetesDriver | None = None
     engine: str = "job"
     queue: str | None = None
     node_selector: Mapping[str, str] = field(default_factory=dict[str, str])

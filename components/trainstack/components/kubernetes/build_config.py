@@ -18,7 +18,7 @@ from trainstack.targets.kubernetes.objects.validation import checked
 
 # Arguments whose values are not those of the config: the config has the names of what is declared for them. All others
 # go into the config as they are, so that a new one needs a field there and nothing here.
-_DECLARED = {"service_account", "pull_secrets", "settings", "secret_settings", "claims", "store", "quota"}
+_DECLARED = {"service_account", "pull_secrets", "settings", "secret_settings", "claims", "store", "quota", "driver"}
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 

@@ -10,17 +10,21 @@ import pulumi
 
 from trainstack.components.base import program_errors
 from trainstack.components.kubernetes import namespace, objects
-from trainstack.components.kubernetes.args import KubernetesArgs, KubernetesVolume
+from trainstack.components.kubernetes.args import KubernetesArgs, KubernetesDriver, KubernetesVolume
 from trainstack.components.kubernetes.build_config import build_config, check_plain, check_variables, encoded
 from trainstack.errors import InvalidInputError
 from trainstack.targets.kubernetes import labels
 from trainstack.targets.kubernetes.checks import pvc
 from trainstack.targets.kubernetes.config import KubernetesConfig
-from trainstack.targets.kubernetes.objects import compute_resources
+from trainstack.targets.kubernetes.manifest import Manifest
+from trainstack.targets.kubernetes.objects import compute_resources, driver_objects
 from trainstack.targets.kubernetes.objects.compute_resources import PvcSpec, ResourceRequest
 
 if TYPE_CHECKING:
     from trainstack.components.compute import ComputeArgs
+
+_RBAC = ("Role", "RoleBinding")
+"""Kinds that are called what their service account is."""
 
 
 class ClusterCompute:
@@ -62,15 +66,32 @@ class ClusterCompute:
             self.connection = objects.connection(name, config.context, parent, adopts=bool(keep))
             hold = namespace.declare(name, config, self.connection, parent, keep=bool(keep))
         self.objects += [hold] if hold is not None else []
-        for manifest in compute_resources.objects(
-            title, config.namespace, pulumi.get_stack(), _resource_request(title, settings, volumes, login)
+        request = _resource_request(title, settings, volumes, login)
+        for manifest in (
+            *compute_resources.objects(title, config.namespace, pulumi.get_stack(), request),
+            *_driver_account(title, settings, config),
         ):
+            kind = "" if manifest["kind"] not in _RBAC else f"-{manifest['kind'].lower()}"
             object_name = manifest["metadata"]["name"]
             opts = pulumi.ResourceOptions(
                 parent=parent, depends_on=[hold] if hold else [], retain_on_delete=object_name in keep
             )
-            resource = objects.declare(f"{name}{object_name.removeprefix(title)}", manifest, self.connection, opts)
+            resource = objects.declare(
+                f"{name}{object_name.removeprefix(title)}{kind}", manifest, self.connection, opts
+            )
             self.objects.append(resource)
+
+
+def _driver_account(title: str, args: KubernetesArgs, config: KubernetesConfig) -> list[Manifest]:
+    if args.driver is None:
+        return []
+    return driver_objects.account(
+        title,
+        config,
+        pulumi.get_stack(),
+        args.driver.annotations,
+        declare_account=args.driver.service_account is None,
+    )
 
 
 def _volumes(title: str, args: KubernetesArgs) -> dict[str, tuple[str, KubernetesVolume]]:
@@ -122,9 +143,22 @@ def _kubernetes_config(title: str, args: KubernetesArgs, *, has_login: bool) -> 
             {"name": _claim_name(title, each.name, each.path), "path": each.path, "read_only": each.read_only}
             for each in args.claims
         ],
+        driver=_driver_config(title, args.driver) if args.driver else None,
         declared_as=title,
         quota={key: str(text) for key, text in args.quota.items()},
     )
+
+
+def _driver_config(title: str, driver: KubernetesDriver) -> dict[str, str | None]:
+    if driver.service_account and driver.annotations:
+        raise InvalidInputError(
+            "kubernetes: driver.annotations are for the service account that is declared: leave them out, or "
+            "driver.service_account"
+        )
+    return {
+        "service_account": driver.service_account or driver_objects.account_name(title),
+        "secret": driver.secret,
+    }
 
 
 def _resource_request(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from trainstack.components.workspace import WorkspaceArgs
 
 _OUTPUTS = ("database", "settings", "secret_settings")
-_OF_RUNS = ("quota", "claims", "store", "engine", "queue")
+_OF_RUNS = ("quota", "claims", "store", "driver", "engine", "queue")
 
 
 class _Image(BaseResource, module="trainstack", name="TrackingImage"):

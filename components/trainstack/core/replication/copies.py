@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trainstack.core.replication.journal import Journal
-from trainstack.core.replication.replication import Progress, Replication, Report
+from trainstack.core.replication.replication import Progress, Replication, Report, Send
 from trainstack.core.replication.workspace_folder import WorkspaceFolder
 from trainstack.core.runs.directory import RunDirectory
 from trainstack.core.sweeps.record import SweepDirectory
@@ -115,6 +115,27 @@ def pull(store: Store, root: Path, progress: Progress = lambda _done, _all: None
     if not exists:
         workspace = Workspace.create(root, name)
     return workspace, report
+
+
+def pull_run(workspace: Workspace, store: Store, run_id: str) -> Report:
+    """Copy what a run has written by now from a store, though it goes on elsewhere or was cut off there.
+
+    Args:
+        workspace: The folder's workspace.
+        store: Where from.
+        run_id: The run.
+
+    Returns:
+        What was copied.
+
+    Raises:
+        TrainstackError: The store refuses or does not answer.
+    """
+    folder = WorkspaceFolder(workspace)
+    with locks.shared(workspace.records_lock):
+        journal = _journal(workspace, store, swapped=True)
+        send: Send = lambda key, digest: folder.fetch(store, key, digest)  # noqa: E731
+        return Replication(store, folder, send, journal, lambda _done, _all: None, f"runs/{run_id}").run(())
 
 
 def _name_in(store: Store) -> str | None:

@@ -14,6 +14,7 @@ from trainstack.core.environments.lock import Lock
 from trainstack.core.environments.spec import EnvironmentSpec
 from trainstack.core.runs.fields import RunSettings, RunSpec
 from trainstack.core.runs.run_field import RunField
+from trainstack.targets.base import Runtime
 
 
 class DatasetReference(BaseModel):
@@ -71,6 +72,8 @@ class RunRequest(RunSettings):
         environment: The environment's spec and lock.
         datasets: Dataset name, as arguments refer to it, to the registered one.
         registry: The workspace's image registry.
+        runtime: The environment where the nodes are, when it was made before the submission; else the supervisor
+            makes it.
         compute: Where to run.
         tags: Who submitted it, from which stack and commit.
     """
@@ -82,6 +85,7 @@ class RunRequest(RunSettings):
     environment: LockedEnvironment
     datasets: dict[str, DatasetReference] = Field(default={})
     registry: RegistryLogin | None = None
+    runtime: Runtime | None = None
     compute: Annotated[
         ComputeSpec,
         RunField(label="compute", note="where a run happens does not decide what it computes"),

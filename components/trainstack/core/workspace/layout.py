@@ -19,7 +19,7 @@ FOLDERS = ("blobs/sha256", "datasets", "runs", "models", "sweeps", "computes")
 
 _RECORD = re.compile(
     r"datasets/[^/]+/(?:[0-9]+|purged)\.json"
-    r"|runs/[^/]+/(?:spec\.json|events\.jsonl|placement\.json|run\.json)"
+    r"|runs/[^/]+/(?:spec\.json|events\.jsonl|placement\.json|joined\.json|run\.json)"
     r"|models/[^/]+/(?:[0-9]+/model\.json|purged\.json|aliases\.jsonl?)"
     r"|sweeps/[^/]+/(?:spec|sweep)\.json"
     r"|computes/[^/]+/compute\.json"

@@ -53,6 +53,26 @@ class Claim(BaseModel):
         return path
 
 
+class DriverConfig(BaseModel):
+    """Whom the pods run as that drive runs in the cluster, for workspaces in an object store.
+
+    Attributes:
+        service_account: Its name.
+        secret: A Secret whose entries are the environment variables with which the store is opened; none where the
+            service account has an identity of its own.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    service_account: str
+    secret: str | None = None
+
+    @field_validator("service_account", "secret")
+    @classmethod
+    def _is_name(cls, name: str | None, info: object) -> str | None:
+        return _checked_name(name, f"driver.{getattr(info, 'field_name', 'name')}")
+
+
 class KubernetesConfig(TargetConfig):
     """A context, a namespace, and how pods run in it.
 
@@ -66,6 +86,7 @@ class KubernetesConfig(TargetConfig):
         secret_settings: Secrets whose entries are environment variables of runs.
         claims: Volume claims that runs have.
         store: Volume claim for what runs read, and for outputs that nobody fetches meanwhile.
+        driver: Who drives runs in the cluster; none where the machine that submits them does.
         declared_as: What the objects that a compute declares there are called.
         quota: What its namespace may hold at most, by resource, as far as the compute limits it.
         engine: What makes the pods of Horovod's runs: an Indexed `job`, or an `mpijob` of Kubeflow's MPI operator,
@@ -85,6 +106,7 @@ class KubernetesConfig(TargetConfig):
     secret_settings: tuple[str, ...] = ()
     claims: tuple[Claim, ...] = ()
     store: str | None = None
+    driver: DriverConfig | None = None
     declared_as: str = ""
     quota: dict[str, str] = Field(default_factory=dict)
     engine: Literal["job", "mpijob"] = "job"
@@ -96,15 +118,18 @@ class KubernetesConfig(TargetConfig):
     @field_validator("namespace", "service_account", "queue", "store")
     @classmethod
     def _is_name(cls, name: str | None, info: object) -> str | None:
-        field = getattr(info, "field_name", "name")
-        if name is not None and not _NAME.fullmatch(name):
-            raise InvalidInputError(
-                f"{field} {name!r} is no name for Kubernetes: lower-case letters, digits and hyphens, at most 63",
-                field=str(field),
-            )
-        return name
+        return _checked_name(name, str(getattr(info, "field_name", "name")))
 
     @property
     def described(self) -> str:
         """It in a few words."""
         return f"namespace {self.namespace} of {self.context or 'the current context'}"
+
+
+def _checked_name(name: str | None, field: str) -> str | None:
+    if name is not None and not _NAME.fullmatch(name):
+        raise InvalidInputError(
+            f"{field} {name!r} is no name for Kubernetes: lower-case letters, digits and hyphens, at most 63",
+            field=field,
+        )
+    return name

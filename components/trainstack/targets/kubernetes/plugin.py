@@ -8,7 +8,7 @@ from trainstack import process_environment
 from trainstack.errors import InvalidInputError
 from trainstack.storage.object_store.address import checked_for_pods
 from trainstack.storage.object_store.presigned import PresignedStore
-from trainstack.targets.base import Capacity, Target
+from trainstack.targets.base import Capacity, DriverHost, Target
 from trainstack.targets.compute_spec import ComputeSpec
 from trainstack.targets.kubernetes.config import KubernetesConfig
 from trainstack.targets.plugin import Capabilities, LocationKey, TargetPlugin
@@ -30,8 +30,18 @@ class KubernetesPlugin(TargetPlugin):
         """Return the cluster."""
         from trainstack.targets.kubernetes.target import KubernetesTarget  # loads the client library
 
-        store = PresignedStore(spec.object_store) if spec.object_store else None
+        store = PresignedStore(f"{spec.object_store.rstrip('/')}/transfer") if spec.object_store else None
         return KubernetesTarget(config_of(spec), low_priority=spec.priority == "low", store=store)
+
+    def drives_runs(self, _spec: ComputeSpec) -> bool:
+        """Whether the compute has a driver."""
+        return config_of(_spec).driver is not None
+
+    def driver_host(self, _spec: ComputeSpec) -> DriverHost:
+        """Return the Jobs that drive runs."""
+        from trainstack.targets.kubernetes.driver_job import DriverJobs  # loads the client library
+
+        return DriverJobs(config_of(_spec))
 
     def location(self, spec: ComputeSpec) -> LocationKey:
         """Return the context, with the namespace and what makes pods there."""
@@ -44,20 +54,14 @@ class KubernetesPlugin(TargetPlugin):
         return config_of(spec).described
 
     def check(self, spec: ComputeSpec) -> None:
-        """Refuse two stores at once.
+        """Refuse a workspace in an object store that pods cannot reach.
 
         Raises:
-            InvalidInputError: There are two, or the workspace's has no usable address.
+            InvalidInputError: Its server is on the loopback.
         """
         super().check(spec)
-        if not spec.object_store:
-            return
-        if config_of(spec).store:
-            raise InvalidInputError(
-                f"compute {spec.name!r} has a store of its own, and its workspace an object store: give one of them",
-                field="store",
-            )
-        checked_for_pods(spec.object_store, "object_store")
+        if spec.object_store:
+            checked_for_pods(spec.object_store, "root")
 
     def check_size(self, spec: ComputeSpec, node: Callable[[], Capacity]) -> None:
         """Refuse more nodes than the compute's own quota ever holds.

@@ -23,6 +23,8 @@ def ready(request: RunRequest, secrets: Mapping[str, str], because: Callable[[st
     Raises:
         TrainstackError: It cannot be built.
     """
+    if request.runtime is not None:
+        return request.runtime
     spec, lock, compute = request.environment.spec, request.environment.lock, request.compute
     if not compute.plugin.capabilities.uses_images:
         return Runtime(str(environment.build(spec, lock, because).python))

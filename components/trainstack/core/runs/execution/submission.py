@@ -51,7 +51,9 @@ class Submitted:
     note: str = ""
 
 
-def submit(workspace: Workspace, request: RunRequest, source: Path, secrets: dict[str, str]) -> Submitted:
+def submit(
+    workspace: Workspace, request: RunRequest, source: Path, secrets: dict[str, str], *, supervise: bool = True
+) -> Submitted:
     """Make sure that the run is done or under way.
 
     Args:
@@ -59,6 +61,7 @@ def submit(workspace: Workspace, request: RunRequest, source: Path, secrets: dic
         request: What to run and how.
         source: The folder that the snapshot in `request` was taken of.
         secrets: Values of the secret variables; handed to the supervisor through a pipe, never written.
+        supervise: Whether a supervisor is started on this machine; otherwise the run is only made ready for one.
 
     Returns:
         The run and whether it was adopted, attached to, started or resumed.
@@ -67,10 +70,12 @@ def submit(workspace: Workspace, request: RunRequest, source: Path, secrets: dic
         TrainstackError: The code changed meanwhile, or the disk is full.
     """
     with locks.shared(workspace.records_lock):
-        return _submit(workspace, request, source, secrets)
+        return _submit(workspace, request, source, secrets, supervise=supervise)
 
 
-def _submit(workspace: Workspace, request: RunRequest, source: Path, secrets: dict[str, str]) -> Submitted:
+def _submit(
+    workspace: Workspace, request: RunRequest, source: Path, secrets: dict[str, str], *, supervise: bool
+) -> Submitted:
     directory = RunDirectory(workspace.run(request.spec.run_id))
     with disk_errors(directory.root):
         directory.root.mkdir(parents=True, exist_ok=True)
@@ -104,7 +109,8 @@ def _submit(workspace: Workspace, request: RunRequest, source: Path, secrets: di
         # Again: whoever listed runs between the two has put the end before this attempt back in.
         index.forget(workspace, directory.id)
         enqueue(workspace, directory.id)
-        _start_supervisor(directory, secrets, attempts)
+        if supervise:
+            _start_supervisor(directory, secrets, attempts)
         tracking_server.start_in_background(workspace)
         return Submitted(directory, Outcome.RESUMED if attempts else Outcome.STARTED, note)
 

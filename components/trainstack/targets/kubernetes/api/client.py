@@ -23,6 +23,8 @@ from trainstack.targets.kubernetes.manifest import Manifest
 Client: TypeAlias = Any
 """Something of the `kubernetes` package, which comes without types."""
 
+IN_CLUSTER = "TRAINSTACK_IN_CLUSTER"
+"""Variable of a driver's pod: its compute means the cluster that it is in, whatever context that names."""
 FORBIDDEN, NOT_FOUND = 403, 404
 """Codes of the API server's answers."""
 _NEEDED = (
@@ -59,7 +61,8 @@ class KubernetesApi:
         # A default of the library is three more tries, each with its own limit.
         configuration.retries = 0
         path = os.environ.get("KUBECONFIG") or None
-        if path is None and "KUBERNETES_SERVICE_HOST" in os.environ and self.config.context is None:
+        in_cluster = path is None and "KUBERNETES_SERVICE_HOST" in os.environ
+        if in_cluster and (self.config.context is None or IN_CLUSTER in os.environ):
             with contextlib.suppress(config.ConfigException):
                 load.load_incluster_config(client_configuration=configuration)
                 return configuration

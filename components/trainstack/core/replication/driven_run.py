@@ -1,0 +1,210 @@
+"""A run that is driven at its place and not by this machine: submitted, followed and stopped through the store.
+
+The workspace is in an object store, which the run's driver writes and everybody reads. So whoever follows may leave at
+any time, and whoever comes later finds the same run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainstack.core.compute import compute
+from trainstack.core.environments import environment
+from trainstack.core.images import image
+from trainstack.core.images.registry import Registry
+from trainstack.core.replication import copies, driver_package, shared
+from trainstack.core.replication.run_driver import STOP
+from trainstack.core.replication.run_view import RunView
+from trainstack.core.runs.directory import RunDirectory, RunRecord, Status
+from trainstack.core.runs.execution import following, runtime, submission
+from trainstack.core.runs.execution.submission import Outcome
+from trainstack.core.runs.request import RunRequest
+from trainstack.core.workspace.store_cache import address_of
+from trainstack.core.workspace.workspace import Workspace
+from trainstack.docker_engine import engine_api
+from trainstack.errors import RunFailedError, TrainstackError
+from trainstack.storage.addresses import open_store
+from trainstack.targets.base import DriverHost, DriverSpec, DriverState, RunRef
+
+ENVIRONMENT = "driver"
+"""The curated environment of drivers."""
+_LOOK_SECONDS = 1.0
+_STATE_SECONDS = 5.0
+_LOST_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class DrivenRun:
+    """A run of a workspace in an object store, of a compute that has drivers.
+
+    Attributes:
+        workspace: This machine's copy.
+        run_id: The run.
+        host: What drives it.
+    """
+
+    workspace: Workspace
+    run_id: str
+    host: DriverHost
+
+    @property
+    def directory(self) -> RunDirectory:
+        """This machine's copy of its directory."""
+        return RunDirectory(self.workspace.run(self.run_id))
+
+    @property
+    def ref(self) -> RunRef:
+        """It, as its target knows it."""
+        return RunRef(self.directory.root, self.workspace.id)
+
+    @property
+    def address(self) -> str:
+        """The store."""
+        return address_of(self.workspace.root)
+
+    def submit(
+        self,
+        request: RunRequest,
+        source: Path,
+        secrets: dict[str, str],
+        progress: Callable[[str], None],
+    ) -> Outcome:
+        """Make sure that the run is done, or that a driver takes it there.
+
+        Args:
+            request: What to run and how.
+            source: The folder that the snapshot in `request` was taken of.
+            secrets: Values of the secret variables, and the registry's password where there is one.
+            progress: Told, in a few words, what takes time.
+
+        Returns:
+            What it came to.
+
+        Raises:
+            TrainstackError: The store or the cluster refuses or does not answer, or an image cannot be built.
+        """
+        store = open_store(self.address)
+        view = RunView(self.workspace, store, self.run_id)
+        record = view.look()
+        view.close()
+        if record is not None and record.status is Status.COMPLETED:
+            return Outcome.ADOPTED
+        if record is not None and self.host.state(self.ref).active:
+            return Outcome.ATTACHED
+        driver = self._image(request, secrets, progress)
+        request = request.model_copy(update={"runtime": runtime.ready(request, secrets, progress)})
+        with shared.updating(self.workspace, f"runs/{self.run_id}", lambda owner: progress(f"waits for {owner}")):
+            submitted = submission.submit(self.workspace, request, source, secrets, supervise=False)
+            if submitted.outcome is Outcome.ADOPTED:
+                return submitted.outcome
+            store.delete(f"runs/{self.run_id}/{STOP}")
+            # What a run is made of goes first; the run itself, which goes on, is pushed by name.
+            copies.push(self.workspace, store)
+            copies.push_run(self.workspace, store, self.run_id)
+        progress("starts its driver in the cluster")
+        self.host.start(
+            self.ref,
+            DriverSpec(
+                image=driver.reference,
+                python=driver.python,
+                address=self.address,
+                package=driver_package.upload(store),
+                secrets=secrets,
+                stack=request.tags.get("stack", ""),
+            ),
+        )
+        return submitted.outcome
+
+    def follow(self, progress: Callable[[str], None]) -> RunRecord:
+        """Wait for the run's end, telling its progress in one line at a time.
+
+        Returns:
+            The record of the completed run.
+
+        Raises:
+            RunFailedError: It failed or was canceled; says how.
+            TrainstackError: Its driver is gone.
+        """
+        view = RunView(self.workspace, open_store(self.address), self.run_id)
+        state, looked, active = DriverState(active=True), float("-inf"), time.monotonic()
+        while True:
+            record = None
+            # A store or a cluster that is away for a while does not end what runs there.
+            with contextlib.suppress(TrainstackError):
+                record = view.look()
+                if time.monotonic() - looked > _STATE_SECONDS:
+                    state, looked = self.host.state(self.ref), time.monotonic()
+                    active = looked if state.active else active
+            if record is not None and record.status.ended:
+                return self._ended(view, record)
+            if record is not None:
+                waits = f" · its driver: {state.reason}" if state.reason else ""
+                progress(following.progress_line(view.directory, record) + waits)
+            if time.monotonic() - active > _LOST_SECONDS:
+                raise TrainstackError(
+                    f"run {self.run_id} has no driver in the cluster any more"
+                    f"{': ' + state.reason if state.reason else ''}; run `pulumi up` again to go on from what it saved"
+                )
+            time.sleep(_LOOK_SECONDS)
+
+    def _ended(self, view: RunView, record: RunRecord) -> RunRecord:
+        if record.status is not Status.COMPLETED:
+            raise RunFailedError(following.failure_text(record))
+        view.close()
+        copies.pull_run(self.workspace, open_store(self.address), self.run_id)
+        return record
+
+    def stop(self, reason: str) -> RunRecord:
+        """Ask for the run's end, and wait for it.
+
+        Args:
+            reason: Kept as the run's reason.
+
+        Returns:
+            Its record.
+
+        Raises:
+            TrainstackError: It has ended already, or has no driver; or the store or the cluster does not answer.
+        """
+        store = open_store(self.address)
+        view = RunView(self.workspace, store, self.run_id)
+        record = view.look()
+        if record is None or record.status.ended:
+            is_ended = f"is {record.status.value}" if record else "was never submitted"
+            raise TrainstackError(f"run {self.run_id} {is_ended}: there is nothing to stop")
+        key = f"runs/{self.run_id}/{STOP}"
+        with contextlib.suppress(FileExistsError):
+            store.create(key, reason.encode())
+        while (record := view.look()) is None or not record.status.ended:
+            if not self.host.state(self.ref).active:
+                raise TrainstackError(f"run {self.run_id} has no driver in the cluster: `pulumi up` goes on with it")
+            time.sleep(_LOOK_SECONDS)
+        view.close()
+        return record
+
+    def _image(self, request: RunRequest, secrets: dict[str, str], progress: Callable[[str], None]) -> image.Image:
+        spec = environment.get_curated(ENVIRONMENT)
+        base = request.environment.spec.base_image
+        if base and not request.environment.spec.only_image:
+            spec = spec.model_copy(update={"base_image": base})
+        lock = environment.lock(spec, progress=progress, here=False)
+        login = request.registry.model_dump() if request.registry else None
+        with engine_api.connected(request.compute.docker_host) as client:
+            return image.ensure(spec, lock, client, Registry.of(login, secrets), progress)
+
+
+def driven_run(workspace: Workspace, run_id: str, spec: compute.ComputeSpec) -> DrivenRun | None:
+    """Return a run as one that is driven at its place; none where this machine drives it.
+
+    Args:
+        workspace: The workspace, in a folder or this machine's copy of one in an object store.
+        run_id: The run.
+        spec: The compute that it is to run on.
+    """
+    if not spec.plugin.drives_runs(spec) or not address_of(workspace.root):
+        return None
+    return DrivenRun(workspace, run_id, spec.plugin.driver_host(spec))
