@@ -31,8 +31,8 @@ bases = [f"{override.rstrip('/')}/"] if override else MIRRORS
 
 workspace = ts.Workspace(
     "mnist-horovod",
-    # On a cluster, code, data and outputs pass through the bucket of `trainstack:object-store`, where it is set.
-    ts.WorkspaceArgs(registry=stack.get("registry"), object_store=stack.get("object-store")),
+    # In an object store, where `trainstack:root` is an address: pods on a cluster then read from it and write to it.
+    ts.WorkspaceArgs(registry=stack.get("registry"), root=stack.get("root")),
 )
 # The machine shared evenly by two nodes, each a process group or a container of its own.
 cluster = ts.Compute(

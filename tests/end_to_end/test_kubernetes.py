@@ -115,7 +115,7 @@ def test_mnist_survives_kills_and_a_deleted_pod_and_is_served(tmp_path):
     assert not kubectl("get", "deploy,svc,pdb,networkpolicy,hpa", *mine, "-o", "name")
 
 
-def test_mnist_by_mpi_and_object_store_survives_a_lost_worker(tmp_path):
+def test_mnist_by_mpi_and_object_store_survives_a_lost_worker(tmp_path, bucket_address):
     if subprocess.run(["kubectl", "get", "crd", "mpijobs.kubeflow.org"], capture_output=True, check=False).returncode:
         pytest.skip("the cluster serves no MPIJob")
     project = program(tmp_path, "mnist_horovod")
@@ -124,10 +124,16 @@ def test_mnist_by_mpi_and_object_store_survives_a_lost_worker(tmp_path):
         project.pulumi("config", "set", "trainstack:engine", "mpijob")
         if endpoint := reachable_endpoint():
             project.variables["AWS_ENDPOINT_URL"] = endpoint
-            project.pulumi("config", "set", "trainstack:object-store", "s3://trainstack/end-to-end")
+            project.pulumi("config", "set", "trainstack:root", bucket_address)
         up = project.start_up(tmp_path / "up.txt")
-        runs = project.root / ".trainstack" / "mnist-horovod" / "runs"
-        run = until(lambda: next((RunDirectory(it.parent) for it in runs.glob("*/run.json")), None), 600)
+        folders = (".trainstack/mnist-horovod/runs/*/run.json", "cache/workspaces/*/runs/*/run.json")
+        found = (tmp_path, project.root)
+        run = until(
+            lambda: next(
+                (RunDirectory(it.parent) for root in found for name in folders for it in root.glob(name)), None
+            ),
+            600,
+        )
         until(lambda: run.merged_log.is_file() and "Epoch 3/" in run.merged_log.read_text(), 300)
         mine = ["-l", f"trainstack.run={run.id}", "-o", "json"]
         [job] = json.loads(kubectl("get", "mpijobs", *mine))["items"]

@@ -43,7 +43,7 @@ def documented(described: Any) -> set[str]:
         (model.ModelArgs, ModelInputs, {"run": "run_id"}, set()),
         (environment.EnvironmentArgs, EnvironmentDescription, {"curated_name": "curated"}, {"compute"}),
         # How images are built goes to the resources that build them; the object store to the runs that use it.
-        (workspace.WorkspaceArgs, WorkspaceInputs, {}, {"registry", "base_image", "object_store"}),
+        (workspace.WorkspaceArgs, WorkspaceInputs, {}, {"registry", "base_image"}),
     ],
 )
 def test_each_argument_is_an_input(args: type, inputs: Any, renamed: dict[str, str], elsewhere: set[str]) -> None:

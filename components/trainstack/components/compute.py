@@ -76,7 +76,7 @@ class Compute(Component):
             "name": name,
             "target": args.target,
             "docker_host": args.docker_host,
-            "object_store": args.workspace.object_store,
+            "object_store": args.workspace.store,
             "vm_size": args.vm_size,
             "min_nodes": args.min_nodes,
             "max_nodes": args.max_nodes,

@@ -14,6 +14,7 @@ import pulumi
 from trainstack.components.base import BaseResource, Component, absolute_path, portable_path, program_errors
 from trainstack.core.workspace.project import FOLDER, project_root
 from trainstack.provider.lazy_providers import LazyWorkspaceProvider
+from trainstack.storage.object_store.address import address_in
 
 if TYPE_CHECKING:
     from trainstack.components.kubernetes.tracking_args import ClusterTracking
@@ -44,9 +45,6 @@ class WorkspaceArgs:
         quota_gib: GiB that it may hold, whichever stack fills it; looked at before something new is written.
         registry: Where environments that are images are kept for all machines; its address, where no login is needed.
         base_image: What images are built on where nodes have no GPU and an environment does not say.
-        object_store: `s3://BUCKET/FOLDER`, which code, data and outputs of pods on a cluster pass through. Server and
-            credentials are those of AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY where `pulumi up`
-            runs.
         tracking_uri: The address of an MLflow server of yours that the history goes to; one of the workspace's own on
             127.0.0.1 when left out. Its login is taken from MLflow's own variables, such as MLFLOW_TRACKING_TOKEN.
         tracking: An MLflow server of the workspace's own on a cluster, in place of the one on this machine.
@@ -56,7 +54,6 @@ class WorkspaceArgs:
     quota_gib: pulumi.Input[float] | None = None
     registry: Registry | pulumi.Input[str] | None = None
     base_image: pulumi.Input[str] | None = None
-    object_store: pulumi.Input[str] | None = None
     tracking_uri: pulumi.Input[str] | None = None
     tracking: ClusterTracking | None = None
 
@@ -76,7 +73,7 @@ class Workspace(Component):
         root: Its folder, relative to the project when inside it.
         path: Its folder, absolute.
         tracking_uri: The page of its history, and what `mlflow.set_tracking_uri` takes.
-        object_store: The bucket that what pods read and write passes through.
+        store: Its address where it is in an object store, which pods read from and write to; else none.
         images: How environments become images: inputs of the resources that make them.
         registry_login: The registry's login as a Docker configuration in base64; none where no login is given.
 
@@ -113,7 +110,7 @@ class Workspace(Component):
         self.root = self._resource.root
         self.path = absolute_path(self.root)
         self.tracking_uri = server.answering(self.root) if server else self._resource.tracking_address
-        self.object_store = args.object_store if args else None
+        self.store = _address(root)
         self.register_outputs({"name": name, "root": self.root, "tracking_uri": self.tracking_uri})
 
     @classmethod
@@ -132,6 +129,12 @@ class Workspace(Component):
         with program_errors("Workspace.from_config"):
             root, config = workspace_config.find(Path(path) if path else Path.cwd())
         return cls(config.name, WorkspaceArgs(root=str(root)), opts)
+
+
+def _address(root: pulumi.Input[str]) -> pulumi.Input[str | None]:
+    if isinstance(root, str):
+        return address_in(Path(root)) or None
+    return pulumi.Output.from_input(root).apply(lambda known: address_in(Path(known)) or None)
 
 
 def _images(args: WorkspaceArgs) -> dict[str, Any]:

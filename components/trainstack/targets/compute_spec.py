@@ -33,7 +33,7 @@ class ComputeSpec(BaseModel):
         config: What only computes of this target have.
         docker_host: The address of the Docker engine that makes images, and for `docker` runs the nodes; none takes the
             one that DOCKER_HOST names where it is used.
-        object_store: The workspace's, which code, data and outputs of pods pass through; none streams them.
+        object_store: The workspace's address where it is in an object store, which pods read from and write to.
         vm_size: A size that says what one node holds; none shares the machine evenly between `max_nodes`.
         min_nodes: Nodes that stay up when idle; where nodes cost nothing it is only kept.
         max_nodes: Nodes that may be busy at once.

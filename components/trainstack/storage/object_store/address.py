@@ -41,13 +41,13 @@ def address_in(path: Path) -> str:
 
 
 def checked_for_pods(url: str, field: str) -> str:
-    """Return an address in S3 when its form is one that pods can reach; no server is contacted.
+    """Return an address when it is one that pods can reach; no server is contacted.
 
     Raises:
         InvalidInputError: The form is wrong, or only this machine can reach its server.
     """
-    checked_form(url, field, ("s3",))
-    check_endpoint(endpoint(), f"{field} {url!r}")
+    if urlsplit(checked_form(url, field)).scheme == "s3":
+        check_endpoint(endpoint(), f"{field} {url!r}")
     return url
 
 
@@ -65,7 +65,7 @@ def check_endpoint(server: str, label: str) -> None:
         raise InvalidInputError(
             f"{label}: AWS_ENDPOINT_URL is {server}, which pods cannot reach: name an address of the "
             "server that the cluster's network knows",
-            field="object_store",
+            field="root",
         )
 
 

@@ -229,7 +229,7 @@ class KubernetesTarget:
 
     def _transfer(self, ref: RunRef, *, begun: bool = False) -> FileTransfer:
         """How a run's files are transferred; a run that has begun stays with what it began with."""
-        claim = (pvc_transfer.claim_of(ref) if begun else None) or (None if self._store else self._config.store)
+        claim = (pvc_transfer.claim_of(ref) if begun else None) or self._config.store
         if claim:
             return pvc_transfer.PvcTransfer(self._api, claim, ref)
         return ObjectStoreTransfer(self._store, ref) if self._store else ExecTransfer(ref)
