@@ -32,7 +32,6 @@ from trainstack.core.tracking import tracking_server
 from trainstack.core.tracking.queue import enqueue
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.mlflow import metric_files
-from trainstack.mlflow.rest_client import TrackingServer
 from trainstack.storage.atomic import write_json
 
 # A step of 30 ms, as of a small network on a processor.
@@ -199,7 +198,7 @@ def listing(root: Path, runs: int) -> None:
 def mirror(root: Path, runs: int, epochs: int = 10) -> None:
     """What MLflow's database grows by with each run that it is told of: two metrics of so many epochs, one argument."""
     workspace = Workspace.create(root / "told", "told")
-    address = tracking_server.ensure(workspace)
+    tracking_server.ensure(workspace)
     database = workspace.history / "mlflow.db"
     try:
         empty = database.stat().st_size
@@ -222,7 +221,7 @@ def mirror(root: Path, runs: int, epochs: int = 10) -> None:
             write_json(run.root / "spec.json", request.model_dump(mode="json"))
             run.write(RunRecord(id=run.id, name="net", status=Status.COMPLETED, created=number, updated=number))
             enqueue(workspace, run.id)
-        server = TrackingServer(address)
+        server = tracking_server.connect(workspace)
         experiment = server.experiment(workspace.name)
         began = time.perf_counter()
         # The notes are told in the order of their names.

@@ -25,7 +25,6 @@ from trainstack.core.tracking import tracking_server
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
 from trainstack.mlflow import metric_files as tracking
-from trainstack.mlflow.rest_client import TrackingServer
 from trainstack.storage import locks
 from trainstack.storage.atomic import read_json
 
@@ -99,7 +98,8 @@ def test_no_epoch_is_lost_and_no_trial_trains_twice(tmp_path, capsys):
                 # As the next `pulumi up` does.
                 directory = sweep.submit(workspace, asked, {})
         record = sweep.follow(directory)
-        server = TrackingServer(tracking_server.ensure(workspace))
+        tracking_server.ensure(workspace)
+        server = tracking_server.connect(workspace)
         experiment = server.experiment(workspace.name)
         assert [trial.state for trial in record.trials] == ["completed"] * trials
         for trial in record.trials:

@@ -72,7 +72,7 @@ class Workspace(Component):
         name: Its name.
         root: Its folder, relative to the project when inside it.
         path: Its folder, absolute.
-        tracking_uri: The page of its history, and what `mlflow.set_tracking_uri` takes.
+        tracking_uri: The address of its history; the embedded server asks for a token (`trainstack ui`).
         store: Its address where it is in an object store, which pods read from and write to; else none.
         images: How environments become images: inputs of the resources that make them.
         registry_login: The registry's login as a Docker configuration in base64; none where no login is given.

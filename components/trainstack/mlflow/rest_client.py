@@ -46,16 +46,25 @@ def checked_address(uri: str) -> str:
 
 
 class TrackingServer:
-    """Calls to one server. Credentials are those of MLflow's own variables (`MLFLOW_TRACKING_TOKEN`, …)."""
+    """Calls to one server.
 
-    def __init__(self, uri: str, *, timeout: float = 30.0) -> None:
+    Args:
+        uri: Its address.
+        token: The token that it asks for; for a server elsewhere than on this machine, MLflow's own variables
+            (`MLFLOW_TRACKING_TOKEN`, …) when left out.
+        timeout: Seconds that a call may take.
+    """
+
+    def __init__(self, uri: str, *, token: str | None = None, timeout: float = 30.0) -> None:
         import httpx
 
         self.uri = uri.rstrip("/")
         local = urlsplit(uri).hostname in _LOOPBACK
         headers: dict[str, str] = {}
         auth: tuple[str, str] | None = None
-        if not local:
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        elif not local:
             if token := os.environ.get("MLFLOW_TRACKING_TOKEN"):
                 headers["Authorization"] = f"Bearer {token}"
             elif user := os.environ.get("MLFLOW_TRACKING_USERNAME"):

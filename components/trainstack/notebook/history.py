@@ -10,6 +10,7 @@ run.metrics["accuracy"], run.download_files("outputs/model")
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
@@ -235,6 +236,23 @@ class History:
             Sweep(self._workspace, SweepDirectory(self._workspace.sweep(record.id)))
             for record in sweeps.list_sweeps(self._workspace)
         ]
+
+    def connect_mlflow(self) -> str:
+        """Have MLflow's own client in this process use the workspace's server, which is started if it does not run.
+
+        It sets `MLFLOW_TRACKING_URI`, and `MLFLOW_TRACKING_TOKEN` where the server is the embedded one.
+
+        Returns:
+            The server's address.
+
+        Raises:
+            TrainstackError: The server does not answer.
+        """
+        from trainstack.core.tracking import tracking_server
+
+        tracking_server.ensure(self._workspace)
+        os.environ.update(tracking_server.client_variables(self._workspace))
+        return os.environ["MLFLOW_TRACKING_URI"]
 
     def __repr__(self) -> str:
         return f"<history of workspace {self._workspace.name}: {index.count(self._workspace)} runs>"

@@ -7,7 +7,6 @@ from trainstack.core.environments import environment
 from trainstack.core.environments.environment import EnvironmentSpec
 from trainstack.core.tracking import tracking_server
 from trainstack.core.workspace.workspace import Workspace
-from trainstack.mlflow.rest_client import TrackingServer
 
 SCRIPT = """
 import os, pathlib, sys, time
@@ -54,7 +53,8 @@ def workspace(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(workspace):
-    return TrackingServer(tracking_server.ensure(workspace))
+    tracking_server.ensure(workspace)
+    return tracking_server.connect(workspace)
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import time
 
-import httpx
 from tests.core.history.conftest import values
 from tests.core.sample_runs import printed
 from tests.waiting import until
@@ -51,9 +50,7 @@ def test_a_run_is_shown_with_what_it_is_and_what_it_logged(workspace, server, re
     assert tags["trainstack.stage.running"].endswith(" s")
     points = server.get("metrics/get-history", run_id=there["info"]["run_id"], metric_key="loss")["metrics"]
     assert [(point["step"], point["value"]) for point in points] == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
-    listed = httpx.get(
-        f"{server.uri}/api/2.0/mlflow/artifacts/list", params={"run_id": there["info"]["run_id"], "path": "outputs"}
-    ).json()
+    listed = server.get("artifacts/list", run_id=there["info"]["run_id"], path="outputs")
     assert [file["path"] for file in listed["files"]] == ["outputs/model.txt", "outputs/pid"]
     for folder, file in (("code", "train.py"), ("logs", "run.txt"), ("outputs", "model.txt")):
         [link] = (workspace.history / "artifacts" / there["info"]["experiment_id"]).glob(

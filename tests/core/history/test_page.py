@@ -7,6 +7,7 @@ from playwright.sync_api import expect, sync_playwright
 from tests.core.history.conftest import values
 
 from trainstack.core.runs.execution import submission
+from trainstack.core.tracking import tracking_server
 
 BROWSER = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="neither chromium nor google-chrome is on PATH")
@@ -26,6 +27,7 @@ def test_the_page_shows_a_run_its_metrics_and_its_files(workspace, server, reque
             # The page must do with what our server has: nothing is fetched from elsewhere.
             page.route(lambda url: not url.startswith(server.uri), lambda route: route.abort())
             page.set_default_timeout(60_000)
+            page.goto(tracking_server.link(workspace))
             page.goto(address)
             # As text, because the page's elements change from one version to the next.
             for text in ("mnist-mlp", "Finished", "accuracy", "units", "--steps".lstrip("-")):

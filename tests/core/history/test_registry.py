@@ -14,14 +14,14 @@ from trainstack.core.maintenance import purge
 from trainstack.core.models import aliases, model
 from trainstack.core.models.model import ModelSpec
 from trainstack.core.runs.execution import submission
+from trainstack.core.tracking import tracking_server
 from trainstack.server.runtime.declared import signatures
 
 LOAD = """
 import json, sys
 import mlflow, numpy
-mlflow.set_tracking_uri(sys.argv[1])
-found = mlflow.pyfunc.load_model(sys.argv[2])
-name, shape = json.loads(sys.argv[3])
+found = mlflow.pyfunc.load_model(sys.argv[1])
+name, shape = json.loads(sys.argv[2])
 answer = found.predict({name: numpy.ones(shape, "float32")})
 print(json.dumps({"signature": str(found.metadata.signature), "outputs": sorted(answer)}))
 """
@@ -64,8 +64,8 @@ def test_pyfunc_loads_a_model_by_its_alias(workspace, server, dense, serving_pyt
     python = tensorflow_with_mlflow()
     shape = [2 if size == -1 else size for size in tensor.shape or (2,)]
     done = subprocess.run(
-        [python, "-c", LOAD, server.uri, "models:/dense@production", json.dumps([name, shape])],
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        [python, "-c", LOAD, "models:/dense@production", json.dumps([name, shape])],
+        env={**os.environ, **tracking_server.client_variables(workspace), "TF_CPP_MIN_LOG_LEVEL": "3"},
         cwd=tmp_path,
         capture_output=True,
         text=True,

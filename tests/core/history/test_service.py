@@ -11,7 +11,6 @@ from trainstack.core.tracking import database, tracking_server
 from trainstack.core.tracking.settings import ClusterServer, change_port, read_settings
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
-from trainstack.mlflow.rest_client import TrackingServer
 
 
 def test_a_port_taken_by_another_workspace_is_left_alone(workspace, server, tmp_path):
@@ -20,7 +19,7 @@ def test_a_port_taken_by_another_workspace_is_left_alone(workspace, server, tmp_
     try:
         address = tracking_server.ensure(other)
         assert address != server.uri
-        assert TrackingServer(address).get("experiments/get-by-name", experiment_name="other")
+        assert tracking_server.connect(other).get("experiments/get-by-name", experiment_name="other")
         assert server.get_or_none("experiments/get-by-name", experiment_name="other") is None
     finally:
         tracking_server.stop(other)

@@ -25,7 +25,6 @@ from trainstack.core.tracking.mlflow_process import MlflowProcess
 from trainstack.core.tracking.settings import Settings, read_settings
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
-from trainstack.mlflow.rest_client import TrackingServer
 from trainstack.storage import locks
 from trainstack.storage.atomic import write_json
 
@@ -108,7 +107,7 @@ class TrackingDaemon:
         if self._ended.is_set():
             return
         if self._mirror is None:
-            server = TrackingServer(settings.address)
+            server = tracking_server.connect(self._workspace)
             if not server.healthy(settings.health_timeout):
                 why = f": {self._server.problem}" if self._server and self._server.problem else ""
                 raise TrainstackError(f"waiting for {settings.address}{why}")

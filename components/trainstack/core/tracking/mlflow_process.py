@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import subprocess
@@ -14,14 +15,17 @@ from trainstack.agent.ranks import pdeathsig_exec
 from trainstack.core.environments import environment
 from trainstack.core.tracking import database
 from trainstack.core.tracking.settings import listen, read_settings
+from trainstack.core.tracking.token import read_token
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
 from trainstack.mlflow import server_settings
+from trainstack.mlflow.guard.token_gate import TOKEN_DIGEST
 from trainstack.mlflow.rest_client import TrackingServer
 
 ENVIRONMENT = "mlflow-3"
 _START_SECONDS = 180.0
 _PDEATHSIG_EXEC = Path(pdeathsig_exec.__file__)
+_APP_FOLDER = Path(server_settings.__file__).parent
 # Only these are inherited: no secret of the shell reaches the server.
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
 
@@ -61,13 +65,14 @@ class MlflowProcess:
         inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         stores = server_settings.stores(f"sqlite:///{folder / database.NAME}")
         variables = inherited | stores | server_settings.variables((folder / "artifacts").as_uri())
+        variables[TOKEN_DIGEST] = hashlib.sha256(read_token(self._workspace).encode()).hexdigest()
         (folder / "artifacts").mkdir(parents=True, exist_ok=True)
         python = [sys.executable, "-I", "-S", str(_PDEATHSIG_EXEC), str(os.getpid()), str(built.python)]
         database.ensure(folder / database.NAME, built.folder, python, variables)
-        command = [*python, "-m", "uvicorn", "--fd", str(self._socket.fileno()), "--log-level", "warning"]
+        command = [*python, "-P", "-m", "uvicorn", "--fd", str(self._socket.fileno()), "--log-level", "warning"]
         # Standard output is the daemon's: history/log.txt.
         self._process = subprocess.Popen(
-            [*command, "mlflow.server.fastapi_app:app"],
+            [*command, "--app-dir", str(_APP_FOLDER), "guard.app:app"],
             stdin=subprocess.DEVNULL,
             cwd=folder,
             env=variables,

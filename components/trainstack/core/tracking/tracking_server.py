@@ -17,8 +17,10 @@ from collections.abc import Callable
 from trainstack import process_environment
 from trainstack.core.daemons import daemonize
 from trainstack.core.tracking.settings import ClusterServer, Settings, read_settings, write_settings
+from trainstack.core.tracking.token import read_token
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
+from trainstack.mlflow.guard.token_gate import TOKEN_PARAMETER
 from trainstack.mlflow.rest_client import TrackingServer, checked_address
 from trainstack.storage import locks
 from trainstack.storage.atomic import read_json
@@ -49,6 +51,31 @@ def declare(workspace: Workspace, tracking_uri: str | None, cluster: ClusterServ
         return before
     stop(workspace)
     return write_settings(workspace, Settings(address, before.port, cluster))
+
+
+def connect(workspace: Workspace, *, timeout: float = 30.0) -> TrackingServer:
+    """Return a client of the workspace's server, with the token that the embedded one asks for.
+
+    Args:
+        workspace: The workspace.
+        timeout: Seconds that a call may take.
+    """
+    settings = read_settings(workspace)
+    token = read_token(workspace) if settings.embedded else None
+    return TrackingServer(settings.address, token=token, timeout=timeout)
+
+
+def client_variables(workspace: Workspace) -> dict[str, str]:
+    """Return the variables by which an MLflow client finds the workspace's server and is let in."""
+    settings = read_settings(workspace)
+    token = {"MLFLOW_TRACKING_TOKEN": read_token(workspace)} if settings.embedded else {}
+    return {"MLFLOW_TRACKING_URI": settings.address, **token}
+
+
+def link(workspace: Workspace) -> str:
+    """Return the address of the server's page for a browser, with the token that logs it in."""
+    settings = read_settings(workspace)
+    return f"{settings.address}/?{TOKEN_PARAMETER}={read_token(workspace)}" if settings.embedded else settings.address
 
 
 def running(workspace: Workspace) -> bool:
