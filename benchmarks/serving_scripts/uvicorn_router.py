@@ -13,6 +13,7 @@ from pathlib import Path
 import uvicorn
 
 from trainstack.server.api.router import Router
+from trainstack.server.http.memory_budget import MemoryBudget
 from trainstack.server.http.messages import Request, Response
 from trainstack.server.model.model_set import load
 from trainstack.server.monitoring.metrics import Metrics
@@ -29,7 +30,7 @@ def router() -> Router:
     pool = ThreadPoolExecutor(settings.threads)
     conversions = ensure(plan, folder)
     models = load(plan, conversions, None, pool, threads=settings.threads, latency=settings.latency)
-    return Router(settings, models, Metrics(folder), dict)
+    return Router(settings, models, Metrics(folder), dict, MemoryBudget(settings.max_held))
 
 
 @lru_cache(64)

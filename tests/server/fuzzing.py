@@ -68,6 +68,9 @@ class _Transport:
 
 
 class _Echo:
+    def admit(self, request: Request) -> int:
+        return LIMIT
+
     def answer(self, request: Request) -> Response:
         assert len(request.body) <= LIMIT
         return Response(request.path.encode("latin-1") + request.query.encode("latin-1"))

@@ -29,6 +29,12 @@ class Transport(asyncio.Transport):
     def can_write_eof(self) -> bool:
         return True
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def abort(self) -> None:
+        self.closed = True
+
     def write_eof(self) -> None:
         self.ended = True
 
@@ -41,6 +47,9 @@ class Transport(asyncio.Transport):
 
 class Application:
     """Answers with what was asked; later when the path says so."""
+
+    def admit(self, request: Request) -> int:
+        return 100
 
     def answer(self, request: Request) -> Response | Coroutine[Any, Any, Response]:
         headers = Headers({"x-path": request.path, **({"x-query": request.query} if request.query else {})})

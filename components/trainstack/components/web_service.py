@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -61,6 +61,9 @@ class WebServiceArgs:
         server: `trainstack`, or `tensorflow-serving`, which needs a compute with target `docker`.
         server_image: The image of TensorFlow Serving; the one for the model's TensorFlow when left out.
         host: The address to listen on. Another than 127.0.0.1 takes a key.
+        allowed_hosts: Names by which a service without a key may be asked, besides addresses, names of this machine and
+            those of a cluster's services: `models.example.com`, `*.example.com`; `*` for any. A web page that comes by
+            another name, or from another site, is refused.
         key_rotation: Any text, to have a key that clients must send; another text makes another key.
         tls_certificate: PEM file with a certificate chain, for https.
         tls_key: PEM file with its private key.
@@ -80,6 +83,7 @@ class WebServiceArgs:
     server: pulumi.Input[str] = "trainstack"
     server_image: pulumi.Input[str] | None = None
     host: pulumi.Input[str] = "127.0.0.1"
+    allowed_hosts: Sequence[pulumi.Input[str]] | None = None
     key_rotation: pulumi.Input[str] | None = None
     tls_certificate: pulumi.Input[str] | None = None
     tls_key: pulumi.Input[str] | None = None
@@ -136,6 +140,7 @@ class WebService(Component):
             "server_image": args.server_image,
             **({"compute": compute.spec, **compute.workspace.images} if compute else {}),
             "host": args.host,
+            "allowed_hosts": None if args.allowed_hosts is None else list(args.allowed_hosts),
             "key_rotation": args.key_rotation,
             "tls_certificate": None if args.tls_certificate is None else portable_path(args.tls_certificate),
             "tls_key": None if args.tls_key is None else portable_path(args.tls_key),

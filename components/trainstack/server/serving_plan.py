@@ -43,6 +43,8 @@ class Plan:
         labels: Version label to version number.
         mirror: A version that gets a copy of each request that names no version; its answers are thrown away.
         key_digests: SHA-256 of each key that is let in; empty lets everybody in.
+        allowed_hosts: Names by which a service without keys may be asked, besides addresses and names of this machine
+            and of a cluster: `models.example.com`, `*.example.com`; `*` for any.
         capture: Share of requests that are kept, 0 to 1.
         capture_folder: Where they are kept.
         runtime: `auto`, or `tensorflow` to never use LiteRT.
@@ -53,6 +55,7 @@ class Plan:
     labels: Mapping[str, int] = field(default_factory=dict[str, int])
     mirror: int | None = None
     key_digests: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
     capture: float = 0.0
     capture_folder: str | None = None
     runtime: str = "auto"
@@ -79,7 +82,8 @@ class Plan:
             ValueError: It is none.
         """
         try:
-            fields: dict[str, Any] = {**value, "key_digests": tuple(value.get("key_digests", ()))}
+            lists = {name: tuple(value.get(name, ())) for name in ("key_digests", "allowed_hosts")}
+            fields: dict[str, Any] = {**value, **lists}
             fields["versions"] = tuple(VersionPlan(**version) for version in value["versions"])
             plan = Plan(**fields)
         except (TypeError, KeyError) as exc:

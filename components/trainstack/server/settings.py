@@ -33,7 +33,9 @@ class Settings:
         latency: The longest that one call with rows of several requests should take, in seconds.
         max_queue: Requests that one worker holds at once; more are refused with 429.
         max_body: Largest request body, in bytes, as sent and after decompression.
-        body_timeout: Seconds that a client has to send its body.
+        max_held: The most bytes of requests that one worker holds at once, as sent and after decompression.
+        max_connections: The most connections of one worker; beyond, those that ask for nothing make room.
+        body_timeout: Seconds that a client has to send its body, and to read an answer or go on reading it.
         deadline: Seconds that a request may take, from its first byte to its answer.
         drain: Seconds that requests in flight have to finish after SIGTERM.
         linger: Seconds after SIGTERM in which requests are still taken, before the drain.
@@ -58,6 +60,8 @@ class Settings:
     latency: float
     max_queue: int
     max_body: int
+    max_held: int
+    max_connections: int
     body_timeout: float
     deadline: float
     drain: int
@@ -92,6 +96,7 @@ def parse(arguments: Sequence[str]) -> Settings:
     network("--tls-certificate", type=Path, help="PEM file with the certificate chain")
     network("--tls-key", type=Path, help="PEM file with its private key")
     network("--open-to-all", action="store_true", help="listen beyond this machine without a key")
+    network("--allowed-host", action="append", default=[], help="name by which clients without a key may ask, or *")
     network("--metrics-port", type=int, help="another port, where /metrics is read without a key")
     network("--takeover", type=Path, help="socket on which a running server hands over its listening socket")
     limits = parser.add_argument_group("how").add_argument
@@ -101,6 +106,8 @@ def parse(arguments: Sequence[str]) -> Settings:
     limits("--latency", type=float, default=0.005, help="longest call with rows of several requests, in seconds")
     limits("--max-queue", type=int, default=1024, help="requests that one worker holds at once")
     limits("--max-body", type=int, default=64 * 2**20, help="largest request body, in bytes")
+    limits("--max-held", type=int, default=256 * 2**20, help="bytes of requests that one worker holds at once")
+    limits("--max-connections", type=int, default=4096, help="connections of one worker")
     limits("--body-timeout", type=float, default=60.0, help="seconds that a client has to send its body")
     limits("--deadline", type=float, default=60.0, help="seconds that a request may take")
     limits("--drain", type=int, default=20, help="seconds that requests in flight have after SIGTERM")
@@ -123,6 +130,7 @@ def _plan(parser: argparse.ArgumentParser, options: dict[str, Any]) -> Plan | No
     version, digest, runtime = options.pop("model_version"), options.pop("model_digest"), options.pop("runtime")
     sample, key = options.pop("sample_input"), options.pop("key_file")
     digests: list[str] = options.pop("key_digest")
+    allowed: list[str] = options.pop("allowed_host")
     if options["plan"] is not None:
         if path is not None:
             parser.error("--plan and --model-path exclude each other")
@@ -141,6 +149,7 @@ def _plan(parser: argparse.ArgumentParser, options: dict[str, Any]) -> Plan | No
                 ),
             ),
             key_digests=(*digests, *([key_digest(key.read_text().strip())] if isinstance(key, Path) else [])),
+            allowed_hosts=tuple(allowed),
             runtime=str(runtime),
         )
     except (OSError, ValueError) as exc:

@@ -50,6 +50,11 @@ class ClusterService:
             spec = checked({key: value for key, value in serving.items() if value is not None})
             config = KubernetesConfig.model_validate(compute.spec["kubernetes"] or {})
             title = labels.declared("web service", name, pulumi.get_project(), pulumi.get_stack())
+        # KServe's gateway gives its services names of its own making.
+        names = (
+            ["*"] if spec.engine == "kserve" else [f"{title}.{config.namespace}", *([spec.host] if spec.host else [])]
+        )
+        props = {**props, "allowed_hosts": [*props.get("allowed_hosts", ()), *names]}
         hidden = pulumi.ResourceOptions(parent=parent, depends_on=[compute], additional_secret_outputs=["key"])
         image = _Image(LazyServiceImageProvider(), name, props, hidden)
         connection = compute.cluster.connection if compute.cluster else None

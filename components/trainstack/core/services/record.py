@@ -66,6 +66,7 @@ class ServiceSpec(_OnTarget):
         mirror: A version that gets a copy of what the others answer.
         labels: Version label to version number, or `latest`.
         key_digests: SHA-256 of each key that is let in; everybody when empty.
+        allowed_hosts: Names by which it may be asked where it has no key, besides those that are its own.
         tls_certificate: PEM file with the certificate chain, for https.
         tls_key: PEM file with its private key.
         capture: Share of requests that are kept in the workspace, 0 to 1.
@@ -91,6 +92,7 @@ class ServiceSpec(_OnTarget):
     mirror: str | None = None
     labels: dict[str, str] = {}
     key_digests: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
     tls_certificate: str | None = None
     tls_key: str | None = None
     capture: float = Field(default=0.0, ge=0, le=1)

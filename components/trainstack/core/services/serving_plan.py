@@ -48,6 +48,7 @@ def service_plan(spec: ServiceSpec, model: ModelRecord, models: Sequence[ModelRe
         labels={label: _number(name, model) for label, name in spec.labels.items()},
         mirror=None if spec.mirror is None else _number(spec.mirror, model),
         key_digests=spec.key_digests,
+        allowed_hosts=spec.allowed_hosts,
         capture=spec.capture,
         capture_folder=str(folder / "captured") if spec.capture else None,
         runtime=spec.runtime,

@@ -16,6 +16,8 @@ from ..codec.tensors import Array
 from ..http.auth import check_key
 from ..http.decompress import decompress
 from ..http.errors import HttpError
+from ..http.host_check import HostCheck
+from ..http.memory_budget import MemoryBudget
 from ..http.messages import Headers, Request, Response
 from ..http.routes import Route, RouteTable
 from ..model.model_set import InferenceCall, LoadedModel, ModelSet
@@ -33,6 +35,10 @@ _VALUES = 2**16
 # Seconds that an ending worker has to write requests that are kept; its supervisor grants it one beyond the drain.
 _FINISH_SECONDS = 0.5
 _MIRRORED = 64
+# Bytes of a body that is read where nothing takes one.
+_SMALL_BODY = 2**16
+# What is said of a path or method that there is not.
+_OF_ROUTES = (404, 405)
 
 
 class Router:
@@ -43,17 +49,24 @@ class Router:
         models: What is served first; `serve` replaces it.
         metrics: Where requests are counted.
         health: What the server says of itself.
+        budget: What counts the bytes of requests, also when they are unpacked.
 
     Attributes:
         waiting: Requests that are under way.
     """
 
     def __init__(
-        self, settings: Settings, models: ModelSet, metrics: Metrics, health: Callable[[], Mapping[str, Any]]
+        self,
+        settings: Settings,
+        models: ModelSet,
+        metrics: Metrics,
+        health: Callable[[], Mapping[str, Any]],
+        budget: MemoryBudget,
     ) -> None:
         self._settings = settings
         self._metrics = metrics
         self._health = health
+        self._budget = budget
         self._mirrored: set[asyncio.Task[None]] = set()
         self.waiting = 0
         self._capture = Capture(metrics)
@@ -69,6 +82,7 @@ class Router:
         # The usual request: its path is compared, its numbers are read without a Python object for each.
         self._usual_path = f"/v1/models/{models.plan.name}:predict"
         self._usual = TensorFlowServingApi(models).read_usual
+        self._hosts = HostCheck(models.plan.allowed_hosts)
         self._capture.set(models.plan.capture, models.plan.capture_folder)
 
     def finish(self) -> None:
@@ -79,25 +93,46 @@ class Router:
         """Bring the gauges up to date."""
         self._service.measure()
 
+    def admit(self, request: Request) -> int:
+        """Check a request's head before its body comes; return the most bytes that its body may have."""
+        try:
+            try:
+                route, parameters = self._let_in(request)
+            except HttpError as exc:
+                if exc.status in _OF_ROUTES and int(request.headers.get(b"content-length", b"0")) <= _SMALL_BODY:
+                    # `answer` says so, and the connection stays.
+                    return _SMALL_BODY
+                raise
+        except HttpError as exc:
+            self._failed(request, exc)
+            raise
+        request.admitted = route, parameters
+        return self._settings.max_body if route.method == "POST" else _SMALL_BODY
+
     def answer(self, request: Request) -> Response | Coroutine[Any, Any, Response]:
         """Answer one request: now where that is quick, else later."""
         try:
-            digests = self.models.plan.key_digests
-            try:
-                route, parameters = self._routes.find(request.method, request.path)
-            except HttpError:
-                # Which paths there are is nobody's business who has no key.
-                self._check_key(request, digests)
-                raise
-            if route.needs_key:
-                self._check_key(request, digests)
+            route, parameters = request.admitted or self._let_in(request)
             return self._handle(route, request, parameters)
         except Exception as exc:  # noqa: BLE001 (whatever it is, the client gets no stack trace; the log does)
             return self._failed(request, exc)
 
-    def _check_key(self, request: Request, digests: Sequence[str]) -> None:
-        if digests:
-            check_key(digests, request.header(b"authorization"), request.header(b"x-api-key"))
+    def _let_in(self, request: Request) -> tuple[Route[Handler], Parameters]:
+        """Find a request's route, unless it is not let in."""
+        digests = self.models.plan.key_digests
+        if not digests:
+            # A web page has no key: where one is asked for, it does not matter by which name.
+            self._hosts.check(request.headers.get(b"host"), request.headers.get(b"origin"))
+            return self._routes.find(request.method, request.path)
+        try:
+            route, parameters = self._routes.find(request.method, request.path)
+        except HttpError:
+            # Which paths there are is nobody's business who has no key.
+            _check_key(request, digests)
+            raise
+        if route.needs_key:
+            _check_key(request, digests)
+        return route, parameters
 
     def answer_metrics(self, request: Request) -> Response:
         """Answer a request to the port for metrics, where no key is asked for and nothing else is told."""
@@ -135,7 +170,9 @@ class Router:
         encoding = request.headers.get(b"content-encoding")
         compressed = encoding is not None and len(request.body) > _BODY
         if encoding is not None and not compressed:
+            sent = len(request.body)
             self._decompress(request, encoding)
+            self._budget.take(request, len(request.body) - sent)
         call: DirectResponse | InferenceCall | None = None
         if not compressed and request.path == self._usual_path:
             call = self._usual(request, parameters)
@@ -159,7 +196,9 @@ class Router:
         loop = asyncio.get_running_loop()
         try:
             if call is None:
+                sent = len(request.body)
                 read = await loop.run_in_executor(None, self._read_large, route, request, parameters)
+                self._budget.take(request, len(request.body) - sent)
                 if isinstance(read, DirectResponse):
                     return self._respond(request, read)
                 call = read
@@ -243,6 +282,10 @@ class Router:
         return response
 
 
+def _check_key(request: Request, digests: Sequence[str]) -> None:
+    check_key(digests, request.header(b"authorization"), request.header(b"x-api-key"))
+
+
 class MetricsPort:
     """The application of the port for metrics: those and nothing else, without a key.
 
@@ -252,6 +295,10 @@ class MetricsPort:
 
     def __init__(self, router: Router) -> None:
         self._router = router
+
+    def admit(self, request: Request) -> int:
+        """Nothing that it answers takes a body worth the name."""
+        return _SMALL_BODY
 
     def answer(self, request: Request) -> Response:
         """Answer one request."""

@@ -31,25 +31,29 @@ def parse_object(body: bytes) -> dict[str, Any]:
     """
     if not body:
         raise HttpError("JSON Parse error: The document is empty")
+    value, refusal = None, ""
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as exc:
-        value = _parse_with_tokens(body, exc)
+        refusal = f"JSON Parse error: {exc.msg} at offset: {exc.pos}"
+    if refusal:
+        # Not in the handler: its error holds a copy of the body.
+        value = _parse_with_tokens(body, refusal)
     if not isinstance(value, dict):
         raise HttpError(f"JSON Value: {shown(value)} Is not object")
     return value  # pyright: ignore[reportUnknownVariableType] (JSON objects have string keys)
 
 
-def _parse_with_tokens(body: bytes, strict: orjson.JSONDecodeError) -> Any:
+def _parse_with_tokens(body: bytes, refusal: str) -> Any:
     """Read JSON that orjson refused, in case that was for the tokens only: they are rare, this may be slow."""
-    error = HttpError(f"JSON Parse error: {strict.msg} at offset: {strict.pos}")
     if b"NaN" not in body and b"Inf" not in body:
-        raise error from strict
+        # No variable has the error: it would hold its frame, and the body with it, until the collector comes.
+        raise HttpError(refusal)
     try:
         text = _TOKEN.sub(lambda token: _CANONICAL.get(token[0], token[0]), body.decode())
         return json.loads(text, parse_int=_parse_int)
     except (ValueError, RecursionError) as exc:
-        raise error from exc
+        raise HttpError(refusal) from exc
 
 
 def _parse_int(digits: str) -> int | float:

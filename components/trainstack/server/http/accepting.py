@@ -18,6 +18,10 @@ from .certificate import Certificate
 _log = logging.getLogger("trainstack.server")
 _PATIENCE = 0.002
 _TURNS = 3
+# Seconds until a worker with as many connections as it may have looks for room again.
+_FULL_PAUSE = 0.05
+# Seconds in which a client has to have agreed on TLS.
+_HANDSHAKE_SECONDS = 10.0
 
 
 class Acceptor:
@@ -29,6 +33,7 @@ class Acceptor:
         certificate: The certificate to speak TLS with; None for plain HTTP.
         counts: Connections of each worker, in memory that all of them share.
         index: This worker's place in it.
+        has_room: Whether one more may be taken, beside so many that are not made yet.
     """
 
     def __init__(
@@ -38,12 +43,14 @@ class Acceptor:
         certificate: Certificate | None,
         counts: MutableSequence[int],
         index: int,
+        has_room: Callable[[int], bool],
     ) -> None:
         self._listener = listener
         self._make = make
         self._certificate = certificate
         self._counts = counts
         self._index = index
+        self._has_room = has_room
         self._loop = asyncio.get_running_loop()
         self._waited = 0
         self._open = True
@@ -67,6 +74,9 @@ class Acceptor:
             self._pause(_PATIENCE)
             return
         self._waited = 0
+        if not self._has_room(len(self._tasks)):
+            self._pause(_FULL_PAUSE)
+            return
         try:
             connection, _ = self._listener.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
@@ -97,7 +107,8 @@ class Acceptor:
     async def _connect(self, connection: socket) -> None:
         try:
             tls = None if self._certificate is None else self._certificate.context
-            await self._loop.connect_accepted_socket(self._make, connection, ssl=tls)
+            patience = None if tls is None else _HANDSHAKE_SECONDS
+            await self._loop.connect_accepted_socket(self._make, connection, ssl=tls, ssl_handshake_timeout=patience)
         except (OSError, ssl.SSLError):
             # A client that does not speak TLS, or is gone already.
             connection.close()

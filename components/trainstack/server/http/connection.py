@@ -20,9 +20,14 @@ import httptools
 
 from .decompress import too_large
 from .errors import HttpError
+from .memory_budget import MemoryBudget
 from .messages import Request, Response
 
 _MAX_HEAD = 64 * 1024
+# The slowest that a client may read an answer, in bytes a second, over the time that it has.
+_SLOWEST_READER = 1024
+# The share of all connections that makes room for new ones at once.
+_EVICTED_SHARE = 16
 # Requests that a client may send ahead of their answers before it is no longer read from.
 _MAX_AHEAD = 16
 # Seconds for which a refused client's bytes are swallowed, so that it gets to read why.
@@ -34,6 +39,17 @@ _PHRASES = {
 
 class Application(Protocol):
     """What answers requests."""
+
+    def admit(self, request: Request) -> int:
+        """Look at the head of a request with a body, before the body comes.
+
+        Returns:
+            The most bytes that the body may have.
+
+        Raises:
+            HttpError: It is refused; its body is not read.
+        """
+        ...
 
     def answer(self, request: Request) -> Response | Coroutine[Any, Any, Response]:
         """Answer now, or later; never raises."""
@@ -52,18 +68,29 @@ class Connections:
         max_body: The most bytes that a body may have.
         body_timeout: Seconds that a request may take to arrive.
         idle_timeout: Seconds after which a connection that asks nothing is closed.
+        budget: What counts the bytes of all requests; four of the largest bodies when left out.
+        max_open: The most connections.
     """
 
     def __init__(
-        self, application: Application, *, max_body: int, body_timeout: float, idle_timeout: float = 75.0
+        self,
+        application: Application,
+        *,
+        max_body: int,
+        body_timeout: float,
+        idle_timeout: float = 75.0,
+        budget: MemoryBudget | None = None,
+        max_open: int = 4096,
     ) -> None:
         self.application = application
         self.max_body = max_body
+        self.budget = budget or MemoryBudget(4 * max_body)
         self.open: set[Connection] = set()
         self.draining = False
         self.date = b""
         self._body_timeout = body_timeout
         self._idle_timeout = idle_timeout
+        self._max_open = max_open
         self._changed: Callable[[int], None] = lambda count: None
 
     def on_change(self, changed: Callable[[int], None]) -> None:
@@ -79,6 +106,19 @@ class Connections:
         """Forget a connection that is gone."""
         self.open.discard(connection)
         self._changed(len(self.open))
+
+    def has_room(self, coming: int) -> bool:
+        """Whether one more may come, beside those that are coming already.
+
+        Where there are too many, those go that have been without an answer for longest, and have not sent the head of
+        a request: whoever opens connections to hold them loses them to whoever asks for something.
+        """
+        if len(self.open) + coming < self._max_open:
+            return True
+        waiting = sorted((c for c in self.open if c.is_waiting), key=lambda connection: connection.last)
+        for connection in waiting[: max(1, self._max_open // _EVICTED_SHARE)]:
+            connection.abort()
+        return bool(waiting)
 
     def tick(self, loop: asyncio.AbstractEventLoop) -> None:
         """Look after all of them, now and from now on: one timer for all instead of one a request."""
@@ -105,17 +145,25 @@ class Connection(asyncio.Protocol):
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
         self._application = connections.application
+        self._budget = connections.budget
         # uvloop's transports are not asyncio's by class, only by what they do.
         self._transport: Any = None
         self._parser = httptools.HttpRequestParser(self)
         self._url = b""
         self._headers: dict[bytes, bytes] = {}
+        # The request whose head has come, and of its body what has come and how much may.
+        self._request: Request | None = None
         self._body: list[bytes] = []
         self._size = 0
+        self._limit = 0
         self._head = 0
         # When the request began that is coming in; zero between requests.
         self._begun = 0.0
-        self._last = time.perf_counter()
+        # When it was made, or last answered.
+        self.last = time.perf_counter()
+        # Bytes written, and of which of them the client had taken how many when.
+        self._written = 0
+        self._unsent: tuple[float, int, int] | None = None
         self._ahead: deque[tuple[Request, bool]] = deque()
         self._task: asyncio.Task[None] | None = None
         # Nothing more is read: it was no request, or the client has ended.
@@ -131,7 +179,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End; what nobody waits for any more is not computed."""
         self._connections.discard(self)
-        self._ahead.clear()
+        self._forget()
         if self._task is not None:
             self._task.cancel()
 
@@ -143,8 +191,16 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The client has read."""
         self._paused = False
-        if len(self._ahead) <= _MAX_AHEAD:
-            self._transport.resume_reading()
+        self._go_on()
+
+    def abort(self) -> None:
+        """End at once; what is not sent yet is lost."""
+        self._transport.abort()
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it has asked for nothing yet, or nothing since its last answer."""
+        return self._request is None and self._task is None and not self._ahead and not self._transport.is_closing()
 
     def data_received(self, data: bytes) -> None:
         """Parse what came."""
@@ -174,7 +230,7 @@ class Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         self._url, self._headers, self._body = b"", {}, []
-        self._size = self._head = 0
+        self._size = self._head = self._limit = 0
 
     def on_url(self, url: bytes) -> None:
         """A piece of its address."""
@@ -187,41 +243,50 @@ class Connection(asyncio.Protocol):
         self._headers[name.lower()] = value
 
     def on_headers_complete(self) -> None:
-        """All of its headers."""
-        declared = self._headers.get(b"content-length")
-        if declared is not None and int(declared) > self._connections.max_body:
-            raise too_large(self._connections.max_body)
-        if self._headers.get(b"expect", b"").lower() == b"100-continue":
-            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-
-    def on_body(self, body: bytes) -> None:
-        """A piece of its body."""
-        self._size += len(body)
-        if self._size > self._connections.max_body:
-            raise too_large(self._connections.max_body)
-        self._body.append(body)
-
-    def on_message_complete(self) -> None:
-        """All of it: answer it, once those before it are answered."""
-        if self._parser.should_upgrade():
-            # Only its head was read, for the parser takes it that another protocol follows: `data_received` goes on.
-            return
+        """All of its headers: whoever is not let in need not send a body."""
         path, _, query = self._url.partition(b"?")
         if not path.startswith(b"/"):
             # The whole address, as proxies get it.
             url = httptools.parse_url(self._url)
             path, query = url.path or b"/", url.query or b""
-        request = Request(
-            self._parser.get_method().decode("latin-1"),
-            path.decode("latin-1"),
-            self._headers,
-            self._body[0] if len(self._body) == 1 else b"".join(self._body),
-            self._begun,
-            query.decode("latin-1"),
-        )
+        method = self._parser.get_method().decode("latin-1")
+        headers = self._headers
+        request = Request(method, path.decode("latin-1"), headers, b"", self._begun, query.decode("latin-1"))
+        self._request = request
+        # What comes after a chunked body has the form of headers, and is none.
+        self._headers = {}
+        declared = headers.get(b"content-length")
+        if declared == b"0" or (declared is None and b"transfer-encoding" not in headers):
+            return
+        self._limit = min(self._application.admit(request), self._connections.max_body)
+        if declared is not None and int(declared) > self._limit:
+            raise too_large(self._limit)
+        if headers.get(b"expect", b"").lower() == b"100-continue":
+            self._send(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of its body."""
+        size = len(body)
+        self._size += size
+        if self._size > self._limit:
+            raise too_large(self._limit)
+        if self._request is not None:
+            self._budget.take(self._request, size)
+        self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        """All of it: answer it, once those before it are answered."""
+        request = self._request
+        if request is None or self._parser.should_upgrade():
+            # Only its head was read, for the parser takes it that another protocol follows: `data_received` goes on.
+            return
+        if self._body:
+            request.body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+            self._body = []
+        self._request = None
         self._begun = 0.0
         keep = self._parser.should_keep_alive()
-        if self._task is not None:
+        if self._task is not None or self._paused:
             self._ahead.append((request, keep))
             if len(self._ahead) > _MAX_AHEAD:
                 self._transport.pause_reading()
@@ -229,16 +294,19 @@ class Connection(asyncio.Protocol):
         self._serve(request, keep)
 
     def look_after(self, now: float, body_timeout: float, idle_timeout: float) -> None:
-        """Give up a request that does not arrive, and a connection that is not used."""
+        """Give up a request that does not arrive, an answer that is not read, and a connection that is not used."""
+        if self._is_stuck(now, body_timeout):
+            self.abort()
+            return
         if self._task is not None:
             return
         if self._refused:
-            if now - self._last > _LINGER:
+            if now - self.last > _LINGER:
                 self._transport.close()
         elif self._begun:
             if now - self._begun > body_timeout:
                 self._refuse(HttpError(f"the request's body did not arrive within {body_timeout:g} s", 408))
-        elif now - self._last > idle_timeout:
+        elif now - self.last > idle_timeout:
             self._transport.close()
 
     def under_way(self) -> int:
@@ -253,10 +321,27 @@ class Connection(asyncio.Protocol):
         if self._task is None and not self._ahead and not self._begun:
             self._transport.close()
 
+    def _is_stuck(self, now: float, patience: float) -> bool:
+        """Whether the client takes nothing of what is written to it, or almost nothing."""
+        unsent = self._transport.get_write_buffer_size()
+        if not unsent:
+            self._unsent = None
+            return False
+        taken = self._written - unsent
+        if self._unsent is None:
+            self._unsent = now, taken, unsent
+            return False
+        since, taken_then, unsent_then = self._unsent
+        if now - since < patience:
+            return False
+        self._unsent = now, taken, unsent
+        return taken - taken_then < min(unsent_then, _SLOWEST_READER * patience)
+
     def _head_without_offer(self) -> bytes:
         lines = [b"%b %b HTTP/1.1" % (self._parser.get_method(), self._url)]
         offers = (b"upgrade", b"connection", b"http2-settings")
-        lines += [b"%b: %b" % header for header in self._headers.items() if header[0] not in offers]
+        headers = {} if self._request is None else self._request.headers
+        lines += [b"%b: %b" % header for header in headers.items() if header[0] not in offers]
         return b"\r\n".join([*lines, b"\r\n"])
 
     def _count_head(self, size: int) -> None:
@@ -272,19 +357,32 @@ class Connection(asyncio.Protocol):
             self._task = asyncio.get_running_loop().create_task(self._serve_later(response, request, keep))
 
     async def _serve_later(self, later: Coroutine[Any, Any, Response], request: Request, keep: bool) -> None:
-        response = await later
-        self._task = None
+        try:
+            response = await later
+        finally:
+            self._task = None
+            self._budget.release(request)
         if self._transport.is_closing():
             return
         self._write(response, request, keep)
-        while self._ahead and self._task is None and not self._transport.is_closing():
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Answer what was sent ahead, while the client reads; then read more."""
+        while self._ahead and self._task is None and not self._paused and not self._transport.is_closing():
             self._serve(*self._ahead.popleft())
-        if not self._paused and not self._transport.is_closing():
+        if not self._paused and len(self._ahead) <= _MAX_AHEAD and not self._transport.is_closing():
             self._transport.resume_reading()
 
+    def _send(self, data: bytes) -> None:
+        self._written += len(data)
+        self._transport.write(data)
+
     def _write(self, response: Response, request: Request, keep: bool) -> None:
+        if request.held:
+            self._budget.release(request)
         keep = keep and not (self._connections.draining or self._refused or self._ended)
-        self._transport.write(
+        self._send(
             b"%b%bcontent-length: %d\r\n%b%b\r\n%b"
             % (
                 _PHRASES[response.status],
@@ -295,10 +393,10 @@ class Connection(asyncio.Protocol):
                 b"" if request.method == "HEAD" else response.body,
             )
         )
-        self._last = time.perf_counter()
+        self.last = time.perf_counter()
         if keep:
             return
-        self._ahead.clear()
+        self._forget()
         if self._refused and self._transport.can_write_eof():
             # What the client still sends must not make the kernel throw away the answer.
             self._transport.write_eof()
@@ -310,10 +408,20 @@ class Connection(asyncio.Protocol):
         if self._refused:
             return
         self._refused = True
-        self._ahead.clear()
+        self._forget()
         if self._task is None:
             empty = Request("", "", {}, b"", self._begun)
             self._write(self._application.refuse(error), empty, keep=False)
+
+    def _forget(self) -> None:
+        """Drop what was not answered yet and never will be."""
+        for request, _ in self._ahead:
+            self._budget.release(request)
+        self._ahead.clear()
+        self._body = []
+        if self._request is not None:
+            self._budget.release(self._request)
+            self._request = None
 
 
 def _has_unread(descriptor: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import parse_qs
 
 
@@ -43,6 +44,8 @@ class Request:
         body: As sent.
         begun: When its first byte came, of `time.perf_counter`.
         query: What follows the `?`, still percent-encoded.
+        held: Bytes that are counted for it, of `MemoryBudget`.
+        admitted: What the application has found for its head, where it was asked before the body came.
     """
 
     method: str
@@ -51,6 +54,8 @@ class Request:
     body: bytes
     begun: float
     query: str = ""
+    held: int = 0
+    admitted: Any = None
 
     def header(self, name: bytes) -> str | None:
         """The value of a header."""

@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import time
+from collections import deque
 from collections.abc import MutableSequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ _CANNOT_LOAD = 3
 _ABSENT = 2**30
 _PAUSE = 0.05
 _LONGEST_PAUSE = 5.0
+# Deaths within so many seconds count together.
+_WINDOW_SECONDS = 60.0
 
 
 class Supervisor:
@@ -72,7 +75,8 @@ class Supervisor:
             signal.signal(number, self._stop)
         for index in range(self._settings.workers):
             self._start(index)
-        code, deaths = 0, [0] * self._settings.workers
+        code = 0
+        deaths: list[deque[float]] = [deque() for _ in range(self._settings.workers)]
         due: dict[int, float] = {}
         while not self._stopping:
             time.sleep(_PAUSE)
@@ -82,10 +86,7 @@ class Supervisor:
                 if os.waitstatus_to_exitcode(status) == _CANNOT_LOAD:
                     code, self._stopping = 1, True
                     break
-                deaths[index] += 1
-                # The first is replaced at once; one that dies again and again must not take the machine along.
-                pause = min(0.1 * 2 ** (deaths[index] - 2), _LONGEST_PAUSE) if deaths[index] > 1 else 0.0
-                due[index] = time.monotonic() + pause
+                due[index] = time.monotonic() + pause_before_restart(deaths[index], time.monotonic())
                 _log.error("worker %d died (%s); a new one is started", index, _exit_text(status))
             for index in [index for index, at in due.items() if at <= time.monotonic()]:
                 del due[index]
@@ -166,6 +167,25 @@ class Supervisor:
     def _signal(self, number: signal.Signals) -> None:
         for pid in self._workers.values():
             os.kill(pid, number)
+
+
+def pause_before_restart(deaths: deque[float], now: float) -> float:
+    """Note that a worker has died, and say when it is replaced.
+
+    The first is replaced at once; one that dies again and again must not take the machine along. Those that died long
+    ago count no more, or a server that runs for months would slow down for good.
+
+    Args:
+        deaths: When it died before; this death is added, old ones are dropped.
+        now: Seconds of the same clock.
+
+    Returns:
+        Seconds to wait.
+    """
+    deaths.append(now)
+    while now - deaths[0] > _WINDOW_SECONDS:
+        deaths.popleft()
+    return min(0.1 * 2 ** (len(deaths) - 2), _LONGEST_PAUSE) if len(deaths) > 1 else 0.0
 
 
 def _die_with(supervisor: int) -> None:

@@ -9,6 +9,7 @@ import gc
 import json
 import logging
 import os
+import resource
 import signal
 import socket
 import threading
@@ -25,6 +26,7 @@ from ..http.accepting import Acceptor
 from ..http.certificate import Certificate
 from ..http.connection import Connection, Connections
 from ..http.in_flight import InFlight
+from ..http.memory_budget import MemoryBudget
 from ..model.model_set import ModelSet, load
 from ..monitoring.metrics import Metrics
 from ..serving_plan import Plan
@@ -38,6 +40,9 @@ _WORKER = "worker-{}.json"
 _PAUSE = 0.2
 # Bytes of a body that whoever asks for metrics may send.
 _NO_BODY = 1024
+# Descriptors that are for other things than connections: files, libraries, sockets of this process.
+_OTHER_DESCRIPTORS = 256
+_MOST_DESCRIPTORS = 65_536
 # Parameters of mallopt, of <malloc.h>.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 
@@ -88,7 +93,8 @@ class Worker:
             # What was laid ready last does not load: this worker replaces a dead one, so serve what that one did.
             _log.error("%s; going on with what was served before", exc)
             self._plan_digest, models = self._load(state / GOOD, None)
-        self._router = Router(settings, models, self._metrics, self._health)
+        self._budget = MemoryBudget(settings.max_held)
+        self._router = Router(settings, models, self._metrics, self._health, self._budget)
 
     def run(self) -> None:
         """Answer until SIGTERM, and what is under way then."""
@@ -101,12 +107,26 @@ class Worker:
 
     async def _serve(self) -> None:
         settings, loop = self._settings, asyncio.get_running_loop()
-        connections = Connections(self._router, max_body=settings.max_body, body_timeout=settings.body_timeout)
+        # Large documents are read and written one at a time: that takes many times their size, which the allocator
+        # keeps for each thread, and holds the interpreter's lock anyhow.
+        loop.set_default_executor(ThreadPoolExecutor(1, thread_name_prefix="documents"))
+        connections = Connections(
+            self._router,
+            max_body=settings.max_body,
+            body_timeout=settings.body_timeout,
+            budget=self._budget,
+            max_open=min(settings.max_connections, _descriptors() - _OTHER_DESCRIPTORS),
+        )
         stop = asyncio.Event()
         loop.add_signal_handler(signal.SIGTERM, stop.set)
         connections.tick(loop)
         acceptor = Acceptor(
-            self._listener, lambda: Connection(connections), self._certificate, self._counts, self._index
+            self._listener,
+            lambda: Connection(connections),
+            self._certificate,
+            self._counts,
+            self._index,
+            connections.has_room,
         )
         connections.on_change(acceptor.note)
         acceptor.note(0)
@@ -262,6 +282,17 @@ def _keep_memory() -> None:
         library = ctypes.CDLL(None)
         library.mallopt(_MMAP_THRESHOLD, 32 << 20)
         library.mallopt(_TRIM_THRESHOLD, 128 << 20)
+
+
+def _descriptors() -> int:
+    """How many files this process may have open; as many as its user may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _MOST_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+            return most
+    return most if soft == resource.RLIM_INFINITY else soft
 
 
 def _changed(path: Path) -> tuple[int, int]:
