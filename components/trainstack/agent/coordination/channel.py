@@ -82,7 +82,20 @@ def challenge() -> str:
     return secrets.token_hex(16)
 
 
+def capability(purpose: str) -> str:
+    """Return what shows that somebody has the launch's key, without the key: of no use for anything else.
+
+    Args:
+        purpose: What it is for.
+    """
+    return _signed(f"capability:{purpose}")
+
+
 def proof(nonce: str, node: int) -> str:
     """Return the signature with which node `node` answers a challenge."""
+    return _signed(f"{nonce}:{node}")
+
+
+def _signed(text: str) -> str:
     key = os.environ.get(KEY_VARIABLE, "")
-    return hmac.new(key.encode(), f"{nonce}:{node}".encode(), hashlib.sha256).hexdigest()
+    return hmac.new(key.encode(), text.encode(), hashlib.sha256).hexdigest()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import pickle
 import signal
 import threading
 import time
@@ -20,6 +23,34 @@ def order_slots(available: set[str], before: list[str]) -> list[str]:
     """Return the slots in the order of their ranks: those that go on, which hold the state, before new ones."""
     going_on = [name for name in before if name in available]
     return going_on + sorted(available.difference(going_on), key=number_of)
+
+
+class PlainData:
+    """Reads what a worker says of itself: addresses and a key, in Horovod's form of a pickle.
+
+    In place of Horovod's own reader, for which any class of any module may be in it, and is called.
+    """
+
+    @staticmethod
+    def loads_base64(encoded: bytes) -> Any:
+        """Return the value.
+
+        Raises:
+            pickle.UnpicklingError: It is more than plain data.
+        """
+        return _PlainUnpickler(io.BytesIO(base64.b64decode(encoded))).load()
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    def find_class(self, module_name: str, global_name: str, /) -> Any:
+        raise pickle.UnpicklingError(f"{module_name}.{global_name} is no plain data")
+
+
+def rendezvous_handler(driver: Any) -> Any:
+    """Return Horovod's handler of what workers send to its elastic driver, which reads plain data only."""
+    requests = horovod_module("runner.elastic.rendezvous")
+    requests.codec = PlainData
+    return requests.create_rendezvous_handler(driver)
 
 
 @dataclass(eq=False)
@@ -83,12 +114,11 @@ class Driver:
         self._grace = plan.grace_seconds
         self._first = options.processes_per_node
         rendezvous = rendezvous_server(plan.nodes[0], plan.ports[RENDEZVOUS_PORT])
-        create_handler = horovod_module("runner.elastic.rendezvous").create_rendezvous_handler
         elastic = horovod_module("runner.elastic.driver")
         # Horovod orders new hosts as they come out of a set: rank 0 would be in any slot.
         elastic.HostManager.order_available_hosts = staticmethod(order_slots)
         self._driver: Any = elastic.ElasticDriver(rendezvous, slots, options.min_workers, options.max_workers)
-        rendezvous.start(create_handler(self._driver))
+        rendezvous.start(rendezvous_handler(self._driver))
 
     def start(self) -> None:
         """Drive the run in the background until it ends."""

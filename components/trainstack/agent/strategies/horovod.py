@@ -9,7 +9,7 @@ from ..plan import RENDEZVOUS_PORT, Horovod, LaunchPlan
 from ..ranks.interfaces import interface_of
 from ..ranks.tasks import Task
 from .horovod_variables import tuning_variables
-from .rendezvous import horovod_module, rendezvous_server
+from .rendezvous import horovod_module, rendezvous_address, rendezvous_server
 from .strategy import Strategy
 
 _CHECK_SECONDS = 10.0
@@ -69,7 +69,7 @@ def connection_variables(plan: LaunchPlan, interface: str | None) -> dict[str, s
     variables = {
         "HOROVOD_CONTROLLER": "gloo",
         "HOROVOD_CPU_OPERATIONS": "gloo",
-        "HOROVOD_GLOO_RENDEZVOUS_ADDR": plan.nodes[0],
+        "HOROVOD_GLOO_RENDEZVOUS_ADDR": rendezvous_address(plan.nodes[0], plan.ports[RENDEZVOUS_PORT]),
         "HOROVOD_GLOO_RENDEZVOUS_PORT": str(plan.ports[RENDEZVOUS_PORT]),
     }
     if interface:
