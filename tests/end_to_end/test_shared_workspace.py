@@ -10,39 +10,13 @@ from pathlib import Path
 
 import pytest
 from tests.end_to_end.project import Project, new_project
+from tests.end_to_end.shared_program import PROGRAM, another_checkout, write_program
 from tests.waiting import until
 
 from trainstack.core.runs.directory import RunDirectory, Status
 from trainstack.storage.object_store.store import ObjectStore
 
 pytestmark = pytest.mark.end_to_end
-
-PROGRAM = """
-import pulumi
-import trainstack as ts
-
-config = pulumi.Config()
-workspace = ts.Workspace("shared", ts.WorkspaceArgs(root=config.require("root")))
-nodes = ts.Compute("nodes", ts.ComputeArgs(workspace=workspace, max_nodes=int(config.get("max_nodes") or 1)))
-data = ts.Dataset("numbers", ts.DatasetArgs(workspace=workspace, paths=["numbers.txt"]))
-env = ts.Environment("tiny", ts.EnvironmentArgs(packages=["six==1.17.0"]))
-run = ts.TrainingRun("sum", ts.TrainingRunArgs(
-    source_directory="scripts", script="train.py", compute=nodes, environment=env,
-    arguments={"--data": data.as_mount(), "--times": int(config.get("times") or 1)},
-))
-model = ts.Model("total", ts.ModelArgs(run=run, path="outputs/total"))
-pulumi.export("run", run.run_id)
-pulumi.export("path", run.path)
-pulumi.export("version", model.version)
-pulumi.export("data", data.version)
-"""
-SCRIPT = """
-import pathlib, sys
-argument = lambda name: sys.argv[sys.argv.index(name) + 1]
-total = sum(map(float, pathlib.Path(argument("--data"), "numbers.txt").read_text().split()))
-pathlib.Path("outputs/total").write_text(str(total * int(argument("--times"))))
-"""
-
 
 WAITS = """
 import pathlib, time
@@ -76,14 +50,10 @@ def machine(tmp_path, bucket_address):
         if name == "first":
             project = new_project(tmp_path / name)
             project.variables = {**project.variables, **state, **home}
-            project.write("__main__.py", PROGRAM)
-            project.write("scripts/train.py", SCRIPT)
-            project.write("numbers.txt", "1 2 3")
+            write_program(project)
             project.pulumi("config", "set", "root", bucket_address)
             return project
-        project = Project(tmp_path / name, {**state, **home})
-        shutil.copytree(tmp_path / "first", project.root, ignore=shutil.ignore_patterns(".trainstack", ".pulumi-state"))
-        return project
+        return another_checkout(tmp_path / "first", tmp_path / name, {**state, **home})
 
     return make
 

@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 from tests.end_to_end.project import Project, new_project
+from tests.end_to_end.shared_program import another_checkout, write_program
 from typer.testing import CliRunner
 
 from trainstack.cli.app import app
@@ -15,26 +16,6 @@ from trainstack.storage.cache import cache_folder
 
 pytestmark = pytest.mark.end_to_end
 
-PROGRAM = """
-import pulumi
-import trainstack as ts
-
-workspace = ts.Workspace("shared")
-nodes = ts.Compute("nodes", ts.ComputeArgs(workspace=workspace, max_nodes=1))
-data = ts.Dataset("numbers", ts.DatasetArgs(workspace=workspace, paths=["numbers.txt"]))
-env = ts.Environment("tiny", ts.EnvironmentArgs(packages=["six==1.17.0"]))
-run = ts.TrainingRun("sum", ts.TrainingRunArgs(
-    source_directory="scripts", script="train.py", compute=nodes, environment=env,
-    arguments={"--data": data.as_mount()},
-))
-model = ts.Model("total", ts.ModelArgs(run=run, path="outputs/total"))
-pulumi.export("run", run.run_id)
-"""
-SCRIPT = """
-import pathlib, sys
-data = pathlib.Path(sys.argv[sys.argv.index("--data") + 1], "numbers.txt")
-pathlib.Path("outputs/total").write_text(str(sum(map(float, data.read_text().split()))))
-"""
 WORKSPACE = ".trainstack/shared"
 
 
@@ -43,15 +24,11 @@ def checkouts(tmp_path) -> tuple[Project, Project]:
     """A finished stack's checkout, and another one of the same state with a home of its own."""
     first = new_project(tmp_path / "first")
     first.variables = {"PULUMI_BACKEND_URL": f"file://{tmp_path}/first/.pulumi-state", "PULUMI_STACK": "test"}
-    first.write("__main__.py", PROGRAM)
-    first.write("scripts/train.py", SCRIPT)
-    first.write("numbers.txt", "1 2 3")
+    write_program(first)
     first.up()
     apart = {"HOME": str(tmp_path / "home"), "TRAINSTACK_CACHE": str(cache_folder())}
-    second = Project(tmp_path / "second", {**first.variables, **apart})
-    shutil.copytree(first.root, second.root, ignore=shutil.ignore_patterns(".trainstack", ".pulumi-state"))
     (tmp_path / "home").mkdir()
-    return first, second
+    return first, another_checkout(first.root, tmp_path / "second", {**first.variables, **apart})
 
 
 def outputs(project: Project) -> dict[str, dict]:
