@@ -1,8 +1,10 @@
 # Every target starts by making the checkout ready (tools/setup.py), which takes under a second once it is.
-# Variables: PROGRAM, the folder of programs/ to work on; STACK, its stack; PYTHON, the Python to start with (3.11 on).
+# Variables: PROGRAM, the folder of programs/ to work on; STACK, its stack; PYTHON, the Python to start with (3.11 on);
+# WORKERS, how many files of tests run at a time.
 
 PROGRAM ?= mnist
 STACK ?= local
+WORKERS ?= 2
 BIN := .venv/bin
 PYTHON ?= $(shell for python in $(BIN)/python python3.11 python3 python3.12 python3.13; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && exit; done)
@@ -46,8 +48,8 @@ format: setup ## Let ruff fix what it can
 
 # A test that waits for a real server, container or pod can fail under the load of other tests, and is then run
 # once more alone. What fails again fails the build; what passes then is reported as such, and is a test to fix.
-test: lint ## Lint, then all tests, two files at a time; the slowest twenty are named
-	@$(BIN)/pytest -n 2 --dist loadfile --durations=20 --durations-min=1 || { code=$$?; test $$code -eq 1 || exit $$code; \
+test: lint ## Lint, then all tests, WORKERS=2 files at a time; the slowest twenty are named
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=20 --durations-min=1 || { code=$$?; test $$code -eq 1 || exit $$code; \
 		echo "what failed is run once more, alone"; \
 		$(BIN)/pytest --last-failed --last-failed-no-failures none -x && \
 		echo "passed alone: what failed above depends on the load, and is to be fixed"; }

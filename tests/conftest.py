@@ -18,6 +18,20 @@ from trainstack.storage.object_store.store import ObjectStore
 # Most workspaces of these tests are never looked at in a browser; the tests of the history start servers themselves.
 os.environ.setdefault("TRAINSTACK_TRACKING", "off")
 SAVE_ZOO = Path(__file__).with_name("server") / "save_zoo.py"
+# Folders whose files take minutes each, the longest first.
+LONG_FOLDERS = ("changes", "end_to_end", "chaos", "tools", "docs", "core")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let several workers begin with the long files: one that is begun last leaves the others idle for its length."""
+    if not hasattr(config, "workerinput"):
+        return
+
+    def rank(item: pytest.Item) -> int:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        return LONG_FOLDERS.index(folder) if folder in LONG_FOLDERS else len(LONG_FOLDERS)
+
+    items.sort(key=rank)
 
 
 @pytest.fixture(scope="session")
