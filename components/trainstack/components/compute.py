@@ -84,14 +84,15 @@ class Compute(Component):
             "idle_seconds_before_scaledown": args.idle_seconds_before_scaledown,
         }
         self.cluster: ClusterCompute | None = None
-        chosen = [args.target] if isinstance(args.target, str) else []
-        # Options of another target are declared too, and refused with its name.
-        others = [target for target in registry.names() if getattr(args, target, None) is not None]
-        for target in dict.fromkeys([*chosen, *others]):
+        chosen = args.target if isinstance(args.target, str) else None
+        # Options of another target are inputs too, and refused with its name.
+        with_options = [target for target in registry.names() if getattr(args, target, None) is not None]
+        for target in dict.fromkeys([*filter(None, [chosen]), *with_options]):
             plugin = registry.find_plugin(target)
             if plugin is not None and plugin.compute_component:
-                self.cluster = cast("ClusterCompute", registry.load(plugin.compute_component)(name, args, self))
-                self.spec[target] = self.cluster.described
+                component = registry.load(plugin.compute_component)
+                self.cluster = cast("ClusterCompute", component(name, args, self, chosen=target == chosen))
+                self.spec[target] = self.cluster.config_inputs
         declared = self.cluster.objects if self.cluster else []
         inputs = {**self.spec, "workspace": args.workspace.root}
         self._resource = _Resource(LazyComputeProvider(), name, inputs, self._child_options(declared))

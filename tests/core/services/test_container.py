@@ -221,7 +221,7 @@ def test_traffic_is_split_among_versions_of_one_container(workspace, digits, sec
 def test_tensorflow_serving_is_started_by_its_own_command_line(workspace, digits):
     spec = ServiceSpec(name="digits", target="docker", server="tensorflow-serving")
     found = Image(reference="tensorflow/serving@sha256:" + "0" * 64, python="")
-    server = container_service.described(workspace, spec, digits, found, 8501)
+    server = container_service.describe_server(workspace, spec, digits, found, 8501)
     assert server.command == (
         "tensorflow_model_server", "--rest_api_port=8501", "--port=0", "--model_name=zoo",
         "--model_base_path=/service/models/zoo",

@@ -31,18 +31,20 @@ class ClusterCompute:
     """What a compute declares on a cluster.
 
     Attributes:
-        described: Its `KubernetesConfig`, as an input of resources.
+        config_inputs: Its `KubernetesConfig`, as an input of resources.
         connection: What leads there; none for a compute that is no cluster.
         objects: Its objects, as resources.
     """
 
-    def __init__(self, name: str, args: ComputeArgs, parent: pulumi.Resource) -> None:
+    def __init__(self, name: str, args: ComputeArgs, parent: pulumi.Resource, *, chosen: bool) -> None:
         """Declare the objects.
 
         Args:
             name: The compute's name.
             args: What the program says of it.
             parent: The component.
+            chosen: Whether the cluster is the compute's target; of another target's compute there are only inputs,
+                which its checks refuse by name.
 
         Raises:
             pulumi.RunError: What is asked for cannot be, or the cluster does not say whether the namespace is there.
@@ -57,15 +59,16 @@ class ClusterCompute:
             volumes = _volumes(title, settings)
             _check(settings, volumes, args.max_nodes)
             config = _kubernetes_config(title, settings, has_login=login is not None)
-            self.described = config.model_dump(mode="json", exclude_defaults=True)
+            self.config_inputs = config.model_dump(mode="json", exclude_defaults=True)
             self.objects: list[pulumi.Resource] = []
             self.connection = None
-            if args.target != "kubernetes":
+            if not chosen:
                 return
-            keep = {object_name for object_name, (_, each) in volumes.items() if each.keep}
-            self.connection = objects.connection(name, config.context, parent, adopts=bool(keep))
-            hold = namespace.declare(name, config, self.connection, parent, keep=bool(keep))
-        self.objects += [hold] if hold is not None else []
+            kept_claims = {claim_name for claim_name, (_, volume) in volumes.items() if volume.keep}
+            self.connection = objects.connection(name, config.context, parent, adopts=bool(kept_claims))
+            namespace_hold = namespace.declare(name, config, self.connection, parent, keep=bool(kept_claims))
+        namespace_holds = [namespace_hold] if namespace_hold is not None else []
+        self.objects += namespace_holds
         request = _resource_request(title, settings, volumes, login)
         for manifest in (
             *compute_resources.objects(title, config.namespace, pulumi.get_stack(), request),
@@ -74,7 +77,7 @@ class ClusterCompute:
             kind = "" if manifest["kind"] not in _RBAC else f"-{manifest['kind'].lower()}"
             object_name = manifest["metadata"]["name"]
             opts = pulumi.ResourceOptions(
-                parent=parent, depends_on=[hold] if hold else [], retain_on_delete=object_name in keep
+                parent=parent, depends_on=namespace_holds, retain_on_delete=object_name in kept_claims
             )
             resource = objects.declare(
                 f"{name}{object_name.removeprefix(title)}{kind}", manifest, self.connection, opts
@@ -95,17 +98,18 @@ def _driver_account(title: str, args: KubernetesArgs, config: KubernetesConfig) 
 
 
 def _volumes(title: str, args: KubernetesArgs) -> dict[str, tuple[str, KubernetesVolume]]:
-    """All volume claims by what they are called, with what the program calls them."""
-    named: list[tuple[str, str, KubernetesVolume]] = [
-        (f"claim {each.path}", _claim_name(title, each.name, each.path), each) for each in args.claims
+    """All volumes by the names of their claims, with what messages call them."""
+    declared: list[tuple[str, str, KubernetesVolume]] = [
+        (f"claim {claim.path}", _claim_name(title, claim.name, claim.path), claim) for claim in args.claims
     ]
     if args.store is not None:
-        named.append(("store", _claim_name(title, args.store.name, "store"), args.store))
+        declared.append(("store", _claim_name(title, args.store.name, "store"), args.store))
     volumes: dict[str, tuple[str, KubernetesVolume]] = {}
-    for what, called, volume in named:
-        if called in volumes:
-            raise InvalidInputError(f"kubernetes: {volumes[called][0]} and {what} are both {called}: take another path")
-        volumes[called] = what, volume
+    for label, claim_name, volume in declared:
+        if claim_name in volumes:
+            other = volumes[claim_name][0]
+            raise InvalidInputError(f"kubernetes: {other} and {label} are both {claim_name}: take another path")
+        volumes[claim_name] = label, volume
     return volumes
 
 
@@ -114,16 +118,16 @@ def _check(args: KubernetesArgs, volumes: Mapping[str, tuple[str, KubernetesVolu
         # What sshd starts has none of its container's variables.
         raise InvalidInputError("kubernetes: settings do not reach runs of engine 'mpijob': give them to the runs")
     check_variables((*args.settings, *args.secret_settings))
-    for what, volume in volumes.values():
+    for label, volume in volumes.values():
         if (volume.name is None) == (volume.size_gib is None):
             raise InvalidInputError(
-                f"kubernetes: {what}: give either the name of one that is there or size_gib for a new one"
+                f"kubernetes: {label}: give either the name of one that is there or size_gib for a new one"
             )
         if volume.size_gib is not None and not volume.size_gib > 0:
-            raise InvalidInputError(f"kubernetes: {what}: size_gib must be over 0, not {volume.size_gib}")
+            raise InvalidInputError(f"kubernetes: {label}: size_gib must be over 0, not {volume.size_gib}")
         if volume.access_mode not in ("ReadWriteOnce", "ReadWriteMany", "ReadOnlyMany", "ReadWriteOncePod"):
             raise InvalidInputError(
-                f"kubernetes: {what}: access_mode {volume.access_mode!r} is none of Kubernetes: take ReadWriteMany or "
+                f"kubernetes: {label}: access_mode {volume.access_mode!r} is none of Kubernetes: take ReadWriteMany or "
                 "ReadWriteOnce"
             )
     if args.store is not None and args.store.name is None and isinstance(nodes, int):
@@ -140,8 +144,8 @@ def _kubernetes_config(title: str, args: KubernetesArgs, *, has_login: bool) -> 
         secret_settings=[compute_resources.settings(title)] if args.secret_settings else [],
         store=_claim_name(title, args.store.name, "store") if args.store else None,
         claims=[
-            {"name": _claim_name(title, each.name, each.path), "path": each.path, "read_only": each.read_only}
-            for each in args.claims
+            {"name": _claim_name(title, claim.name, claim.path), "path": claim.path, "read_only": claim.read_only}
+            for claim in args.claims
         ],
         driver=_driver_config(title, args.driver) if args.driver else None,
         declared_as=title,
@@ -175,13 +179,13 @@ def _resource_request(
         secret_settings=encoded(args.secret_settings),
         claims=[
             PvcSpec(
-                name=called,
-                size_gib=each.size_gib,
-                storage_class=each.storage_class,
-                access_mode=each.access_mode,
+                name=claim_name,
+                size_gib=volume.size_gib,
+                storage_class=volume.storage_class,
+                access_mode=volume.access_mode,
             )
-            for called, (_, each) in volumes.items()
-            if each.size_gib is not None
+            for claim_name, (_, volume) in volumes.items()
+            if volume.size_gib is not None
         ],
     )
 

@@ -72,7 +72,7 @@ def start(
             status="running",
             started=datetime.now(UTC).isoformat(timespec="seconds"),
             python="",
-            target="kubernetes",
+            target=spec.target,
             cluster=cluster,
             serving=serving,
             object_name=name,

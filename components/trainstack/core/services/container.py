@@ -24,7 +24,7 @@ from trainstack.core.services.record import (
     append_log,
     new_record,
     read_record,
-    said_runtime,
+    reported_runtime,
     write_record,
 )
 from trainstack.core.services.serving_plan import served_models, service_plan
@@ -88,24 +88,24 @@ def start(
         old = read_record(workspace, spec.name)
         with locks.exclusive(workspace.root / "services" / ".ports.lock"):
             port = spec.port or (old.port if old is not None else free_port(workspace, spec, reserved))
-            server = described(workspace, spec, model, image, port)
-            place = {
-                "target": "docker",
+            server = describe_server(workspace, spec, model, image, port)
+            location_fields = {
+                "target": spec.target,
                 "docker_host": spec.docker_host,
                 "image": image.reference,
                 "shares": _plan(spec, model, served_models(workspace, spec, model)).shares,
             }
-            record = new_record(workspace, spec, model, image.python, port).model_copy(update=place)
+            record = new_record(workspace, spec, model, image.python, port).model_copy(update=location_fields)
             if old is None:
                 write_record(record)
-        there = containers.containers(client, workspace.id, spec.name)
-        matching = [container for container in there if container.name == server.title]
-        others = [container for container in there if container.name != server.title]
+        existing = containers.containers(client, workspace.id, spec.name)
+        matching = [container for container in existing if container.name == server.title]
+        previous = [container for container in existing if container.name != server.title]
         if matching and containers.serving(matching[0]) and containers.healthy(matching[0]) is not None:
             container = matching[0]
         else:
-            container = _brought_up(client, server, spec, record, matching, others, progress)
-        containers.remove(client, others, workspace.id, spec.name, keep=server.configuration)
+            container = _start_server(client, server, spec, record, matching, previous, progress)
+        containers.remove(client, previous, workspace.id, spec.name, keep=server.configuration)
         # One that was served by a process of this machine is now served from there.
         service_process.terminate(service_process.living(folder), drain=spec.drain_timeout)
         now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -126,15 +126,15 @@ def status(workspace: Workspace, record: ServiceRecord) -> ServiceStatus:
     """Ask a service on an engine how it does; one whose engine does not answer is down."""
     try:
         with engine_api.connected(record.docker_host, timeout=20) as client:
-            there = [
+            existing = [
                 container
                 for container in containers.containers(client, workspace.id, record.name)
                 if containers.serving(container)
             ]  # fmt: skip
-            if not there:
+            if not existing:
                 return ServiceStatus(state="down", detail=f"service {record.name} has no container that runs")
-            digest = str(there[0].labels.get(containers.MODEL, ""))
-            answers = containers.healthy(there[0]) is not None
+            digest = str(existing[0].labels.get(containers.MODEL, ""))
+            answers = containers.healthy(existing[0]) is not None
     except TrainstackError as exc:
         return ServiceStatus(state="down", detail=f"service {record.name}: {exc}")
     if digest != record.model_digest:
@@ -142,8 +142,8 @@ def status(workspace: Workspace, record: ServiceRecord) -> ServiceStatus:
         return ServiceStatus(state="other", digest=digest, detail=detail)
     if not answers:
         return ServiceStatus(state="starting", detail=f"service {record.name} does not answer in its container")
-    what = f"{record.model_name} version {record.model_version} at {record.scoring_uri}"
-    return ServiceStatus(state="healthy", digest=digest, detail=f"service {record.name} serves {what}")
+    served = f"{record.model_name} version {record.model_version} at {record.scoring_uri}"
+    return ServiceStatus(state="healthy", digest=digest, detail=f"service {record.name} serves {served}")
 
 
 def stop(workspace: Workspace, record: ServiceRecord, drain: int) -> None:
@@ -153,42 +153,42 @@ def stop(workspace: Workspace, record: ServiceRecord, drain: int) -> None:
         TrainstackError: The engine does not answer.
     """
     with engine_api.connected(record.docker_host) as client, locks.exclusive(Path(record.folder) / "lock"):
-        there = containers.containers(client, workspace.id, record.name)
-        containers.stop(there, drain)
-        for container in there:
+        existing = containers.containers(client, workspace.id, record.name)
+        containers.stop(existing, drain)
+        for container in existing:
             append_log(record, containers.log_of(container))
-        containers.remove(client, there, workspace.id, record.name)
+        containers.remove(client, existing, workspace.id, record.name)
         write_record(record.model_copy(update={"status": "stopped", "container": None}))
 
 
-def _brought_up(
+def _start_server(
     client: DockerClient,
     server: Server,
     spec: ServiceSpec,
     record: ServiceRecord,
     matching: list[DockerClient],
-    others: list[DockerClient],
+    previous: list[DockerClient],
     progress: Callable[[str], None],
 ) -> DockerClient:
-    """Start a server, and let it follow the others once it is healthy."""
-    containers.remove(client, matching, server.workspace, spec.name, keep=_configuration_of(others))
+    """Start a server, and let it follow the previous one once it is healthy."""
+    containers.remove(client, matching, server.workspace, spec.name, keep=_configuration_of(previous))
     progress(f"starting a container for {record.model_name} version {record.model_version} on port {server.port}")
     container = containers.prepare(client, server)
     try:
         containers.await_healthy(container, spec.start_timeout, progress)
-        if others:
+        if previous:
             progress("ending the old server")
-        containers.take_over(client, server, container, others, spec.drain_timeout)
+        containers.take_over(client, server, container, previous, spec.drain_timeout)
     except TrainstackError as exc:
         lines = containers.log_of(container, 20).decode(errors="replace").splitlines()
         append_log(record, containers.log_of(container))
-        containers.remove(client, [container], server.workspace, spec.name, keep=_configuration_of(others))
-        if not others:
+        containers.remove(client, [container], server.workspace, spec.name, keep=_configuration_of(previous))
+        if not previous:
             write_record(record.model_copy(update={"status": "failed"}))
         shown = "".join(f"\n  {line}" for line in lines)
         raise type(exc)(f"service {spec.name}: {exc}; its log is {record.log}{shown}") from exc
-    for other in others:
-        append_log(record, containers.log_of(other))
+    for container_before in previous:
+        append_log(record, containers.log_of(container_before))
     return container
 
 
@@ -196,14 +196,14 @@ def _runtime(spec: ServiceSpec, model: ModelRecord, container: DockerClient) -> 
     if spec.server == "tensorflow-serving":
         return {"runtime": "tensorflow", "runtime_reason": "TensorFlow Serving has no other"}
     health = containers.healthy(container)
-    return said_runtime(json.loads(health), model) if health else {}
+    return reported_runtime(json.loads(health), model) if health else {}
 
 
-def _configuration_of(others: list[DockerClient]) -> str:
-    return str(others[0].labels.get(containers.CONFIGURATION, "")) if others else ""
+def _configuration_of(previous: list[DockerClient]) -> str:
+    return str(previous[0].labels.get(containers.CONFIGURATION, "")) if previous else ""
 
 
-def described(workspace: Workspace, spec: ServiceSpec, model: ModelRecord, image: Image, port: int) -> Server:
+def describe_server(workspace: Workspace, spec: ServiceSpec, model: ModelRecord, image: Image, port: int) -> Server:
     """Describe a service's container.
 
     Args:
@@ -220,24 +220,31 @@ def described(workspace: Workspace, spec: ServiceSpec, model: ModelRecord, image
     models = served_models(workspace, spec, model)
     plan = _plan(spec, model, models)
     if spec.server == "tensorflow-serving":
-        command = _tf_serving(model)
+        command = _tf_serving_command(model)
         health = ("bash", "-c", _TF_SERVING_HEALTH.format(port=PORT, name=model.name))
     else:
-        command = _ours(spec, model, image)
+        command = _trainstack_command(spec, model, image)
         health = (image.python, "-c", _HEALTH.replace("{digest}", plan.main.digest))
     # Another version of our server is another server.
     code = None if spec.server == "tensorflow-serving" else server_code.code_digest()
-    named = [image.reference, command, port, plan.to_json(), resources.model_dump() if resources else None, code]
+    configuration = [
+        image.reference,
+        command,
+        port,
+        plan.to_json(),
+        resources.model_dump() if resources else None,
+        code,
+    ]
     return Server(
         workspace=workspace.id,
         name=spec.name,
-        configuration=digests.of_json(named),
+        configuration=digests.of_json(configuration),
         model=model.digest,
         image=image.reference,
         command=command,
         health=health,
         port=port,
-        content=lambda: _content(spec, plan, models),
+        content=lambda: _pack_content(spec, plan, models),
         cpus=resources.cpu if resources else None,
         memory=max(resources.memory_in_gb, LEAST_MEMORY_GIB) * 2**30 if resources else None,
         environment={"TF_CPP_MIN_LOG_LEVEL": "2"},
@@ -248,11 +255,12 @@ def _plan(spec: ServiceSpec, model: ModelRecord, models: Sequence[ModelRecord]) 
     """What the server is told to serve, with paths as they are in its container."""
     plan = service_plan(spec, model, models, Path(FOLDER))
     return replace(
-        plan, versions=tuple(replace(version, path=_place(model.name, version.version)) for version in plan.versions)
+        plan,
+        versions=tuple(replace(version, path=_model_folder(model.name, version.version)) for version in plan.versions),
     )
 
 
-def _ours(spec: ServiceSpec, model: ModelRecord, image: Image) -> tuple[str, ...]:
+def _trainstack_command(spec: ServiceSpec, model: ModelRecord, image: Image) -> tuple[str, ...]:
     return (
         image.python, f"{FOLDER}/serving", "--plan", f"{FOLDER}/plan.json", "--host", "0.0.0.0",  # noqa: S104
         "--port", str(PORT), "--workers", str(service_process.workers(spec, model)),
@@ -261,22 +269,22 @@ def _ours(spec: ServiceSpec, model: ModelRecord, image: Image) -> tuple[str, ...
     )  # fmt: skip
 
 
-def _tf_serving(model: ModelRecord) -> tuple[str, ...]:
+def _tf_serving_command(model: ModelRecord) -> tuple[str, ...]:
     return (
         "tensorflow_model_server", f"--rest_api_port={PORT}", "--port=0", f"--model_name={model.name}",
         f"--model_base_path={FOLDER}/models/{model.name}",
     )  # fmt: skip
 
 
-def _place(name: str, version: int) -> str:
+def _model_folder(name: str, version: int) -> str:
     """Where a version's files are in the container: TensorFlow Serving looks for them there."""
     return f"{FOLDER}/models/{name}/{version}"
 
 
-def _content(spec: ServiceSpec, plan: Plan, models: Sequence[ModelRecord]) -> IO[bytes]:
-    packed = tempfile.TemporaryFile()  # noqa: SIM115 (the caller closes it)
+def _pack_content(spec: ServiceSpec, plan: Plan, models: Sequence[ModelRecord]) -> IO[bytes]:
+    archive = tempfile.TemporaryFile()  # noqa: SIM115 (the caller closes it)
 
-    def anyones(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    def without_owner(member: tarfile.TarInfo) -> tarfile.TarInfo:
         member.uid = member.gid = 0
         member.uname = member.gname = ""
         # One that tells no time makes the same layer of the same files.
@@ -284,18 +292,18 @@ def _content(spec: ServiceSpec, plan: Plan, models: Sequence[ModelRecord]) -> IO
         member.mode = 0o755 if member.isdir() else 0o644
         return member
 
-    with tarfile.open(fileobj=packed, mode="w") as tar:
+    with tarfile.open(fileobj=archive, mode="w") as tar:
         if spec.server == "trainstack":
             for path in server_code.files():
-                tar.add(path, f"serving/{path.relative_to(server_code.FOLDER)}", filter=anyones)
+                tar.add(path, f"serving/{path.relative_to(server_code.FOLDER)}", filter=without_owner)
             with tempfile.NamedTemporaryFile() as written:
                 written.write(json.dumps(plan.to_json()).encode())
                 written.flush()
-                tar.add(written.name, "plan.json", filter=anyones)
+                tar.add(written.name, "plan.json", filter=without_owner)
         # Last: Docker takes what begins with a name too long for a plain header for no archive.
         for model in models:
             for name in model.files:
-                path = f"{_place(model.name, model.version)}/{name}"
-                tar.add(Path(model.path) / name, path.removeprefix(f"{FOLDER}/"), filter=anyones)
-    packed.seek(0)
-    return packed
+                path = f"{_model_folder(model.name, model.version)}/{name}"
+                tar.add(Path(model.path) / name, path.removeprefix(f"{FOLDER}/"), filter=without_owner)
+    archive.seek(0)
+    return archive

@@ -231,7 +231,7 @@ def new_record(workspace: Workspace, spec: ServiceSpec, model: ModelRecord, pyth
     )
 
 
-def said_runtime(health: dict[str, Any], model: ModelRecord) -> dict[str, str]:
+def reported_runtime(health: dict[str, Any], model: ModelRecord) -> dict[str, str]:
     """What computes a model's version, and why, of what our server says at `/healthz`; as fields of a record."""
     own = next(version for version in health["versions"] if version["version"] == model.version)
     return {"runtime": own["runtime"], "runtime_reason": own["runtime_reason"]}

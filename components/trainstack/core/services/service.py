@@ -26,7 +26,7 @@ from trainstack.core.services.record import (
     list_services,
     new_record,
     read_record,
-    said_runtime,
+    reported_runtime,
     write_record,
 )
 from trainstack.core.services.runner import runner_of
@@ -210,7 +210,7 @@ def start(
             "status": "running",
             "pid": server.pid,
             "started": old.started if old is not None and unchanged else now,
-            **said_runtime(health, model),
+            **reported_runtime(health, model),
         }
         record = record.model_copy(update=update)
         write_record(record)

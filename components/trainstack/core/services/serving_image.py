@@ -78,7 +78,7 @@ def ensure(
     """
     if "@" not in environment.reference:
         raise TrainstackError(f"service {spec.name}: its environment is not in registry {registry.address}")
-    server = container.described(workspace, spec, model, environment, PORT)
+    server = container.describe_server(workspace, spec, model, environment, PORT)
     content = digests.of_json([environment.reference, model.digest, server.configuration])
 
     def sources() -> Sources:

@@ -33,7 +33,7 @@ class StartedNode:
             self._input.close()
             raise
 
-    def tell(self, variables: dict[str, str]) -> DockerNode:
+    def start_script(self, variables: dict[str, str]) -> DockerNode:
         """Hand over what no configuration may hold; gives the node that now works."""
         self._input.write(json.dumps(variables).encode() + b"\n")
         return DockerNode(self._client, self._container, self._input)

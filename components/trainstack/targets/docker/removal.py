@@ -15,8 +15,15 @@ _PATIENCE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
-class Thing:
-    """A `container`, `network` or `volume`; `key` is what the engine wants to hear."""
+class EngineObject:
+    """A `container`, `network` or `volume`.
+
+    Attributes:
+        kind: Which of them.
+        name: Its name, for people.
+        key: Its id, or a volume's name: what the engine's API takes.
+        labels: Its labels.
+    """
 
     kind: str
     name: str
@@ -24,8 +31,8 @@ class Thing:
     labels: dict[str, str]
 
 
-def everything(client: DockerClient, filters: dict[str, Any]) -> list[Thing]:
-    """All that an engine has with certain labels.
+def list_objects(client: DockerClient, filters: dict[str, Any]) -> list[EngineObject]:
+    """List the containers, networks and volumes of an engine that have certain labels.
 
     Args:
         client: The engine.
@@ -38,11 +45,11 @@ def everything(client: DockerClient, filters: dict[str, Any]) -> list[Thing]:
     volumes = listed["Volumes"] or []
     return [
         *(
-            Thing("container", container["Names"][0].lstrip("/"), container["Id"], container["Labels"])
+            EngineObject("container", container["Names"][0].lstrip("/"), container["Id"], container["Labels"])
             for container in containers
         ),
-        *(Thing("network", network["Name"], network["Id"], network["Labels"]) for network in networks),
-        *(Thing("volume", volume["Name"], volume["Name"], volume["Labels"]) for volume in volumes),
+        *(EngineObject("network", network["Name"], network["Id"], network["Labels"]) for network in networks),
+        *(EngineObject("volume", volume["Name"], volume["Name"], volume["Labels"]) for volume in volumes),
     ]
 
 
@@ -52,28 +59,28 @@ def remove(client: DockerClient, filters: dict[str, Any]) -> int:
     Returns:
         How many containers there were.
     """
-    things = everything(client, filters)
+    objects = list_objects(client, filters)
     api = client.api
     removals: dict[str, Callable[[str], Any]] = {
         "container": lambda key: api.remove_container(key, force=True, v=True),
         "network": api.remove_network,
         "volume": api.remove_volume,
     }
-    for kind, act in removals.items():
-        keys = [thing.key for thing in things if thing.kind == kind]
+    for kind, remove_one in removals.items():
+        keys = [each.key for each in objects if each.kind == kind]
         with ThreadPoolExecutor(max_workers=4) as pool:
-            list(pool.map(partial(_remove, act), keys))
-    return sum(thing.kind == "container" for thing in things)
+            list(pool.map(partial(_remove, remove_one), keys))
+    return sum(each.kind == "container" for each in objects)
 
 
-def _remove(act: Callable[[str], Any], key: str) -> None:
-    """Remove one thing; what is gone is as well, and what is being let go of is waited for."""
+def _remove(remove_one: Callable[[str], Any], key: str) -> None:
+    """Remove one object, if it still exists; one that is still in use is waited for."""
     from docker.errors import APIError, NotFound
 
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while True:
         try:
-            act(key)
+            remove_one(key)
         except NotFound:
             return
         except APIError:

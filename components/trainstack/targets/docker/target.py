@@ -19,13 +19,13 @@ from trainstack.targets.base import Addresses, Capacity, Layout, NodeGroupSpec, 
 from trainstack.targets.docker import container_config, labels
 from trainstack.targets.docker.node import DockerNode, StartedNode, exit_code
 from trainstack.targets.docker.node_group import DockerNodeGroup
-from trainstack.targets.docker.removal import everything, remove
+from trainstack.targets.docker.removal import list_objects, remove
 from trainstack.targets.docker.sidecar import Sidecar
 
 FIRST_PORT = 7000
 """Nodes have all ports to themselves, so these are always free."""
-# What an agent ends with by itself: the script ended well, or badly, or could not be started.
-_OWN_ENDS = (0, 1, 2)
+# Exit codes of an agent that ended by itself: the script ended well, or badly, or could not be started.
+_AGENT_EXIT_CODES = (0, 1, 2)
 
 
 class DockerTarget:
@@ -76,23 +76,24 @@ class DockerTarget:
         if group.runtime.image is None:
             raise TrainstackError("a run on Docker needs its environment as an image")
         name, client = labels.prefix(ref), self.client
-        marks = {labels.WORKSPACE: ref.workspace, labels.RUN: ref.id, labels.ATTEMPT: str(group.attempt)}
-        marks |= {labels.NAME: group.name, labels.STACK: group.stack}
+        run_labels = {labels.WORKSPACE: ref.workspace, labels.RUN: ref.id, labels.ATTEMPT: str(group.attempt)}
+        run_labels |= {labels.NAME: group.name, labels.STACK: group.stack}
         with engine_errors("starting containers"), ThreadPoolExecutor(max_workers=4) as pool:
-            network = pool.submit(client.api.create_network, name, "bridge", labels=marks)
+            network = pool.submit(client.api.create_network, name, "bridge", labels=run_labels)
             volumes = [
-                pool.submit(client.api.create_volume, f"{name}-{kind}", labels=marks) for kind in ("inputs", "writable")
+                pool.submit(client.api.create_volume, f"{name}-{kind}", labels=run_labels)
+                for kind in ("inputs", "writable")
             ]
             for creation in (network, *volumes):
                 creation.result()
-            # The nodes start, and wait for a word, while what they need is still on its way.
-            starting = [pool.submit(self._start, ref, group, index, marks) for index in range(group.node_count)]
-            sidecar = self._sidecar(ref, group, marks)
-            handover = pool.submit(sidecar.hand_over)
-            started = [each.result() for each in starting]
+            # The nodes start, and wait for their variables, while their files are still on their way.
+            node_starts = [pool.submit(self._start, ref, group, index, run_labels) for index in range(group.node_count)]
+            sidecar = self._sidecar(ref, group, run_labels)
+            file_transfer = pool.submit(sidecar.hand_over)
+            started_nodes = [node_start.result() for node_start in node_starts]
             group.all_running()
-            handover.result()
-            nodes = [node.tell(group.variables) for node in started]
+            file_transfer.result()
+            nodes = [node.start_script(group.variables) for node in started_nodes]
             sidecar.start()
             sidecar.note_working()
         return DockerNodeGroup(nodes, sidecar)
@@ -103,26 +104,26 @@ class DockerTarget:
         Returns:
             The nodes, when every container runs or its agent has come to an end of its own.
         """
-        sidecar, inspected = None, dict[str, dict[str, Any]]()
+        sidecar, nodes = None, dict[str, dict[str, Any]]()
         with engine_errors("looking for containers to take over"):
             for container in self._containers(ref):
                 if container["Labels"].get(labels.ATTEMPT) != str(attempt):
                     continue
-                kind = container["Labels"].get(labels.NODE, "")
-                if kind != labels.SIDECAR:
-                    inspected[kind] = self.client.api.inspect_container(container["Id"])
+                node = container["Labels"].get(labels.NODE, "")
+                if node != labels.SIDECAR:
+                    nodes[node] = self.client.api.inspect_container(container["Id"])
                 elif container["Names"][0].endswith(f"-{labels.WORKING}"):
                     sidecar = container["Id"]
         indexes = [str(index) for index in range(node_count)]
         if (
             sidecar is None
-            or sorted(inspected) != sorted(indexes)
-            or not all(_whole(inspected[each]) for each in indexes)
+            or sorted(nodes) != sorted(indexes)
+            or not all(_runs_or_ended_itself(nodes[index]) for index in indexes)
         ):
             return None
         attached = Sidecar(self.client, ref, sidecar)
         attached.start()
-        return DockerNodeGroup([DockerNode(self.client, inspected[each]["Id"]) for each in indexes], attached)
+        return DockerNodeGroup([DockerNode(self.client, nodes[index]["Id"]) for index in indexes], attached)
 
     def node(self, ref: RunRef, index: int) -> DockerNode | None:
         """The container of a node, when it runs."""
@@ -141,16 +142,16 @@ class DockerTarget:
         with engine_errors("looking for what a run has left"):
             containers = self._containers(ref)
         sidecars = [container for container in containers if container["Labels"].get(labels.NODE) == labels.SIDECAR]
-        unsettled = [
+        unfetched = [
             container["Id"] for container in sidecars if not container["Names"][0].endswith(f"-{labels.SETTLED}")
         ]
-        if not unsettled:
+        if not unfetched:
             return
         with engine_errors("ending what a run has left"):
             for container in containers:
                 if container["Labels"].get(labels.NODE) != labels.SIDECAR and container["State"] == "running":
                     self.client.api.kill(container["Id"], "SIGKILL")
-        for sidecar in unsettled:
+        for sidecar in unfetched:
             Sidecar(self.client, ref, sidecar).finish()
 
     def remove_all(self, ref: RunRef) -> int:
@@ -175,28 +176,28 @@ class DockerTarget:
             TrainstackError: The engine does not answer.
         """
         with engine_errors("looking for what runs have left"):
-            things = everything(self.client, {"label": f"{labels.WORKSPACE}={workspace}"})
-        return [Orphan(thing.labels.get(labels.RUN, ""), thing.kind, thing.name) for thing in things]
+            objects = list_objects(self.client, {"label": f"{labels.WORKSPACE}={workspace}"})
+        return [Orphan(each.labels.get(labels.RUN, ""), each.kind, each.name) for each in objects]
 
     def _containers(self, ref: RunRef) -> list[dict[str, Any]]:
         return self.client.api.containers(all=True, filters=labels.of_run(ref))
 
-    def _sidecar(self, ref: RunRef, group: NodeGroupSpec, marks: dict[str, str]) -> Sidecar:
+    def _sidecar(self, ref: RunRef, group: NodeGroupSpec, run_labels: dict[str, str]) -> Sidecar:
         client, name = self.client, labels.prefix(ref)
         created: dict[str, Any] = client.api.create_container(
             name=f"{name}-{labels.STARTING}",
-            labels=marks | {labels.NODE: labels.SIDECAR},
+            labels=run_labels | {labels.NODE: labels.SIDECAR},
             **container_config.sidecar(
                 client, image=str(group.runtime.image), python=group.runtime.python, volumes=name
             ),
         )
         return Sidecar(client, ref, created["Id"])
 
-    def _start(self, ref: RunRef, group: NodeGroupSpec, index: int, marks: dict[str, str]) -> StartedNode:
+    def _start(self, ref: RunRef, group: NodeGroupSpec, index: int, run_labels: dict[str, str]) -> StartedNode:
         client, name = self.client, labels.prefix(ref)
         created: dict[str, Any] = client.api.create_container(
             name=f"{name}-{labels.host_name(index)}",
-            labels=marks | {labels.NODE: str(index)},
+            labels=run_labels | {labels.NODE: str(index)},
             **container_config.node(
                 client,
                 image=str(group.runtime.image),
@@ -211,9 +212,9 @@ class DockerTarget:
         return StartedNode(client, created["Id"])
 
 
-def _whole(container: dict[str, Any]) -> bool:
+def _runs_or_ended_itself(container: dict[str, Any]) -> bool:
     """Whether a container runs, or its agent has ended by itself."""
     state = container["State"]
     if state.get("Running"):
         return True
-    return state.get("Status") == "exited" and not state.get("OOMKilled") and exit_code(state) in _OWN_ENDS
+    return state.get("Status") == "exited" and not state.get("OOMKilled") and exit_code(state) in _AGENT_EXIT_CODES
