@@ -14,7 +14,7 @@ from trainstack.agent.plan import LaunchPlan, Single
 from trainstack.core.images import image
 from trainstack.errors import TrainstackError
 from trainstack.targets.base import WRITTEN, Capacity, NodeGroupSpec, RunRef, Runtime
-from trainstack.targets.docker import container_config
+from trainstack.targets.docker import container_config, sidecar
 from trainstack.targets.docker.node import exit_code
 from trainstack.targets.docker.target import DockerTarget
 
@@ -119,7 +119,9 @@ def test_what_a_script_removes_is_removed_at_home(ref, target, runtime):
 
 
 @needs_engine
-def test_another_process_collects_outputs_and_then_removes_all(ref, target, runtime):
+def test_another_process_collects_outputs_and_then_removes_all(ref, target, runtime, monkeypatch):
+    # The process that starts the run is gone when another collects its outputs: it never takes the sidecar back.
+    monkeypatch.setattr(sidecar, "_AGAIN_SECONDS", 600.0)
     lay_out(ref, target, "import pathlib, time; pathlib.Path('outputs/x').write_text('x'); time.sleep(600)")
     group = target.start(ref, group_of(runtime))
     assert group.nodes[0].poll() is None
