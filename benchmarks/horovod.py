@@ -74,7 +74,7 @@ class Bench:
     def bare(self, scripts: Path, script: str, arguments: dict[str, Any]) -> dict[str, float]:
         """Start two ranks of the same with `horovodrun`, and return the metrics."""
         here = self.folder / f"bare-{next(self.tries)}"
-        dataset.link_into(self.workspace, self.data, here / "data")
+        dataset.lend_into(self.workspace, self.data, here / "data")
         variables = {name: os.environ[name] for name in PASSED_ON if name in os.environ} | self.spec.variables
         variables |= {name: value.format(rank=0) for name, value in tracking.variables(here / "tracking").items()}
         variables |= ONE_THREAD

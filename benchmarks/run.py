@@ -67,7 +67,7 @@ def main() -> None:
 
         def by_hand() -> None:
             here = Path(folder) / f"by-hand-{next(tries)}"
-            dataset.link_into(workspace, data, here / "data")
+            dataset.lend_into(workspace, data, here / "data")
             threads = str(os.cpu_count() or 1)
             variables = {name: os.environ[name] for name in PASSED_ON if name in os.environ} | spec.variables
             variables |= {name: value.format(rank=0) for name, value in tracking.variables(here / "tracking").items()}

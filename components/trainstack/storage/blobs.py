@@ -1,4 +1,4 @@
-"""Content-addressed files: `sha256/ab/abcdef…`, each written once, read-only, and linked where it is needed."""
+"""Content-addressed files: `sha256/ab/abcdef…`, each written once, read-only, and linked or lent where it is needed."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from trainstack.errors import DigestMismatchError, NotFoundError
 from trainstack.storage import digest as digests
 from trainstack.storage import disk_space
 from trainstack.storage.atomic import disk_errors
+from trainstack.storage.clone import clone
 
 # What keeps a hard link from being made where a copy still works: another file system, one without links, a
 # file with too many of them, or the kernel's rule against linking to other users' files.
 _UNLINKABLE = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS)
+# A copy of these takes a fraction of a second, beside a run that takes minutes.
+_COPIED_BYTES = 64 * 2**20
+_COPIED_FILES = 2_000
 _ABANDONED_SECONDS = 7 * 24 * 3600
 
 
@@ -34,6 +38,7 @@ class BlobStore:
     def __init__(self, root: Path, quota: disk_space.Quota | None = None) -> None:
         self.root = root
         self._quota = quota
+        self._clones = True
 
     def require(self, size: int, label: str) -> None:
         """Check that `size` more bytes fit on the disk and under the quota.
@@ -57,7 +62,7 @@ class BlobStore:
         """Return whether the blob exists and is intact; it is read only when something may have written to it."""
         path = self.path(digest)
         try:
-            if path.stat().st_mtime_ns == _seal(digest):
+            if path.stat().st_mtime_ns == seal(digest):
                 return True
         except FileNotFoundError:
             return False
@@ -65,7 +70,7 @@ class BlobStore:
             return False
         # The workspace was copied without its times: seal the blob again, or read it each time.
         with contextlib.suppress(PermissionError):
-            os.utime(path, ns=(_seal(digest), _seal(digest)))
+            os.utime(path, ns=(seal(digest), seal(digest)))
         return True
 
     def partial(self, name: str) -> Path:
@@ -88,7 +93,7 @@ class BlobStore:
                 return target
             source.chmod(0o444)
             with source.open("rb") as file:
-                os.utime(file.fileno(), ns=(_seal(digest), _seal(digest)))
+                os.utime(file.fileno(), ns=(seal(digest), seal(digest)))
                 os.fsync(file.fileno())
             source.replace(target)
         return target
@@ -118,32 +123,71 @@ class BlobStore:
             unfinished.unlink(missing_ok=True)
         raise DigestMismatchError(f"{source} has SHA-256 {digest}, not {expected}: the file changed")
 
-    def link(self, digest: str, target: Path, *, executable: bool = False) -> None:
+    def link(self, digest: str, target: Path) -> None:
         """Make a hard link to a blob at `target`, or a copy where no link is possible.
 
         Args:
             digest: The blob's hex SHA-256.
             target: Where; a file that is there is replaced.
-            executable: Whether it is a program: always a copy, because all links to a file have one mode.
 
         Raises:
             NotFoundError: The store does not have the blob, or its bytes have changed.
         """
+        self._require_whole(digest)
+        with disk_errors(target):
+            _make_room(target)
+            self._link_or_copy(digest, target)
+
+    def lend(self, digest: str, target: Path, *, copy: bool, executable: bool = False) -> None:
+        """Give a blob to somebody who may write to it, so that the blob stays what it is wherever that can be had.
+
+        It becomes a clone where the file system has them, else a copy, else a hard link.
+
+        Args:
+            digest: The blob's hex SHA-256.
+            target: Where; a file that is there is replaced.
+            copy: Whether a copy may be made; a full disk has a hard link all the same.
+            executable: Whether it is a program: never a hard link, because all links to a file have one mode.
+
+        Raises:
+            NotFoundError: The store does not have the blob, or its bytes have changed.
+        """
+        self._require_whole(digest)
+        mode = 0o555 if executable else 0o444
+        with disk_errors(target):
+            _make_room(target)
+            self._clones = self._clones and clone(self.path(digest), target)
+            if self._clones:
+                target.chmod(mode)
+                os.utime(target, ns=(seal(digest), seal(digest)))
+            elif copy or executable:
+                try:
+                    _copy_to(self.path(digest), target, mode, seal(digest))
+                except OSError as exc:
+                    if executable or exc.errno not in (errno.ENOSPC, errno.EDQUOT):
+                        raise
+                    self._link_or_copy(digest, target)
+            else:
+                self._link_or_copy(digest, target)
+
+    def small(self, names: Collection[str]) -> bool:
+        """Return whether blobs are few and small enough to be copied for each run."""
+        if len(names) > _COPIED_FILES:
+            return False
+        return disk_space.size_of(self.path(name) for name in names) <= _COPIED_BYTES
+
+    def _require_whole(self, digest: str) -> None:
         if not self.has(digest):
             state = "damaged" if self.path(digest).exists() else "gone"
             raise NotFoundError(f"blob {digest} is {state} in {self.root}: register what it belongs to again")
-        with disk_errors(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.unlink(missing_ok=True)
-            if executable:
-                _copy_to(self.path(digest), target, 0o555)
-                return
-            try:
-                os.link(self.path(digest), target)
-            except OSError as exc:
-                if exc.errno not in _UNLINKABLE:
-                    raise
-                _copy_to(self.path(digest), target, 0o444)
+
+    def _link_or_copy(self, digest: str, target: Path) -> None:
+        try:
+            os.link(self.path(digest), target)
+        except OSError as exc:
+            if exc.errno not in _UNLINKABLE:
+                raise
+            _copy_to(self.path(digest), target, 0o444, seal(digest))
 
     def verify(self, digest: str) -> bool:
         """Read the blob, and return whether its bytes have the digest of its name."""
@@ -176,8 +220,8 @@ class BlobStore:
             yield path.name
 
 
-def _seal(digest: str) -> int:
-    """The modification time of an untouched blob, in nanoseconds: a date between 2000 and 2018.
+def seal(digest: str) -> int:
+    """The modification time of an untouched blob and of what is lent of it, in nanoseconds: from 2000 to 2018.
 
     Whole, even seconds, because some file systems keep no finer ones; after 1980, because zip files know no
     earlier date; different for different bytes, because Python trusts a compiled module by its source's size
@@ -188,14 +232,20 @@ def _seal(digest: str) -> int:
 
 def _last_write(status: os.stat_result) -> float:
     """Return when a file in `partial` was last written: one that `adopt` has sealed and not moved looks years old."""
-    return status.st_mtime if status.st_mtime_ns > _seal("f" * 64) else status.st_ctime
+    return status.st_mtime if status.st_mtime_ns > seal("f" * 64) else status.st_ctime
 
 
-def _copy_to(blob: Path, target: Path, mode: int) -> None:
+def _make_room(target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+
+
+def _copy_to(blob: Path, target: Path, mode: int, time_ns: int) -> None:
     unfinished = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
         shutil.copyfile(blob, unfinished)
         unfinished.chmod(mode)
+        os.utime(unfinished, ns=(time_ns, time_ns))
         unfinished.replace(target)
     except BaseException:
         unfinished.unlink(missing_ok=True)

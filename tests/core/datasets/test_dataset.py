@@ -19,7 +19,7 @@ from trainstack.core.datasets import dataset, download
 from trainstack.core.datasets.dataset import (
     DatasetSpec,
     find,
-    link_into,
+    lend_into,
     list_datasets,
     local_digest,
     register,
@@ -28,8 +28,9 @@ from trainstack.core.datasets.dataset import (
 from trainstack.core.datasets.progress import RegistrationProgress, format_bytes
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import DigestMismatchError, InvalidInputError, NotFoundError, TrainstackError
+from trainstack.storage import blobs, locks
 from trainstack.storage import digest as digests
-from trainstack.storage import locks
+from trainstack.storage.clone import clone
 
 IMAGES, LABELS = os.urandom(400_000), os.urandom(50_000)
 
@@ -326,7 +327,7 @@ def test_unchanged_large_local_files_are_not_read_again(workspace, folder, monke
 def test_local_files_may_go_once_they_are_registered(workspace, folder, tmp_path):
     record = register(workspace, DatasetSpec(name="local", paths=(str(folder / "deep"),)))
     (folder / "deep" / "b.csv").write_text("overwritten in place")
-    link_into(workspace, record, tmp_path / "run")
+    lend_into(workspace, record, tmp_path / "run")
     assert tree(tmp_path / "run") == {"b.csv": b"b"}
 
 
@@ -426,7 +427,7 @@ def test_killed_registration_is_finished_by_the_next(workspace, server, tmp_path
         assert len(record.files) == 6
     record = register(workspace, spec)
     assert record.version == 1
-    link_into(workspace, record, tmp_path / "run")
+    lend_into(workspace, record, tmp_path / "run")
     assert tree(tmp_path / "run") == contents
     # What a kill between writing a note aside and renaming it leaves is swept a week later.
     assert [path for path in (workspace.root / "blobs" / "partial").iterdir() if path.suffix != ".tmp"] == []
@@ -560,14 +561,20 @@ def test_a_damaged_record_is_one_line_and_hides_no_other(workspace, spec, folder
         assert [record.name for record in list_datasets(workspace)] == ["local"]
 
 
-def test_a_run_gets_read_only_links_to_the_one_copy(workspace, spec, folder, tmp_path):
+@pytest.mark.parametrize("copied_bytes", [0, 2**20], ids=["large", "small"])
+def test_a_run_gets_read_only_files_of_the_one_copy(workspace, spec, folder, tmp_path, monkeypatch, copied_bytes):
+    monkeypatch.setattr(blobs, "_COPIED_BYTES", copied_bytes)
     record = register(workspace, spec.model_copy(update={"paths": (str(folder),)}))
     for run in ("one", "two", "one"):
-        link_into(workspace, record, tmp_path / run)
+        lend_into(workspace, record, tmp_path / run)
     assert tree(tmp_path / "one") == {"a.csv": b"a", "deep/b.csv": b"b", "images.gz": IMAGES, "labels.gz": LABELS}
     stats = [(tmp_path / run / "images.gz").stat() for run in ("one", "two")]
-    assert {stat.st_ino for stat in stats} == {workspace.blobs.path(sha256(IMAGES)).stat().st_ino}
+    blob = workspace.blobs.path(sha256(IMAGES)).stat()
+    # A file system with clones gives every run one, whatever its size.
+    clones = clone(workspace.blobs.path(sha256(IMAGES)), tmp_path / "clone")
+    assert len({stat.st_ino for stat in [*stats, blob]}) == (3 if copied_bytes or clones else 1)
     assert all(stat.st_mode & 0o222 == 0 for stat in stats)
+    assert {stat.st_mtime_ns for stat in stats} == {blob.st_mtime_ns}
 
 
 @pytest.mark.parametrize("damage", ["gone", "damaged"])
@@ -580,7 +587,7 @@ def test_a_lost_file_is_told_before_a_run_gets_it(workspace, spec, tmp_path, dam
     else:
         path.write_bytes(b"garbage")
     with pytest.raises(NotFoundError, match=rf"labels\.gz of dataset 'mnist', version 1, is {damage}: run `pulumi"):
-        link_into(workspace, record, tmp_path / "run")
+        lend_into(workspace, record, tmp_path / "run")
 
 
 def test_paths_are_those_inside_the_dataset(workspace, folder):

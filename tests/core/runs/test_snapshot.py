@@ -108,7 +108,7 @@ def test_a_stored_snapshot_is_laid_out_again_read_only(source, tmp_path):
     blobs = BlobStore(tmp_path / "blobs")
     snapshot.store(source, taken.files, blobs)
     (source / "train.py").write_text("changed since")
-    snapshot.link(taken.files, blobs, tmp_path / "code")
+    snapshot.lend(taken.files, blobs, tmp_path / "code")
     assert (tmp_path / "code" / "train.py").read_text() == "import net"
     assert not (tmp_path / "code" / "train.py").stat().st_mode & 0o222
 
@@ -122,7 +122,7 @@ def test_a_program_stays_one_and_its_mode_counts(source, tmp_path):
     assert taken.executables == ("copy.py",)
     blobs = BlobStore(tmp_path / "blobs")
     snapshot.store(source, taken.files, blobs)
-    snapshot.link(taken.files, blobs, tmp_path / "code", taken.executables)
+    snapshot.lend(taken.files, blobs, tmp_path / "code", taken.executables)
     # The same bytes without the bit are another file, whose mode does not follow.
     assert stat.S_IMODE((tmp_path / "code" / "copy.py").stat().st_mode) == 0o555
     assert stat.S_IMODE((tmp_path / "code" / "train.py").stat().st_mode) == 0o444

@@ -136,8 +136,8 @@ def save(workspace: Workspace, record: DatasetRecord) -> None:
     write_json(_path(workspace, record.name, record.version), record.model_dump(mode="json"))
 
 
-def link_into(workspace: Workspace, record: DatasetRecord, folder: Path) -> None:
-    """Link a version's files into a folder: read-only hard links to the workspace's one copy.
+def lend_into(workspace: Workspace, record: DatasetRecord, folder: Path) -> None:
+    """Give a version's files to a run, read-only, as `BlobStore.lend` does: all copied, or none.
 
     Args:
         workspace: Where the files are.
@@ -148,11 +148,13 @@ def link_into(workspace: Workspace, record: DatasetRecord, folder: Path) -> None
         NotFoundError: The workspace's copy of a file is gone or damaged.
         TrainstackError: The folder cannot be written.
     """
+    blobs = workspace.blobs
+    copy = blobs.small([file.sha256 for file in record.files])
     for file in record.files:
         try:
-            workspace.blobs.link(file.sha256, folder / file.path)
+            blobs.lend(file.sha256, folder / file.path, copy=copy)
         except NotFoundError as exc:
-            state = "damaged" if workspace.blobs.path(file.sha256).exists() else "gone"
+            state = "damaged" if blobs.path(file.sha256).exists() else "gone"
             raise NotFoundError(
                 f"the stored copy of {file.path} of dataset {record.name!r}, version {record.version}, is {state}: "
                 "run `pulumi refresh`, then `pulumi up`"

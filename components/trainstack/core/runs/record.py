@@ -56,6 +56,7 @@ class Cause(enum.StrEnum):
     SIGNAL = "signal"
     OUT_OF_MEMORY = "out of memory"
     LOST_NODE = "lost node"
+    CHANGED_INPUTS = "changed inputs"
     OTHER = "other"
 
 

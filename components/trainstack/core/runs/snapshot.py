@@ -84,15 +84,16 @@ def store(source: Path, files: dict[str, str], blobs: BlobStore) -> None:
             raise TrainstackError(f"{name} changed while it was being submitted: run `pulumi up` again") from exc
 
 
-def link(files: dict[str, str], blobs: BlobStore, folder: Path, executables: Collection[str] = ()) -> None:
-    """Lay a stored snapshot out as read-only files in `folder`.
+def lend(files: dict[str, str], blobs: BlobStore, folder: Path, executables: Collection[str] = ()) -> None:
+    """Lay a stored snapshot out as read-only files in `folder`, of which a run's script has charge.
 
     Raises:
         NotFoundError: The store no longer holds one of them.
     """
+    copy = blobs.small(files.values())
     for name, digest in files.items():
         try:
-            blobs.link(digest, folder / name, executable=name in executables)
+            blobs.lend(digest, folder / name, copy=copy, executable=name in executables)
         except NotFoundError as exc:
             raise NotFoundError(f"the stored copy of {name} is gone: run `pulumi up` from its source again") from exc
 

@@ -9,9 +9,10 @@ from collections.abc import Generator
 from trainstack.core.compute import compute
 from trainstack.core.runs import artifacts, distribution, location
 from trainstack.core.runs.directory import RunDirectory, RunRecord, Stage, Status
-from trainstack.core.runs.execution import preparation
-from trainstack.core.runs.execution.training import Training
+from trainstack.core.runs.execution import inputs, preparation
+from trainstack.core.runs.execution.training import Training, TrainingFailedError
 from trainstack.core.runs.execution.watch import Watch
+from trainstack.core.runs.record import Cause, Failure
 from trainstack.core.runs.request import RunRequest
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.targets.base import NodeGroup, Target
@@ -164,7 +165,19 @@ class Attempt:
             training.end()
 
     def _finalize(self, duration: float) -> None:
-        """Digest the outputs, so that drift can be told."""
+        """Digest the outputs, so that drift can be told; a run that did not read what it was given does not complete.
+
+        Raises:
+            TrainingFailedError: Code or data changed under it.
+        """
         self._enter(Status.FINALIZING, "keeping outputs")
+        # Nodes elsewhere have copies of their own.
+        if str(self._target.layout(self._ref).code) == str(self._directory.code):
+            changed = inputs.changed(self._workspace, self._directory, self._request)
+            if changed:
+                inputs.tell_others(self._workspace, self._directory, changed)
+                failure = Failure(cause=Cause.CHANGED_INPUTS, reason=inputs.sentence(changed))
+                raise TrainingFailedError(failure.reason, failure)
+        inputs.share(self._workspace, self._directory, self._request)
         self._record.outputs = artifacts.digest_outputs(self._directory)
         self._record.duration = duration

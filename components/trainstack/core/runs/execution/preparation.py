@@ -5,10 +5,8 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping
 
-from trainstack.core.datasets import dataset_record
-from trainstack.core.runs import snapshot
 from trainstack.core.runs.directory import RunDirectory
-from trainstack.core.runs.execution import agent_folder, runtime
+from trainstack.core.runs.execution import agent_folder, inputs, runtime
 from trainstack.core.runs.request import RunRequest
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.storage.atomic import disk_errors
@@ -41,16 +39,12 @@ def prepare(
     """
     ready = runtime.ready(request, secrets, because)
     because("code and data")
-    for folder in (directory.code, directory.data, directory.root / "agent"):
-        shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(directory.root / "agent", ignore_errors=True)
     with disk_errors(directory.root):
-        for folder in (directory.code, directory.outputs, directory.logs, directory.checkpoints, directory.reports):
+        for folder in (directory.outputs, directory.logs, directory.checkpoints, directory.reports):
             folder.mkdir(parents=True, exist_ok=True)
-    snapshot.link(request.spec.files, workspace.blobs, directory.code, request.spec.executables)
+    inputs.lay_out(workspace, directory, request)
     for folder in (directory.outputs, directory.logs):
         (directory.code / folder.name).symlink_to(folder)
-    for name, reference in request.datasets.items():
-        record = dataset_record.find(workspace, reference.name, reference.version)
-        dataset_record.link_into(workspace, record, directory.data / name)
     agent_folder.lay_out(directory.root / "agent")
     return ready

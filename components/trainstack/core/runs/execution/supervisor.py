@@ -21,11 +21,12 @@ from trainstack.core.compute import compute
 from trainstack.core.environments import environment
 from trainstack.core.runs import distribution, heartbeat, location, saved_progress
 from trainstack.core.runs.directory import Failure, RunDirectory, RunRecord, Status
-from trainstack.core.runs.execution import retry
+from trainstack.core.runs.execution import inputs, retry
 from trainstack.core.runs.execution.attempt import Attempt
 from trainstack.core.runs.execution.training import TrainingFailedError
 from trainstack.core.runs.execution.watch import Stopped, Watch
 from trainstack.core.runs.request import RunRequest
+from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
 from trainstack.mlflow import metric_files as tracking
 from trainstack.targets.base import NodeGroup
@@ -98,7 +99,7 @@ class Supervisor:
     def _script_ended_well(self) -> bool:
         """Whether the supervisor before was killed when only the outputs were still to be kept."""
         record, directory = self._record, self._directory
-        if not record.stages or not directory.outputs.is_dir():
+        if not record.stages or record.failure is not None or not directory.outputs.is_dir():
             return False
         if record.stages[-1].name is Status.FINALIZING:
             return True
@@ -166,6 +167,7 @@ class Supervisor:
 
     def _leave(self) -> None:
         """Leave nothing behind. What a place does not give back now stays there for the next `up`, or for `gc`."""
+        inputs.share(Workspace.open(self._directory.root.parents[1]), self._directory, self._request)
         try:
             location.clear(self._target, self._ref)
         except TrainstackError as exc:
