@@ -148,7 +148,7 @@ def _find_damage(inputs: Properties) -> str | None:
     if inputs["built_in"] != _machine() and not built.folder.exists():
         # Another machine has built it for itself; this one does when it needs it.
         return None
-    return environment.find_damage(built)
+    return environment.find_change(built)
 
 
 def _machine() -> str:

@@ -44,6 +44,23 @@ def of_tree(files: dict[str, str]) -> str:
     return of_json(sorted(files.items()))
 
 
+def of_files(root: Path, names: Iterable[str], *, workers: int | None = None) -> dict[str, str]:
+    """Hex SHA-256 of files below a folder, by their relative paths, computed by several threads.
+
+    Raises:
+        OSError: A file is gone or cannot be read.
+    """
+    files = [(name, f"{root}/{name}") for name in names]
+    parts = [files[start : start + _PART] for start in range(0, len(files), _PART)]
+    with ThreadPoolExecutor(workers or _workers()) as pool:
+        computed = pool.map(_of_paths, [[path for _, path in part] for part in parts])
+        return {
+            name: digest
+            for part, each in zip(parts, computed, strict=True)
+            for (name, _), digest in zip(part, each, strict=True)
+        }
+
+
 class DigestCache:
     """Digests of files, keyed by path and proven by size, mtime, ctime and inode.
 
@@ -53,7 +70,7 @@ class DigestCache:
 
     def __init__(self, path: Path, *, workers: int | None = None) -> None:
         self._path = path
-        self._workers = workers or min(8, os.cpu_count() or 1)
+        self._workers = workers or _workers()
         self._entries: dict[str, list[Any]] = {}
         with contextlib.suppress(OSError, ValueError, TypeError):
             self._entries = dict(json.loads(path.read_bytes()))
@@ -106,7 +123,8 @@ class DigestCache:
         now = time.time_ns()
         parts = [missing[start : start + _PART] for start in range(0, len(missing), _PART)]
         with ThreadPoolExecutor(self._workers) as pool:
-            for part, computed in zip(parts, pool.map(_of_files, parts), strict=True):
+            paths = [[path for _, path, _ in part] for part in parts]
+            for part, computed in zip(parts, pool.map(_of_paths, paths), strict=True):
                 for (name, path, proof), digest in zip(part, computed, strict=True):
                     digests[name] = digest
                     if now - max(proof[1], proof[2]) > RACY_NS:
@@ -120,11 +138,15 @@ class DigestCache:
                 del self._entries[path]
 
 
-def _of_files(part: list[tuple[str, str, list[int]]]) -> list[str]:
+def _workers() -> int:
+    return min(8, os.cpu_count() or 1)
+
+
+def _of_paths(paths: list[str]) -> list[str]:
     """Digest a few files with one buffer: for small files, making the buffer costs more than the digest."""
     buffer = memoryview(bytearray(1 << 18))
     digests: list[str] = []
-    for _, path, _ in part:
+    for path in paths:
         digest = hashlib.sha256()
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:

@@ -10,11 +10,21 @@ import subprocess
 import sys
 import tarfile
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from trainstack.core.environments.environment import EnvironmentSpec, build, find_damage, location, lock
+from trainstack.core.environments import sealed_files
+from trainstack.core.environments.environment import (
+    BuiltEnvironment,
+    EnvironmentSpec,
+    build,
+    find_change,
+    find_damage,
+    location,
+    lock,
+)
 from trainstack.errors import DigestMismatchError, TrainstackError
 
 SMALL = ("six==1.17.0", "itsdangerous==2.2.0")
@@ -128,12 +138,66 @@ def test_an_environment_that_was_never_built_is_not_there() -> None:
     assert find_damage(location(lock(small()))) == "it is not there"
 
 
-def test_environments_share_their_files_on_disk() -> None:
+def six_of(built: BuiltEnvironment) -> Path:
+    return next(built.folder.glob("venv/lib/python3*/site-packages/six.py"))
+
+
+def looked_over_long_ago(built: BuiltEnvironment) -> BuiltEnvironment:
+    os.utime(built.folder / "seal", (0, 0))
+    return built
+
+
+def test_environments_share_no_file_with_each_other_or_with_uvs_cache() -> None:
     one = build(small(), lock(small()))
     other = EnvironmentSpec.from_packages("other", ["six==1.17.0"])
     two = build(other, lock(other))
-    [first, second] = [next(built.folder.glob("venv/lib/python3*/site-packages/six.py")) for built in (one, two)]
-    assert first.samefile(second)
+    for built in (one, two):
+        assert six_of(built).stat().st_nlink == 1
+        assert not six_of(built).stat().st_mode & 0o222
+
+
+def write_over(path: Path) -> None:
+    before = path.stat()
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes() + b"# mine")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.mark.parametrize(
+    ("harm", "reason"),
+    [
+        (lambda site: write_over(site / "six.py"), "six.py was changed"),
+        (lambda site: (site / "six.py").unlink(), "six.py is gone"),
+        (lambda site: (site / "mine.pth").write_text("import mine"), "mine.pth was added"),
+    ],
+    ids=["written over", "gone", "added"],
+)
+def test_a_file_that_is_not_what_was_built_is_noticed_and_mended(harm: Callable[[Path], object], reason: str) -> None:
+    built = build(small(), lock(small()))
+    harm(six_of(built).parent)
+    assert find_damage(built) is None
+    assert str(find_change(looked_over_long_ago(built))).endswith(reason)
+    told: list[str] = []
+    build(small(), lock(small()), told.append)
+    assert reason in told[0]
+    assert find_change(looked_over_long_ago(built)) is None
+
+
+def test_what_python_and_a_restored_cache_do_to_files_is_no_change() -> None:
+    built = build(small(), lock(small()))
+    for path in (six_of(built), six_of(built).parent / "itsdangerous" / "__init__.py"):
+        path.chmod(0o644)
+    os.utime(six_of(built))
+    subprocess.run([built.python, "-O", "-c", "import six"], check=True, env={"PATH": os.defpath})
+    assert find_change(looked_over_long_ago(built)) is None
+    assert find_change(looked_over_long_ago(built)) is None
+
+
+def test_an_environment_is_looked_over_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    built = looked_over_long_ago(build(small(), lock(small())))
+    assert find_change(built) is None
+    monkeypatch.setattr(os, "scandir", None)
+    assert sealed_files.find_change(built.folder) is None
 
 
 def test_a_package_that_is_not_what_was_locked_is_refused() -> None:

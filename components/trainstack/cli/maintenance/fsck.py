@@ -17,12 +17,16 @@ def fsck(
     repair: Annotated[
         bool, typer.Option("--repair", help="Write damaged records of runs anew from their histories first.")
     ] = False,
+    environments: Annotated[
+        bool, typer.Option("--environments", help="Also read the environments that are built on this machine.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Read all blobs, datasets, models and runs, and compare them with their digests.
 
     Exits with 1 when something is damaged, and says what to do about each.
     """
+    from trainstack.core.maintenance.environment_check import verify_environments
     from trainstack.core.maintenance.fsck import verify
     from trainstack.core.maintenance.repair import repair_run_records
 
@@ -30,8 +34,11 @@ def fsck(
     repaired = repair_run_records(opened) if repair else []
     with bytes_progress(as_json=as_json) as progress:
         report = verify(opened, progress)
+    reports = [report, *([verify_environments()] if environments else [])]
+    files, size = sum(report.files for report in reports), sum(report.size for report in reports)
+    damages = [damage for report in reports for damage in report.damages]
     if as_json:
-        damages = [
+        described = [
             {
                 "kind": damage.kind,
                 "name": damage.name,
@@ -39,25 +46,25 @@ def fsck(
                 "problem": damage.problem,
                 "advice": damage.advice,
             }
-            for damage in report.damages
+            for damage in damages
         ]
         output.emit_json(
             {
                 "whole": not damages,
-                "files": report.files,
-                "bytes": report.size,
-                "damages": damages,
+                "files": files,
+                "bytes": size,
+                "damages": described,
                 "repaired": [{"path": str(path), "note": note} for path, note in repaired],
             },
         )
     else:
         for path, note in repaired:
             output.say(f"{path.parent.name}: {note}")
-        if report.damages:
-            rows = [(damage.kind, damage.name, damage.problem, damage.advice) for damage in report.damages]
+        if damages:
+            rows = [(damage.kind, damage.name, damage.problem, damage.advice) for damage in damages]
             output.table(("kind", "name", "problem", "what to do"), rows)
-        many = len(report.damages)
+        many = len(damages)
         state = f"{many} damaged" if many else "all whole"
-        output.say(f"{report.files:,} files, {format.size(report.size)} read: {state}")
-    if report.damages:
+        output.say(f"{files:,} files, {format.size(size)} read: {state}")
+    if damages:
         raise typer.Exit(FAILED)

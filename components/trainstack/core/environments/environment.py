@@ -1,7 +1,7 @@
 """Training environments: the one module that others import for them.
 
 An `EnvironmentSpec` says what an environment holds, `lock` pins it, `build` installs it on this machine, and
-`find_damage` checks it there. `docs/environments.md` explains environments to users.
+`find_damage` and `find_change` check it there. `docs/environments.md` explains environments to users.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from trainstack.core.environments.description import EnvironmentDescription, spe
 from trainstack.core.environments.lock import Lock, cached_lock, lock
 from trainstack.core.environments.spec import DEFAULT_PYTHON, EnvironmentSpec
 from trainstack.core.environments.uv_command import Progress
-from trainstack.core.environments.venv import BuiltEnvironment, build, find_damage, location
+from trainstack.core.environments.venv import BuiltEnvironment, build, find_change, find_damage, location
 from trainstack.errors import InvalidInputError
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "cached_lock",
     "clone",
     "curated_names",
+    "find_change",
     "find_damage",
     "get_curated",
     "location",

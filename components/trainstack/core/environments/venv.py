@@ -18,7 +18,7 @@ from typing import IO, Any
 
 from pydantic import BaseModel, ConfigDict
 
-from trainstack.core.environments import conda_tool
+from trainstack.core.environments import conda_tool, sealed_files
 from trainstack.core.environments.horovod_wheel import horovod_wheel
 from trainstack.core.environments.lock import Lock
 from trainstack.core.environments.requirements import Pin, read_lock
@@ -28,6 +28,7 @@ from trainstack.errors import CommandFailedError, TrainstackError
 from trainstack.storage import locks
 from trainstack.storage.atomic import disk_errors, write_bytes, write_json
 from trainstack.storage.cache import cache_folder
+from trainstack.storage.clone import clone
 
 _MARKER = "complete"
 
@@ -74,13 +75,13 @@ def build(spec: EnvironmentSpec, lock: Lock, progress: Progress = no_progress) -
     # Before the look: `discard` sees either this or that the environment is gone when we look.
     with contextlib.suppress(OSError):
         os.utime(built.folder / _MARKER)
-    if find_damage(built) is None:
+    if find_change(built) is None:
         return built
     with locks.exclusive(
         built.folder.with_name(f"{built.folder.name}.lock"),
         lambda: progress("waiting for another process that builds this environment"),
     ) as lock_fd:
-        reason = find_damage(built)
+        reason = find_change(built)
         if reason is None:
             return built
         if built.folder.exists():
@@ -114,12 +115,35 @@ def find_damage(built: BuiltEnvironment) -> str | None:
     return f"{missing[0].removesuffix('.dist-info')} is gone from it" if missing else None
 
 
+def find_change(built: BuiltEnvironment) -> str | None:
+    """Check whether a built environment is complete and what it was: `find_damage`, and a look over all its files.
+
+    Returns:
+        The damage in a few words, None for a whole one.
+    """
+    reason = find_damage(built)
+    # One that was built before files were sealed stays in use until it is built again.
+    return reason or (sealed_files.find_change(built.folder) if is_sealed(built.folder) else None)
+
+
+def is_sealed(folder: Path) -> bool:
+    """Return whether it is known what the files of a built environment were."""
+    with contextlib.suppress(OSError, ValueError):
+        return bool(json.loads((folder / _MARKER).read_bytes()).get("sealed"))
+    return False
+
+
 def last_used(folder: Path) -> float:
     """When an environment was last used: seconds since the epoch; 0 for an incomplete one."""
     try:
         return (folder / _MARKER).stat().st_mtime
     except FileNotFoundError:
         return 0.0
+
+
+def distrust(folder: Path) -> None:
+    """Have an environment built again when it is used next."""
+    (folder / _MARKER).unlink(missing_ok=True)
 
 
 def discard(folder: Path, unused_since: float) -> bool:
@@ -175,11 +199,18 @@ def _build(spec: EnvironmentSpec, lock: Lock, built: BuiltEnvironment, progress:
         except CommandFailedError as exc:
             raise _failure(exc, spec, log_path) from exc
     site = next(folder.glob("venv/lib/python3*/site-packages"))
+    progress("sealing its files")
+    with disk_errors(folder):
+        sealed_files.seal(folder)
     # Every file's bytes reach the disk before the marker's name does, or a power cut could leave a hollow one.
     os.sync()
     write_json(
         folder / _MARKER,
-        {"site": str(site.relative_to(folder)), "installed": sorted(path.name for path in site.glob("*.dist-info"))},
+        {
+            "site": str(site.relative_to(folder)),
+            "installed": sorted(path.name for path in site.glob("*.dist-info")),
+            "sealed": True,
+        },
     )
 
 
@@ -192,8 +223,21 @@ def _install(lock: Lock, built: BuiltEnvironment, progress: Progress, log: IO[st
         progress(f"installing {len(plain)} packages")
         _run(install_command(lock, plain, built), built.folder, _uv_progress(progress), log, lock_fd)
     if wheel is not None:
-        command = [uv(), "pip", "install", "--no-deps", "--no-index", "--compile-bytecode", "--python"]
-        _run([*command, str(built.python), str(wheel)], built.folder, no_progress, log, lock_fd)
+        command = [uv(), "pip", "install", "--no-deps", "--no-index", "--compile-bytecode", *link_options(built.folder)]
+        _run([*command, "--python", str(built.python), str(wheel)], built.folder, no_progress, log, lock_fd)
+
+
+def link_options(folder: Path) -> list[str]:
+    """Return how uv puts packages into an environment, so that nobody writes through it to uv's cache.
+
+    A clone shares the cache's blocks until it is written to. Where a folder can have none, uv would make hard links.
+    """
+    original, trial = folder / ".original", folder / ".clone"
+    original.write_bytes(b"clone")
+    cloned = clone(original, trial)
+    original.unlink()
+    trial.unlink(missing_ok=True)
+    return ["--link-mode", "clone" if cloned else "copy"]
 
 
 def install_command(lock: Lock, pins: list[Pin], built: BuiltEnvironment) -> list[str]:
@@ -202,7 +246,7 @@ def install_command(lock: Lock, pins: list[Pin], built: BuiltEnvironment) -> lis
     write_bytes(requirements, "".join(pin.text for pin in pins).encode())
     # `sync` would remove the Python packages that conda has installed.
     verb = ["install", "--no-deps", "--requirements"] if lock.conda else ["sync"]
-    options = ["--require-hashes", "--compile-bytecode", "--python", str(built.python)]
+    options = ["--require-hashes", "--compile-bytecode", *link_options(built.folder), "--python", str(built.python)]
     return [uv(), "pip", verb[0], *options, *verb[1:], str(requirements)]
 
 
@@ -211,7 +255,10 @@ def _create_conda(lock: Lock, folder: Path, progress: Progress, log: IO[str], lo
     progress(f"creating a conda environment with {tool.name}: {', '.join(lock.conda)}")
     specification = folder / "conda.yaml"
     write_bytes(specification, conda_tool.specification_for_tool(lock.python, lock.conda, lock.channels).encode())
-    _run(conda_tool.create_command(tool, folder / "venv", specification), folder, no_progress, log, lock_fd)
+    command = conda_tool.create_command(tool, folder / "venv", specification)
+    # Copies, as of uv's packages: conda's cache is everybody's too.
+    copies = {"CONDA_ALWAYS_COPY": "true", "MAMBA_ALWAYS_COPY": "true"}
+    run(command, folder=folder, on_line=no_progress, log=log, variables=copies, keep_open=lock_fd)
 
 
 def _run(command: list[str], folder: Path, on_line: Progress, log: IO[str], lock_fd: int) -> None:
