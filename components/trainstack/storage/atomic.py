@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,18 @@ def disk_errors(path: Path) -> Generator[None]:
         yield
     except OSError as exc:
         if exc.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise TrainstackError(f"disk full while writing {path}: free some space and run again") from exc
+            raise TrainstackError(f"{full_disk(path)}; free some space and run again") from exc
         if exc.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise TrainstackError(f"cannot write {path}: {exc.strerror}; check the folder's owner and mode") from exc
         raise
+
+
+def full_disk(path: Path) -> str:
+    """Say that a path could not be written for want of disk: which path, on which disk, how much that has left."""
+    existing = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
+    mount = next(folder for folder in (existing, *existing.parents) if folder.is_mount())
+    disk = shutil.disk_usage(existing)
+    return f"disk full while writing {path}: {mount} has {disk.free:,} of {disk.total:,} bytes free"
 
 
 def write_bytes(path: Path, data: bytes, *, mode: int = 0o644) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from trainstack import process_environment
 from trainstack.agent.reporting.report import last_lines
 from trainstack.core.daemons import daemonize
-from trainstack.core.runs import heartbeat, index, location, recovery, snapshot
+from trainstack.core.runs import heartbeat, index, location, recovery, reserve, snapshot
 from trainstack.core.runs.directory import RunDirectory, RunRecord, Status
 from trainstack.core.runs.execution.following import follow
 from trainstack.core.runs.request import RunRequest
@@ -102,7 +102,7 @@ def _submit(
             record = RunRecord.submitted(directory.id, request.name, request.tags)
             directory.event("submitted", name=request.name, fingerprint=request.spec.fingerprint, tags=request.tags)
         # A stop that was asked of an earlier attempt is over; one that comes from now on is for this.
-        (directory.root / "stop").unlink(missing_ok=True)
+        (directory.root / reserve.STOP).unlink(missing_ok=True)
         attempts = record.attempt
         record.status, record.reason = Status.PREPARING, "starting"
         directory.write(record)
@@ -151,7 +151,9 @@ def _replace_hung_supervisor(directory: RunDirectory) -> None:
     """Kill a supervisor that hangs; another one ends what it leaves."""
     record = directory.read()
     heartbeat.kill(directory.root, record.supervisor)
-    directory.event("hung supervisor killed", attempt=record.attempt)
+    # On a full disk the history lacks this line.
+    with contextlib.suppress(TrainstackError):
+        directory.event("hung supervisor killed", attempt=record.attempt)
     with locks.exclusive(directory.root / "lock"):
         # The kernel lets go of its lock when it is gone.
         (directory.root / "heartbeat").unlink(missing_ok=True)
@@ -176,7 +178,7 @@ def supervisor_variables(request: RunRequest, directory: RunDirectory | None = N
 
 def ask_to_stop(directory: RunDirectory, reason: str) -> None:
     """Ask a run's supervisor to end it, without waiting for that."""
-    (directory.root / "stop").write_text(reason, encoding="utf-8")
+    reserve.ask_to_stop(directory.root, reason)
 
 
 def _under_way(directory: RunDirectory) -> bool:

@@ -7,6 +7,8 @@ were asked for, and ends every process that it started, whatever happens.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import shutil
@@ -19,7 +21,7 @@ from typing import Any
 from trainstack.agent.reporting.report import SUCCEEDED, read_report
 from trainstack.core.compute import compute
 from trainstack.core.environments import environment
-from trainstack.core.runs import distribution, heartbeat, location, saved_progress
+from trainstack.core.runs import distribution, heartbeat, location, reserve, saved_progress
 from trainstack.core.runs.directory import Failure, RunDirectory, RunRecord, Status
 from trainstack.core.runs.execution import inputs, retry
 from trainstack.core.runs.execution.attempt import Attempt
@@ -29,7 +31,10 @@ from trainstack.core.runs.request import RunRequest
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
 from trainstack.mlflow import metric_files as tracking
+from trainstack.storage.atomic import full_disk
 from trainstack.targets.base import NodeGroup
+
+_FULL_BYTES = 1024 * 1024
 
 
 class Supervisor:
@@ -56,11 +61,15 @@ class Supervisor:
             self._end(Status.CANCELED, str(stop))
         except TrainingFailedError as exc:
             self._record.failure = exc.failure
-            self._end(Status.FAILED, str(exc))
+            self._end(Status.FAILED, str(exc) + self._full_disk_note())
         except TrainstackError as exc:
             self._end(Status.FAILED, str(exc))
+        except OSError as exc:
+            _print_trace()
+            full = exc.errno in (errno.ENOSPC, errno.EDQUOT)
+            self._end(Status.FAILED, full_disk(Path(exc.filename or self._directory.root)) if full else str(exc))
         except Exception as exc:  # noqa: BLE001 (the record must not stay "running", and the trace is kept in our log)
-            traceback.print_exc()
+            _print_trace()
             where = self._directory.root / "supervisor.txt"
             self._end(Status.FAILED, f"{type(exc).__name__}: {exc}; the trace is in {where}")
         finally:
@@ -173,8 +182,14 @@ class Supervisor:
         except TrainstackError as exc:
             self._directory.event("left behind", reason=str(exc))
 
+    def _full_disk_note(self) -> str:
+        """What a script that failed may have failed of, and did not say in words of ours."""
+        disk = shutil.disk_usage(self._directory.root)
+        return f" ({full_disk(self._directory.outputs)})" if disk.free < _FULL_BYTES else ""
+
     def _end(self, status: Status, reason: str) -> None:
         record = self._record
+        reserve.give_back(self._directory.root)
         record.status, record.reason = status, reason
         record.metrics = tracking.last(self._directory.tracking)
         record.supervisor = None
@@ -184,6 +199,12 @@ class Supervisor:
             facts = {"duration": record.duration, "metrics": record.metrics, "outputs": record.outputs}
         self._directory.event("end", status=status.value, attempt=record.attempt, reason=reason, **facts)
         self._directory.write(record)
+
+
+def _print_trace() -> None:
+    """Print the exception that is being handled to our log, which a full disk cuts short."""
+    with contextlib.suppress(OSError):
+        traceback.print_exc()
 
 
 def preload() -> None:
@@ -212,6 +233,7 @@ def main(path: str, attempts: str) -> None:
         supervisor = Supervisor(directory, secrets)
         signal.signal(signal.SIGTERM, supervisor.watch.request_stop)
         signal.signal(signal.SIGINT, supervisor.watch.request_stop)
+        reserve.keep(directory.root)
         with heartbeat.beating(directory.root):
             supervisor.run()
 

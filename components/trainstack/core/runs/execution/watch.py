@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from types import FrameType
 
+from trainstack.core.runs.reserve import STOP
+
 TICK = 0.05
 # How long nobody may look on before `on_disconnect: stop` ends the run; followers show themselves every second.
 DISCONNECT_SECONDS = 10.0
@@ -32,8 +34,8 @@ class Watch:
 
     def stopped(self) -> bool:
         """Whether the run is to end."""
-        if not self._reason and (self._root / "stop").exists():
-            self._reason = (self._root / "stop").read_text(encoding="utf-8").strip() or "stopped"
+        if not self._reason and (self._root / STOP).exists():
+            self._reason = (self._root / STOP).read_text(encoding="utf-8").strip() or "stopped"
         if not self._reason and self._stop_when_alone and self._alone() > DISCONNECT_SECONDS:
             self._reason = f"nobody followed it for {DISCONNECT_SECONDS:g} s, and on_disconnect is stop"
         return bool(self._reason)
