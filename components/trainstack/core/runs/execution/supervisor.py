@@ -18,6 +18,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from trainstack.agent.ranks import orphans
 from trainstack.agent.reporting.report import SUCCEEDED, read_report
 from trainstack.core.compute import compute
 from trainstack.core.environments import environment
@@ -35,6 +36,7 @@ from trainstack.storage.atomic import full_disk
 from trainstack.targets.base import NodeGroup
 
 _FULL_BYTES = 1024 * 1024
+_ADOPTED_SECONDS = 5.0
 
 
 class Supervisor:
@@ -172,6 +174,7 @@ class Supervisor:
         self._directory.write(record)
         self._directory.event("retry", attempt=record.attempt + 1, of=last, seconds=seconds, reason=failure.reason)
         location.clear(self._target, self._ref)
+        self._end_adopted()
         self.watch.pause(seconds)
 
     def _leave(self) -> None:
@@ -181,6 +184,12 @@ class Supervisor:
             location.clear(self._target, self._ref)
         except TrainstackError as exc:
             self._directory.event("left behind", reason=str(exc))
+        self._end_adopted()
+
+    def _end_adopted(self) -> None:
+        """End what an agent that was killed has left to us: it may have cleared its environment, and so its marker."""
+        if self._compute.plugin.capabilities.same_machine:
+            orphans.end_descendants(_ADOPTED_SECONDS)
 
     def _full_disk_note(self) -> str:
         """What a script that failed may have failed of, and did not say in words of ours."""
@@ -234,6 +243,7 @@ def main(path: str, attempts: str) -> None:
         signal.signal(signal.SIGTERM, supervisor.watch.request_stop)
         signal.signal(signal.SIGINT, supervisor.watch.request_stop)
         reserve.keep(directory.root)
+        orphans.adopt_orphans()
         with heartbeat.beating(directory.root):
             supervisor.run()
 
