@@ -44,7 +44,6 @@ class Launch:
             script="train.py",
             argv=argv,
             code=str(self.folder / "code"),
-            logs=str(self.folder / "logs"),
             outputs=str(self.folder / "outputs"),
             reports=str(self.folder / "nodes"),
             nodes=("127.0.0.1",) * nodes,
@@ -87,7 +86,13 @@ class Launch:
         return report
 
     def log(self, rank: int = 0) -> str:
-        return (self.folder / "logs" / f"rank-{rank}.txt").read_text()
+        """What a rank printed, of which the agents' own lines are no part."""
+        from trainstack.agent.plan import read_plan
+
+        lines = [line for line in self.merged.splitlines(keepends=True) if not line.startswith("trainstack: ")]
+        if read_plan(self.folder / "launch.json").task_count == 1:
+            return "".join(lines)
+        return "".join(line.removeprefix(f"[{rank}] ") for line in lines if line.startswith(f"[{rank}] "))
 
     @property
     def merged(self) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -211,15 +215,18 @@ def test_rank_whose_agent_died_before_it_was_tied_never_starts(launch: Any) -> N
     assert mark.exists()
 
 
-def test_a_flood_of_output_is_whole_in_little_memory(launch: Any) -> None:
+@pytest.mark.parametrize("limit", [0, 5_000_000])
+def test_a_flood_of_output_takes_little_memory_and_keeps_its_end(launch: Any, limit: int) -> None:
     launch.write(
         """
 import sys
 line = b"x" * 999 + b"\\n"
-for _ in range(200):
+for _ in range(50):
     sys.stdout.buffer.write(line * 1000)
-sys.stdout.buffer.write(b"y" * 50_000_000)
-"""
+sys.stdout.buffer.write(b"y" * 5_000_000)
+print("\\nthe end", flush=True)
+""",
+        log_bytes=limit,
     )
     agent = launch.start()
     peak = 0
@@ -231,8 +238,21 @@ sys.stdout.buffer.write(b"y" * 50_000_000)
             pass
         time.sleep(0.02)
     assert agent.returncode == 0
-    assert (launch.folder / "logs" / "rank-0.txt").stat().st_size == 250_000_000
+    log = launch.merged
+    assert log.endswith("\nthe end\n")
+    assert log.startswith("x" * 999 + "\n")
+    assert not (launch.folder / "logs").exists(), "kept once"
+    if limit:
+        assert limit < len(log) < limit + 1_200_000
+        assert re.search(r"^trainstack: 4\d,\d{3},\d{3} bytes are left out here, by log_limit$", log, re.MULTILINE)
+    else:
+        assert len(log.replace("\n", "")) == 999 * 50_000 + 5_000_000 + len("the end")
     assert 0 < peak < 60_000  # KiB
+
+
+def waiting_bytes(descriptor: int) -> int:
+    """How much of a pipe nobody has read."""
+    return struct.unpack("i", fcntl.ioctl(descriptor, termios.FIONREAD, b"    "))[0]
 
 
 def test_unread_output_does_not_block_a_stop(launch: Any) -> None:
@@ -245,8 +265,7 @@ def test_unread_output_does_not_block_a_stop(launch: Any) -> None:
     ) as agent:
         os.close(writing)
         try:
-            launch.until(lambda: launch.log())
-            time.sleep(0.5)  # by then the pipe is full
+            launch.until(lambda: waiting_bytes(reading) >= 60_000)
             agent.send_signal(signal.SIGTERM)
             assert agent.wait(15) == 143
         finally:

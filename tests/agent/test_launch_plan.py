@@ -29,7 +29,6 @@ def plan(distribution: Distribution, nodes: int = 1, **options: Any) -> LaunchPl
         distribution=distribution,
         script="train.py",
         code="/run/code",
-        logs="/run/logs",
         outputs="/run/outputs",
         reports="/run/nodes",
         nodes=("127.0.0.1",) * nodes,

@@ -99,6 +99,7 @@ SETTINGS = [
     setting("exit codes are retried", "retry_exit_codes=[75]"),
     setting("a lost connection stops the run", 'on_disconnect="stop"'),
     setting("system metrics are sampled less often", "system_metrics=60"),
+    setting("more of the log is kept", "log_limit=500"),
     Change("a default is written out", program('script="fit.py",', 'script="fit.py", grace=10, max_attempts=1, trigger="",')),
     Change("a trigger is given", program('script="fit.py",', 'script="fit.py", trigger="again",'), fit=("trigger none → again",)),
     Change("a limit of the source folder is given", program('script="fit.py",', 'script="fit.py", source_limit_bytes=1000000,')),

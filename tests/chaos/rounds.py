@@ -260,7 +260,7 @@ def play(
 def _steps(chaos: Round) -> tuple[int, int]:
     """How many steps and how many starts were printed, over all attempts."""
     with contextlib.suppress(OSError):
-        lines = (chaos.run.logs / "rank-0.txt").read_text().splitlines()
+        lines = chaos.run.merged_log.read_text().splitlines()
         return sum(line.startswith("step ") for line in lines), sum(line.startswith("starting") for line in lines)
     return 0, 0
 

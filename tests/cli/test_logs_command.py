@@ -115,11 +115,13 @@ def test_following_a_run_that_never_started_ends_and_says_so(written, cli):
     assert "never started, its submission was killed: run `pulumi up` again" in result.stderr
 
 
-def test_a_rank_has_a_log_of_its_own(written, cli):
+def test_the_lines_of_one_rank_are_found_in_the_log(written, cli):
     directory = written("aaaa000000000000", request={"distribution": {"kind": "horovod", "node_count": 2}})
     directory.logs.mkdir()
-    (directory.logs / "rank-1.txt").write_text("I am 1\n")
-    assert cli("runs", "logs", "aaaa", "--rank", "1").stdout == "I am 1\n"
+    (directory.logs / "run.txt").write_text("[1] I am 1\n[0] I am 0\ntrainstack: hello\n[1] bye\n[0] bye\n")
+    assert cli("runs", "logs", "aaaa", "--rank", "1").stdout == "I am 1\nbye\n"
+    assert cli("runs", "logs", "aaaa", "--rank", "1", "--lines", "1").stdout == "bye\n"
+    assert cli("runs", "logs", "aaaa", "--rank", "0", "--lines", "0").stdout == ""
     beyond = cli("runs", "logs", "aaaa", "--rank", "2")
     assert (beyond.exit_code, beyond.stderr) == (
         1,

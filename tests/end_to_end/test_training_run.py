@@ -131,7 +131,7 @@ def test_a_failing_script_shows_its_end_and_keeps_the_run(tiny):
     assert result.code != 0
     assert "code 7" in result.text
     assert "| almost" in result.text
-    assert "logs/rank-0.txt" in result.text
+    assert "logs/run.txt" in result.text
     assert "Traceback" not in result.text
     [record] = history(Workspace.open(tiny.root / ".trainstack" / "tiny"))
     assert record.status == "failed"

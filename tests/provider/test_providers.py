@@ -462,6 +462,8 @@ def test_another_workspace_makes_another_resource(provider, root, finished, line
             {"environment_variables": {"KEY": "1"}, "secret_variables": {"KEY": "2"}},
             "variable KEY is declared twice, once as a secret: leave out one",
         ),
+        ({"secret_variables": {"KEY": "a\0b"}}, "secret variable KEY holds a NUL character"),
+        ({"environment_variables": {"KEY": "a\0b"}}, "KEY holds a NUL character"),
         ({"timeout": "soon"}, "timeout must be a number"),
         ({"max_attempts": 0.0}, "run: max_attempts: Input should be greater than or equal to 1, not 0"),
         ({"backoff": -1.0}, "run: backoff: Input should be greater than or equal to 0, not -1"),

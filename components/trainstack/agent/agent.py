@@ -36,8 +36,8 @@ class Agent:
         self._plan = plan
         self._node = node
         self._tasks = tasks_of(plan, node)
-        self._merged = MergedOutput(1, prefixed=plan.task_count > 1)
-        self._rank_group = RankGroup(Path(plan.logs), self._merged)
+        self._merged = MergedOutput(1, prefixed=plan.task_count > 1, limit=plan.log_bytes // len(plan.nodes))
+        self._rank_group = RankGroup(self._merged)
         self._wakeup = Wakeup()
         self._strategy: Strategy = strategy_for(plan, node)
         self._coordination: Coordination = self._strategy.coordination(self._wakeup)
@@ -162,8 +162,8 @@ class Agent:
         self._strategy.close()
         self._coordination.close()
         self._report.ended = time.time()
-        errors = [rank.log.error for rank in self._rank_group.ranks] + [self._merged.error]
-        self._report.log_errors = tuple(error for error in errors if error)
+        self._merged.finish()
+        self._report.log_error = self._merged.error
         self._report.added_files, self._report.added_count = self._working_folder.added()
         if self._report.state in (STARTING, RUNNING):
             self._report.state = FAILED

@@ -54,7 +54,6 @@ class LaunchPlan:
         module: The module that `python -m` runs; empty where a script is run.
         argv: Its arguments.
         code: Working folder of the ranks.
-        logs: Folder that gets `rank-N.txt`.
         outputs: Folder of kept files; Horovod's timeline and autotune log go there.
         reports: Folder that gets `node-N.json`.
         nodes: Address of each node; on one machine the same address several times.
@@ -66,13 +65,13 @@ class LaunchPlan:
         rank_variables: Environment variables for every rank; `{rank}` in their values is filled in; elastic: with 0.
         tracking: Folder for the system metrics that the agents record, `node-N` below it; empty for nothing.
         system_seconds: Interval of the system metrics; 0 records none.
+        log_bytes: Bytes of the run's log, after which its middle is left out; 0 for no limit.
         join_seconds: How long the nodes wait for each other before anything starts.
     """
 
     distribution: Distribution
     script: str
     code: str
-    logs: str
     outputs: str
     reports: str
     argv: tuple[str, ...] = ()
@@ -83,6 +82,7 @@ class LaunchPlan:
     join_seconds: float = 120.0
     tracking: str = ""
     system_seconds: float = 0.0
+    log_bytes: int = 0
     module: str = ""
     rank_variables: dict[str, str] = field(default_factory=dict[str, str])
 
@@ -102,6 +102,7 @@ class LaunchPlan:
             (not self.nodes or not all(self.nodes), "every node needs an address"),
             (self.cores < 1, f"a node has {self.cores} cores, at least 1 is needed"),
             (self.grace_seconds < 0 or self.join_seconds <= 0, "seconds of grace or joining are negative"),
+            (self.log_bytes < 0, "the limit of the log is negative"),
             (self.system_seconds < 0, "seconds between two looks at the system are negative"),
             (len(self.ports) < needed, f"{needed} ports are needed, {len(self.ports)} are given"),
             (len(set(self.ports)) < len(self.ports), f"ports must differ: {_listed(self.ports)}"),

@@ -54,6 +54,7 @@ class TrainingRunArgs:
         on_disconnect: `stop` ends the run when no `up` has followed it for ten seconds; else it goes on.
         system_metrics: Seconds between two looks at processor, memory, disk, network and GPUs of each node, which the
             run history shows; 0 for none.
+        log_limit: MiB of the run's log, after which its middle is left out and its end kept; 0 for no limit.
         trigger: Another text trains the same again.
         source_limit_bytes: The largest source folder to accept, in bytes.
     """
@@ -74,6 +75,7 @@ class TrainingRunArgs:
     retry_exit_codes: Sequence[pulumi.Input[int]] = ()
     on_disconnect: pulumi.Input[str] = "continue"
     system_metrics: pulumi.Input[float] = 10
+    log_limit: pulumi.Input[float] = 100
     trigger: pulumi.Input[str] = ""
     source_limit_bytes: pulumi.Input[int] | None = None
 

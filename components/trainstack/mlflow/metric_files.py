@@ -10,6 +10,8 @@ import contextlib
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from trainstack.storage.path_address import file_address
+
 
 @dataclass(frozen=True)
 class Point:
@@ -23,7 +25,7 @@ class Point:
 def variables(folder: PurePath) -> dict[str, str]:
     """Environment variables that make an MLflow client log below `folder`; `{rank}` is filled in for each rank."""
     return {
-        "MLFLOW_TRACKING_URI": f"file://{folder}/rank-{{rank}}",
+        "MLFLOW_TRACKING_URI": file_address(folder, "rank-{rank}"),
         # Newer clients write files only with this variable; older ones ignore it.
         "MLFLOW_ALLOW_FILE_STORE": "true",
     }

@@ -112,6 +112,8 @@ def _check_variables(inputs: Properties) -> None:
                 raise InvalidInputError(f"environment variable name {name!r} cannot be: it holds '=' or is empty")
             if group == "secret_variables" and not isinstance(value, str):
                 raise InvalidInputError(f"secret variable {name} must be text")
+            if group == "secret_variables" and "\0" in value:
+                raise InvalidInputError(f"secret variable {name} holds a NUL character, which no variable can hold")
             if group == "secret_variables" and name in (as_mapping(inputs.get("environment_variables")) or {}):
                 raise InvalidInputError(
                     f"variable {name} is declared twice, once as a secret: leave out one of the two"

@@ -56,7 +56,7 @@ class Layout:
         code: Working directory of the script; has links `outputs` and `logs`.
         data: One folder a dataset.
         outputs: What is kept.
-        logs: `run.txt`, `rank-N.txt`, and what the script adds.
+        logs: `run.txt`, and what the script adds.
         checkpoints: Where the script resumes from.
         tracking: What the script logs through MLflow.
         nodes: The agents' reports.

@@ -41,6 +41,14 @@ def test_a_database_is_made_whole_or_not_at_all(tmp_path):
     assert (tmp_path / "second.db").read_bytes() == b"whole"
 
 
+def test_a_file_that_is_no_database_is_named_with_the_way_out(tmp_path):
+    damaged = tmp_path / "my #1?" / "mlflow.db"
+    damaged.parent.mkdir()
+    damaged.write_bytes(b"garbage" * 1000)
+    with pytest.raises(TrainstackError, match=r"mlflow\.db is damaged .*`trainstack ui --rebuild`"):
+        database.ensure(damaged, tmp_path, [], {})
+
+
 def test_a_cluster_server_has_our_port_and_is_not_reset(tmp_path):
     workspace = Workspace.create(tmp_path / "ws", "ws")
     before = read_settings(workspace)

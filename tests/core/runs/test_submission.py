@@ -29,7 +29,7 @@ def test_a_run_goes_through_four_stages_and_keeps_outputs(workspace, source, req
     assert all(stage.ended is not None for stage in record.stages)
     assert set(record.outputs) == {"seen.json", "model/weights"}
     assert (submitted.directory.outputs / "model" / "weights").read_text() == "2"
-    assert "step 2" in (submitted.directory.logs / "rank-0.txt").read_text()
+    assert "step 2" in submitted.directory.merged_log.read_text()
     kinds = [json.loads(line)["kind"] for line in (submitted.directory.root / "events.jsonl").read_text().splitlines()]
     assert kinds == ["submitted", "stage", "stage", "stage", "stage", "end"]
 
@@ -127,7 +127,7 @@ def test_a_failing_script_shows_code_last_lines_and_log(workspace, source, reque
     text = str(caught.value)
     assert "code 3" in text
     assert "about to fail" in text
-    assert str(run.logs / "rank-0.txt") in text
+    assert str(run.merged_log) in text
     record = run.read()
     assert record.status is Status.FAILED
     assert record.failure is not None

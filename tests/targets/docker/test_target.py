@@ -50,7 +50,6 @@ def lay_out(ref, target, script):
         distribution=Single(),
         script="train.py",
         code=str(layout.code),
-        logs=str(layout.logs),
         outputs=str(layout.outputs),
         reports=str(layout.nodes),
         nodes=addresses.nodes,

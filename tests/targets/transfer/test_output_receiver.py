@@ -79,13 +79,13 @@ def test_the_last_scan_sends_everything_and_ends_the_stream(transfer):
 
 
 def test_of_a_log_only_what_was_appended_is_sent(transfer):
-    path = transfer.write("logs/rank-0.txt", "x" * 10_000)
+    path = transfer.write("logs/node-0.txt", "x" * 10_000)
     transfer.look()
     with path.open("a") as log:
         log.write("more\n")
     assert len(transfer.look()) < 4096
     transfer.bring()
-    assert transfer.received()["logs/rank-0.txt"] == "x" * 10_000 + "more\n"
+    assert transfer.received()["logs/node-0.txt"] == "x" * 10_000 + "more\n"
 
 
 def test_a_metric_is_appended_to_and_a_tag_is_replaced(transfer):

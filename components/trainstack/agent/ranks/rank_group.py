@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..reporting.logs import MergedOutput, RankLog
+from ..reporting.logs import MergedOutput, RankOutput
 from ..reporting.report import Failure, RankReport
 from .orphans import end_descendants, group_lives, signal_group
 from .tasks import Task
@@ -22,7 +22,7 @@ class Rank:
     """One process, in a session and process group of its own."""
 
     def __init__(
-        self, task: Task, command: Sequence[str], variables: Mapping[str, str], folder: str, log: RankLog
+        self, task: Task, command: Sequence[str], variables: Mapping[str, str], folder: str, output: RankOutput
     ) -> None:
         """Start `command`. Call it from a thread that lives as long as the agent: the rank dies with that thread.
 
@@ -31,13 +31,13 @@ class Rank:
             command: Program and arguments.
             variables: Its whole environment.
             folder: Its working folder.
-            log: Takes its output.
+            output: Takes its output.
 
         Raises:
             OSError: It cannot be started.
         """
         self.task = task
-        self.log = log
+        self.output = output
         self._group_gone = False
         reading, writing = os.pipe()
         try:
@@ -55,10 +55,8 @@ class Rank:
             raise
         finally:
             os.close(writing)
-        log.follow(reading)
-        self.report = RankReport(
-            task.rank, task.role, task.index, self.process.pid, f"rank-{task.rank}.txt", time.time()
-        )
+        output.follow(reading)
+        self.report = RankReport(task.rank, task.role, task.index, self.process.pid, time.time())
 
     @property
     def alive(self) -> bool:
@@ -88,7 +86,7 @@ class Rank:
 
     def failure(self) -> Failure:
         """Describe its end as the failure of the run."""
-        self.log.finish(0.5)  # what it printed last may still be on the way
+        self.output.finish(0.5)  # what it printed last may still be on the way
         report = self.report
         return Failure(
             node=self.task.node,
@@ -97,7 +95,7 @@ class Rank:
             rank=report.rank,
             exit_code=report.exit_code,
             signal=report.signal,
-            tail=self.log.tail,
+            tail=self.output.tail,
         )
 
     @property
@@ -118,10 +116,9 @@ class Rank:
 class RankGroup:
     """The ranks of this node."""
 
-    def __init__(self, logs: Path, merged: MergedOutput) -> None:
-        """Write the ranks' output to the folder `logs`, and to `merged`."""
+    def __init__(self, merged: MergedOutput) -> None:
+        """Write the ranks' output to `merged`."""
         self.ranks: list[Rank] = []
-        self._logs = logs
         self._merged = merged
 
     def start(self, task: Task, command: Sequence[str], variables: Mapping[str, str], folder: str) -> Rank:
@@ -130,8 +127,7 @@ class RankGroup:
         Raises:
             OSError: It cannot be started.
         """
-        log = RankLog(task.rank, self._logs / f"rank-{task.rank}.txt", self._merged)
-        rank = Rank(task, command, variables, folder, log)
+        rank = Rank(task, command, variables, folder, RankOutput(task.rank, self._merged))
         self.ranks.append(rank)
         return rank
 
@@ -164,4 +160,4 @@ class RankGroup:
         end_descendants(2.0)
         deadline = time.monotonic() + 2.0
         for rank in self.ranks:
-            rank.log.finish(max(0.0, deadline - time.monotonic()))
+            rank.output.finish(max(0.0, deadline - time.monotonic()))

@@ -1,4 +1,4 @@
-"""Write what ranks print: each to `rank-N.txt` byte for byte, all of them by line to the agent's output."""
+"""Write what ranks print, once and by line, to the agent's output, which is the run's log."""
 
 from __future__ import annotations
 
@@ -6,22 +6,29 @@ import os
 import select
 import threading
 from collections import deque
-from pathlib import Path
 
 from .lines import LineSplitter, plain
 from .report import TAIL_LINES
 
 _CHUNK = 64 * 1024
 _WRITE_TIMEOUT_SECONDS = 0.2
+END_BYTES = 1024 * 1024
+"""How much of the end is kept of a log that reached its limit."""
 
 
 class MergedOutput:
-    """The agent's own standard output, where each line of each rank arrives whole."""
+    """The agent's own standard output, where each line of each rank arrives whole.
 
-    def __init__(self, descriptor: int, prefixed: bool) -> None:
-        """Write to `descriptor`; name the rank before each line when `prefixed`."""
+    Past the limit it holds the last `END_BYTES` in memory and writes them at the end: the middle is left out.
+    """
+
+    def __init__(self, descriptor: int, prefixed: bool, limit: int = 0) -> None:
+        """Write to `descriptor`; name the rank before each line when `prefixed`; 0 is no limit of bytes."""
         self._descriptor = descriptor
         self._prefixed = prefixed
+        self._limit = limit
+        self._written = self._held = self._left_out = 0
+        self._end: deque[bytes] = deque()
         self._lock = threading.Lock()
         self.error = ""
 
@@ -31,7 +38,7 @@ class MergedOutput:
             return
         try:
             if select.select([], [self._descriptor], [], _WRITE_TIMEOUT_SECONDS)[1]:
-                self._write(f"trainstack: {text}\n")
+                self._take(f"trainstack: {text}\n")
         finally:
             self._lock.release()
 
@@ -40,26 +47,55 @@ class MergedOutput:
         if lines:
             prefix = f"[{rank}] " if self._prefixed else ""
             with self._lock:
-                self._write("".join(f"{prefix}{line}\n" for line in lines))
+                self._take("".join(f"{prefix}{line}\n" for line in lines))
 
-    def _write(self, text: str) -> None:
-        data = memoryview(text.encode("utf-8", errors="replace"))
+    def finish(self) -> None:
+        """Write the end of a log that reached its limit. What comes after that is written as it comes."""
+        if not self._lock.acquire(timeout=_WRITE_TIMEOUT_SECONDS):
+            return
         try:
-            while data and not self.error:
-                data = data[os.write(self._descriptor, data) :]
+            # Nobody may read the output any more: then the end is lost, and the agent ends all the same.
+            if self._end and select.select([], [self._descriptor], [], _WRITE_TIMEOUT_SECONDS)[1]:
+                if self._left_out:
+                    self._write(f"trainstack: {self._left_out:,} bytes are left out here, by log_limit\n".encode())
+                self._write(b"".join(self._end))
+            self._end.clear()
+            self._limit = 0
+        finally:
+            self._lock.release()
+
+    def _take(self, text: str) -> None:
+        data = text.encode("utf-8", errors="replace")
+        if not self._limit or (self._written + len(data) <= self._limit and not self._end):
+            self._written += len(data)
+            self._write(data)
+            return
+        if not self._end:
+            note = f"the log reached its log_limit of {self._limit:,} bytes; its end follows when the run ends"
+            self._write(f"trainstack: {note}\n".encode())
+        self._end.append(data)
+        self._held += len(data)
+        while self._held - len(self._end[0]) > END_BYTES:
+            dropped = len(self._end.popleft())
+            self._held -= dropped
+            self._left_out += dropped
+
+    def _write(self, data: bytes) -> None:
+        rest = memoryview(data)
+        try:
+            while rest and not self.error:
+                rest = rest[os.write(self._descriptor, rest) :]
         except OSError as exc:
-            # Nothing reads the output, or the disk is full. Training matters more than its merged log.
-            self.error = f"merged log is cut short: {exc.strerror}"
+            # Nothing reads the output, or the disk is full. Training matters more than its log.
+            self.error = f"the log is cut short: {exc.strerror}"
 
 
-class RankLog:
+class RankOutput:
     """One rank's output, read by a thread of its own: a flood from one rank never holds up another."""
 
-    def __init__(self, rank: int, path: Path, merged: MergedOutput) -> None:
-        """Append the output of `rank` to the file `path`, and pass its lines to `merged`."""
-        self.error = ""
+    def __init__(self, rank: int, merged: MergedOutput) -> None:
+        """Pass the lines of `rank` to `merged`."""
         self._rank = rank
-        self._path = path
         self._merged = merged
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._thread: threading.Thread | None = None
@@ -71,7 +107,8 @@ class RankLog:
 
     def follow(self, descriptor: int) -> None:
         """Read `descriptor` until its end, in the background."""
-        self._thread = threading.Thread(target=self._follow, args=(descriptor,), daemon=True, name=self._path.name)
+        name = f"rank-{self._rank}"
+        self._thread = threading.Thread(target=self._follow, args=(descriptor,), daemon=True, name=name)
         self._thread.start()
 
     def finish(self, seconds: float) -> None:
@@ -82,35 +119,11 @@ class RankLog:
     def _follow(self, descriptor: int) -> None:
         splitter = LineSplitter()
         try:
-            file = self._open()
             while chunk := os.read(descriptor, _CHUNK):
-                self._append(file, chunk)
                 self._pass_on(splitter.feed(chunk))
             self._pass_on(splitter.finish())
-            if file is not None:
-                os.close(file)
         finally:
             os.close(descriptor)
-
-    def _open(self) -> int | None:
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            return os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        except OSError as exc:
-            self._note_error(exc)
-            return None
-
-    def _append(self, file: int | None, chunk: bytes) -> None:
-        """Write all of `chunk`; on a full disk go on reading, or the rank would stop in its next print."""
-        data = memoryview(chunk)
-        try:
-            while file is not None and data:
-                data = data[os.write(file, data) :]
-        except OSError as exc:
-            self._note_error(exc)
-
-    def _note_error(self, exc: OSError) -> None:
-        self.error = f"{self._path.name} is not complete: {exc.strerror}"
 
     def _pass_on(self, lines: list[str]) -> None:
         self._tail.extend(plain(line) for line in lines[-TAIL_LINES:])

@@ -26,7 +26,6 @@ class RankReport:
         role: `rank`, `chief`, `worker` or `ps`.
         index: Its number among those of its role.
         pid: Its process id, which is also that of its process group and session.
-        log: Name of its file in the logs folder.
         started: Unix time, seconds.
         ended: Unix time, seconds; None while it runs.
         exit_code: What it returned; None while it runs or when a signal ended it.
@@ -38,7 +37,6 @@ class RankReport:
     role: str
     index: int
     pid: int
-    log: str
     started: float
     ended: float | None = None
     exit_code: int | None = None
@@ -82,7 +80,7 @@ class NodeReport:
         ranks: Every process that was started here.
         first_failure: What failed first, on whichever node.
         error: Why nothing could be started, or an empty string.
-        log_errors: Logs that could not be kept whole, one line each.
+        log_error: Why the log could not be kept whole, or an empty string.
         added_files: What its ranks left in the working folder, which nobody keeps; the first 100.
         added_count: How many such files there are.
     """
@@ -95,7 +93,7 @@ class NodeReport:
     ranks: list[RankReport] = field(default_factory=list[RankReport])
     first_failure: Failure | None = None
     error: str = ""
-    log_errors: tuple[str, ...] = ()
+    log_error: str = ""
     added_files: tuple[str, ...] = ()
     added_count: int = 0
 
@@ -143,8 +141,7 @@ def read_report(folder: str | os.PathLike[str], node: int) -> NodeReport | None:
     values["ranks"] = [build(RankReport, mapping(rank, "rank")) for rank in values["ranks"]]
     failure: Any = values["first_failure"]
     values["first_failure"] = failure and failure_from_json(failure)
-    for name in ("log_errors", "added_files"):
-        values[name] = tuple(values.get(name, ()))
+    values["added_files"] = tuple(values.get("added_files", ()))
     return NodeReport(**values)
 
 

@@ -27,7 +27,7 @@ from typing import BinaryIO
 
 ORDERED = ("checkpoints", "outputs")
 """Folders whose files may point to each other."""
-GROWING = re.compile(r"logs/(run|node-\d+|rank-\d+)\.txt|tracking/.*/metrics/.*")
+GROWING = re.compile(r"logs/(run|node-\d+)\.txt|tracking/.*/metrics/.*")
 """Files that are only ever appended to."""
 PRIVATE = ".output-sender"
 """Folder of our own, which is not sent; `initial.json` in it lists the files that the nodes have from the start."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -37,14 +36,15 @@ def logs(
 ) -> None:
     """Print what a run printed.
 
-    As it is, byte for byte. --follow goes on until the run ends; Ctrl-C leaves the run alone.
+    As it is in the log. --follow goes on until the run ends; Ctrl-C leaves the run alone.
     """
     directory = find_run(workspace, run)
-    path, tasks = _log(directory, rank)
+    tasks = _tasks(directory, rank)
+    prefix = f"[{rank}] ".encode() if rank is not None and tasks != 1 else b""
     ended = _Watch(directory, tell=not as_json) if keep_on else lambda: True
     write = _JsonLines(rank, tasks) if as_json else _raw
     empty = True
-    for chunk in follow(path, ended, lines):
+    for chunk in follow(directory.merged_log, ended, lines, prefix):
         write(chunk)
         empty = False
     if isinstance(write, _JsonLines):
@@ -76,8 +76,8 @@ class _Watch:
         return over
 
 
-def _log(directory: RunDirectory, rank: int | None) -> tuple[Path, int | None]:
-    """The log's path, and of how many processes the run is, where that is known.
+def _tasks(directory: RunDirectory, rank: int | None) -> int | None:
+    """Of how many processes the run is, where that is known.
 
     Raises:
         InvalidInputError: The run has no such rank.
@@ -90,12 +90,10 @@ def _log(directory: RunDirectory, rank: int | None) -> tuple[Path, int | None]:
     if request is not None:
         distribution, nodes = parse(request.spec.distribution)
         tasks = distribution.task_count(nodes)
-    if rank is None:
-        return directory.merged_log, tasks
-    if tasks is not None and rank >= tasks:
+    if rank is not None and tasks is not None and rank >= tasks:
         ranks = "rank 0 alone" if tasks == 1 else f"ranks 0 to {tasks - 1}"
         raise InvalidInputError(f"run {directory.id} has no rank {rank}: it has {ranks}")
-    return directory.logs / f"rank-{rank}.txt", tasks
+    return tasks
 
 
 def _raw(chunk: bytes) -> None:

@@ -53,7 +53,7 @@ class RunDirectory:
 
     @property
     def logs(self) -> Path:
-        """`rank-N.txt` a rank, `run.txt` merged, and whatever the script writes to `./logs`."""
+        """`run.txt`, what all ranks print, and whatever the script writes to `./logs`."""
         return self.root / "logs"
 
     @property

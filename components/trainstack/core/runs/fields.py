@@ -256,6 +256,7 @@ class RunSettings(BaseModel):
         retry_exit_codes: Exit codes of the script that are worth another start.
         on_disconnect: Whether the run goes on, or is stopped, when nobody follows it any more.
         system_metrics: Seconds between two samples of the nodes' machines; 0 for none.
+        log_limit: MiB of the log, after which its middle is left out; 0 for no limit.
     """
 
     model_config = ConfigDict(defer_build=True)
@@ -281,6 +282,9 @@ class RunSettings(BaseModel):
     system_metrics: Annotated[
         float, RunField(label="system metrics", note="how often the nodes' machines are measured", show=JSON_ALONE)
     ] = Field(default=10.0, ge=0)
+    log_limit: Annotated[
+        float, RunField(label="log limit", note="how much of a log is kept, in MiB", show=JSON_ALONE)
+    ] = Field(default=100.0, ge=0)
 
 
 COUNTED = run_fields(RunSpec)

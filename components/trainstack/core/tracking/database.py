@@ -7,12 +7,15 @@ once for an MLflow environment, and each workspace starts with a copy.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 import subprocess
 from pathlib import Path
 
 from trainstack.errors import TrainstackError
 from trainstack.storage.atomic import write_bytes_once
+from trainstack.storage.path_address import file_address
 
 NAME = "mlflow.db"
 _MAKE = """
@@ -23,7 +26,7 @@ SqlAlchemyStore(sys.argv[1], "mlflow-artifacts:/")
 
 
 def ensure(database: Path, environment: Path, python: list[str], variables: dict[str, str]) -> None:
-    """Make the database unless it exists.
+    """Make the database unless it exists, and look whether the one that does is one.
 
     Args:
         database: Its file.
@@ -32,16 +35,19 @@ def ensure(database: Path, environment: Path, python: list[str], variables: dict
         variables: The environment variables.
 
     Raises:
-        TrainstackError: MLflow cannot make one, or the disk is full.
+        TrainstackError: MLflow cannot make one, the disk is full, or the file that is there is no database.
     """
     if database.is_file():
+        _check(database)
         return
     empty = environment / NAME
     if not empty.is_file():
         unfinished = environment / f".{NAME}.{os.getpid()}"
         unfinished.unlink(missing_ok=True)
         process = subprocess.run(
-            [*python, "-c", _MAKE, f"sqlite:///{unfinished}"],
+            [*python, "-c", _MAKE, f"sqlite:///{unfinished.name}"],
+            # The address has no path that would have to be quoted.
+            cwd=environment,
             env=variables,
             capture_output=True,
             text=True,
@@ -53,3 +59,19 @@ def ensure(database: Path, environment: Path, python: list[str], variables: dict
             raise TrainstackError(f"MLflow cannot make its database in {environment}: {message}")
         unfinished.replace(empty)
     write_bytes_once(database, empty.read_bytes())
+
+
+def _check(database: Path) -> None:
+    """Refuse a file that SQLite cannot read, which MLflow would speak of in a hundred lines."""
+    try:
+        with contextlib.closing(
+            sqlite3.connect(f"{file_address(database.absolute())}?mode=ro", uri=True)
+        ) as connection:
+            connection.execute("SELECT name FROM sqlite_master").fetchall()
+    except sqlite3.DatabaseError as exc:
+        # A database that is locked is one.
+        if isinstance(exc, sqlite3.OperationalError):
+            return
+        raise TrainstackError(
+            f"{database} is damaged ({exc}): `trainstack ui --rebuild` makes it anew from the runs"
+        ) from exc

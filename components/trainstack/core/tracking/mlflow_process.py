@@ -21,6 +21,7 @@ from trainstack.errors import TrainstackError
 from trainstack.mlflow import server_settings
 from trainstack.mlflow.guard.token_gate import TOKEN_DIGEST
 from trainstack.mlflow.rest_client import TrackingServer
+from trainstack.storage.path_address import file_address
 
 ENVIRONMENT = "mlflow-3"
 _START_SECONDS = 180.0
@@ -63,8 +64,9 @@ class MlflowProcess:
         self._report("MLflow is starting")
         folder = self._workspace.history
         inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-        stores = server_settings.stores(f"sqlite:///{folder / database.NAME}")
-        variables = inherited | stores | server_settings.variables((folder / "artifacts").as_uri())
+        # The server works in that folder: an address of SQLAlchemy's cannot hold every path.
+        stores = server_settings.stores(f"sqlite:///{database.NAME}")
+        variables = inherited | stores | server_settings.variables(file_address(folder / "artifacts"))
         variables[TOKEN_DIGEST] = hashlib.sha256(read_token(self._workspace).encode()).hexdigest()
         (folder / "artifacts").mkdir(parents=True, exist_ok=True)
         python = [sys.executable, "-I", "-S", str(_PDEATHSIG_EXEC), str(os.getpid()), str(built.python)]

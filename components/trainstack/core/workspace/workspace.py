@@ -14,9 +14,24 @@ from trainstack.storage.atomic import read_json, write_bytes_once, write_json
 from trainstack.storage.blobs import BlobStore
 from trainstack.storage.digest import DigestCache
 from trainstack.storage.disk_space import Quota
+from trainstack.storage.file_names import is_utf8, printable
 
 _ID = re.compile(r"[0-9a-f]{8}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+
+
+def check_root(root: Path) -> None:
+    """Refuse a folder whose path is not UTF-8: records, state and addresses hold text.
+
+    Raises:
+        InvalidInputError: It is not.
+    """
+    if not is_utf8(str(root.absolute())):
+        raise InvalidInputError(
+            f"the path {printable(str(root.absolute()))} is not UTF-8, and a workspace's records hold text: rename the "
+            "folder, or put the workspace elsewhere with root=",
+            field="root",
+        )
 
 
 def checked_name(name: str, kind: str) -> str:
@@ -58,9 +73,11 @@ class Workspace:
             workspace_id: The id of a new one; drawn by lot when left out.
 
         Raises:
+            InvalidInputError: The folder's path is not UTF-8.
             TrainstackError: The folder holds a workspace of another name or a newer layout, or is not writable.
         """
         checked_name(name, "workspace")
+        check_root(root)
         marker = root / MARKER
         if marker.is_file():
             return cls.open(root).require_name(name)
@@ -95,9 +112,11 @@ class Workspace:
         """Open an existing workspace.
 
         Raises:
+            InvalidInputError: The folder's path is not UTF-8.
             WorkspaceNotFoundError: There is no workspace at `root`.
             TrainstackError: It was made by a newer Trainstack, or belongs to another user.
         """
+        check_root(root)
         try:
             marker = read_json(root / MARKER)
         except FileNotFoundError as exc:

@@ -51,7 +51,7 @@ def _reported(directory: RunDirectory, group: NodeGroup) -> Failure | None:
             exit_code=first.exit_code,
             signal=first.signal,
             tail=list(first.tail),
-            log=str(directory.logs / f"rank-{first.rank}.txt"),
+            log=str(log),
         )
     return None
 

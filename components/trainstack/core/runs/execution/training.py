@@ -171,12 +171,12 @@ class Training:
             module=spec.module,
             argv=tuple(arguments.argv(spec.arguments, folders)),
             code=str(layout.code),
-            logs=str(layout.logs),
             outputs=str(layout.outputs),
             reports=str(layout.nodes),
             cores=compute.node_capacity(self._request.compute).cpus,
             grace_seconds=self._request.grace,
             tracking=str(layout.tracking),
             system_seconds=self._request.system_metrics,
+            log_bytes=int(self._request.log_limit * 2**20),
             rank_variables=tracking.variables(layout.tracking),
         )

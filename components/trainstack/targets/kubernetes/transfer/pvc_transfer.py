@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from trainstack.errors import NotFoundError, TrainstackError
 from trainstack.storage import locks
 from trainstack.storage.atomic import read_json, write_json
+from trainstack.storage.path_address import file_address
 from trainstack.targets.base import NodeGroupSpec, RunRef, Runtime
 from trainstack.targets.kubernetes import labels
 from trainstack.targets.kubernetes.api.client import KubernetesApi
@@ -117,7 +118,7 @@ class PvcTransfer(FileTransfer):
         target: PurePosixPath,
     ) -> None:
         large = [piece for piece in pieces if piece.size > SMALL_BYTES]
-        line = json.dumps([[f"file://{folder / piece.digest}", piece.digest] for piece in large]).encode() + b"\n"
+        line = json.dumps([[file_address(folder, piece.digest), piece.digest] for piece in large]).encode() + b"\n"
         for last in (False, True) if large else ():
             self._fill(run_in_sidecar, folder, large)
             try:
