@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import PurePath
+from urllib.parse import quote_from_bytes
 
 
 def file_address(folder: PurePath, *names: str) -> str:
@@ -12,4 +14,4 @@ def file_address(folder: PurePath, *names: str) -> str:
         folder: An absolute path.
         names: What is below it, as it is to stand in the URI: a placeholder stays one.
     """
-    return "/".join([folder.as_uri(), *names])
+    return "/".join([f"file://{quote_from_bytes(os.fsencode(folder))}", *names])
