@@ -83,7 +83,7 @@ def home(folder: Path, number: int) -> RunRef:
     """The directory of a run, with its plan."""
     root = folder / f"{number:016x}"
     (root / "logs").mkdir(parents=True)
-    plan = LaunchPlan(Single(), script="train.py", code="/c", logs="/l", outputs="/o", reports="/r")
+    plan = LaunchPlan(Single(), script="train.py", code="/c", outputs="/o", reports="/r")
     plan.write(root / "launch.json")
     return RunRef(root, "benchmark")
 

@@ -143,7 +143,7 @@ def test_options_become_horovods_documented_variables() -> None:
 
 def test_what_a_launch_sets_is_what_is_refused_before() -> None:
     options = Horovod(timeline=True)
-    plan = LaunchPlan(options, "train.py", "/code", "/logs", "/outputs", "/reports", ports=(1, 2))
+    plan = LaunchPlan(options, "train.py", "/code", "/outputs", "/reports", ports=(1, 2))
     [task] = tasks_of(plan, 0)
     assert HorovodStrategy(plan, 0, options).variables(task).keys() == launch_variables(options)
     assert "HOROVOD_ELASTIC" in launch_variables(Horovod(min_workers=1, max_workers=2))

@@ -38,13 +38,13 @@ def no_fresh_files(monkeypatch):
 def files_read(monkeypatch):
     """Paths that the cache has digested."""
     read = []
-    real = digests._of_files
+    real = digests._of_paths
 
     def spy(part):
-        read.extend(path for _, path, _ in part)
+        read.extend(part)
         return real(part)
 
-    monkeypatch.setattr(digests, "_of_files", spy)
+    monkeypatch.setattr(digests, "_of_paths", spy)
     return read
 
 

@@ -141,7 +141,7 @@ def test_what_is_wrong_is_known_before_any_work(wrong, reason, field):
 
 
 def test_validating_asks_no_server_and_reads_no_file(spec, server, folder, monkeypatch):
-    monkeypatch.setattr(digests, "_of_files", lambda part: pytest.fail(f"read {part}"))
+    monkeypatch.setattr(digests, "_of_paths", lambda part: pytest.fail(f"read {part}"))
     dataset.validate(spec.model_copy(update={"paths": (str(folder),), "sha256": {"a.csv": "A" * 64}}))
     assert server.requests == []
 
@@ -320,7 +320,7 @@ def test_unchanged_large_local_files_are_not_read_again(workspace, folder, monke
     monkeypatch.setattr(digests, "RACY_NS", 0)
     spec = DatasetSpec(name="local", paths=(str(folder),))
     register(workspace, spec)
-    monkeypatch.setattr(digests, "_of_files", lambda part: pytest.fail(f"read {part}"))
+    monkeypatch.setattr(digests, "_of_paths", lambda part: pytest.fail(f"read {part}"))
     register(workspace, spec)
 
 
