@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 
+from trainstack.errors import TrainstackError
 from trainstack.storage.atomic import disk_errors
 
 LOOK_SECONDS = 2.0
@@ -52,11 +53,19 @@ def exclusive(path: Path, on_wait: Callable[[], None] = _nothing) -> Generator[i
 def shared(path: Path, on_wait: Callable[[], None] = _nothing) -> Generator[None]:
     """Hold a lock together with any number of other `shared` holders, and with no `exclusive` one.
 
+    Who only reads need not be allowed to write: where the lock file is missing and cannot be made, there is no lock.
+
     Args:
         path: The lock file.
         on_wait: Called once before waiting for an exclusive holder.
     """
-    with _waited_for(path, fcntl.LOCK_SH, on_wait):
+    held = contextlib.ExitStack()
+    try:
+        held.enter_context(_waited_for(path, fcntl.LOCK_SH, on_wait))
+    except TrainstackError:
+        if path.exists() or os.access(path.parent, os.W_OK):
+            raise
+    with held:
         yield
 
 
@@ -138,7 +147,13 @@ def _opened(path: Path, *, make_folder: bool = True) -> int:
     with disk_errors(path):
         if make_folder:
             path.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError:
+            # Another user's, or on a disk that is read-only: a lock takes no more than an open file.
+            with contextlib.suppress(OSError):
+                return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            raise
 
 
 @contextlib.contextmanager
