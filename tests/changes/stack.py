@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.end_to_end.project import Project
 
-from trainstack.core.runs.directory import history
+from trainstack.core.runs.index import newest
 from trainstack.core.workspace.workspace import Workspace
 
 
@@ -61,7 +61,7 @@ class Stack:
 
     def attempts(self) -> dict[str, int]:
         """How often each run of the workspace was started, by name and id."""
-        runs = history(Workspace.open(self.workspace)) if self.workspace.exists() else []
+        runs = newest(Workspace.open(self.workspace)) if self.workspace.exists() else []
         return {f"{run.name} {run.id}": run.attempt for run in runs}
 
     def up(self) -> set[str]:

@@ -13,7 +13,8 @@ from trainstack.core.datasets.dataset import DatasetSpec
 from trainstack.core.maintenance import gc, purge
 from trainstack.core.models import model
 from trainstack.core.models.model import ModelSpec
-from trainstack.core.runs.directory import RunDirectory, RunRecord, Status, resolve
+from trainstack.core.runs.directory import RunDirectory, RunRecord, Status
+from trainstack.core.runs.index import resolve
 from trainstack.core.services.record import ServiceRecord, write_record
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import InUseError, NotFoundError

@@ -9,7 +9,7 @@ import pytest
 from tests.end_to_end.project import REPOSITORY, Project
 from tests.waiting import until
 
-from trainstack.core.runs.directory import history
+from trainstack.core.runs.index import newest
 from trainstack.core.runs.record import Status
 from trainstack.core.workspace.workspace import Workspace
 
@@ -57,7 +57,7 @@ def train_long(project):
     project.pulumi("config", "set", "epochs", "1000000")
     up = project.start_up(project.root / "up.txt")
     workspace = Workspace.open(project.root / ".trainstack" / "shop-dev")
-    until(lambda: any(record.status is Status.RUNNING for record in history(workspace)))
+    until(lambda: any(record.status is Status.RUNNING for record in newest(workspace)))
     return up
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from tests.end_to_end.project import REPOSITORY
 
-from trainstack.core.runs.directory import history
+from trainstack.core.runs.index import newest
 from trainstack.core.workspace.workspace import Workspace
 
 pytestmark = pytest.mark.end_to_end
@@ -67,7 +67,7 @@ def test_a_costly_program_is_blocked_as_the_configuration_says(guarded):
     blocked = guarded("up", expect=None, budget={"enforcementLevel": "mandatory", "maximum": 5})
     assert blocked.code != 0
     root = guarded.project.root / ".trainstack" / "tiny"
-    assert not root.exists() or history(Workspace.open(root)) == []
+    assert not root.exists() or newest(Workspace.open(root)) == []
 
 
 def test_only_a_model_over_the_gate_is_registered(guarded):

@@ -10,7 +10,7 @@ import pytest
 
 from trainstack.core.models import aliases
 from trainstack.core.models.model import list_models
-from trainstack.core.runs.directory import history
+from trainstack.core.runs.index import newest
 from trainstack.core.workspace.workspace import Workspace
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.tensorflow]
@@ -101,7 +101,7 @@ class Repository:
 
     @property
     def trained(self):
-        return [record.id for record in history(Workspace.open(self.root / ".trainstack" / "lab"))]
+        return [record.id for record in newest(Workspace.open(self.root / ".trainstack" / "lab"))]
 
 
 @pytest.fixture

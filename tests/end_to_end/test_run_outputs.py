@@ -4,7 +4,7 @@ import pytest
 from tests.core.sweeps.conftest import SCRIPT
 from tests.end_to_end.project import Project
 
-from trainstack.core.runs.directory import history
+from trainstack.core.runs.index import newest
 from trainstack.core.workspace.workspace import Workspace
 
 pytestmark = pytest.mark.end_to_end
@@ -64,7 +64,7 @@ def workspace_of(project: Project) -> Workspace:
 
 
 def trained(project: Project) -> list[str]:
-    return sorted(run.name for run in history(workspace_of(project)))
+    return sorted(run.name for run in newest(workspace_of(project)))
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
@@ -76,7 +76,7 @@ def test_a_run_trains_on_what_another_left(project, spelling):
     project.write("fit/fit.py", FIT)
     project.preview()
     project.up()
-    runs = {run.name: run for run in history(workspace_of(project))}
+    runs = {run.name: run for run in newest(workspace_of(project))}
     assert (project.root / ".trainstack/tiny/runs" / runs["fit"].id / "outputs/rows").read_text() == "2"
     project.unchanged()
     # Other work with the same outcome: known only when it is done, and then nothing to train on anew.
@@ -96,7 +96,7 @@ def test_a_run_trains_on_what_the_best_trial_left(project):
     project.write("fit/show.py", SHOW)
     project.preview()
     project.up()
-    [best] = [run for run in history(workspace_of(project)) if run.name == "best"]
+    [best] = [run for run in newest(workspace_of(project)) if run.name == "best"]
     assert (workspace_of(project).run(best.id) / "outputs/rate").read_text() == "0.3"
     project.unchanged()
     # Another place is no other search: what its best trial left is known, and nothing trains.

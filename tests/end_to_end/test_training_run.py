@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from tests.end_to_end.project import Project
 
-from trainstack.core.runs.directory import RunDirectory, history
+from trainstack.core.runs.directory import RunDirectory
+from trainstack.core.runs.index import newest
 from trainstack.core.workspace.workspace import Workspace
 
 pytestmark = pytest.mark.end_to_end
@@ -133,7 +134,7 @@ def test_a_failing_script_shows_its_end_and_keeps_the_run(tiny):
     assert "| almost" in result.text
     assert "logs/run.txt" in result.text
     assert "Traceback" not in result.text
-    [record] = history(Workspace.open(tiny.root / ".trainstack" / "tiny"))
+    [record] = newest(Workspace.open(tiny.root / ".trainstack" / "tiny"))
     assert record.status == "failed"
     change(tiny, "scripts/train.py", 'print("almost"); sys.exit(7)', 'print("total", total)')
     tiny.up()

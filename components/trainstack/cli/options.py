@@ -12,7 +12,6 @@ from trainstack.errors import InvalidInputError, TrainstackError
 if TYPE_CHECKING:
     from trainstack.core.runs.directory import RunDirectory
     from trainstack.core.workspace.workspace import Workspace
-    from trainstack.storage.store import Store
 
 WorkspaceOption = Annotated[
     Path | None,
@@ -21,7 +20,7 @@ WorkspaceOption = Annotated[
         envvar="TRAINSTACK_WORKSPACE",
         show_envvar=True,
         metavar="FOLDER",
-        help="The workspace's folder, or address to read from; else what .trainstack/config.json here or above names.",
+        help="The workspace's folder or address; else what .trainstack/config.json here or above names.",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
@@ -32,11 +31,11 @@ def open_workspace(folder: Path | None) -> Workspace:
     """Open a workspace.
 
     Args:
-        folder: Its folder; looked for from the working folder upwards when none is given.
+        folder: Its folder or address; looked for from the working folder upwards when none is given.
 
     Raises:
         NotFoundError: No file here or above names one.
-        WorkspaceNotFoundError: There is none in the folder.
+        WorkspaceNotFoundError: There is none.
     """
     from trainstack.core.workspace import config
 
@@ -62,54 +61,12 @@ def open_to_remove(folder: Path | None) -> Workspace:
     return workspace
 
 
-def read_workspace(folder: Path | None) -> Workspace:
-    """Open a workspace to read its records, which may be in an object store.
+def location_of(directory: RunDirectory) -> str:
+    """Return where a run's files are, for people: its folder, or their address in an object store."""
+    from trainstack.core.workspace.store_cache import address_of
 
-    Args:
-        folder: Its folder or address; looked for from the working folder upwards when none is given.
-
-    Raises:
-        NotFoundError: There is none.
-    """
-    store = _store_at(folder)
-    if store is None:
-        return open_workspace(folder)
-    from trainstack.core.replication.cached_records import open_cached
-
-    return open_cached(store)
-
-
-def read_run(folder: Path | None, reference: str) -> tuple[RunDirectory, str]:
-    """Find a run to read its records, which may be in an object store.
-
-    Returns:
-        Its directory, and where its files are: that directory, or their address.
-
-    Raises:
-        NotFoundError: There is no such run or workspace.
-        InvalidInputError: The start of an id fits several runs.
-    """
-    from trainstack.core.runs.directory import resolve
-
-    workspace = read_workspace(folder)
-    directory = resolve(workspace, reference)
-    store = _store_at(folder)
-    if store is None:
-        return directory, str(directory.root)
-    from trainstack.core.replication.cached_records import fetch_run
-
-    fetch_run(store, workspace, directory.id)
-    return directory, f"{store.address}/runs/{directory.id}"
-
-
-def _store_at(folder: Path | None) -> Store | None:
-    """Return the store that an option or `config.json` names; None where that is a folder."""
-    from trainstack.core.workspace import config
-    from trainstack.storage.addresses import open_store
-    from trainstack.storage.object_store.address import address_in
-
-    address = address_in(folder if folder is not None else config.find(Path.cwd())[0])
-    return open_store(address) if address else None
+    address = address_of(directory.root.parents[1])
+    return f"{address}/runs/{directory.id}" if address else str(directory.root)
 
 
 def open_at(folder: Path) -> Workspace:
@@ -140,6 +97,6 @@ def find_run(folder: Path | None, reference: str) -> RunDirectory:
         NotFoundError: There is no such run or workspace.
         InvalidInputError: The start of an id fits several runs.
     """
-    from trainstack.core.runs.directory import resolve
+    from trainstack.core.runs.index import resolve
 
     return resolve(open_workspace(folder), reference)

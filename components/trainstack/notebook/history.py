@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, overload
 
 from trainstack.core.runs import artifacts, index
-from trainstack.core.runs import directory as runs
 from trainstack.core.runs.directory import RunDirectory
 from trainstack.core.sweeps import record as sweeps
 from trainstack.core.sweeps.record import SweepDirectory, SweepRecord, Trial
@@ -219,7 +218,7 @@ class History:
             NotFoundError: There is none.
             InvalidInputError: The start fits several.
         """
-        return Run(runs.resolve(self._workspace, reference))
+        return Run(index.resolve(self._workspace, reference))
 
     def sweep(self, reference: str) -> Sweep:
         """A sweep by its id, the start of one, or its name (then the newest).

@@ -102,7 +102,8 @@ class AdoptedDatasetProvider(AdoptedProvider):
     def outputs(self, workspace: Workspace, inputs: Properties) -> Properties:
         """Read the record; only the workspace's copies are checked for drift, not the sources."""
         record = dataset_record.find(workspace, inputs["name"], integral(inputs["version"]))
-        damaged = [f"{file.path} is gone or damaged" for file in record.files if not workspace.blobs.has(file.sha256)]
+        blobs = workspace.blobs
+        damaged = [f"{file.path} is gone or damaged" for file in record.files if not blobs.available(file.sha256)]
         return {**inputs, **DatasetOutputs.of(record).model_dump(), "drift": damaged}
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from trainstack.core.runs import artifacts
-from trainstack.core.runs import directory as runs
+from trainstack.core.runs import artifacts, index
 from trainstack.core.runs.directory import RunDirectory, Status
 from trainstack.core.runs.execution.submission import Outcome
 from trainstack.core.workspace.workspace import Workspace
@@ -23,7 +22,7 @@ class AdoptedRunProvider(AdoptedProvider):
         """Find the run by its id, the start of its id, or its name; else the newest completed one of the name."""
         version_or_id = inputs.get("version_or_id")
         if version_or_id is None:
-            same_name = [record for record in runs.history(workspace) if record.name == inputs["name"]]
+            same_name = index.newest(workspace, name=inputs["name"])
             completed = [record.id for record in same_name if record.status is Status.COMPLETED]
             if not completed:
                 reason = (
@@ -31,7 +30,7 @@ class AdoptedRunProvider(AdoptedProvider):
                 )
                 raise NotFoundError(f"no completed run {inputs['name']!r} in workspace {workspace.name}: {reason}")
             return {"run_id": completed[0]}
-        directory = runs.resolve(workspace, version_or_id)
+        directory = index.resolve(workspace, version_or_id)
         status = directory.read().status
         if status is not Status.COMPLETED:
             raise NotFoundError(f"run {directory.id} is {status.value}, not completed: only a completed one is adopted")

@@ -9,13 +9,16 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from trainstack.errors import DigestMismatchError, NotFoundError
 from trainstack.storage import digest as digests
 from trainstack.storage import disk_space
 from trainstack.storage.atomic import disk_errors
+from trainstack.storage.blob_origin import BlobOrigin
 from trainstack.storage.clone import clone
 
 # What keeps a hard link from being made where a copy still works: another file system, one without links, a
@@ -25,6 +28,7 @@ _UNLINKABLE = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.E
 _COPIED_BYTES = 64 * 2**20
 _COPIED_FILES = 2_000
 _ABANDONED_SECONDS = 7 * 24 * 3600
+_FETCHES_AT_ONCE = 12
 
 
 class BlobStore:
@@ -35,10 +39,18 @@ class BlobStore:
     trusted again.
     """
 
-    def __init__(self, root: Path, quota: disk_space.Quota | None = None) -> None:
+    def __init__(self, root: Path, quota: disk_space.Quota | None = None, origin: BlobOrigin | None = None) -> None:
+        """Use a folder.
+
+        Args:
+            root: The folder.
+            quota: How much the folder around it may hold; no limit when left out.
+            origin: The store of which the folder is a copy, which may lack some; none where the folder has all.
+        """
         self.root = root
         self._quota = quota
         self._clones = True
+        self._origin = origin
 
     def require(self, size: int, label: str) -> None:
         """Check that `size` more bytes fit on the disk and under the quota.
@@ -72,6 +84,24 @@ class BlobStore:
         with contextlib.suppress(PermissionError):
             os.utime(path, ns=(seal(digest), seal(digest)))
         return True
+
+    def available(self, digest: str) -> bool:
+        """Return whether the blob is intact here, or there where it can be fetched from."""
+        return self.has(digest) or (self._origin is not None and self._origin.has(digest))
+
+    def obtain(self, digests: Iterable[str]) -> None:
+        """Fetch blobs that are not here, several at once; those that are nowhere stay away.
+
+        Raises:
+            DigestMismatchError: One is damaged there.
+            TrainstackError: The store refuses or does not answer, or the disk is full.
+        """
+        if (origin := self._origin) is None:
+            return
+        missing = [digest for digest in dict.fromkeys(digests) if not self.has(digest)]
+        with ThreadPoolExecutor(_FETCHES_AT_ONCE) as pool:
+            for _ in pool.map(partial(self._fetch, origin), missing):
+                continue
 
     def partial(self, name: str) -> Path:
         """Return a path for an unfinished file on the same file system, which stays between tries."""
@@ -177,6 +207,7 @@ class BlobStore:
         return disk_space.size_of(self.path(name) for name in names) <= _COPIED_BYTES
 
     def _require_whole(self, digest: str) -> None:
+        self.obtain([digest])
         if not self.has(digest):
             state = "damaged" if self.path(digest).exists() else "gone"
             raise NotFoundError(f"blob {digest} is {state} in {self.root}: register what it belongs to again")
@@ -188,6 +219,16 @@ class BlobStore:
             if exc.errno not in _UNLINKABLE:
                 raise
             _copy_to(self.path(digest), target, 0o444, seal(digest))
+
+    def _fetch(self, origin: BlobOrigin, digest: str) -> None:
+        unfinished = self.partial(f"{secrets.token_hex(8)}.fetch")
+        try:
+            origin.fetch(digest, unfinished)
+            self.adopt(unfinished, digest)
+        except FileNotFoundError:
+            return
+        finally:
+            unfinished.unlink(missing_ok=True)
 
     def verify(self, digest: str) -> bool:
         """Read the blob, and return whether its bytes have the digest of its name."""

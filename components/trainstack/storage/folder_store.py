@@ -82,7 +82,7 @@ class FolderStore(Store):
         for path in sorted(paths, key=os.fsencode):
             with contextlib.suppress(FileNotFoundError):
                 status = os.stat(path)  # noqa: PTH116 (as above)
-                yield Item(path[start:], status.st_size, _version(status))
+                yield Item(path[start:], status.st_size, _version(status), status.st_mtime)
 
     def upload(self, path: Path, key: str) -> str:
         """Copy a file into the folder; content by digest becomes a blob."""

@@ -185,6 +185,14 @@ def acquire(
         time.sleep(min(left, last["seconds"] / 10, 1.0))
 
 
+def owner_of(store: Store, name: str) -> str:
+    """Return who took a lease last and has not given it back; empty for nobody. The owner may be dead."""
+    try:
+        return str(json.loads(store.get(_key(name)).data)["owner"])
+    except FileNotFoundError:
+        return ""
+
+
 @contextlib.contextmanager
 def held(lease: Lease) -> Generator[Lease]:
     """Renew a lease in a thread for the length of a `with` block, and release it at the end.

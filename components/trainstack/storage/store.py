@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,11 +50,13 @@ class Item:
         key: The key.
         size: Bytes.
         version: As of `Entry`.
+        modified: When it was written last, in seconds since the epoch, by the store's own clock.
     """
 
     key: str
     size: int
     version: str
+    modified: float = 0.0
 
 
 class Store(ABC):
@@ -95,6 +97,11 @@ class Store(ABC):
     @abstractmethod
     def delete(self, key: str) -> None:
         """Remove a record or content, if it is there."""
+
+    def delete_all(self, keys: Iterable[str]) -> None:
+        """Remove records or content, many at once where the store can."""
+        for key in keys:
+            self.delete(key)
 
     @abstractmethod
     def list(self, prefix: str = "") -> Iterator[Item]:

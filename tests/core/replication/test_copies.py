@@ -13,7 +13,8 @@ from trainstack.core.datasets.dataset import DatasetSpec
 from trainstack.core.maintenance.fsck import verify
 from trainstack.core.models import aliases, model
 from trainstack.core.models.model import ModelSpec
-from trainstack.core.replication.copies import pull, push, push_run
+from trainstack.core.replication.changes import push_changes
+from trainstack.core.replication.copies import pull, push
 from trainstack.core.runs import index
 from trainstack.core.runs.directory import RunDirectory, RunRecord, Status
 from trainstack.core.workspace.workspace import Workspace
@@ -109,7 +110,7 @@ def test_a_copy_is_the_same_workspace(workspace, store, tmp_path):
 
 def test_only_the_truth_is_copied(workspace, store):
     push(workspace, store)
-    keys = {item.key for item in store.list() if not item.key.startswith(("blobs/", "locks/"))}
+    keys = {item.key for item in store.list() if not item.key.startswith(("blobs/", "locks/", "index/"))}
     assert keys == {
         "id",
         "workspace.json",
@@ -337,7 +338,7 @@ def test_a_run_that_goes_on_is_pushed_alone(workspace, store, tmp_path):
     (running.checkpoints / "step").parent.mkdir()
     (running.checkpoints / "step").write_bytes(b"7")
     trained(workspace, "r4")
-    assert whole(push_run(workspace, store, "r3"))
+    assert whole(push_changes(workspace, store, ["runs/r3"], going_on=True))
     copy, _ = pulled(store, tmp_path)
     assert (copy.run("r3") / "checkpoints" / "step").read_bytes() == b"7"
     assert not copy.run("r4").exists()
@@ -346,13 +347,13 @@ def test_a_run_that_goes_on_is_pushed_alone(workspace, store, tmp_path):
 def test_a_run_that_another_machine_took_over_is_left_alone(workspace, store):
     running = trained(workspace, "r3", status=Status.RUNNING, outputs={}, attempt=0)
     push(workspace, store)
-    push_run(workspace, store, "r3")
+    push_changes(workspace, store, ["runs/r3"], going_on=True)
     entry = store.get("runs/r3/run.json")
     store.replace("runs/r3/run.json", entry.data + b" ", entry.version)
     (running.checkpoints / "step").parent.mkdir()
     (running.checkpoints / "step").write_bytes(b"late")
     running.write(running.read())
-    report = push_run(workspace, store, "r3")
+    report = push_changes(workspace, store, ["runs/r3"], going_on=True)
     assert report.conflicts == ["runs/r3/run.json"]
     with pytest.raises(FileNotFoundError):
         store.get("runs/r3/checkpoints/step")

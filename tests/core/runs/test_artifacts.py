@@ -27,7 +27,7 @@ def run(workspace):
 
 
 def test_outputs_and_logs_are_offered_and_machinery_is_not(run):
-    assert artifacts.listing(run.root) == ["logs/run.txt", "outputs/model/weights", "outputs/plot.png"]
+    assert list(artifacts.listing(run.root)) == ["logs/run.txt", "outputs/model/weights", "outputs/plot.png"]
 
 
 def test_files_are_copied_by_the_start_of_their_path(run, tmp_path):

@@ -12,9 +12,10 @@ from tests.core.sample_runs import events, printed
 from tests.waiting import until
 
 from trainstack.core.runs import index
-from trainstack.core.runs.directory import Status, history
+from trainstack.core.runs.directory import Status
 from trainstack.core.runs.execution import submission
 from trainstack.core.runs.execution.submission import Outcome
+from trainstack.core.runs.index import newest
 from trainstack.errors import RunFailedError
 from trainstack.provider.training_run import TrainingRunProvider
 from trainstack.targets.local.orphans import processes
@@ -77,7 +78,7 @@ def test_a_finished_run_reads_whole_with_a_damaged_record(workspace, source, req
     whole = submission.follow(run)
     until(lambda: not run.has_supervisor())
     (run.root / "run.json").write_text(content)
-    [listed], [indexed] = history(workspace), index.newest(workspace)
+    [listed], [indexed] = newest(workspace), index.newest(workspace)
     for record in (run.read(), listed, indexed):
         assert (record.status, record.name, record.outputs) == (Status.COMPLETED, "tiny", whole.outputs)
         assert (record.metrics, record.duration, record.tags) == (whole.metrics, whole.duration, whole.tags)

@@ -13,9 +13,10 @@ from tests.waiting import until
 from trainstack.core.compute.compute import ComputeSpec
 from trainstack.core.maintenance.fsck import verify
 from trainstack.core.runs import artifacts
-from trainstack.core.runs.directory import RunDirectory, Status, history, resolve
+from trainstack.core.runs.directory import RunDirectory, Status
 from trainstack.core.runs.execution import submission
 from trainstack.core.runs.execution.submission import Outcome
+from trainstack.core.runs.index import newest, resolve
 from trainstack.errors import RunFailedError, TrainstackError
 from trainstack.targets.local.orphans import processes
 
@@ -104,7 +105,7 @@ def test_an_output_with_a_name_that_is_not_utf8_is_named(workspace, source, requ
     assert artifacts.misnamed(run) == r"outputs/caf\xe9.bin: no output, because the name is not UTF-8"
     assert artifacts.beside_outputs(run, record) == r"wrote \xe9 in its working folder"
     assert artifacts.drift(run, record) == []
-    assert artifacts.listing(run.root, "outputs") == ["outputs/x"]
+    assert list(artifacts.listing(run.root, "outputs")) == ["outputs/x"]
     assert verify(workspace).damages == []
 
 
@@ -252,7 +253,7 @@ def test_a_damaged_record_without_history_says_what_to_do(workspace, source, req
 def test_runs_are_found_by_id_start_and_name(workspace, source, request_for):
     run = submission.submit(workspace, request_for(), source, {}).directory
     submission.follow(run)
-    assert [record.id for record in history(workspace)] == [run.id]
+    assert [record.id for record in newest(workspace)] == [run.id]
     assert {resolve(workspace, reference).id for reference in (run.id, run.id[:5], "tiny")} == {run.id}
     with pytest.raises(TrainstackError, match="no run 'other'"):
         resolve(workspace, "other")

@@ -7,8 +7,9 @@ import subprocess
 import pytest
 from tests.waiting import until
 
-from trainstack.core.runs.directory import RunDirectory, history
+from trainstack.core.runs.directory import RunDirectory
 from trainstack.core.runs.execution import submission
+from trainstack.core.runs.index import newest
 from trainstack.core.sweeps import sweep
 from trainstack.core.sweeps.driver import PRUNED
 from trainstack.errors import RunFailedError, TrainstackError
@@ -54,7 +55,7 @@ def test_a_second_search_trains_nothing(workspace, sweep_for):
     first = searched(workspace, sweep_for(UNIFORM, max_trials=3))
     again = searched(workspace, sweep_for(UNIFORM, max_trials=3))
     assert again.trials == first.trials
-    assert len(history(workspace)) == 3
+    assert len(newest(workspace)) == 3
 
 
 def test_a_wider_space_keeps_the_old_trials(workspace, sweep_for):
@@ -66,7 +67,7 @@ def test_a_wider_space_keeps_the_old_trials(workspace, sweep_for):
     assert len(record.trials) == 3
     assert {trial.run_id for trial in first.trials} < {trial.run_id for trial in record.trials}
     searched(workspace, sweep_for({"--rate": {"kind": "uniform", "low": 0.05, "high": 0.9}}, max_trials=5))
-    assert len(history(workspace)) == 5
+    assert len(newest(workspace)) == 5
 
 
 def test_hopeless_trials_are_stopped(workspace, sweep_for):

@@ -66,7 +66,7 @@ def purge(
 
 def _victims(workspace: Workspace, run: str | None, model: str | None, dataset: str | None) -> list[Victim]:
     from trainstack.core.maintenance import purge as purging
-    from trainstack.core.runs.directory import resolve
+    from trainstack.core.runs.index import resolve
 
     if run is not None:
         return purging.run(workspace, resolve(workspace, run))

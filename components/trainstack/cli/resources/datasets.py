@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trainstack.cli import format, output
 from trainstack.cli.command_group import command_group
-from trainstack.cli.options import JsonOption, WorkspaceOption, read_workspace
+from trainstack.cli.options import JsonOption, WorkspaceOption, open_workspace
 
 app = command_group("Registered datasets: list.")
 
@@ -14,7 +14,7 @@ def list_registered(workspace: WorkspaceOption = None, as_json: JsonOption = Fal
     """List all versions of all datasets."""
     from trainstack.core.datasets.dataset import list_datasets
 
-    opened = read_workspace(workspace)
+    opened = open_workspace(workspace)
     records = list_datasets(opened)
     if as_json:
         output.emit_json(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from trainstack.cli import format, output
 from trainstack.cli.command_group import command_group
-from trainstack.cli.options import JsonOption, WorkspaceOption, read_workspace
+from trainstack.cli.options import JsonOption, WorkspaceOption, open_workspace
 
 app = command_group("Registered models: list.")
 
@@ -16,7 +16,7 @@ def list_registered(workspace: WorkspaceOption = None, as_json: JsonOption = Fal
     """List all versions of all models."""
     from trainstack.core.models.model import list_models
 
-    opened = read_workspace(workspace)
+    opened = open_workspace(workspace)
     records = list_models(opened)
     if as_json:
         # In an object store a model has no folder: its files are blobs.

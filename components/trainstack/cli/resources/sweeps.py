@@ -8,7 +8,7 @@ import typer
 
 from trainstack.cli import format, output
 from trainstack.cli.command_group import command_group
-from trainstack.cli.options import JsonOption, WorkspaceOption, open_workspace, read_workspace
+from trainstack.cli.options import JsonOption, WorkspaceOption, open_workspace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ def list_all(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> 
     from trainstack.core.sweeps.record import list_sweeps
     from trainstack.core.sweeps.sweep import progress_line
 
-    opened = read_workspace(workspace)
+    opened = open_workspace(workspace)
     sweeps = list_sweeps(opened)
     if as_json:
         output.emit_json([record.model_dump(mode="json", exclude={"trials"}) for record in sweeps])
@@ -47,7 +47,7 @@ def show(sweep: SweepArgument, workspace: WorkspaceOption = None, as_json: JsonO
     from trainstack.core.sweeps.record import resolve
     from trainstack.core.sweeps.sweep import parameter_texts, progress_line
 
-    record = resolve(read_workspace(workspace), sweep).read()
+    record = resolve(open_workspace(workspace), sweep).read()
     if as_json:
         output.emit_json(record.model_dump(mode="json"))
         return

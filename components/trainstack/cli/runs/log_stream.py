@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -30,6 +32,8 @@ def follow(path: Path, ended: Callable[[], bool], last: int | None = None, prefi
         while True:
             # Asked before reading: what was written before the end is then read after it.
             over = ended()
+            if file is not None:
+                file = _as_it_is_now(path, file)
             if file is None and path.is_file():
                 file = path.open("rb")
                 file.seek(_start_of_prefixed(file, last, prefix) if prefix else _start(file, last))
@@ -59,6 +63,17 @@ def _start_of_prefixed(file: IO[bytes], last: int | None, prefix: bytes) -> int:
             starts.append(offset)
         offset += len(line)
     return starts[0] if starts else offset
+
+
+def _as_it_is_now(path: Path, file: IO[bytes]) -> IO[bytes]:
+    """The log at the same place in the file that has it now: one that is fetched replaces the one before."""
+    with contextlib.suppress(FileNotFoundError):
+        if path.stat().st_ino != os.fstat(file.fileno()).st_ino:
+            fetched = path.open("rb")
+            fetched.seek(file.tell())
+            file.close()
+            return fetched
+    return file
 
 
 def _start(file: IO[bytes], last: int | None) -> int:

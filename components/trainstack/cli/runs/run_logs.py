@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 _RANK = re.compile(r"\[(\d+)\] (.*)", re.DOTALL)
 _AGENT = "trainstack: "
+_REFRESH_SECONDS = 2.0
+_PAUSE_SECONDS = 0.2
 
 
 def logs(
@@ -39,6 +42,7 @@ def logs(
     As it is in the log. --follow goes on until the run ends; Ctrl-C leaves the run alone.
     """
     directory = find_run(workspace, run)
+    directory.refresh("logs")
     tasks = _tasks(directory, rank)
     prefix = f"[{rank}] ".encode() if rank is not None and tasks != 1 else b""
     ended = _Watch(directory, tell=not as_json) if keep_on else lambda: True
@@ -61,10 +65,18 @@ class _Watch:
         self._directory = directory
         self._tell: Callable[[str], None] = output.note if tell else lambda _: None
         self._told = ""
+        self._refreshed = float("-inf")
 
     def __call__(self) -> bool:
         from trainstack.cli.runs.run_state import never_started, settled
 
+        if self._directory.is_copy:
+            # The store is asked now and then; in between nothing changes here.
+            if time.monotonic() - self._refreshed < _REFRESH_SECONDS:
+                time.sleep(_PAUSE_SECONDS)
+                return False
+            self._directory.refresh("logs")
+            self._refreshed = time.monotonic()
         record = self._directory.read()
         over = settled(self._directory, record)
         text = f"{record.status.value}: {record.reason}" if record.reason else record.status.value

@@ -41,7 +41,7 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Compare two runs: arguments, metrics, data, packages, and the code line by line."""
-    from trainstack.core.runs.directory import resolve
+    from trainstack.core.runs.index import resolve
 
     opened = open_workspace(workspace)
     comparison = compared(opened, resolve(opened, first), resolve(opened, second))
@@ -67,7 +67,7 @@ def plot(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Plot metrics by step, in the terminal or into a file."""
-    from trainstack.core.runs.directory import resolve
+    from trainstack.core.runs.index import resolve
     from trainstack.errors import NotFoundError
 
     if to is not None and to.suffix not in (".png", ".svg"):
@@ -108,7 +108,7 @@ def tensorboard(
     import os
 
     from trainstack.core.environments import environment
-    from trainstack.core.runs.directory import resolve
+    from trainstack.core.runs.index import resolve
     from trainstack.errors import NotFoundError, TrainstackError
 
     opened = open_workspace(workspace)

@@ -145,9 +145,7 @@ def _last_sign(directory: RunDirectory, record: RunRecord) -> float:
 def _outputs(directory: RunDirectory, record: RunRecord) -> list[dict[str, Any]]:
     """The files of `outputs/`; the size of one that only the record has is not known."""
     sizes: dict[str, int | None] = {f"outputs/{name}": None for name in record.outputs}
-    for path in artifacts.listing(directory.root, "outputs/"):
-        with contextlib.suppress(OSError):
-            sizes[path] = (directory.root / path).stat().st_size
+    sizes |= artifacts.listing(directory.root, "outputs/")
     return [
         {"path": path, "bytes": size, "sha256": record.outputs.get(path.removeprefix("outputs/"))}
         for path, size in sorted(sizes.items())

@@ -10,15 +10,7 @@ import typer
 from trainstack.abbreviation import abbreviated
 from trainstack.cli import format, output
 from trainstack.cli.command_group import command_group
-from trainstack.cli.options import (
-    JsonOption,
-    RunArgument,
-    WorkspaceOption,
-    find_run,
-    open_workspace,
-    read_run,
-    read_workspace,
-)
+from trainstack.cli.options import JsonOption, RunArgument, WorkspaceOption, find_run, location_of, open_workspace
 
 app = command_group("Training runs: list, show, logs, compare, plot, stop, download.")
 _SHOWN = 30
@@ -50,7 +42,7 @@ def list_runs(
     from trainstack.core.runs import index
     from trainstack.core.runs.directory import RunDirectory
 
-    opened = read_workspace(workspace)
+    opened = open_workspace(workspace)
     records = index.newest(opened, status or (), name, limit)
     reports = [summary(RunDirectory(opened.run(record.id)), record) for record in records]
     if as_json:
@@ -69,8 +61,8 @@ def show(run: RunArgument, workspace: WorkspaceOption = None, as_json: JsonOptio
     """Show everything about a run."""
     from trainstack.cli.runs.run_report import detail
 
-    directory, location = read_run(workspace, run)
-    report = detail(directory, directory.read(), location)
+    directory = find_run(workspace, run)
+    report = detail(directory, directory.read(), location_of(directory))
     if as_json:
         output.emit_json(report)
     else:

@@ -113,9 +113,10 @@ def _fetch(
     def fetch_one(name: str) -> DatasetFile:
         promise = spec.promise(name)
         earlier = [by_address[url] for url in remote[name] if url in by_address]
-        earlier_copy = next((file for file in earlier if blobs.has(file.sha256)), None)
+        earlier_copy = next((file for file in earlier if blobs.available(file.sha256)), None)
         if promise.sha256 is not None and not check_remote and promise.is_kept(blobs, promise.sha256):
             # Content that is promised and here needs no server to say so.
+            blobs.obtain([promise.sha256])
             fetched = RemoteFile(remote[name][0], blobs.path(promise.sha256).stat().st_size, promise.sha256)
             if earlier_copy is not None and earlier_copy.sha256 == promise.sha256:
                 fetched = earlier_copy

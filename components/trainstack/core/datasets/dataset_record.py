@@ -149,6 +149,7 @@ def lend_into(workspace: Workspace, record: DatasetRecord, folder: Path) -> None
         TrainstackError: The folder cannot be written.
     """
     blobs = workspace.blobs
+    blobs.obtain(file.sha256 for file in record.files)
     copy = blobs.small([file.sha256 for file in record.files])
     for file in record.files:
         try:

@@ -51,7 +51,7 @@ def find_drift(workspace: Workspace, record: DatasetRecord, spec: DatasetSpec | 
     differences = [
         f"{file.path}: the workspace's copy is {'damaged' if workspace.blobs.path(file.sha256).exists() else 'gone'}"
         for file in record.files
-        if not workspace.blobs.has(file.sha256)
+        if not workspace.blobs.available(file.sha256)
     ]
     warnings: list[str] = []
     remote = [file for file in record.files if file.path in record.urls]

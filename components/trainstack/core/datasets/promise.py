@@ -38,7 +38,11 @@ class Promise:
 
     def is_kept(self, blobs: BlobStore, digest: str) -> bool:
         """Whether the workspace has the content of this digest, and it is what is promised."""
-        return self.sha256 in (None, digest) and blobs.has(digest) and not self.broken_beginning(blobs.path(digest))
+        if self.sha256 not in (None, digest) or not blobs.available(digest):
+            return False
+        if self.magic:
+            blobs.obtain([digest])
+        return not self.broken_beginning(blobs.path(digest))
 
 
 def _bytes(data: bytes) -> str:

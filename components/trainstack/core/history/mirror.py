@@ -14,6 +14,7 @@ from trainstack.core.history import mlflow_sweep
 from trainstack.core.history.mlflow_model import MlflowModels
 from trainstack.core.history.mlflow_run import RUN_TAG, MlflowRun
 from trainstack.core.models.model import list_models
+from trainstack.core.runs import index
 from trainstack.core.runs.directory import RunDirectory
 from trainstack.core.sweeps.record import SweepDirectory, list_sweeps
 from trainstack.core.tracking.queue import MODEL_PREFIX, SWEEP_PREFIX
@@ -66,8 +67,8 @@ class Mirror:
         tags = {tag["key"]: tag["value"] for tag in response["experiment"].get("tags", [])}
         if tags.get(_WORKSPACE_TAG) == self._workspace.id:
             return
-        for record in self._workspace.runs.glob("*/run.json"):
-            (self._pending / record.parent.name).touch()
+        for record in index.newest(self._workspace):
+            (self._pending / record.id).touch()
         for name in {record.name for record in list_models(self._workspace)}:
             (self._pending / f"{MODEL_PREFIX}{name}").touch()
         for record in list_sweeps(self._workspace):
@@ -93,6 +94,7 @@ class Mirror:
             return self._sync_sweep(name.removeprefix(SWEEP_PREFIX))
         directory = RunDirectory(self._workspace.run(name))
         try:
+            self._fetch(directory)
             if name not in self._runs:
                 self._runs[name] = MlflowRun(self._server, self._experiment, directory, self._artifacts)
             return self._runs[name].sync()
@@ -105,6 +107,11 @@ class Mirror:
             # The next `up` writes a damaged record anew, and queues the run again.
             print(f"run {name} is not in the history: {exc}", flush=True)
             return True
+
+    def _fetch(self, directory: RunDirectory) -> None:
+        """Fetch what a machine's copy of a workspace in a store lacks; the history has the rest without it."""
+        with contextlib.suppress(TrainstackError):
+            directory.fetch("tracking", "logs")
 
     def _sync_model(self, name: str) -> bool:
         def request_run(run_id: str) -> None:

@@ -127,6 +127,7 @@ class MlflowModels:
         documents = _documents(record, run, at)
         files = {f"data/{name}": Path(record.path) / name for name in record.files}
         if self._artifacts is None:
+            model.lay_out(self._workspace, record)
             for name, document in documents.items():
                 self._server.upload(base, f"{at}/{name}", json.dumps(document).encode())
             for name, path in files.items():
@@ -137,7 +138,9 @@ class MlflowModels:
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.unlink(missing_ok=True)
-            os.link(path, target)
+            # A machine's copy of a workspace in a store has only the models that something here has used.
+            if path.is_file():
+                os.link(path, target)
         for name, document in documents.items():
             write_json(folder / name, document)
 

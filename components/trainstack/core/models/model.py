@@ -17,6 +17,7 @@ from trainstack.core.models.source import file_digests, resolve_source, source_d
 from trainstack.core.runs.directory import RunDirectory
 from trainstack.core.tracking import tracking_server
 from trainstack.core.tracking.queue import MODEL_PREFIX, enqueue
+from trainstack.core.workspace.origin import origin_of
 from trainstack.core.workspace.version_numbers import last_purged
 from trainstack.core.workspace.workspace import Workspace, checked_name
 from trainstack.errors import NotFoundError, TrainstackError
@@ -30,6 +31,7 @@ __all__ = [
     "ResourceConfiguration",
     "find",
     "find_drift",
+    "lay_out",
     "list_models",
     "register",
     "resolve_source",
@@ -68,6 +70,11 @@ def register(
         TrainstackError: A file changed meanwhile, or the disk is full.
     """
     checked_name(spec.name, "model")
+    if run_id is not None:
+        if same := _same_as_latest(workspace, spec, source, run_id):
+            progress(f"version {same.version} holds these files already")
+            return same
+        _fetch_source(workspace, source, run_id)
     files = source_files(resolve_source(workspace, source, run_id))
     progress(f"hashing {len(files)} files")
     contents = file_digests(files)
@@ -143,10 +150,13 @@ def find_drift(workspace: Workspace, record: ModelRecord) -> list[str]:
     differences: dict[str, str] = {}
     root = Path(record.path)
     present = {path.relative_to(root).as_posix(): path for path in root.rglob("*") if not path.is_dir()}
+    # A machine's copy of a workspace in a store has the files that something here has used.
+    is_copy = origin_of(workspace.root) is not None
     for relative, digest in record.files.items():
         path = present.get(relative)
         if path is None or not path.is_file():
-            differences[relative] = "gone"
+            if not (is_copy and workspace.blobs.available(digest)):
+                differences[relative] = "gone"
         elif digests.of_file(path) != digest:
             differences[relative] = "changed"
     differences.update((relative, "added") for relative in present.keys() - record.files.keys())
@@ -167,12 +177,55 @@ def restore(workspace: Workspace, record: ModelRecord) -> None:
                 target.unlink()
                 continue
             digest = record.files[relative]
+            workspace.blobs.obtain([digest])
             if not workspace.blobs.verify(digest) and not _restore_blob(workspace, record, digest):
                 raise TrainstackError(
                     f"{relative} of model {record.name} version {record.version} is {state}, and its blob {digest} "
                     "is damaged too: register the model again from its run"
                 )
             workspace.blobs.link(digest, target)
+
+
+def lay_out(workspace: Workspace, record: ModelRecord) -> None:
+    """Fetch a version's files, where this machine's copy of a workspace in an object store lacks them.
+
+    Raises:
+        NotFoundError: The store has lost one.
+        TrainstackError: It refuses or does not answer, or the disk is full.
+    """
+    if origin_of(workspace.root) is None:
+        return
+    with locks.exclusive(workspace.model(record.name) / ".lock"):
+        missing = {name: digest for name, digest in record.files.items() if not (Path(record.path) / name).is_file()}
+        workspace.blobs.obtain(missing.values())
+        for name, digest in missing.items():
+            workspace.blobs.link(digest, Path(record.path) / name)
+
+
+def _same_as_latest(workspace: Workspace, spec: ModelSpec, source: Path, run_id: str) -> ModelRecord | None:
+    """The latest version where it is what a run elsewhere has left, by its record: then nothing needs to be fetched."""
+    run = RunDirectory(workspace.run(run_id))
+    if origin_of(workspace.root) is None or not run.exists() or (run.root / source).exists():
+        return None
+    outputs = {Path("outputs", name): digest for name, digest in run.read().outputs.items()}
+    left = {path.relative_to(source).as_posix(): outputs[path] for path in outputs if path.is_relative_to(source)}
+    if source in outputs:
+        left = {source.name: outputs[source]}
+    with locks.exclusive(workspace.model(spec.name) / ".lock"):
+        versions = _versions(workspace, spec.name)
+        if not versions or (latest := _read_version(workspace, spec.name, max(versions))).digest != digests.of_tree(
+            left
+        ):
+            return None
+        enqueue(workspace, f"{MODEL_PREFIX}{spec.name}")
+        return _update_description(latest, spec.model_dump(mode="json", exclude={"name"}))
+
+
+def _fetch_source(workspace: Workspace, source: Path, run_id: str) -> None:
+    """Fetch the files of a run that a model is registered from, where a machine's copy lacks them."""
+    run = RunDirectory(workspace.run(run_id))
+    if source.parts and ".." not in source.parts and run.exists():
+        run.fetch(source.parts[0])
 
 
 def _restore_blob(workspace: Workspace, record: ModelRecord, digest: str) -> bool:
@@ -183,6 +236,7 @@ def _restore_blob(workspace: Workspace, record: ModelRecord, digest: str) -> boo
     with contextlib.suppress(TrainstackError, OSError):
         for name, recorded in run.read().outputs.items():
             if recorded == digest:
+                run.fetch("outputs")
                 if workspace.blobs.path(digest).exists():
                     workspace.blobs.distrust(digest)
                 workspace.blobs.add(run.outputs / name, expected=digest)

@@ -154,7 +154,7 @@ def source_digest(path: Path) -> str:
 
 
 def _list_outputs(directory: Path) -> str:
-    names = listing(directory, "outputs")
+    names = list(listing(directory, "outputs"))
     if not names:
         return "its outputs are empty"
     return f"its outputs are {abbreviated(names, _SHOWN)}"

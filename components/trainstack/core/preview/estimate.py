@@ -11,8 +11,9 @@ from pydantic import ValidationError
 
 from trainstack.core.compute.prices import Prices
 from trainstack.core.preview.document import UNKNOWN
-from trainstack.core.runs.directory import RunDirectory, history
+from trainstack.core.runs.directory import RunDirectory
 from trainstack.core.runs.fields import COUNTED, ID_LENGTH, RunSpec
+from trainstack.core.runs.index import newest
 from trainstack.core.runs.record import Status
 from trainstack.core.sweeps.record import Search, SweepDirectory, finished_search, sweep_id
 from trainstack.core.workspace.store_cache import local_path
@@ -140,8 +141,8 @@ def last_measured(run: Mapping[str, Any], root: Path) -> float | None:
         return None
     durations = [
         record.duration
-        for record in history(workspace)
-        if record.name == run.get("name") and record.status is Status.COMPLETED and record.duration is not None
+        for record in newest(workspace, [Status.COMPLETED.value], run.get("name"))
+        if record.duration is not None
     ]
     return durations[0] if durations else None
 

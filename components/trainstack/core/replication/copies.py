@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
-from trainstack.core.replication.journal import Journal
-from trainstack.core.replication.replication import Progress, Replication, Report, Send
+from trainstack.core.replication.replication import Progress, Replication, Report, Send, Side
 from trainstack.core.replication.workspace_folder import WorkspaceFolder
 from trainstack.core.runs.directory import RunDirectory
+from trainstack.core.runs.indexed_store import indexed
 from trainstack.core.sweeps.record import SweepDirectory
+from trainstack.core.workspace.journal import Journal
 from trainstack.core.workspace.layout import ID, LAYOUT, MARKER
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import DigestMismatchError, NotFoundError, TrainstackError
@@ -39,34 +39,20 @@ def push(workspace: Workspace, store: Store, progress: Progress = lambda _done, 
         raise TrainstackError(
             f"{store.address} is the workspace {name!r}, not {workspace.name!r}: name another address"
         )
-    _claim(store, workspace.id, workspace.root)
-    report = _push(workspace, store, progress, running=_running(workspace))
+    claim(store, workspace.id, workspace.root)
+    store = indexed(store)
+    # One at a time on a machine: two would find each other's records changed.
+    with locks.shared(workspace.records_lock), locks.exclusive(workspace.root / "locks" / "push"):
+        folder, journal = WorkspaceFolder(workspace), Journal(workspace.root, store.address)
+        source, target = Side.whole(folder), Side.whole(store)
+        report = Replication(source, target, sender(folder, store), journal, progress).run(running(workspace))
     if name is None:
         store.create(MARKER, _marker(workspace.name))
     return report
 
 
-def push_run(workspace: Workspace, store: Store, run_id: str) -> Report:
-    """Copy what a run has written by now, though it goes on.
-
-    Args:
-        workspace: The workspace.
-        store: Where to; it has the workspace already.
-        run_id: The run.
-
-    Returns:
-        What was copied; nothing is where somebody else has changed the run's record.
-
-    Raises:
-        TrainstackError: The store refuses or does not answer.
-    """
-    return _push(workspace, store, lambda _done, _all: None, only=f"runs/{run_id}")
-
-
-def _push(
-    workspace: Workspace, store: Store, progress: Progress, *, running: Container[str] = (), only: str = ""
-) -> Report:
-    folder = WorkspaceFolder(workspace)
+def sender(folder: WorkspaceFolder, store: Store) -> Send:
+    """Return what uploads a folder's content to a store, verified where its digest is known."""
 
     def send(key: str, digest: str | None) -> tuple[str, str]:
         path, version = folder.path(key), folder.version(key)
@@ -74,10 +60,7 @@ def _push(
             raise DigestMismatchError(f"{path} has SHA-256 {actual}, not {digest}: it is damaged")
         return version, store.upload(path, key)
 
-    # One at a time on a machine: two would find each other's records changed.
-    with locks.shared(workspace.records_lock), locks.exclusive(workspace.root / "locks" / "push"):
-        journal = _journal(workspace, store, swapped=False)
-        return Replication(folder, store, send, journal, progress, only).run(running)
+    return send
 
 
 def pull(store: Store, root: Path, progress: Progress = lambda _done, _all: None) -> tuple[Workspace, Report]:
@@ -95,47 +78,38 @@ def pull(store: Store, root: Path, progress: Progress = lambda _done, _all: None
         NotFoundError: There is no workspace in the store.
         TrainstackError: The folder has another workspace; or the store refuses or does not answer.
     """
+    exists = (root / MARKER).is_file()
+    workspace = claimed(store, root)
+    folder = WorkspaceFolder(workspace)
+    with locks.shared(workspace.records_lock):
+        source, target = Side.whole(store), Side.whole(folder)
+        journal = Journal(root, store.address, swapped=True)
+        report = Replication(
+            source, target, lambda key, digest: folder.fetch(store, key, digest), journal, progress
+        ).run(running(workspace))
+    if not exists:
+        workspace = Workspace.create(root, workspace.name)
+    return workspace, report
+
+
+def claimed(store: Store, root: Path) -> Workspace:
+    """Make a folder that of a store's workspace, before anything is written there.
+
+    Raises:
+        NotFoundError: There is no workspace in the store.
+        TrainstackError: The folder has another workspace.
+    """
     name = _name_in(store)
     if name is None:
         raise NotFoundError(
             f"no workspace at {store.address}: `trainstack workspace push {store.address}` makes one, and has not "
             "ended where some of it is there"
         )
-    exists = (root / MARKER).is_file()
-    workspace = Workspace.open(root) if exists else Workspace(root, name)
+    workspace = Workspace.open(root) if (root / MARKER).is_file() else Workspace(root, name)
     if workspace.name != name:
         raise TrainstackError(f"{root} is the workspace {workspace.name!r}, not {name!r}: name another folder")
-    folder = WorkspaceFolder(workspace)
-    _claim(folder, store.get(ID).data.decode().strip(), store.address)
-    with locks.shared(workspace.records_lock):
-        journal = _journal(workspace, store, swapped=True)
-        report = Replication(
-            store, folder, lambda key, digest: folder.fetch(store, key, digest), journal, progress
-        ).run(_running(workspace))
-    if not exists:
-        workspace = Workspace.create(root, name)
-    return workspace, report
-
-
-def pull_run(workspace: Workspace, store: Store, run_id: str) -> Report:
-    """Copy what a run has written by now from a store, though it goes on elsewhere or was cut off there.
-
-    Args:
-        workspace: The folder's workspace.
-        store: Where from.
-        run_id: The run.
-
-    Returns:
-        What was copied.
-
-    Raises:
-        TrainstackError: The store refuses or does not answer.
-    """
-    folder = WorkspaceFolder(workspace)
-    with locks.shared(workspace.records_lock):
-        journal = _journal(workspace, store, swapped=True)
-        send: Send = lambda key, digest: folder.fetch(store, key, digest)  # noqa: E731
-        return Replication(store, folder, send, journal, lambda _done, _all: None, f"runs/{run_id}").run(())
+    claim(WorkspaceFolder(workspace), store.get(ID).data.decode().strip(), store.address)
+    return workspace
 
 
 def _name_in(store: Store) -> str | None:
@@ -153,7 +127,7 @@ def _name_in(store: Store) -> str | None:
     return str(marker["name"])
 
 
-def _claim(target: Store, workspace_id: str, source: object) -> None:
+def claim(target: Store, workspace_id: str, source: object) -> None:
     """Make a place that of one workspace, before anything is written there.
 
     Raises:
@@ -172,22 +146,17 @@ def _marker(name: str) -> bytes:
     return (json.dumps({"layout": LAYOUT, "name": name}, indent=2) + "\n").encode()
 
 
-def _journal(workspace: Workspace, store: Store, *, swapped: bool) -> Journal:
-    name = digests.of_bytes(store.address.encode())[:16]
-    return Journal(workspace.root / "cache" / "copies" / f"{name}.jsonl", swapped=swapped)
-
-
-def _running(workspace: Workspace) -> set[str]:
+def running(workspace: Workspace) -> set[str]:
     """Return the runs and sweeps that go on in a folder: their files still change."""
-    running: set[str] = set()
+    names: set[str] = set()
     for path in workspace.runs.glob("*/run.json"):
         try:
             ended = RunDirectory(path.parent).read().status.ended
         except TrainstackError:
             continue
         if not ended:
-            running.add(f"runs/{path.parent.name}")
+            names.add(f"runs/{path.parent.name}")
     for path in (workspace.root / "sweeps").glob("*/sweep.json"):
         if locks.is_locked(SweepDirectory(path.parent).lock):
-            running.add(f"sweeps/{path.parent.name}")
-    return running
+            names.add(f"sweeps/{path.parent.name}")
+    return names

@@ -16,7 +16,8 @@ from trainstack.core.compute import compute
 from trainstack.core.environments import environment
 from trainstack.core.images import image
 from trainstack.core.images.registry import Registry
-from trainstack.core.replication import copies, driver_package, shared
+from trainstack.core.replication import driver_package, shared
+from trainstack.core.replication.changes import push_changes
 from trainstack.core.replication.run_driver import STOP
 from trainstack.core.replication.run_view import RunView
 from trainstack.core.runs.directory import RunDirectory, RunRecord, Status
@@ -102,9 +103,7 @@ class DrivenRun:
             if submitted.outcome is Outcome.ADOPTED:
                 return submitted.outcome
             store.delete(f"runs/{self.run_id}/{STOP}")
-            # What a run is made of goes first; the run itself, which goes on, is pushed by name.
-            copies.push(self.workspace, store)
-            copies.push_run(self.workspace, store, self.run_id)
+            push_changes(self.workspace, store, [f"runs/{self.run_id}"], going_on=True)
         progress("starts its driver in the cluster")
         self.host.start(
             self.ref,
@@ -155,7 +154,8 @@ class DrivenRun:
         if record.status is not Status.COMPLETED:
             raise RunFailedError(following.failure_text(record))
         view.close()
-        copies.pull_run(self.workspace, open_store(self.address), self.run_id)
+        self.directory.refresh()
+        self.directory.fetch_records()
         return record
 
     def stop(self, reason: str) -> RunRecord:

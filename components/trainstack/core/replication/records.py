@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
-from trainstack.core.replication.journal import Journal
+from trainstack.core.workspace.journal import Journal
 from trainstack.storage.store import Entry, Item, Store, VersionConflictError
 
 State = Literal["new", "same", "ahead", "behind", "conflict"]
@@ -75,7 +75,11 @@ class RecordCopier:
         return True
 
     def _equal(self, key: str) -> bool:
-        ours, theirs = self._source.get(key), self._target.get(key)
+        try:
+            ours, theirs = self._source.get(key), self._target.get(key)
+        except FileNotFoundError:
+            # Removed since it was listed.
+            return False
         if ours.data != theirs.data:
             return False
         self._journal.note(key, ours.version, theirs.version)

@@ -12,11 +12,11 @@ from collections.abc import Callable, Container, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from trainstack.core.replication.journal import Journal
 from trainstack.core.replication.records import RecordCopier
-from trainstack.core.replication.references import references
 from trainstack.core.replication.unit import Unit, units
+from trainstack.core.workspace.journal import Journal
 from trainstack.core.workspace.layout import FOLDERS, is_content, is_record
+from trainstack.core.workspace.record_references import references
 from trainstack.errors import DigestMismatchError, TrainstackError
 from trainstack.storage.store import Item, Store, blob_digest
 
@@ -45,12 +45,28 @@ class Report:
     damages: list[str] = field(default_factory=list[str])
 
 
+@dataclass(frozen=True)
+class Side:
+    """A store and what of it takes part in a copy.
+
+    Attributes:
+        store: The store.
+        items: Records and content, by key.
+    """
+
+    store: Store
+    items: dict[str, Item]
+
+    @classmethod
+    def whole(cls, store: Store) -> Side:
+        """All the truth of a workspace, listed folder by folder."""
+        return cls(store, {key: item for folder in FOLDERS for key, item in listing(store, folder).items()})
+
+
 class Replication:
     """One copy from a source to a target."""
 
-    def __init__(
-        self, source: Store, target: Store, send: Send, journal: Journal, progress: Progress, only: str = ""
-    ) -> None:
+    def __init__(self, source: Side, target: Side, send: Send, journal: Journal, progress: Progress) -> None:
         """Prepare a copy.
 
         Args:
@@ -59,13 +75,10 @@ class Replication:
             send: Copies content by its key and, where it is known, its digest; returns the versions of both sides.
             journal: What is known to be the same.
             progress: Called with the bytes of content that were sent, and that are to be sent in all.
-            only: The folder of a run that is copied alone; everything when left out.
         """
-        self._only = only
         self._send, self._journal, self._progress = send, journal, progress
-        self._source = listing(source, only)
-        self._target = listing(target, only)
-        self._records = RecordCopier(source, target, self._source, self._target, journal)
+        self._source, self._target = source.items, target.items
+        self._records = RecordCopier(source.store, target.store, self._source, self._target, journal)
         self._lock = threading.Lock()
         self._report = Report()
         self._done = 0
@@ -118,8 +131,7 @@ class Replication:
             self._report.running.append(unit.name)
             return
         try:
-            stands_for = [reference for key in unit.records for reference in references(key, entries[key].data)]
-            needs = [reference for reference in stands_for if reference.key.startswith(self._only)]
+            needs = [reference for key in unit.records for reference in references(key, entries[key].data)]
         except TrainstackError as exc:
             self._report.damages.append(str(exc))
             return
@@ -169,7 +181,6 @@ class Replication:
         return not settled and self._journal.versions(item.key) != (item.version, there.version)
 
 
-def listing(store: Store, only: str = "") -> dict[str, Item]:
-    """List the truth of a workspace folder by folder, or that of one run."""
-    items = (item for folder in ((only,) if only else FOLDERS) for item in store.list(folder))
-    return {item.key: item for item in items if is_record(item.key) or is_content(item.key)}
+def listing(store: Store, prefix: str) -> dict[str, Item]:
+    """List what belongs to the truth of a workspace below a folder."""
+    return {item.key: item for item in store.list(prefix) if is_record(item.key) or is_content(item.key)}

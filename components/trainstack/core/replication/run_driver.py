@@ -17,7 +17,8 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from trainstack.core.replication import copies, shared
+from trainstack.core.replication import shared
+from trainstack.core.replication.changes import push_changes
 from trainstack.core.runs.directory import RunDirectory
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
@@ -52,12 +53,11 @@ def main(address: str, run_id: str, secrets: Path = SECRETS) -> int:
     workspace = shared.opened(Path(address))
     with shared.updating(workspace, f"runs/{run_id}", lambda owner: print(f"waits for {owner}", flush=True)):
         run = RunDirectory(workspace.run(run_id))
-        # The lease's way in pulls what is at rest; this run is not.
-        copies.pull_run(workspace, store, run_id)
+        run.fetch()
         if run.read_file().status.ended:
             return 0
         _drive(run, workspace, store, secrets.read_bytes())
-        copies.push_run(workspace, store, run_id)
+        push_changes(workspace, store, [f"runs/{run_id}"], going_on=True)
     if not run.read_file().status.ended:
         raise TrainstackError(f"the supervisor of run {run_id} ended without an end of the run: see the log above")
     return 0
@@ -92,7 +92,7 @@ def _push(run: RunDirectory, workspace: Workspace, store: Store, ended: threadin
             record = (run.root / "run.json").read_bytes()
             if record == pushed and time.monotonic() < due:
                 continue
-            copies.push_run(workspace, store, run.id)
+            push_changes(workspace, store, [f"runs/{run.id}"], going_on=True)
             pushed, due = record, time.monotonic() + _PUSH_SECONDS
             _take_stop(run, store)
 

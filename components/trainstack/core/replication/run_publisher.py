@@ -14,7 +14,8 @@ from pathlib import Path
 
 from trainstack import process_environment
 from trainstack.core.daemons import daemonize
-from trainstack.core.replication import copies, shared
+from trainstack.core.replication import shared
+from trainstack.core.replication.changes import push_changes
 from trainstack.core.runs.directory import RunDirectory
 from trainstack.core.workspace.store_cache import address_of
 from trainstack.core.workspace.workspace import Workspace
@@ -60,4 +61,4 @@ def _push(workspace: Workspace, run: RunDirectory, ended: threading.Event) -> No
         # A store that does not answer for a while gets it later.
         with contextlib.suppress(TrainstackError):
             if run.has_supervisor():
-                copies.push_run(workspace, store, run.id)
+                push_changes(workspace, store, [f"runs/{run.id}"], going_on=True)

@@ -1,27 +1,36 @@
 """A workspace that many machines use: its truth is in an object store, a folder of this machine's cache has a copy.
 
-What a verb of the provider needs is pulled before it, and what it has made is pushed after it, under a lease that
-keeps other machines from doing the same meanwhile. For a workspace in a folder none of this does anything.
+Before a verb of the provider changed records are pulled, after it what it has made is pushed, under a lease that keeps
+other machines from doing the same meanwhile. Content comes when something here opens it (`core/workspace/origin.py`).
+For a workspace in a folder none of this does anything.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import socket
 import threading
 from collections.abc import Callable, Generator
 from pathlib import Path
 
 from trainstack.core.replication import copies
+from trainstack.core.replication.changes import push_changes
+from trainstack.core.replication.record_pull import pull_records
+from trainstack.core.runs import store_index
+from trainstack.core.runs.directory import RunDirectory
 from trainstack.core.runs.record import RunRecord
 from trainstack.core.workspace import store_cache
+from trainstack.core.workspace.journal import Journal
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import NotFoundError, TrainstackError, WorkspaceNotFoundError
 from trainstack.storage import lease
 from trainstack.storage.addresses import open_store
 from trainstack.storage.object_store.address import address_in
+from trainstack.storage.store import Store
 
+_RUNS_APART = 32
 RECORDS = "records"
 """The lease for everything that is not driven for long: datasets, models, computes."""
 _pulled: set[str] = set()
@@ -61,10 +70,10 @@ def created(root: Path, name: str) -> Workspace:
     # Under a lease, because two machines may create it at once.
     with _leased(address, RECORDS, lambda _owner: None):
         try:
-            _pull(address)
+            return _pull(address).require_name(name)
         except WorkspaceNotFoundError:
-            _push(Workspace.create(folder, name), address)
-        return Workspace.create(folder, name)
+            copies.push(Workspace.create(folder, name), open_store(address))
+        return _pull(address)
 
 
 @contextlib.contextmanager
@@ -85,13 +94,18 @@ def updating(workspace: Workspace, name: str, on_wait: Callable[[str], None]) ->
         yield
         return
     with _leased(address, name, on_wait) as right:
+        # What a process that was killed here has left; the store has the truth where it went on without it.
+        for key in push_changes(workspace, right.store, _folders(name)).conflicts:
+            _discard(workspace, right.store, key)
         _claim_unfinished(right, f"{name}/run.json")
         _pull(address)
+        if name.startswith("runs/"):
+            RunDirectory(workspace.run(name.partition("/")[2])).fetch_records()
         try:
             yield
         finally:
             right.require()
-            _push(workspace, address)
+            _push(workspace, right.store, name)
 
 
 @contextlib.contextmanager
@@ -110,7 +124,7 @@ def publishing(workspace: Workspace, name: str) -> Generator[None]:
     with _leased(address, name, lambda _owner: None) as right:
         yield
         right.require()
-        _push(workspace, address)
+        _push(workspace, right.store, name)
 
 
 @contextlib.contextmanager
@@ -128,20 +142,48 @@ def _claim_unfinished(right: lease.Lease, key: str) -> None:
             right.claim(key)
 
 
-def _pull(address: str) -> None:
-    root = store_cache.folder_for(address)
+def _pull(address: str) -> Workspace:
+    root, store = store_cache.folder_for(address), open_store(address)
     try:
-        copies.pull(open_store(address), root)
+        workspace = copies.claimed(store, root)
     except NotFoundError as exc:
         raise WorkspaceNotFoundError(str(exc)) from exc
+    pull_records(store, workspace)
+    return Workspace.create(root, workspace.name)
 
 
-def _push(workspace: Workspace, address: str) -> None:
-    report = copies.push(workspace, open_store(address))
+def _push(workspace: Workspace, store: Store, name: str) -> None:
+    report = push_changes(workspace, store, _folders(name))
     if report.conflicts:
         raise TrainstackError(
-            f"{report.conflicts[0]} in {address} is not what this machine has: another one has written it too; "
-            f"delete {workspace.root}, which is a copy, and run again"
+            f"{report.conflicts[0]} in {store.address} is not what this machine has: another one has written it too; "
+            "run again"
         )
     if report.damages:
-        raise TrainstackError(f"not all is in {address}: {report.damages[0]}")
+        raise TrainstackError(f"not all is in {store.address}: {report.damages[0]}")
+    if name != RECORDS and report.files:
+        # Whoever lists runs reads those that have ended since the last time one by one.
+        with contextlib.suppress(TrainstackError):
+            store_index.compact(store, _RUNS_APART)
+
+
+def _folders(name: str) -> tuple[str, ...]:
+    """Return what is changed under a lease."""
+    if name == RECORDS:
+        return ("datasets", "models", "computes")
+    return ("sweeps", "runs") if name.startswith("sweeps/") else (name,)
+
+
+def _discard(workspace: Workspace, store: Store, key: str) -> None:
+    """Take what the store has in place of what this machine has."""
+    unit = (
+        workspace.root.joinpath(*key.split("/")[:2]) if key.startswith(("runs/", "sweeps/")) else workspace.root / key
+    )
+    journal = Journal(workspace.root, store.address)
+    for known in journal.known_keys():
+        if (workspace.root / known).is_relative_to(unit):
+            journal.forget(known)
+    if unit.is_dir():
+        shutil.rmtree(unit, ignore_errors=True)
+    else:
+        unit.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from trainstack.core.runs import index
 from trainstack.core.tracking.queue import MODEL_PREFIX, SWEEP_PREFIX, enqueue
+from trainstack.core.workspace.origin import origin_of
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.storage.atomic import disk_errors, write_bytes
 from trainstack.storage.folder_store import FolderStore
@@ -25,8 +26,8 @@ class WorkspaceFolder(FolderStore):
         self._workspace = workspace
 
     def create(self, key: str, data: bytes) -> str:
-        """Write a record where there is none; a model's version appears with its files."""
-        if key.startswith("models/") and key.endswith("/model.json"):
+        """Write a record where there is none; a model's version appears with its files, except in a machine's copy."""
+        if key.startswith("models/") and key.endswith("/model.json") and origin_of(self.root) is None:
             self._create_model(self.path(key).parent, data)
             version = self.version(key)
         else:

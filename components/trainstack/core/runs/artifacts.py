@@ -8,6 +8,7 @@ from pathlib import Path
 from trainstack.abbreviation import abbreviated
 from trainstack.agent.reporting.report import read_report
 from trainstack.core.runs.directory import RunDirectory, RunRecord
+from trainstack.core.workspace import origin
 from trainstack.errors import NotFoundError
 from trainstack.storage.atomic import disk_errors
 from trainstack.storage.blobs import BlobStore
@@ -18,15 +19,26 @@ from trainstack.storage.file_names import is_utf8, printable
 OFFERED = ("outputs", "logs")
 
 
-def listing(directory: Path, prefix: str = "") -> list[str]:
-    """Paths of a run's files, relative to its directory, that start with `prefix`; sorted, names in UTF-8 alone."""
-    paths = (
-        path.relative_to(directory).as_posix()
-        for folder in OFFERED
-        for path in (directory / folder).rglob("*")
-        if path.is_file()
-    )
-    return sorted(name for name in paths if name.startswith(prefix) and is_utf8(name))
+def listing(directory: Path, prefix: str = "") -> dict[str, int]:
+    """List a run's files, here or in the store that the workspace is a copy of.
+
+    Args:
+        directory: The run's directory.
+        prefix: What their paths start with.
+
+    Returns:
+        Their sizes in bytes by their paths in the run's directory; sorted, names in UTF-8 alone.
+    """
+    root, folder = directory.absolute().parents[1], f"runs/{directory.name}/"
+    sizes: dict[str, int] = {}
+    for offered in OFFERED:
+        if prefix.startswith(offered) or offered.startswith(prefix):
+            stored = origin.listing(root, folder + offered)
+            sizes |= {key.removeprefix(folder): item.size for key, item in stored.items()}
+            for path in (directory / offered).rglob("*"):
+                if path.is_file():
+                    sizes[path.relative_to(directory).as_posix()] = path.stat().st_size
+    return {name: sizes[name] for name in sorted(sizes) if name.startswith(prefix) and is_utf8(name)}
 
 
 def copies(directory: Path, prefix: str, to: Path, *, append_prefix: bool = True) -> dict[str, Path]:
@@ -43,7 +55,7 @@ def copies(directory: Path, prefix: str, to: Path, *, append_prefix: bool = True
     """
     names = listing(directory, prefix)
     if not names:
-        examples = abbreviated(listing(directory)) or "no file"
+        examples = abbreviated(list(listing(directory))) or "no file"
         raise NotFoundError(f"no file of run {directory.name} starts with {prefix!r}: it holds {examples}")
     return {name: to / (name if append_prefix else _below(name, prefix)) for name in names}
 
@@ -58,6 +70,9 @@ def download(directory: Path, prefix: str, to: Path, *, append_prefix: bool = Tr
         NotFoundError: No file starts so.
     """
     planned = copies(directory, prefix, to, append_prefix=append_prefix)
+    run = RunDirectory(directory)
+    if any(not (directory / name).is_file() for name in planned) or not run.has_supervisor():
+        run.fetch(*{name.partition("/")[0] for name in planned})
     for name, copy in planned.items():
         with disk_errors(copy):
             copy.parent.mkdir(parents=True, exist_ok=True)
@@ -112,9 +127,14 @@ def _files(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
+def are_kept(run: RunDirectory) -> bool:
+    """Whether a completed run's outputs are where they were; those of a copy of a workspace are in its store."""
+    return run.outputs.is_dir() or origin.origin_of(run.root.absolute().parents[1]) is not None
+
+
 def drift(run: RunDirectory, record: RunRecord) -> list[str]:
     """What of a run's outputs is no longer as the run left it, a line a file."""
-    digests = digest_outputs(run)
+    digests = _kept_digests(run, record)
     gone = [f"outputs/{name} is gone" for name in record.outputs if name not in digests]
     return gone + [
         f"outputs/{name} was written over"
@@ -129,12 +149,13 @@ def restore(run: RunDirectory, record: RunRecord, blobs: BlobStore) -> list[str]
     Returns:
         Paths that are gone for good.
     """
-    digests = digest_outputs(run)
+    digests = _kept_digests(run, record)
     lost: list[str] = []
     for name, digest in record.outputs.items():
         path = run.outputs / name
         if digests.get(name) == digest:
             continue
+        blobs.obtain([digest])
         if not blobs.has(digest):
             lost.append(f"outputs/{name}")
             continue
@@ -142,3 +163,10 @@ def restore(run: RunDirectory, record: RunRecord, blobs: BlobStore) -> list[str]
             path.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(blobs.path(digest), path)
     return lost
+
+
+def _kept_digests(run: RunDirectory, record: RunRecord) -> dict[str, str]:
+    """Digests of a run's outputs by name; one that only the store has was verified there when it was pushed."""
+    folder = f"runs/{run.id}/outputs/"
+    names = {key.removeprefix(folder) for key in origin.listing(run.root.absolute().parents[1], folder.rstrip("/"))}
+    return {name: record.outputs[name] for name in names if name in record.outputs} | digest_outputs(run)

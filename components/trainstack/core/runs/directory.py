@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import socket
 import time
 from collections.abc import Generator
 from datetime import UTC, datetime
@@ -18,20 +19,23 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from trainstack.abbreviation import abbreviated
 from trainstack.core.runs import heartbeat
 from trainstack.core.runs.events import FILE as EVENTS_FILE
 from trainstack.core.runs.events import record_from_events
 from trainstack.core.runs.record import Failure, RunRecord, Stage, Status
-from trainstack.core.workspace.workspace import Workspace
-from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
-from trainstack.storage import locks
+from trainstack.core.workspace import origin
+from trainstack.errors import NotFoundError, TrainstackError
+from trainstack.storage import lease, locks
 from trainstack.storage.atomic import disk_errors, read_json, write_json
 
 if TYPE_CHECKING:
     from trainstack.core.runs.request import RunRequest
 
-__all__ = ["Failure", "RunDirectory", "RunRecord", "Stage", "Status", "history", "resolve"]
+__all__ = ["Failure", "RunDirectory", "RunRecord", "Stage", "Status"]
+
+
+RECORDS = ("run.json", "spec.json", EVENTS_FILE, "placement.json", "joined.json")
+"""The names of a run's records."""
 
 
 class RunDirectory:
@@ -83,7 +87,7 @@ class RunDirectory:
 
     def exists(self) -> bool:
         """Whether the run was ever submitted."""
-        return (self.root / "run.json").is_file()
+        return (self.root / "run.json").is_file() or self._fetch_record("run.json")
 
     def read(self) -> RunRecord:
         """Read the record; a run that nobody drives any more but that never ended reads as interrupted.
@@ -103,7 +107,7 @@ class RunDirectory:
             if history is None:
                 raise
             return history
-        if not record.status.ended and record.attempt > 0 and not self.has_supervisor():
+        if not record.status.ended and record.attempt > 0 and not self.has_supervisor() and not self._is_elsewhere():
             # Read again: it may have ended between the two looks.
             record = self.read_file()
             if not record.status.ended:
@@ -127,6 +131,8 @@ class RunDirectory:
             TrainstackError: The record is damaged.
         """
         path = self.root / "run.json"
+        if not path.is_file():
+            self._fetch_record(path.name)
         try:
             return RunRecord.model_validate(read_json(path))
         except FileNotFoundError as exc:
@@ -148,7 +154,10 @@ class RunDirectory:
         # Loaded here: commands that list runs read records alone, and stay quick.
         from trainstack.core.runs.request import RunRequest
 
-        return RunRequest.model_validate(read_json(self.root / "spec.json"))
+        path = self.root / "spec.json"
+        if not path.is_file():
+            self._fetch_record(path.name)
+        return RunRequest.model_validate(read_json(path))
 
     def event(self, kind: str, **facts: Any) -> None:
         """Append one line to the run's history."""
@@ -160,6 +169,57 @@ class RunDirectory:
             if end and os.pread(file.fileno(), 1, end - 1) != b"\n":
                 line = "\n" + line
             file.write(f"{line}\n".encode())
+
+    def fetch_records(self) -> None:
+        """Fetch all records that this machine's copy of a workspace in an object store lacks of the run."""
+        for name in RECORDS:
+            if not (self.root / name).is_file():
+                self._fetch_record(name)
+
+    def fetch(self, *folders: str) -> None:
+        """Fetch files that this machine's copy of a workspace in an object store lacks; a run driven here has all.
+
+        Args:
+            *folders: `outputs`, `logs`, `tracking`, `checkpoints`, or folders in them; all when left out.
+
+        Raises:
+            DigestMismatchError: An output is damaged in the store.
+            TrainstackError: The store refuses or does not answer, or the disk is full.
+        """
+        if not self.is_copy:
+            return
+        digests = {f"runs/{self.id}/outputs/{name}": digest for name, digest in self.read_file().outputs.items()}
+        for folder in folders or ("",):
+            prefix = f"runs/{self.id}/{folder}".rstrip("/")
+            origin.fetch(self._workspace, origin.listing(self._workspace, prefix), digests)
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether an object store has the run's truth, and nothing here writes it just now."""
+        return origin.origin_of(self._workspace) is not None and not self.has_supervisor()
+
+    def refresh(self, *folders: str) -> None:
+        """Fetch the record and files of a run that another machine may be writing, as they are now; see `fetch`.
+
+        Raises:
+            TrainstackError: The store refuses or does not answer.
+        """
+        if self.is_copy:
+            origin.refresh_record(self._workspace, f"runs/{self.id}/run.json")
+            self.fetch(*folders)
+
+    @property
+    def _workspace(self) -> Path:
+        return self.root.absolute().parents[1]
+
+    def _fetch_record(self, name: str) -> bool:
+        return origin.fetch_record(self._workspace, f"runs/{self.id}/{name}")
+
+    def _is_elsewhere(self) -> bool:
+        """Whether another machine drives the run, by the lease that it has in the workspace's store."""
+        store = origin.origin_of(self._workspace)
+        owner = lease.owner_of(store, f"runs/{self.id}") if store else ""
+        return bool(owner) and not owner.startswith(f"{socket.gethostname()},")
 
     @contextlib.contextmanager
     def lock(self) -> Generator[bool]:
@@ -173,32 +233,3 @@ class RunDirectory:
     def has_supervisor(self) -> bool:
         """Whether a live supervisor holds the run."""
         return locks.is_locked(self.root / "lock")
-
-
-def history(workspace: Workspace) -> list[RunRecord]:
-    """All runs of a workspace, newest first; a damaged record is left out."""
-    records: list[RunRecord] = []
-    for path in workspace.runs.glob("*/run.json"):
-        with contextlib.suppress(TrainstackError):
-            records.append(RunDirectory(path.parent).read())
-    return sorted(records, key=lambda record: record.created, reverse=True)
-
-
-def resolve(workspace: Workspace, reference: str) -> RunDirectory:
-    """Find a run by id, by the start of an id, or by name (then the newest).
-
-    Raises:
-        InvalidInputError: The start fits several runs.
-        NotFoundError: Nothing fits.
-    """
-    exact = workspace.run(reference)
-    if "/" not in reference and (exact / "run.json").is_file():
-        return RunDirectory(exact)
-    records = history(workspace)
-    fitting = [record.id for record in records if record.id.startswith(reference)]
-    if len(fitting) > 1:
-        raise InvalidInputError(f"{reference!r} fits {len(fitting)} runs ({abbreviated(fitting, 4)}): give more digits")
-    fitting += [record.id for record in records if record.name == reference]
-    if not fitting:
-        raise NotFoundError(f"no run {reference!r} in workspace {workspace.name}: see `trainstack runs list`")
-    return RunDirectory(workspace.run(fitting[0]))

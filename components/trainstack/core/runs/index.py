@@ -15,10 +15,13 @@ import time
 from collections.abc import Generator, Iterable
 from pathlib import Path
 
+from trainstack.abbreviation import abbreviated
 from trainstack.core.runs.directory import RunDirectory
 from trainstack.core.runs.record import RunRecord
+from trainstack.core.runs.store_runs import StoreRuns
+from trainstack.core.workspace.origin import origin_of
 from trainstack.core.workspace.workspace import Workspace
-from trainstack.errors import TrainstackError
+from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
 from trainstack.storage.digest import RACY_NS
 
 _LAYOUT = 2
@@ -38,6 +41,8 @@ def newest(
         limit: At most so many.
     """
     fitting = set(statuses)
+    if store := origin_of(workspace.root):
+        return StoreRuns(workspace.root, store).newest(fitting, name, limit)
     try:
         with _opened(workspace) as index:
             unfinished = _refreshed(workspace, index)
@@ -55,7 +60,28 @@ def newest(
 
 def count(workspace: Workspace) -> int:
     """How many runs there are."""
+    if store := origin_of(workspace.root):
+        return StoreRuns(workspace.root, store).count()
     return len(_ids(workspace))
+
+
+def resolve(workspace: Workspace, reference: str) -> RunDirectory:
+    """Find a run by id, by the start of an id, or by name (then the newest).
+
+    Raises:
+        InvalidInputError: The start fits several runs.
+        NotFoundError: Nothing fits.
+    """
+    if "/" not in reference and (exact := RunDirectory(workspace.run(reference))).exists():
+        return exact
+    records = newest(workspace)
+    fitting = [record.id for record in records if record.id.startswith(reference)]
+    if len(fitting) > 1:
+        raise InvalidInputError(f"{reference!r} fits {len(fitting)} runs ({abbreviated(fitting, 4)}): give more digits")
+    fitting += [record.id for record in records if record.name == reference]
+    if not fitting:
+        raise NotFoundError(f"no run {reference!r} in workspace {workspace.name}: see `trainstack runs list`")
+    return RunDirectory(workspace.run(fitting[0]))
 
 
 def forget(workspace: Workspace, run_id: str) -> None:

@@ -90,6 +90,7 @@ def lend(files: dict[str, str], blobs: BlobStore, folder: Path, executables: Col
     Raises:
         NotFoundError: The store no longer holds one of them.
     """
+    blobs.obtain(files.values())
     copy = blobs.small(files.values())
     for name, digest in files.items():
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from trainstack.core.models.model import find
+from trainstack.core.models.model import find, lay_out
 from trainstack.core.models.model_record import ModelRecord
 from trainstack.core.services.record import LATEST, ServiceSpec
 from trainstack.core.workspace.workspace import Workspace
@@ -14,13 +14,16 @@ from trainstack.server.serving_plan import Plan, VersionPlan
 
 
 def served_models(workspace: Workspace, spec: ServiceSpec, model: ModelRecord) -> list[ModelRecord]:
-    """The versions that a service holds: the model's own, and those that get traffic, copies or a label.
+    """The versions that a service holds, with their files: the model's own, and those with traffic, copies or a label.
 
     Raises:
         NotFoundError: A version is not registered.
     """
     named = {model.version, *(_number(name, model) for name in _names(spec))}
-    return [model if number == model.version else find(workspace, model.name, number) for number in sorted(named)]
+    models = [model if number == model.version else find(workspace, model.name, number) for number in sorted(named)]
+    for record in models:
+        lay_out(workspace, record)
+    return models
 
 
 def service_plan(spec: ServiceSpec, model: ModelRecord, models: Sequence[ModelRecord], folder: Path) -> Plan:

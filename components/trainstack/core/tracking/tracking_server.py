@@ -18,6 +18,7 @@ from trainstack import process_environment
 from trainstack.core.daemons import daemonize
 from trainstack.core.tracking.settings import ClusterServer, Settings, read_settings, write_settings
 from trainstack.core.tracking.token import read_token
+from trainstack.core.workspace.store_cache import address_of
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
 from trainstack.mlflow.guard.token_gate import TOKEN_PARAMETER
@@ -179,6 +180,8 @@ def _start(workspace: Workspace) -> None:
         patterns = [*process_environment.PACKAGES, *process_environment.TRACKING]
         if read_settings(workspace).cluster is not None:
             patterns += process_environment.KUBERNETES
+        if address_of(workspace.root):
+            patterns += process_environment.CLOUD
         daemonize.start(
             "trainstack.core.history.daemon",
             str(workspace.root),

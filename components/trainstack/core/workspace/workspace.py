@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trainstack.core.workspace.layout import LAYOUT, MARKER
+from trainstack.core.workspace.origin import blob_origin
 from trainstack.core.workspace.ownership import check_owner
 from trainstack.errors import InvalidInputError, TrainstackError, WorkspaceNotFoundError
 from trainstack.storage.atomic import read_json, write_bytes_once, write_json
@@ -146,7 +147,8 @@ class Workspace:
     @property
     def blobs(self) -> BlobStore:
         """The content-addressed files of all datasets and models."""
-        return BlobStore(self.root / "blobs", Quota(self.root, self.quota) if self.quota is not None else None)
+        quota = Quota(self.root, self.quota) if self.quota is not None else None
+        return BlobStore(self.root / "blobs", quota, blob_origin(self.root))
 
     @property
     def records_lock(self) -> Path:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -83,6 +84,14 @@ class ObjectStore(Store):
         except FileNotFoundError:
             return
 
+    def delete_all(self, keys: Iterable[str]) -> None:
+        """Remove objects, a thousand a request."""
+        left = [checked_key(key) for key in keys]
+        for start in range(0, len(left), _PAGE):
+            batch = left[start : start + _PAGE]
+            with contextlib.suppress(FileNotFoundError):
+                self._repeated(partial(obstore.delete, self._records, batch), f"removing {batch[0]}")
+
     def list(self, prefix: str = "") -> Iterator[Item]:
         """Yield all objects below a folder."""
         retry = Retry(self._patience)
@@ -92,7 +101,8 @@ class ObjectStore(Store):
                 listing: Any = obstore
                 for page in listing.list(self._records, prefix or None, offset=last, chunk_size=_PAGE):
                     for entry in page:
-                        yield Item(entry["path"], int(entry["size"]), str(entry["e_tag"]))
+                        modified = entry["last_modified"].timestamp()
+                        yield Item(entry["path"], int(entry["size"]), str(entry["e_tag"]), modified)
                         last = entry["path"]
                     retry.reset()
             except _FAILURES as exc:

@@ -15,12 +15,14 @@ from pathlib import Path
 from trainstack import process_environment
 from trainstack.agent.reporting.report import last_lines
 from trainstack.core.daemons import daemonize
-from trainstack.core.runs import heartbeat, index, location, recovery, reserve, snapshot
+from trainstack.core.datasets import dataset_record
+from trainstack.core.runs import artifacts, heartbeat, index, location, recovery, reserve, snapshot
 from trainstack.core.runs.directory import RunDirectory, RunRecord, Status
 from trainstack.core.runs.execution.following import follow
 from trainstack.core.runs.request import RunRequest
 from trainstack.core.tracking import tracking_server
 from trainstack.core.tracking.queue import enqueue
+from trainstack.core.workspace.origin import origin_of
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
 from trainstack.storage import locks
@@ -90,13 +92,17 @@ def _submit(
             note = recovery.recovered(directory, record)
         else:
             record = directory.read() if directory.exists() else None
-        if record is not None and record.status is Status.COMPLETED and directory.outputs.is_dir():
+        if record is not None and record.status is Status.COMPLETED and artifacts.are_kept(directory):
             _keep_readable(directory, request)
             return Submitted(directory, Outcome.ADOPTED, note)
         if record is None:
             # What was begun may go on; only something new has to wait for room.
             workspace.blobs.require(0, f"run {request.name}")
+        elif supervise:
+            directory.fetch()
         snapshot.store(source, request.spec.files, workspace.blobs)
+        if supervise:
+            _fetch_data(workspace, request)
         write_json(directory.root / "spec.json", request.model_dump(mode="json"))
         if record is None:
             record = RunRecord.submitted(directory.id, request.name, request.tags)
@@ -159,6 +165,14 @@ def _replace_hung_supervisor(directory: RunDirectory) -> None:
         (directory.root / "heartbeat").unlink(missing_ok=True)
     index.forget(Workspace.open(directory.root.parents[1]), directory.id)
     _start_supervisor(directory, {}, record.attempt)
+
+
+def _fetch_data(workspace: Workspace, request: RunRequest) -> None:
+    """Fetch what the run reads, where a machine's copy lacks it: its supervisor has no credentials for the store."""
+    if origin_of(workspace.root) is not None:
+        for reference in request.datasets.values():
+            record = dataset_record.find(workspace, reference.name, reference.version)
+            workspace.blobs.obtain(file.sha256 for file in record.files)
 
 
 def supervisor_variables(request: RunRequest, directory: RunDirectory | None = None) -> dict[str, str]:

@@ -12,20 +12,22 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from trainstack.storage import digest as digests
 from trainstack.storage.atomic import disk_errors
 
 
 class Journal:
     """Pairs of versions by key: of the side that is copied, and of the side that is copied to."""
 
-    def __init__(self, path: Path, *, swapped: bool) -> None:
+    def __init__(self, root: Path, address: str, *, swapped: bool = False) -> None:
         """Read a journal.
 
         Args:
-            path: The file, which has the folder's version first; made when missing.
+            root: The folder, which keeps it, with the folder's versions first; made when missing.
+            address: The store's.
             swapped: Whether the store is the side that is copied.
         """
-        self._path = path
+        path = self._path = root / "cache" / "copies" / f"{digests.of_bytes(address.encode())[:16]}.jsonl"
         self._swapped = swapped
         self._lock = threading.Lock()
         self._pairs: dict[str, tuple[str, str]] = {}
@@ -33,8 +35,10 @@ class Journal:
             for line in path.read_text(encoding="utf-8").splitlines():
                 # The last line may be cut short, by a kill.
                 with contextlib.suppress(ValueError, TypeError):
-                    key, first, second = json.loads(line)
-                    self._pairs[key] = (first, second)
+                    key, *pair = json.loads(line)
+                    self._pairs.pop(key, None)
+                    if pair:
+                        self._pairs[key] = (pair[0], pair[1])
 
     def versions(self, key: str) -> tuple[str, str] | None:
         """Return the versions of the source and of the target that are known to be the same."""
@@ -44,12 +48,24 @@ class Journal:
     def note(self, key: str, source: str, target: str) -> None:
         """Write down that two versions are the same."""
         pair = self._oriented((source, target))
-        with self._lock, disk_errors(self._path):
-            if self._pairs.get(key) == pair:
-                return
-            self._pairs[key] = pair
+        with self._lock:
+            if self._pairs.get(key) != pair:
+                self._pairs[key] = pair
+                self._append([key, *pair])
+
+    def forget(self, key: str) -> None:
+        """Write down that one side is gone."""
+        with self._lock:
+            if self._pairs.pop(key, None):
+                self._append([key])
+
+    def known_keys(self) -> list[str]:
+        """Return the keys whose versions are known."""
+        return list(self._pairs)
+
+    def _append(self, line: list[Any]) -> None:
+        with disk_errors(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            line: Any = [key, *pair]
             with self._path.open("a", encoding="utf-8") as file:
                 # On a line of its own, also after one that was cut short.
                 file.write("\n" * bool(file.tell()) + json.dumps(line))
