@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trainstack.errors import InvalidInputError, TrainstackError
+from trainstack.errors import TrainstackError
 
 if TYPE_CHECKING:
     from trainstack.core.runs.directory import RunDirectory
@@ -44,23 +44,6 @@ def open_workspace(folder: Path | None) -> Workspace:
     return open_at(folder)
 
 
-def open_to_remove(folder: Path | None) -> Workspace:
-    """Open a workspace to remove something from it.
-
-    Args:
-        folder: Its folder; looked for from the working folder upwards when none is given.
-
-    Raises:
-        InvalidInputError: It is in an object store: what is removed from this machine's copy comes back.
-    """
-    from trainstack.core.workspace.store_cache import address_of
-
-    workspace = open_workspace(folder)
-    if address := address_of(workspace.root):
-        raise InvalidInputError(f"{address} is in an object store, from which nothing can be removed yet")
-    return workspace
-
-
 def location_of(directory: RunDirectory) -> str:
     """Return where a run's files are, for people: its folder, or their address in an object store."""
     from trainstack.core.workspace.store_cache import address_of
@@ -82,7 +65,7 @@ def open_at(folder: Path) -> Workspace:
     if address_in(folder):
         from trainstack.core.replication import shared
 
-        return shared.opened(folder)
+        return shared.refreshed(folder)
     folder = folder.expanduser().absolute()
     try:
         return Workspace.open(folder)

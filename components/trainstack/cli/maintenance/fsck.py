@@ -26,14 +26,17 @@ def fsck(
 
     Exits with 1 when something is damaged, and says what to do about each.
     """
+    from trainstack.core.maintenance import store_fsck
     from trainstack.core.maintenance.environment_check import verify_environments
     from trainstack.core.maintenance.fsck import verify
     from trainstack.core.maintenance.repair import repair_run_records
+    from trainstack.core.workspace.origin import origin_of
 
     opened = open_workspace(workspace)
-    repaired = repair_run_records(opened) if repair else []
+    store = origin_of(opened.root)
+    repaired = repair_run_records(opened) if repair and store is None else []
     with bytes_progress(as_json=as_json) as progress:
-        report = verify(opened, progress)
+        report = store_fsck.verify(store, progress) if store else verify(opened, progress)
     reports = [report, *([verify_environments()] if environments else [])]
     files, size = sum(report.files for report in reports), sum(report.size for report in reports)
     damages = [damage for report in reports for damage in report.damages]

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trainstack.cli import format, output
-from trainstack.cli.options import JsonOption, WorkspaceOption, open_to_remove
+from trainstack.cli.options import JsonOption, WorkspaceOption, open_workspace
 
 if TYPE_CHECKING:
-    from trainstack.core.maintenance.gc import Garbage
+    from trainstack.core.workspace.workspace import Workspace
+    from trainstack.storage.store import Store
 
 _MEANING = {
     "blob": "no dataset, model or run refers to it",
@@ -22,6 +23,8 @@ _MEANING = {
     "environment": "unused training environment of this machine",
     "image": "unused environment's image on a Docker engine",
     "build": "log of an image's build",
+    "rest": "file of a run that has no record",
+    "index": "part of the index of runs that does not count",
 }
 
 
@@ -44,8 +47,12 @@ def gc(
     from trainstack.core.maintenance import orphans
     from trainstack.core.maintenance import unused_environments as environment_collection
     from trainstack.core.maintenance import unused_images as image_collection
+    from trainstack.core.workspace.origin import origin_of
 
-    opened = open_to_remove(workspace)
+    opened = open_workspace(workspace)
+    if store := origin_of(opened.root):
+        _gc_store(store, opened, delete=delete, as_json=as_json)
+        return
     garbage = collection.collect(opened, output.note) if delete else collection.find(opened)
     garbage += (orphans.collect if delete else orphans.find)(opened, output.note)
     if environments is not None:
@@ -53,9 +60,20 @@ def gc(
         garbage += act(opened, environments)
         take = image_collection.collect if delete else image_collection.find
         garbage += take(opened, environments, output.note)
-    size = sum(item.size for item in garbage)
+    _print([(item.kind, str(item.path), item.size) for item in garbage], opened.name, delete=delete, as_json=as_json)
+
+
+def _gc_store(store: Store, workspace: Workspace, *, delete: bool, as_json: bool) -> None:
+    from trainstack.core.maintenance import store_gc
+
+    garbage = store_gc.collect(store, workspace.root, output.note) if delete else store_gc.find(store, workspace.root)
+    _print([(item.kind, item.key, item.size) for item in garbage], workspace.name, delete=delete, as_json=as_json)
+
+
+def _print(garbage: list[tuple[str, str, int]], name: str, *, delete: bool, as_json: bool) -> None:
+    size = sum(each for _, _, each in garbage)
     if as_json:
-        items = [{"kind": item.kind, "path": str(item.path), "bytes": item.size} for item in garbage]
+        items = [{"kind": kind, "path": path, "bytes": each} for kind, path, each in garbage]
         output.emit_json({"deleted": delete, "bytes": size, "items": items})
         return
     if garbage:
@@ -65,13 +83,11 @@ def gc(
     elif garbage:
         output.say(f"would reclaim {format.size(size)} ({size:,} bytes): run it again with --delete")
     else:
-        output.say(f"nothing to reclaim in workspace {opened.name}")
+        output.say(f"nothing to reclaim in workspace {name}")
 
 
-def _rows(garbage: list[Garbage]) -> list[tuple[str, int, str, str]]:
-    kinds: dict[str, list[Garbage]] = defaultdict(list)
-    for item in garbage:
-        kinds[item.kind].append(item)
-    return [
-        (kind, len(items), f"{sum(item.size for item in items):,}", _MEANING[kind]) for kind, items in kinds.items()
-    ]
+def _rows(garbage: list[tuple[str, str, int]]) -> list[tuple[str, int, str, str]]:
+    sizes: dict[str, list[int]] = defaultdict(list)
+    for kind, _, size in garbage:
+        sizes[kind].append(size)
+    return [(kind, len(each), f"{sum(each):,}", _MEANING[kind]) for kind, each in sizes.items()]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trainstack.cli import format, output
-from trainstack.cli.options import JsonOption, WorkspaceOption, open_to_remove
+from trainstack.cli.options import JsonOption, WorkspaceOption, open_workspace
 
 if TYPE_CHECKING:
     from trainstack.core.maintenance.purge import Victim
@@ -36,15 +36,21 @@ def purge(
     if as_json and not yes:
         raise typer.BadParameter("--json cannot ask for confirmation: add --yes")
     from trainstack.core.maintenance import purge as purging
+    from trainstack.core.maintenance import store_purge
+    from trainstack.core.workspace.origin import origin_of
 
-    opened = open_to_remove(workspace)
+    opened = open_workspace(workspace)
     victims = _victims(opened, run, model, dataset)
     purging.check(opened, victims)
     if not yes:
         for victim in victims:
             output.say(f"{purging.label_of(victim)}: {victim.path}, {format.size(victim.size)}")
         typer.confirm("Delete for good?", abort=True)
-    purging.purge(opened, victims, output.note)
+    if store := origin_of(opened.root):
+        store_purge.purge(store, victims, output.note)
+        open_workspace(workspace)
+    else:
+        purging.purge(opened, victims, output.note)
     if as_json:
         output.emit_json(
             [

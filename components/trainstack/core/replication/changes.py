@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from trainstack.core.replication.copies import running, sender
 from trainstack.core.replication.replication import Replication, Report, Side, listing
@@ -44,10 +45,13 @@ def push_changes(workspace: Workspace, store: Store, folders: Iterable[str], *, 
         left_out = set[str]() if going_on else running(workspace)
         changed = {key: item for key, item in here.items() if _is_changed(item, journal)}
         units = {name for key in changed if (name := _unit(key)) not in left_out}
+        target = {key: item for name in units if name.count("/") == 1 for key, item in listing(store, name).items()}
+        # What was there and is there no more was removed by another machine.
+        removed = [head for name in units if (head := _head(name)) and journal.versions(head) and head not in target]
+        units -= set(map(_unit, removed))
         source = {key: item for key, item in here.items() if _unit(key) in units}
         if not source:
-            return Report()
-        target = {key: item for name in units if name.count("/") == 1 for key, item in listing(store, name).items()}
+            return Report(conflicts=sorted(removed))
         target |= {key: item for key in source if key not in target and (item := _known(key, journal))}
         there = BlobOrigin(lambda: store)
         for key in [key for key in source if is_record(key)]:
@@ -62,7 +66,15 @@ def push_changes(workspace: Workspace, store: Store, folders: Iterable[str], *, 
         copy = Replication(
             Side(folder, source), Side(store, target), sender(folder, store), journal, lambda _done, _all: None
         )
-        return copy.run(left_out)
+        report = copy.run(left_out)
+        return replace(report, conflicts=sorted([*report.conflicts, *removed]))
+
+
+def _head(unit: str) -> str:
+    """Return the record without which a run or sweep is nothing; empty for another record."""
+    heads = {"runs": "run.json", "sweeps": "sweep.json"}
+    head = heads.get(unit.partition("/")[0])
+    return f"{unit}/{head}" if head else ""
 
 
 def _unit(key: str) -> str:

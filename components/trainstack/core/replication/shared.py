@@ -57,6 +57,19 @@ def opened(root: Path) -> Workspace:
     return Workspace.open(store_cache.folder_for(address))
 
 
+def refreshed(root: Path) -> Workspace:
+    """Open a workspace in an object store with its records as they are now.
+
+    Args:
+        root: The address that was written where a folder belongs.
+
+    Raises:
+        WorkspaceNotFoundError: There is none.
+        TrainstackError: The store refuses or does not answer.
+    """
+    return _pull(address_in(root))
+
+
 def created(root: Path, name: str) -> Workspace:
     """Open the workspace at a folder or an address, or create it there.
 
