@@ -71,7 +71,7 @@ def test_content_comes_when_it_is_opened(first, machine, tmp_path):
     assert artifacts.listing(second.run("r1"), "outputs/") == {"outputs/model/weights": len(WEIGHTS)}
     artifacts.download(second.run("r1"), "outputs/model", tmp_path / "downloads")
     assert (tmp_path / "downloads" / "outputs/model/weights").read_bytes() == WEIGHTS
-    dataset_record.link_into(second, data, tmp_path / "mounted")
+    dataset_record.lend_into(second, data, tmp_path / "mounted")
     assert (tmp_path / "mounted" / "a.csv").read_bytes() == b"1,2,3"
     model.lay_out(second, registered)
     assert (Path(registered.path) / "weights").read_bytes() == WEIGHTS

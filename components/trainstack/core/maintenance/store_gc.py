@@ -1,9 +1,9 @@
 """Reclaim what nothing in a workspace in a store points to, beside machines that register, train and push.
 
 Whoever registers a dataset or a model has the lease `records` from its first blob to its record, and so has the
-collection from the first look to the last removal: each blob is either named or its writer is dead. A run's code and
-what `trainstack workspace push` uploads come without that lease, always anew, so that they are young: what is younger
-than a day stays. Killed at any moment, the next collection goes on.
+collection from the first look to the last removal: each blob is either named or its writer is dead. A run's code comes
+without that lease, always anew, so that it is young: what is younger than a day stays. `trainstack workspace push`
+looks again under the lease. Killed at any moment, the next collection goes on.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ from pathlib import Path
 
 from trainstack.core.maintenance.store_references import needed_digests
 from trainstack.core.runs import store_index
-from trainstack.core.workspace.layout import FOLDERS
+from trainstack.core.workspace.layout import FOLDERS, RECORDS_LEASE
 from trainstack.storage import lease
 from trainstack.storage.lease import Lease
 from trainstack.storage.store import Item, Store, blob_digest
 
 GRACE_SECONDS = 24 * 3600.0
 """How old what is removed must be, by the store's own clock."""
-RECORDS = "records"
 _BATCH = 1000
 
 
@@ -87,7 +86,7 @@ def collect(
     """
     owner = f"{socket.gethostname()}, trainstack gc"
     acquired = lease.acquire(
-        store, RECORDS, owner, patience=float("inf"), on_wait=lambda other: progress(f"waiting for {other}")
+        store, RECORDS_LEASE, owner, patience=float("inf"), on_wait=lambda other: progress(f"waiting for {other}")
     )
     with lease.held(acquired) as right:
         garbage = find(store, root, grace)

@@ -14,8 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from trainstack.core.maintenance.purge import Victim, label_of
-from trainstack.core.maintenance.store_gc import RECORDS
 from trainstack.core.runs.indexed_store import indexed
+from trainstack.core.workspace.layout import RECORDS_LEASE
 from trainstack.errors import InUseError
 from trainstack.storage import lease
 from trainstack.storage.lease import LeaseHeldError
@@ -39,7 +39,7 @@ def purge(store: Store, victims: list[Victim], on_wait: OnWait = lambda _: None)
         TrainstackError: The store refuses or does not answer.
     """
     store = indexed(store)
-    with _leased(store, RECORDS, float("inf"), on_wait), contextlib.ExitStack() as stack:
+    with _leased(store, RECORDS_LEASE, float("inf"), on_wait), contextlib.ExitStack() as stack:
         for victim in victims:
             if victim.kind == "run":
                 try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,12 @@ from trainstack.core.runs.directory import RunDirectory
 from trainstack.core.runs.indexed_store import indexed
 from trainstack.core.sweeps.record import SweepDirectory
 from trainstack.core.workspace.journal import Journal
-from trainstack.core.workspace.layout import ID, LAYOUT, MARKER
+from trainstack.core.workspace.layout import FOLDERS, ID, LAYOUT, MARKER, RECORDS_LEASE
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import DigestMismatchError, NotFoundError, TrainstackError
 from trainstack.storage import digest as digests
-from trainstack.storage import locks
+from trainstack.storage import lease, locks
+from trainstack.storage.folder_store import FolderStore
 from trainstack.storage.store import Store, blob_digest
 
 
@@ -45,10 +48,27 @@ def push(workspace: Workspace, store: Store, progress: Progress = lambda _done, 
     with locks.shared(workspace.records_lock), locks.exclusive(workspace.root / "locks" / "push"):
         folder, journal = WorkspaceFolder(workspace), Journal(workspace.root, store.address)
         source, target = Side.whole(folder), Side.whole(store)
+        relied_on = [key for key in source.items if blob_digest(key) and key in target.items]
         report = Replication(source, target, sender(folder, store), journal, progress).run(running(workspace))
+        if relied_on and not isinstance(store, FolderStore):
+            _send_collected(relied_on, folder, store)
     if name is None:
         store.create(MARKER, _marker(workspace.name))
     return report
+
+
+def _send_collected(keys: list[str], folder: WorkspaceFolder, store: Store) -> None:
+    """Upload blobs again that were there at first, and that a collection of another machine has removed since.
+
+    Under the lease that a collection has: from now on records name them.
+    """
+    owner = f"{socket.gethostname()}, trainstack workspace push"
+    with lease.held(lease.acquire(store, RECORDS_LEASE, owner, patience=float("inf"))):
+        there = {item.key for item in store.list(FOLDERS[0])}
+        for key in keys:
+            if key not in there:
+                with contextlib.suppress(FileNotFoundError, DigestMismatchError):
+                    store.upload(folder.path(key), key)
 
 
 def sender(folder: WorkspaceFolder, store: Store) -> Send:

@@ -23,6 +23,7 @@ from trainstack.core.runs.directory import RunDirectory
 from trainstack.core.runs.record import RunRecord
 from trainstack.core.workspace import store_cache
 from trainstack.core.workspace.journal import Journal
+from trainstack.core.workspace.layout import RECORDS_LEASE
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import NotFoundError, TrainstackError, WorkspaceNotFoundError
 from trainstack.storage import lease
@@ -31,7 +32,7 @@ from trainstack.storage.object_store.address import address_in
 from trainstack.storage.store import Store
 
 _RUNS_APART = 32
-RECORDS = "records"
+RECORDS = RECORDS_LEASE
 """The lease for everything that is not driven for long: datasets, models, computes."""
 _pulled: set[str] = set()
 _pulling = threading.Lock()

@@ -14,6 +14,8 @@ MARKER = "workspace.json"
 """The record that makes a folder of files a workspace; written last where a workspace is copied."""
 ID = "id"
 """The record that tells a workspace from others; written first where a workspace is copied."""
+RECORDS_LEASE = "records"
+"""The lease in a store under which datasets, models and computes are changed, and blobs collected."""
 FOLDERS = ("blobs/sha256", "datasets", "runs", "models", "sweeps", "computes")
 """The folders with the truth. What is in one refers to those before it only."""
 
