@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from trainstack.core.maintenance.fsck import Damage, Progress, Verified
@@ -42,7 +43,7 @@ def verify(store: Store, progress: Progress = lambda _done, _all: None) -> Verif
     damages: list[Damage] = []
     named: dict[str, list[tuple[str, Reference]]] = {}
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for key, needs in pool.map(lambda key: (key, _references(store, key)), filter(is_record, items)):
+        for key, needs in pool.map(partial(_references, store), filter(is_record, items)):
             if isinstance(needs, Damage):
                 damages.append(needs)
                 continue
@@ -95,13 +96,13 @@ class _Reading:
         return False
 
 
-def _references(store: Store, key: str) -> list[Reference] | Damage:
+def _references(store: Store, key: str) -> tuple[str, list[Reference] | Damage]:
     try:
-        return references(key, store.get(key).data)
+        return key, references(key, store.get(key).data)
     except FileNotFoundError:
-        return []
+        return key, []
     except TrainstackError:
-        return Damage("record", key, Path(key), "damaged", "write it anew by the `pulumi up` that made it")
+        return key, Damage("record", key, Path(key), "damaged", "write it anew by the `pulumi up` that made it")
 
 
 def _damage(record: str, reference: Reference, problem: str) -> Damage:

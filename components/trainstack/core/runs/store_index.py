@@ -26,7 +26,7 @@ from pydantic import ValidationError
 
 from trainstack.core.runs.record import RunRecord
 from trainstack.storage import digest as digests
-from trainstack.storage.store import Item, Store, VersionConflictError
+from trainstack.storage.store import Entry, Item, Store, VersionConflictError
 
 INDEX = "index/runs"
 MANIFEST = f"{INDEX}/manifest.json"
@@ -170,12 +170,17 @@ def compact(store: Store, most: int = 0) -> bool:
     rows = [row for row in read_rows(store, settled) if row.record is None or row.record.status.ended]
     # A record of another version than its only mark names has been changed since: it has a mark of its own.
     rows = [row for row in rows if row.version in settled[row.run_id]]
-    if not _put(store, [columns(row) for row in rows], manifest.version, json.loads(manifest.data)["segments"]):
+    if not append(store, rows, manifest):
         return False
     for row in rows:
         for version in settled[row.run_id]:
             store.delete(ended_mark(row.run_id, version))
     return True
+
+
+def append(store: Store, rows: Iterable[Row], manifest: Entry) -> bool:
+    """Write rows into a segment, unless another machine has changed what counts since the manifest was read."""
+    return _put(store, [columns(row) for row in rows], manifest.version, json.loads(manifest.data)["segments"])
 
 
 def rebuild(store: Store) -> bool:
