@@ -68,11 +68,11 @@ def _take(store: Store, folder: WorkspaceFolder, journal: Journal, item: Item) -
         return
     if here and known and known[0] != here:
         return
-    if is_content(key):
-        version = store.download(key, folder.path(key))
-        journal.note(key, folder.version(key), version)
-        return
     try:
+        if is_content(key):
+            version = store.download(key, folder.path(key))
+            journal.note(key, folder.version(key), version)
+            return
         entry = store.get(key)
         if here and not known:
             # Made here by a process that was killed before it was pushed, or pulled by one that could not note it.

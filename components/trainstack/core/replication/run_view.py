@@ -6,6 +6,7 @@ every second while it changes, and never sent anywhere.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from pathlib import Path
 
@@ -55,7 +56,9 @@ class RunView:
         for item in sorted(changed, key=lambda item: item.key.endswith(f"/{_RECORD}")):
             path = self._path(item.key)
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._versions[item.key] = self._store.download(item.key, path)
+            # What was removed since it was listed is no part of the run any more.
+            with contextlib.suppress(FileNotFoundError):
+                self._versions[item.key] = self._store.download(item.key, path)
         try:
             return self.directory.read_file()
         except NotFoundError:

@@ -123,8 +123,10 @@ def fetch(root: Path, items: Mapping[str, Item], digests: Mapping[str, str]) -> 
         return known is None or known[0] != version or known[1] == item.version
 
     def download(item: Item) -> None:
-        version = store.download(item.key, folder.path(item.key), digests.get(item.key))
-        journal.note(item.key, folder.version(item.key), version)
+        # What was removed since it was listed is gone.
+        with contextlib.suppress(FileNotFoundError):
+            version = store.download(item.key, folder.path(item.key), digests.get(item.key))
+            journal.note(item.key, folder.version(item.key), version)
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for done in [pool.submit(download, item) for item in items.values() if not is_here(item)]:
