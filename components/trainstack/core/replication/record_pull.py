@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from trainstack.core.replication.workspace_folder import WorkspaceFolder
@@ -50,7 +49,7 @@ def pull_records(store: Store, workspace: Workspace) -> None:
     for key in journal.known_keys():
         if key.partition("/")[0] in FOLDERS and key not in items:
             _drop(folder, journal, key)
-    _drop_changed_runs(folder, journal, runs.has_changed)
+    _drop_changed_runs(folder, journal, runs)
 
 
 def _listed(store: Store, name: str) -> dict[str, Item]:
@@ -99,16 +98,14 @@ def _drop(folder: WorkspaceFolder, journal: Journal, key: str) -> None:
     journal.forget(key)
 
 
-def _drop_changed_runs(folder: WorkspaceFolder, journal: Journal, has_changed: Callable[[str, str], bool]) -> None:
+def _drop_changed_runs(folder: WorkspaceFolder, journal: Journal, runs: StoreRuns) -> None:
     """Remove records of runs that may be others by now: they are fetched again by whoever reads them."""
     here: list[str] = []
     with contextlib.suppress(FileNotFoundError):
         here = os.listdir(folder.root / "runs")  # noqa: PTH208 (quicker than a Path each)
-    for run_id in here:
-        known = journal.versions(f"runs/{run_id}/run.json")
-        if known is None or not has_changed(run_id, known[1]) or locks.is_locked(folder.path(f"runs/{run_id}/lock")):
-            continue
-        if _is_changed_here(folder, journal, run_id):
+    known = {run_id: pair[1] for run_id in here if (pair := journal.versions(f"runs/{run_id}/run.json"))}
+    for run_id in runs.changed(known):
+        if locks.is_locked(folder.path(f"runs/{run_id}/lock")) or _is_changed_here(folder, journal, run_id):
             continue
         for name in RECORDS:
             key = f"runs/{run_id}/{name}"

@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import sqlite3
-from collections.abc import Collection, Generator
+from collections.abc import Collection, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,7 @@ _LAYOUT = 1
 _BUSY_SECONDS = 10.0
 _AT_ONCE = 8
 _LOOKS = 5
+_INDEXES = {"newest": "(created)", "named": "(name, created)"}
 _PUT = "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?)"
 # Marks of one ended run may name several versions; only its record tells which one it is.
 _UNREAD = """
@@ -103,13 +104,17 @@ class StoreRuns:
             every = database.execute("SELECT count(*) FROM (SELECT id FROM runs UNION SELECT id FROM marks)")
             return int(every.fetchone()[0])
 
-    def has_changed(self, run_id: str, version: str) -> bool:
-        """Return whether a run's record may be another one than the version that this machine has of it."""
+    def changed(self, versions: Mapping[str, str]) -> set[str]:
+        """Return the runs whose record may be another one than the version that this machine has of it."""
+        changed: set[str] = set()
         with self._opened() as database:
-            marks = [row[0] for row in database.execute("SELECT version FROM marks WHERE id = ?", (run_id,))]
-            row = database.execute("SELECT version FROM runs WHERE id = ?", (run_id,)).fetchone()
-        short = store_index.short_version(version)
-        return any(mark != short for mark in marks) if marks else row is None or row[0] != short
+            for run_id, version in versions.items():
+                listed = database.execute("SELECT version FROM marks WHERE id = ?", (run_id,)).fetchall()
+                # What has no mark is as the last segment has it.
+                listed = listed or database.execute("SELECT version FROM runs WHERE id = ?", (run_id,)).fetchall()
+                if {row[0] for row in listed} != {store_index.short_version(version)}:
+                    changed.add(run_id)
+        return changed
 
     def _load(self, database: sqlite3.Connection, known: list[str]) -> list[str]:
         """Take over the segments that are not known; returns those that count."""
@@ -119,10 +124,15 @@ class StoreRuns:
         if not same:
             # Runs that are gone are not named any more in a segment that has everything.
             database.execute("DELETE FROM runs")
+            for name in _INDEXES:
+                database.execute(f"DROP INDEX {name}")
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             for rows in pool.map(partial(store_index.read_segment, self._store), names[same:]):
                 database.executemany("DELETE FROM runs WHERE id = ?", [(row[0],) for row in rows if not row[5]])
                 database.executemany(_PUT, [row for row in rows if row[5]])
+        for name, columns in _INDEXES.items():
+            # Made after the rows of a first load, which is quicker.
+            database.execute(f"CREATE INDEX IF NOT EXISTS {name} ON runs {columns}")
         return names
 
     def _read_marked(self, database: sqlite3.Connection) -> list[RunRecord]:
@@ -145,11 +155,12 @@ class StoreRuns:
 
     def _only_here(self, database: sqlite3.Connection) -> set[str]:
         """Runs that this machine has begun just now, and that are not in the store yet."""
-        here: set[str] = set()
+        here: list[str] = []
         with contextlib.suppress(FileNotFoundError):
-            here = set(os.listdir(self._root / "runs"))  # noqa: PTH208 (quicker than a Path each)
-        known = {row[0] for row in database.execute("SELECT id FROM runs UNION SELECT id FROM marks")}
-        return {run_id for run_id in here - known if (self._root / "runs" / run_id / "run.json").is_file()}
+            here = os.listdir(self._root / "runs")  # noqa: PTH208 (quicker than a Path each)
+        known = "SELECT 1 FROM runs WHERE id = ? UNION SELECT 1 FROM marks WHERE id = ?"
+        unknown = [run_id for run_id in here if not database.execute(known, (run_id, run_id)).fetchone()]
+        return {run_id for run_id in unknown if (self._root / "runs" / run_id / "run.json").is_file()}
 
     def _as_it_is(self, record: RunRecord) -> RunRecord:
         """A run's record with what only its driver knows: that it goes on, or that nobody drives it any more."""
@@ -182,8 +193,7 @@ class StoreRuns:
             "CREATE TABLE IF NOT EXISTS marks (id TEXT, version TEXT)",
             "CREATE TABLE IF NOT EXISTS runs (id TEXT PRIMARY KEY, version TEXT, name TEXT, status TEXT, created REAL, "
             "record TEXT)",
-            "CREATE INDEX IF NOT EXISTS newest ON runs (created)",
-            "CREATE INDEX IF NOT EXISTS named ON runs (name, created)",
+            *(f"CREATE INDEX IF NOT EXISTS {name} ON runs {columns}" for name, columns in _INDEXES.items()),
             "CREATE INDEX IF NOT EXISTS marked ON marks (id)",
             f"PRAGMA user_version = {_LAYOUT}",
         ):
