@@ -109,6 +109,20 @@ def test_a_run_elsewhere_is_seen_as_it_goes_on(first, machine):
     assert index.resolve(third, "fit").id in ("r1", "r2")
 
 
+def test_a_run_that_is_worked_on_keeps_its_records_whatever_is_pulled(first, machine, bucket_address):
+    with updating(first, "runs/r2", print):
+        trained(first, "r2", status=Status.RUNNING, outputs={})
+    second = opened(machine("b"))
+    with updating(second, "runs/r2", print):
+        run = RunDirectory(second.run("r2"))
+        shared.refreshed(Path(bucket_address))
+        assert (run.root / "run.json").is_file()
+        run.write(run.read().model_copy(update={"status": Status.FAILED}))
+    assert b"failed" in ObjectStore(bucket_address).get("runs/r2/run.json").data
+    shared.refreshed(Path(bucket_address))
+    assert run.read().status is Status.FAILED
+
+
 def test_what_a_killed_process_left_is_pushed_or_dropped(first, machine, bucket_address):
     trained(first, "r2", status=Status.FAILED, outputs={})
     with updating(first, "runs/r2", print):

@@ -10,6 +10,7 @@ import contextlib
 import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from trainstack.core.replication.workspace_folder import WorkspaceFolder
 from trainstack.core.runs.directory import RECORDS
@@ -24,6 +25,11 @@ from trainstack.storage.store import Item, Store, VersionConflictError
 FOLDERS = ("datasets", "models", "sweeps", "computes")
 _AT_ONCE = 16
 _WITH_A_FOLDER = ("model.json", "sweep.json")
+
+
+def updating_lock(root: Path, run_id: str) -> Path:
+    """Return the lock that a process of this machine holds while it works on a run's records, which then stay."""
+    return root / "locks" / f"updating-{run_id}"
 
 
 def pull_records(store: Store, workspace: Workspace) -> None:
@@ -105,12 +111,14 @@ def _drop_changed_runs(folder: WorkspaceFolder, journal: Journal, runs: StoreRun
         here = os.listdir(folder.root / "runs")  # noqa: PTH208 (quicker than a Path each)
     known = {run_id: pair[1] for run_id in here if (pair := journal.versions(f"runs/{run_id}/run.json"))}
     for run_id in runs.changed(known):
-        if locks.is_locked(folder.path(f"runs/{run_id}/lock")) or _is_changed_here(folder, journal, run_id):
-            continue
-        for name in RECORDS:
-            key = f"runs/{run_id}/{name}"
-            folder.path(key).unlink(missing_ok=True)
-            journal.forget(key)
+        with locks.try_exclusive(updating_lock(folder.root, run_id)) as alone:
+            is_driven = not alone or locks.is_locked(folder.path(f"runs/{run_id}/lock"))
+            if is_driven or _is_changed_here(folder, journal, run_id):
+                continue
+            for name in RECORDS:
+                key = f"runs/{run_id}/{name}"
+                folder.path(key).unlink(missing_ok=True)
+                journal.forget(key)
 
 
 def _is_changed_here(folder: WorkspaceFolder, journal: Journal, run_id: str) -> bool:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from trainstack.core.replication import copies
 from trainstack.core.replication.changes import push_changes
-from trainstack.core.replication.record_pull import pull_records
+from trainstack.core.replication.record_pull import pull_records, updating_lock
 from trainstack.core.runs import store_index
 from trainstack.core.runs.directory import RunDirectory
 from trainstack.core.runs.record import RunRecord
@@ -26,7 +26,7 @@ from trainstack.core.workspace.journal import Journal
 from trainstack.core.workspace.layout import RECORDS_LEASE
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import NotFoundError, TrainstackError, WorkspaceNotFoundError
-from trainstack.storage import lease
+from trainstack.storage import lease, locks
 from trainstack.storage.addresses import open_store
 from trainstack.storage.object_store.address import address_in
 from trainstack.storage.store import Store
@@ -113,13 +113,12 @@ def updating(workspace: Workspace, name: str, on_wait: Callable[[str], None]) ->
             _discard(workspace, right.store, key)
         _claim_unfinished(right, f"{name}/run.json")
         _pull(address)
-        if name.startswith("runs/"):
-            RunDirectory(workspace.run(name.partition("/")[2])).fetch_records()
-        try:
-            yield
-        finally:
-            right.require()
-            _push(workspace, right.store, name)
+        with _kept(workspace, name):
+            try:
+                yield
+            finally:
+                right.require()
+                _push(workspace, right.store, name)
 
 
 @contextlib.contextmanager
@@ -139,6 +138,18 @@ def publishing(workspace: Workspace, name: str) -> Generator[None]:
         yield
         right.require()
         _push(workspace, right.store, name)
+
+
+@contextlib.contextmanager
+def _kept(workspace: Workspace, name: str) -> Generator[None]:
+    """Have a run's records here, whatever other verbs of this machine pull meanwhile."""
+    folder, _, run_id = name.partition("/")
+    if folder != "runs":
+        yield
+        return
+    with locks.exclusive(updating_lock(workspace.root, run_id)):
+        RunDirectory(workspace.run(run_id)).fetch_records()
+        yield
 
 
 @contextlib.contextmanager
