@@ -113,8 +113,10 @@ def test_a_run_that_is_worked_on_keeps_its_records_whatever_is_pulled(first, mac
     with updating(first, "runs/r2", print):
         trained(first, "r2", status=Status.RUNNING, outputs={})
     second = opened(machine("b"))
+    run = RunDirectory(second.run("r2"))
+    # A record that was read before the lease was taken, which changes it.
+    assert run.exists()
     with updating(second, "runs/r2", print):
-        run = RunDirectory(second.run("r2"))
         shared.refreshed(Path(bucket_address))
         assert (run.root / "run.json").is_file()
         run.write(run.read().model_copy(update={"status": Status.FAILED}))

@@ -125,7 +125,7 @@ def _is_changed_here(folder: WorkspaceFolder, journal: Journal, run_id: str) -> 
     for name in RECORDS:
         key = f"runs/{run_id}/{name}"
         with contextlib.suppress(FileNotFoundError):
-            known = journal.versions(key)
-            if known is None or known[0] != folder.version(key):
+            version, known = folder.version(key), journal.versions(key)
+            if known is None or known[0] != version:
                 return True
     return False
