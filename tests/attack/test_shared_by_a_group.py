@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 from trainstack.cli.app import app
 from trainstack.core.runs import index
-from trainstack.core.runs.directory import RunDirectory, RunRecord, Status, history
+from trainstack.core.runs.directory import RunDirectory, RunRecord, Status
+from trainstack.core.runs.index import newest
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.storage import locks
 
@@ -92,7 +93,7 @@ def test_who_may_only_read_can_look_at_everything(workspace, top, command):
 
 def test_who_is_of_the_group_can_work_in_it(workspace, top):
     run = RunDirectory(workspace.run("0" * 16))
-    history(workspace)
+    newest(workspace)
 
     def work():
         with locks.exclusive(workspace.records_lock), run.lock() as mine:
@@ -113,4 +114,4 @@ def test_who_is_of_the_group_can_work_in_it(workspace, top):
     made = workspace.run("2" * 16).stat()
     assert (made.st_uid, made.st_gid, made.st_mode & 0o777) == (OTHER, GROUP, 0o775)
     run.event("stage", status="finalizing")
-    assert len(history(workspace)) == 2
+    assert len(newest(workspace)) == 2
