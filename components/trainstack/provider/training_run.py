@@ -59,6 +59,7 @@ class TrainingRunProvider(BaseProvider):
     def changing_shared(self, workspace: Workspace, properties: Properties) -> Generator[None]:
         """Act as every verb does; a run that this machine drives already is followed, and pushed by its publisher."""
         from trainstack.core.replication import run_publisher, shared
+        from trainstack.core.replication.waiting import Waiting
         from trainstack.core.runs.directory import RunDirectory
 
         run = RunDirectory(workspace.run(str(properties["run_id"])))
@@ -67,7 +68,10 @@ class TrainingRunProvider(BaseProvider):
             # Its publisher has the lease until the store has what the run came to.
             with shared.publishing(workspace, f"runs/{run.id}"):
                 return
-        with super().changing_shared(workspace, properties):
+        log = log_of(properties)
+        waits = Waiting(workspace, run.id, log.progress)
+        with waits, shared.updating(workspace, self.lease(properties), waits.show):
+            waits.end()
             if not (run.exists() and run.read().status is Status.COMPLETED):
                 run_publisher.start(workspace, run.id)
             yield

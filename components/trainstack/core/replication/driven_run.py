@@ -89,9 +89,8 @@ class DrivenRun:
             TrainstackError: The store or the cluster refuses or does not answer, or an image cannot be built.
         """
         store = open_store(self.address)
-        view = RunView(self.workspace, store, self.run_id)
-        record = view.look()
-        view.close()
+        with contextlib.closing(RunView(self.workspace, store, self.run_id)) as view:
+            record = view.look()
         if record is not None and record.status is Status.COMPLETED:
             return Outcome.ADOPTED
         if record is not None and self.host.state(self.ref).active:
@@ -128,7 +127,15 @@ class DrivenRun:
             RunFailedError: It failed or was canceled; says how.
             TrainstackError: Its driver is gone.
         """
-        view = RunView(self.workspace, open_store(self.address), self.run_id)
+        with contextlib.closing(RunView(self.workspace, open_store(self.address), self.run_id)) as view:
+            record = self._follow(view, progress)
+            if record.status is not Status.COMPLETED:
+                raise RunFailedError(following.failure_text(record))
+        self.directory.refresh()
+        self.directory.fetch_records()
+        return record
+
+    def _follow(self, view: RunView, progress: Callable[[str], None]) -> RunRecord:
         state, looked, active = DriverState(active=True), float("-inf"), time.monotonic()
         while True:
             record = None
@@ -139,7 +146,7 @@ class DrivenRun:
                     state, looked = self.host.state(self.ref), time.monotonic()
                     active = looked if state.active else active
             if record is not None and record.status.ended:
-                return self._ended(view, record)
+                return record
             if record is not None:
                 waits = f" · its driver: {state.reason}" if state.reason else ""
                 progress(following.progress_line(view.directory, record) + waits)
@@ -149,14 +156,6 @@ class DrivenRun:
                     f"{': ' + state.reason if state.reason else ''}; run `pulumi up` again to go on from what it saved"
                 )
             time.sleep(_LOOK_SECONDS)
-
-    def _ended(self, view: RunView, record: RunRecord) -> RunRecord:
-        if record.status is not Status.COMPLETED:
-            raise RunFailedError(following.failure_text(record))
-        view.close()
-        self.directory.refresh()
-        self.directory.fetch_records()
-        return record
 
     def stop(self, reason: str) -> RunRecord:
         """Ask for the run's end, and wait for it.
@@ -171,19 +170,19 @@ class DrivenRun:
             TrainstackError: It has ended already, or has no driver; or the store or the cluster does not answer.
         """
         store = open_store(self.address)
-        view = RunView(self.workspace, store, self.run_id)
-        record = view.look()
-        if record is None or record.status.ended:
-            is_ended = f"is {record.status.value}" if record else "was never submitted"
-            raise TrainstackError(f"run {self.run_id} {is_ended}: there is nothing to stop")
-        key = f"runs/{self.run_id}/{STOP}"
-        with contextlib.suppress(FileExistsError):
-            store.create(key, reason.encode())
-        while (record := view.look()) is None or not record.status.ended:
-            if not self.host.state(self.ref).active:
-                raise TrainstackError(f"run {self.run_id} has no driver in the cluster: `pulumi up` goes on with it")
-            time.sleep(_LOOK_SECONDS)
-        view.close()
+        with contextlib.closing(RunView(self.workspace, store, self.run_id)) as view:
+            record = view.look()
+            if record is None or record.status.ended:
+                is_ended = f"is {record.status.value}" if record else "was never submitted"
+                raise TrainstackError(f"run {self.run_id} {is_ended}: there is nothing to stop")
+            with contextlib.suppress(FileExistsError):
+                store.create(f"runs/{self.run_id}/{STOP}", reason.encode())
+            while (record := view.look()) is None or not record.status.ended:
+                if not self.host.state(self.ref).active:
+                    raise TrainstackError(
+                        f"run {self.run_id} has no driver in the cluster: `pulumi up` goes on with it"
+                    )
+                time.sleep(_LOOK_SECONDS)
         return record
 
     def _image(self, request: RunRequest, secrets: dict[str, str], progress: Callable[[str], None]) -> image.Image:

@@ -7,6 +7,7 @@ every second while it changes, and never sent anywhere.
 from __future__ import annotations
 
 import contextlib
+import secrets
 import shutil
 from pathlib import Path
 
@@ -34,8 +35,8 @@ class RunView:
         self._store = store
         self._folder = f"runs/{run_id}"
         self._versions: dict[str, str] = {}
-        self._root = workspace.root / "cache" / "views" / run_id
-        shutil.rmtree(self._root, ignore_errors=True)
+        # Of its own: whoever else looks at the run meanwhile has another, and the name of a run directory is its id.
+        self._root = workspace.root / "cache" / "views" / secrets.token_hex(4) / run_id
 
     @property
     def directory(self) -> RunDirectory:
@@ -66,7 +67,7 @@ class RunView:
 
     def close(self) -> None:
         """Remove the folder."""
-        shutil.rmtree(self._root, ignore_errors=True)
+        shutil.rmtree(self._root.parent, ignore_errors=True)
 
     def _is_new(self, item: Item) -> bool:
         name = item.key.removeprefix(f"{self._folder}/")
