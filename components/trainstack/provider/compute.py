@@ -74,7 +74,7 @@ class ComputeProvider(BaseProvider):
 
 
 def _check_driver(spec: compute.ComputeSpec, inputs: Properties) -> None:
-    """Refuse a driver that would have no store to work with, and say what a workspace in a store lacks without one.
+    """Refuse a driver that would have no store to work with.
 
     Raises:
         InvalidInputError: There is a driver, and the workspace is in a folder.
@@ -82,17 +82,11 @@ def _check_driver(spec: compute.ComputeSpec, inputs: Properties) -> None:
     root = inputs.get("workspace")
     if not known(root):
         return
-    shared = bool(address_in(Path(str(root))))
-    driven = spec.plugin.drives_runs(spec)
-    if driven and not shared:
+    if spec.plugin.drives_runs(spec) and not address_in(Path(str(root))):
         raise InvalidInputError(
             f"compute {spec.name!r}: a driver in the cluster needs a workspace in an object store, which it can reach: "
             "give the workspace root='s3://BUCKET/FOLDER', or leave driver out",
             field="driver",
-        )
-    if shared and not driven and spec.plugin.capabilities.elastic_capacity:
-        log_of(inputs).info(
-            "its runs are driven by the machine that runs `pulumi up`: with `driver` they need nobody's machine"
         )
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from trainstack.core.compute import compute
 from trainstack.core.environments import environment
 from trainstack.core.images import image
-from trainstack.core.images.registry import Registry
+from trainstack.core.images.registry import PASSWORD, Registry
 from trainstack.core.replication import driver_package, shared
 from trainstack.core.replication.changes import push_changes
 from trainstack.core.replication.run_driver import STOP
@@ -111,7 +111,7 @@ class DrivenRun:
                 python=driver.python,
                 address=self.address,
                 package=driver_package.upload(store),
-                secrets=secrets,
+                secrets={name: value for name, value in secrets.items() if name != PASSWORD},
                 stack=request.tags.get("stack", ""),
             ),
         )
@@ -138,18 +138,20 @@ class DrivenRun:
     def _follow(self, view: RunView, progress: Callable[[str], None]) -> RunRecord:
         state, looked, active = DriverState(active=True), float("-inf"), time.monotonic()
         while True:
-            record = None
-            # A store or a cluster that is away for a while does not end what runs there.
-            with contextlib.suppress(TrainstackError):
+            try:
                 record = view.look()
+                if record is not None and record.status.ended:
+                    return record
                 if time.monotonic() - looked > _STATE_SECONDS:
                     state, looked = self.host.state(self.ref), time.monotonic()
-                    active = looked if state.active else active
-            if record is not None and record.status.ended:
-                return record
-            if record is not None:
-                waits = f" · its driver: {state.reason}" if state.reason else ""
-                progress(following.progress_line(view.directory, record) + waits)
+                if record is not None:
+                    waits = f" · its driver: {state.reason}" if state.reason else ""
+                    progress(following.progress_line(view.directory, record) + waits)
+            except TrainstackError as exc:
+                # A store or a cluster that is away for a while does not end what runs there.
+                progress(f"goes on, and is not seen from here: {exc}")
+                active = time.monotonic()
+            active = time.monotonic() if state.active else active
             if time.monotonic() - active > _LOST_SECONDS:
                 raise TrainstackError(
                     f"run {self.run_id} has no driver in the cluster any more"
