@@ -34,10 +34,12 @@ cluster = ts.Compute("cluster", ts.ComputeArgs(
     kubernetes=ts.KubernetesArgs(namespace=config.require("namespace"), driver=ts.KubernetesDriver(secret="store")),
 ))
 data = ts.Dataset("numbers", ts.DatasetArgs(workspace=workspace, paths=["numbers.txt"]))
+two = config.get_bool("two")
+packages = {"curated_name": "tensorflow-2.15"} if two else {"packages": ["six==1.17.0"]}
 run = ts.TrainingRun("sum", ts.TrainingRunArgs(
     source_directory="scripts", script="train.py", compute=cluster,
-    environment=ts.Environment("tiny", ts.EnvironmentArgs(packages=["six==1.17.0"], compute=cluster)),
-    distribution=ts.MultiWorkerTensorflowDistribution(2) if config.get_bool("two") else None,
+    environment=ts.Environment("tiny", ts.EnvironmentArgs(**packages, compute=cluster)),
+    distribution=ts.TensorflowConfiguration(worker_count=2) if two else None,
     arguments={"--data": data.as_mount(), "--steps": config.get_int("steps") or 1},
     secret_variables={"TOKEN": pulumi.Output.secret("hush-driven")},
 ))
@@ -124,7 +126,8 @@ def machine(tmp_path, bucket_address, namespace):
 def submit_and_vanish(project):
     """Start `pulumi up`, and kill it with all of its processes once the driver is submitted."""
     up = project.start_up(project.root / "up.txt")
-    until(lambda: "-driver" in kubectl("get", "jobs", "-o", "name"), 300)
+    until(lambda: "-driver" in kubectl("get", "jobs", "-o", "name") or up.poll() is not None, 300)
+    assert up.poll() is None, (project.root / "up.txt").read_text()[-2000:]
     time.sleep(2)
     os.killpg(up.pid, signal.SIGKILL)
     up.wait()

@@ -59,6 +59,8 @@ def test_each_field_of_the_models_is_described():
     assert set(RunRequest.model_fields) - set(run_fields(RunRequest)) == {
         # What the run is, and what people and machines know it by.
         *("spec", "name", "tags"),
+        # Where the environment's packages are, once they are made.
+        "runtime",
         # What the fields of the same name in the spec came from.
         *("environment", "datasets", "registry"),
     }
