@@ -22,7 +22,8 @@ from tests.core.sample_runs import request, tiny_environment
 from tests.faulty_proxy import Fault
 
 from trainstack.core.environments import environment
-from trainstack.core.replication import copies, shared
+from trainstack.core.replication import shared
+from trainstack.core.replication.changes import push_changes
 from trainstack.core.runs.execution import submission
 from trainstack.storage import lease
 from trainstack.storage.object_store.store import ObjectStore
@@ -170,8 +171,7 @@ def submitted(team: Team, chance: random.Random) -> str:
     run_id = asked.spec.run_id
     with shared.updating(workspace, f"runs/{run_id}", lambda _owner: None):
         submission.submit(workspace, asked, source, {}, supervise=False)
-        copies.push(workspace, team.store)
-        copies.push_run(workspace, team.store, run_id)
+        push_changes(workspace, team.store, [f"runs/{run_id}"], going_on=True)
     (team.folder / "none.json").write_text("{}")
     (team.folder / f"{run_id}.seed").write_text(seed)
     return run_id
