@@ -31,7 +31,7 @@ def drive(address: str, run: str, secrets: str) -> None:
 
 
 if __name__ == "__main__":
-    lease.acquire.__kwdefaults__["seconds"] = LEASE_SECONDS
+    lease.acquire.__kwdefaults__ = {**(lease.acquire.__kwdefaults__ or {}), "seconds": LEASE_SECONDS}
     address, action, *arguments = sys.argv[1:]
     try:
         {"register": register, "drive": drive}[action](address, *arguments)

@@ -71,6 +71,7 @@ class Team:
 
     def told(self, process: subprocess.Popen[str], file: Path, machine: str) -> None:
         """Take note of a version that a machine was given; it asks again until it is given one."""
+        output = errors = ""
         for _ in range(5):
             output, errors = process.communicate(timeout=120)
             if process.returncode == 0:
@@ -179,6 +180,7 @@ def submitted(team: Team, chance: random.Random) -> str:
 
 def completed(team: Team, run: str, machine: str) -> None:
     """Drive a run to its end, and look at what it came to."""
+    errors = ""
     for _ in range(5):
         driver = team.start(machine, "drive", run, str(team.folder / "none.json"))
         _, errors = driver.communicate(timeout=120)
