@@ -1,6 +1,6 @@
 """Kill and harm everything at random moments: the next submission always comes to the same result, nothing is left.
 
-`CHAOS_N` says how many harms (20), `CHAOS_SEED` repeats a sequence. `make chaos N=200` does more of them.
+`CHAOS_N` says how many harms (12), `CHAOS_SEED` repeats a sequence. `make chaos N=200` does more of them.
 """
 
 import os
@@ -15,7 +15,7 @@ from tests.core.sample_runs import tiny_environment
 from trainstack.core.workspace.workspace import Workspace
 
 # One in ten is left to the real engine, in the module beside this one.
-COUNT = int(os.environ.get("CHAOS_N", "20")) * 9 // 10
+COUNT = int(os.environ.get("CHAOS_N", "12")) * 9 // 10
 SEED = int(os.environ.get("CHAOS_SEED", random.randrange(1_000_000)))
 
 

@@ -19,7 +19,7 @@ __all__ = ["own_engine"]
 
 pytestmark = needs_engine
 
-COUNT = max(6, int(os.environ.get("CHAOS_N", "20")) // 5)
+COUNT = max(6, int(os.environ.get("CHAOS_N", "12")) // 5)
 SEED = int(os.environ.get("CHAOS_SEED", random.randrange(1_000_000)))
 
 

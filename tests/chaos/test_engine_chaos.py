@@ -17,7 +17,7 @@ from trainstack.targets.local.orphans import processes
 pytestmark = pytest.mark.end_to_end
 
 # One harm in ten of `CHAOS_N`, at least one of each kind: an `up` takes seconds.
-COUNT = max(2, int(os.environ.get("CHAOS_N", "20")) // 10)
+COUNT = max(2, int(os.environ.get("CHAOS_N", "12")) // 10)
 SEED = int(os.environ.get("CHAOS_SEED", random.randrange(1_000_000)))
 PROGRAM = f"""
 import pulumi

@@ -28,7 +28,7 @@ from trainstack.mlflow import metric_files as tracking
 from trainstack.storage import locks
 from trainstack.storage.atomic import read_json
 
-KILLS = max(4, int(os.environ.get("CHAOS_N", "20")) // 5)
+KILLS = max(4, int(os.environ.get("CHAOS_N", "12")) // 5)
 SEED = int(os.environ.get("CHAOS_SEED", random.randrange(1_000_000)))
 EPOCHS = 4
 KINDS = ("driver", "server", "keeper", "supervisor")

@@ -33,7 +33,7 @@ pytestmark = [
 ]
 
 PROGRAMS = Path(__file__).parents[2] / "programs"
-ROUNDS = max(1, int(os.environ.get("CHAOS_N", "20")) // 50)
+ROUNDS = max(1, int(os.environ.get("CHAOS_N", "12")) // 50)
 SEED = int(os.environ.get("CHAOS_SEED", random.randrange(1_000_000)))
 EPOCHS, KILLS = 5, 2
 # From a kill to the end of the next epoch, beyond what a first start takes to its first: importing, reading, tracing.

@@ -187,7 +187,8 @@ def _pod(ref: RunRef, spec: DriverSpec, config: KubernetesConfig, driver: Driver
                 "env": [{"name": name, "value": text} for name, text in environment.items()],
                 "envFrom": [{"secretRef": {"name": driver.secret}}] if driver.secret else [],
                 "resources": {
-                    "requests": {"cpu": "50m", "memory": "256Mi"},
+                    # It mostly waits; asked for, even a little CPU would keep it from a cluster that its nodes fill.
+                    "requests": {"cpu": "0", "memory": "256Mi"},
                     "limits": {"cpu": "1", "memory": "1Gi"},
                 },
                 "terminationMessagePolicy": "FallbackToLogsOnError",
