@@ -163,7 +163,7 @@ class TrackingServer:
         tags = [{"key": "mlflow.data.context", "value": context}]
         self.post("runs/log-inputs", run_id=run, datasets=[{"tags": tags, "dataset": dataset}])
 
-    def get(self, path: str, **query: Any) -> dict[str, Any]:
+    def get(self, path: str, /, **query: Any) -> dict[str, Any]:
         """Send a GET request.
 
         Raises:
@@ -171,7 +171,7 @@ class TrackingServer:
         """
         return self._call("GET", path, params=query)
 
-    def get_or_none(self, path: str, **query: Any) -> dict[str, Any] | None:
+    def get_or_none(self, path: str, /, **query: Any) -> dict[str, Any] | None:
         """Send a GET request, and return None when the resource does not exist.
 
         Raises:
@@ -184,7 +184,7 @@ class TrackingServer:
                 return None
             raise
 
-    def post(self, path: str, **body: Any) -> dict[str, Any]:
+    def post(self, path: str, /, **body: Any) -> dict[str, Any]:
         """Send a POST request.
 
         Raises:
@@ -192,7 +192,7 @@ class TrackingServer:
         """
         return self._call("POST", path, json=body)
 
-    def call(self, method: str, path: str, **body: Any) -> dict[str, Any]:
+    def call(self, method: str, path: str, /, **body: Any) -> dict[str, Any]:
         """Send a request by another method, `PATCH` or `DELETE`.
 
         Raises:
