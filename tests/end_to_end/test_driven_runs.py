@@ -172,8 +172,8 @@ def test_two_nodes_go_on_when_the_driver_and_a_node_are_lost(machine, bucket_add
     assert record(bucket_address)["attempt"] == 1
     # A node, with nobody attached: another attempt goes on from the checkpoint.
     kubectl("delete", "pod", pods("node")[0], "--grace-period=1", "--wait=false")
-    ended = until(lambda: (last := record(bucket_address))["status"] in ("completed", "failed") and last, 300)
+    ended = until(lambda: last if (last := record(bucket_address))["status"] in ("completed", "failed") else None, 300)
     assert (ended["status"], ended["attempt"]) == ("completed", 2), ended["reason"]
-    assert "step" in ended["resumed"]
+    assert "checkpoint" in ended["resumed"]
     second = machine("second")
     assert second.up().lines("adopted finished run")
