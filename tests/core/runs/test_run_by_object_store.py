@@ -48,7 +48,7 @@ def by_store(**changes):
 def names(folder=""):
     import obstore
 
-    return {each["path"]: each for each in obstore.list(PresignedStore(URL)._store, folder).collect()}
+    return {each["path"]: each for each in obstore.list(PresignedStore(f"{URL}/transfer")._store, folder).collect()}
 
 
 @pytest.fixture

@@ -60,7 +60,8 @@ class KubernetesPlugin(TargetPlugin):
             InvalidInputError: Its server is on the loopback.
         """
         super().check(spec)
-        if spec.object_store:
+        # With a claim as their store pods do not go there.
+        if spec.object_store and config_of(spec).store is None:
             checked_for_pods(spec.object_store, "root")
 
     def check_size(self, spec: ComputeSpec, node: Callable[[], Capacity]) -> None:
