@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
+import socket
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -191,6 +192,46 @@ def owner_of(store: Store, name: str) -> str:
         return str(json.loads(store.get(_key(name)).data)["owner"])
     except FileNotFoundError:
         return ""
+
+
+def owner_here(label: str) -> str:
+    """Return what a process of this machine is called as an owner.
+
+    Args:
+        label: Which process, for people.
+    """
+    return f"{socket.gethostname()}, {label}"
+
+
+def is_here(owner: str) -> bool:
+    """Return whether an owner is a process of this machine."""
+    return owner.startswith(owner_here("").rstrip())
+
+
+@contextlib.contextmanager
+def taken(
+    store: Store,
+    name: str,
+    label: str,
+    *,
+    patience: float = float("inf"),
+    on_wait: Callable[[str], None] = _nothing,
+) -> Generator[Lease]:
+    """Take a lease for the length of a `with` block: `acquire`, then `held`.
+
+    Args:
+        store: Where it is kept.
+        name: What it is for.
+        label: Which process of this machine takes it, for people.
+        patience: As of `acquire`; without end when left out.
+        on_wait: As of `acquire`.
+
+    Raises:
+        LeaseHeldError: Another owner still has it; says who.
+    """
+    acquired = acquire(store, name, owner_here(label), patience=patience, on_wait=on_wait)
+    with held(acquired) as lease:
+        yield lease
 
 
 @contextlib.contextmanager

@@ -118,7 +118,12 @@ def check(workspace: Workspace, victims: list[Victim]) -> None:
     for victim in victims:
         reasons = list(needed[victim.kind](workspace, victim))
         if reasons:
-            raise InUseError(f"{label_of(victim)} is needed: {abbreviated(reasons, 4, separator='; ')}")
+            raise in_use(victim, reasons)
+
+
+def in_use(victim: Victim, reasons: list[str]) -> InUseError:
+    """Return the error for a victim that something needs, with the first reasons and how many more there are."""
+    return InUseError(f"{label_of(victim)} is needed: {abbreviated(reasons, 4, separator='; ')}")
 
 
 def label_of(victim: Victim) -> str:

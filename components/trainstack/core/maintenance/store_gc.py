@@ -8,7 +8,6 @@ looks again under the lease. Killed at any moment, the next collection goes on.
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,11 +83,9 @@ def collect(
     Raises:
         TrainstackError: A record is damaged; nothing was removed. Or the lease was lost; what was removed stays so.
     """
-    owner = f"{socket.gethostname()}, trainstack gc"
-    acquired = lease.acquire(
-        store, RECORDS_LEASE, owner, patience=float("inf"), on_wait=lambda other: progress(f"waiting for {other}")
-    )
-    with lease.held(acquired) as right:
+    with lease.taken(
+        store, RECORDS_LEASE, "trainstack gc", on_wait=lambda other: progress(f"waiting for {other}")
+    ) as right:
         garbage = find(store, root, grace)
         remove(store, [item.key for item in garbage], right)
         store_index.compact(store)

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import socket
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
-from trainstack.core.maintenance.purge import Victim, label_of
+from trainstack.core.maintenance.purge import Victim, in_use
 from trainstack.core.runs.indexed_store import indexed
 from trainstack.core.workspace.layout import RECORDS_LEASE
-from trainstack.errors import InUseError
 from trainstack.storage import lease
 from trainstack.storage.lease import LeaseHeldError
 from trainstack.storage.store import Store, VersionConflictError
@@ -39,28 +38,21 @@ def purge(store: Store, victims: list[Victim], on_wait: OnWait = lambda _: None)
         TrainstackError: The store refuses or does not answer.
     """
     store = indexed(store)
-    with _leased(store, RECORDS_LEASE, float("inf"), on_wait), contextlib.ExitStack() as stack:
+    take = partial(lease.taken, store, label="trainstack purge", on_wait=lambda other: on_wait(f"waiting for {other}"))
+    with contextlib.ExitStack() as stack:
+        rights = [stack.enter_context(take(RECORDS_LEASE))]
         for victim in victims:
             if victim.kind == "run":
                 try:
-                    stack.enter_context(_leased(store, f"runs/{victim.name}", _DEAD_SECONDS, on_wait))
+                    rights.append(stack.enter_context(take(f"runs/{victim.name}", patience=_DEAD_SECONDS)))
                 except LeaseHeldError as exc:
-                    raise InUseError(f"{label_of(victim)} is needed: {exc}") from exc
+                    raise in_use(victim, [str(exc)]) from exc
             if reasons := list(_needed_by(store, victim)):
-                raise InUseError(f"{label_of(victim)} is needed: {'; '.join(reasons[:4])}")
+                raise in_use(victim, reasons)
         for victim in victims:
             _delete(store, victim)
-
-
-@contextlib.contextmanager
-def _leased(store: Store, name: str, patience: float, on_wait: OnWait) -> Generator[None]:
-    owner = f"{socket.gethostname()}, trainstack purge"
-    acquired = lease.acquire(
-        store, name, owner, patience=patience, on_wait=lambda other: on_wait(f"waiting for {other}")
-    )
-    with lease.held(acquired) as right:
-        yield
-        right.require()
+        for right in rights:
+            right.require()
 
 
 def _needed_by(store: Store, victim: Victim) -> Iterator[str]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from trainstack.core.replication.copies import running, sender
 from trainstack.core.replication.replication import Replication, Report, Side, listing
+from trainstack.core.replication.unit import head_of, unit_of
 from trainstack.core.replication.workspace_folder import WorkspaceFolder
 from trainstack.core.runs.indexed_store import indexed
 from trainstack.core.workspace.journal import Journal
@@ -17,9 +18,6 @@ from trainstack.errors import TrainstackError
 from trainstack.storage import locks
 from trainstack.storage.blob_origin import BlobOrigin
 from trainstack.storage.store import Item, Store, blob_digest
-
-_OF_ONE_FOLDER = ("runs", "sweeps")
-"""What is pushed as one: records with files of their own."""
 
 
 def push_changes(workspace: Workspace, store: Store, folders: Iterable[str], *, going_on: bool = False) -> Report:
@@ -41,25 +39,25 @@ def push_changes(workspace: Workspace, store: Store, folders: Iterable[str], *, 
     # One at a time on a machine: two would find each other's records changed.
     with locks.shared(workspace.records_lock), locks.exclusive(workspace.root / "locks" / "push"):
         journal = Journal(workspace.root, store.address)
-        here = {key: item for name in folders for key, item in listing(folder, name).items()}
+        local_items = {key: item for name in folders for key, item in listing(folder, name).items()}
         left_out = set[str]() if going_on else running(workspace)
-        changed = {key: item for key, item in here.items() if _is_changed(item, journal)}
-        units = {name for key in changed if (name := _unit(key)) not in left_out}
+        changed = {key: item for key, item in local_items.items() if _is_changed(item, journal)}
+        units = {name for key in changed if (name := unit_of(key)) not in left_out}
         target = {key: item for name in units if name.count("/") == 1 for key, item in listing(store, name).items()}
         # What was there and is there no more was removed by another machine.
-        removed = [head for name in units if (head := _head(name)) and journal.versions(head) and head not in target]
-        units -= set(map(_unit, removed))
-        source = {key: item for key, item in here.items() if _unit(key) in units}
+        removed = [head for name in units if (head := head_of(name)) and journal.versions(head) and head not in target]
+        units -= set(map(unit_of, removed))
+        source = {key: item for key, item in local_items.items() if unit_of(key) in units}
         if not source:
             return Report(conflicts=sorted(removed))
-        target |= {key: item for key in source if key not in target and (item := _known(key, journal))}
-        there = BlobOrigin(lambda: store)
+        target |= {key: item for key in source if key not in target and (item := _noted_record(key, journal))}
+        blob_origin = BlobOrigin(lambda: store)
         for key in [key for key in source if is_record(key)]:
             for blob in _blobs(folder, key):
                 # What an unchanged record stands for was in the store before it. A run's code goes there anew, because
                 # no lease keeps a collection from what nothing points to yet (`core/maintenance/store_gc.py`).
-                anew = blob.version and _unit(key) != key
-                if key not in changed or (not anew and there.has(blob.key.rpartition("/")[2])):
+                anew = blob.version and unit_of(key) != key
+                if key not in changed or (not anew and blob_origin.has(blob.key.rpartition("/")[2])):
                     target[blob.key] = blob
                 if blob.version:
                     source[blob.key] = blob
@@ -70,28 +68,15 @@ def push_changes(workspace: Workspace, store: Store, folders: Iterable[str], *, 
         return replace(report, conflicts=sorted([*report.conflicts, *removed]))
 
 
-def _head(unit: str) -> str:
-    """Return the record without which a run or sweep is nothing; empty for another record."""
-    heads = {"runs": "run.json", "sweeps": "sweep.json"}
-    head = heads.get(unit.partition("/")[0])
-    return f"{unit}/{head}" if head else ""
-
-
-def _unit(key: str) -> str:
-    """Return the folder of a run or sweep; of another record its key."""
-    parts = key.split("/")
-    return "/".join(parts[:2]) if parts[0] in _OF_ONE_FOLDER else key
-
-
 def _is_changed(item: Item, journal: Journal) -> bool:
-    known = journal.versions(item.key)
-    return known is None or known[0] != item.version
+    noted = journal.versions(item.key)
+    return noted is None or noted[0] != item.version
 
 
-def _known(key: str, journal: Journal) -> Item | None:
+def _noted_record(key: str, journal: Journal) -> Item | None:
     """A record as the store had it last: it is replaced only if it still is that."""
-    known = journal.versions(key)
-    return Item(key, -1, known[1]) if known and is_record(key) and _unit(key) == key else None
+    noted = journal.versions(key)
+    return Item(key, -1, noted[1]) if noted and is_record(key) and unit_of(key) == key else None
 
 
 def _blobs(folder: WorkspaceFolder, key: str) -> Iterator[Item]:

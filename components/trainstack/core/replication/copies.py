@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +61,7 @@ def _send_collected(keys: list[str], folder: WorkspaceFolder, store: Store) -> N
 
     Under the lease that a collection has: from now on records name them.
     """
-    owner = f"{socket.gethostname()}, trainstack workspace push"
-    with lease.held(lease.acquire(store, RECORDS_LEASE, owner, patience=float("inf"))):
+    with lease.taken(store, RECORDS_LEASE, "trainstack workspace push"):
         there = {item.key for item in store.list(FOLDERS[0])}
         for key in keys:
             if key not in there:

@@ -12,12 +12,13 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from trainstack.core.replication.replication import listing
 from trainstack.core.replication.workspace_folder import WorkspaceFolder
 from trainstack.core.runs.directory import RECORDS
 from trainstack.core.runs.store_runs import StoreRuns
 from trainstack.core.workspace import origin
 from trainstack.core.workspace.journal import Journal
-from trainstack.core.workspace.layout import is_content, is_record
+from trainstack.core.workspace.layout import is_content
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.storage import locks
 from trainstack.storage.store import Item, Store, VersionConflictError
@@ -47,8 +48,8 @@ def pull_records(store: Store, workspace: Workspace) -> None:
     runs = StoreRuns(workspace.root, store)
     with locks.shared(workspace.records_lock), ThreadPoolExecutor(_AT_ONCE) as pool:
         look = pool.submit(runs.look)
-        listings = [pool.submit(_listed, store, name) for name in FOLDERS]
-        items = {key: item for listing in listings for key, item in listing.result().items()}
+        listings = [pool.submit(listing, store, name) for name in FOLDERS]
+        items = {key: item for each in listings for key, item in each.result().items()}
         for done in [pool.submit(_take, store, folder, journal, item) for item in items.values()]:
             done.result()
         look.result()
@@ -58,34 +59,30 @@ def pull_records(store: Store, workspace: Workspace) -> None:
     _drop_changed_runs(folder, journal, runs)
 
 
-def _listed(store: Store, name: str) -> dict[str, Item]:
-    return {item.key: item for item in store.list(name) if is_record(item.key) or is_content(item.key)}
-
-
 def _take(store: Store, folder: WorkspaceFolder, journal: Journal, item: Item) -> None:
     """Fetch a record, or a sweep's file, unless it is here as it is there."""
-    key, known = item.key, journal.versions(item.key)
+    key, noted = item.key, journal.versions(item.key)
     try:
-        here = folder.version(key)
+        version = folder.version(key)
     except FileNotFoundError:
-        here = ""
-    if here and known == (here, item.version):
-        return
-    if here and known and known[0] != here:
+        version = ""
+    is_current = noted == (version, item.version)
+    is_changed_here = noted is not None and noted[0] != version
+    if version and (is_current or is_changed_here):
         return
     try:
         if is_content(key):
-            version = store.download(key, folder.path(key))
-            journal.note(key, folder.version(key), version)
+            downloaded = store.download(key, folder.path(key))
+            journal.note(key, folder.version(key), downloaded)
             return
         entry = store.get(key)
-        if here and not known:
+        if version and not noted:
             # Made here by a process that was killed before it was pushed, or pulled by one that could not note it.
             if folder.get(key).data == entry.data:
-                journal.note(key, here, entry.version)
+                journal.note(key, version, entry.version)
             return
-        version = folder.replace(key, entry.data, here) if here else folder.create(key, entry.data)
-        journal.note(key, version, entry.version)
+        written = folder.replace(key, entry.data, version) if version else folder.create(key, entry.data)
+        journal.note(key, written, entry.version)
     except (FileNotFoundError, FileExistsError, VersionConflictError):
         # Changed by another process of this machine, or removed in the store, since it was looked at.
         return
@@ -93,9 +90,9 @@ def _take(store: Store, folder: WorkspaceFolder, journal: Journal, item: Item) -
 
 def _drop(folder: WorkspaceFolder, journal: Journal, key: str) -> None:
     """Remove what the store has no more; unless it was changed here, which its next push reports."""
-    known = journal.versions(key)
+    noted = journal.versions(key)
     with contextlib.suppress(FileNotFoundError):
-        if known and folder.version(key) != known[0]:
+        if noted and folder.version(key) != noted[0]:
             return
         path = folder.path(key)
         path.unlink()
@@ -106,11 +103,11 @@ def _drop(folder: WorkspaceFolder, journal: Journal, key: str) -> None:
 
 def _drop_changed_runs(folder: WorkspaceFolder, journal: Journal, runs: StoreRuns) -> None:
     """Remove records of runs that may be others by now: they are fetched again by whoever reads them."""
-    here: list[str] = []
+    run_ids: list[str] = []
     with contextlib.suppress(FileNotFoundError):
-        here = os.listdir(folder.root / "runs")  # noqa: PTH208 (quicker than a Path each)
-    known = {run_id: pair[1] for run_id in here if (pair := journal.versions(f"runs/{run_id}/run.json"))}
-    for run_id in runs.changed(known):
+        run_ids = os.listdir(folder.root / "runs")  # noqa: PTH208 (quicker than a Path each)
+    versions = {run_id: pair[1] for run_id in run_ids if (pair := journal.versions(f"runs/{run_id}/run.json"))}
+    for run_id in runs.changed(versions):
         with locks.try_exclusive(updating_lock(folder.root, run_id)) as alone:
             is_driven = not alone or locks.is_locked(folder.path(f"runs/{run_id}/lock"))
             if is_driven or _is_changed_here(folder, journal, run_id):
@@ -125,7 +122,7 @@ def _is_changed_here(folder: WorkspaceFolder, journal: Journal, run_id: str) -> 
     for name in RECORDS:
         key = f"runs/{run_id}/{name}"
         with contextlib.suppress(FileNotFoundError):
-            version, known = folder.version(key), journal.versions(key)
-            if known is None or known[0] != version:
+            version, noted = folder.version(key), journal.versions(key)
+            if noted is None or noted[0] != version:
                 return True
     return False

@@ -10,14 +10,15 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import socket
 import threading
 from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from trainstack.core.replication import copies
 from trainstack.core.replication.changes import push_changes
 from trainstack.core.replication.record_pull import pull_records, updating_lock
+from trainstack.core.replication.unit import unit_of
 from trainstack.core.runs import store_index
 from trainstack.core.runs.directory import RunDirectory
 from trainstack.core.runs.record import RunRecord
@@ -152,12 +153,8 @@ def _kept(workspace: Workspace, name: str) -> Generator[None]:
         yield
 
 
-@contextlib.contextmanager
-def _leased(address: str, name: str, on_wait: Callable[[str], None]) -> Generator[lease.Lease]:
-    owner = f"{socket.gethostname()}, process {os.getpid()}"
-    acquired = lease.acquire(open_store(address), name, owner, patience=float("inf"), on_wait=on_wait)
-    with lease.held(acquired) as right:
-        yield right
+def _leased(address: str, name: str, on_wait: Callable[[str], None]) -> AbstractContextManager[lease.Lease]:
+    return lease.taken(open_store(address), name, f"process {os.getpid()}", on_wait=on_wait)
 
 
 def _claim_unfinished(right: lease.Lease, key: str) -> None:
@@ -201,9 +198,7 @@ def _folders(name: str) -> tuple[str, ...]:
 
 def _discard(workspace: Workspace, store: Store, key: str) -> None:
     """Take what the store has in place of what this machine has."""
-    unit = (
-        workspace.root.joinpath(*key.split("/")[:2]) if key.startswith(("runs/", "sweeps/")) else workspace.root / key
-    )
+    unit = workspace.root / unit_of(key)
     journal = Journal(workspace.root, store.address)
     for known in journal.known_keys():
         if (workspace.root / known).is_relative_to(unit):

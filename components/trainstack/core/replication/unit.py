@@ -32,6 +32,18 @@ class Unit:
         return self.records[-1]
 
 
+def unit_of(key: str) -> str:
+    """Return what a key is copied with: the folder of a run or sweep; of another record its key."""
+    folder, _, below = key.partition("/")
+    return f"{folder}/{below.partition('/')[0]}" if folder in _HEADS else key
+
+
+def head_of(unit: str) -> str:
+    """Return the record without which a run or sweep is nothing; empty for another record."""
+    head = _HEADS.get(unit.partition("/")[0])
+    return f"{unit}/{head}" if head else ""
+
+
 def units(keys: Iterable[str], folder: str) -> list[Unit]:
     """Group the keys of a folder into what is copied as one; what lacks the record that makes it visible is left out.
 
@@ -45,10 +57,9 @@ def units(keys: Iterable[str], folder: str) -> list[Unit]:
         if not key.startswith(f"{folder}/"):
             continue
         if is_record(key):
-            name = "/".join(key.split("/")[:2]) if head else key
-            grouped[name].records.append(key)
+            grouped[unit_of(key)].records.append(key)
         elif is_content(key) and head:
-            grouped["/".join(key.split("/")[:2])].content.append(key)
+            grouped[unit_of(key)].content.append(key)
     for name, unit in grouped.items():
         unit.name = name
         unit.records.sort(key=lambda key: (key.endswith(f"/{head}"), key))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
 import time
 from collections.abc import Generator
 from datetime import UTC, datetime
@@ -172,9 +171,8 @@ class RunDirectory:
 
     def fetch_records(self) -> None:
         """Fetch all records that this machine's copy of a workspace in an object store lacks of the run."""
-        for name in RECORDS:
-            if not (self.root / name).is_file():
-                self._fetch_record(name)
+        missing = [f"runs/{self.id}/{name}" for name in RECORDS if not (self.root / name).is_file()]
+        origin.fetch_records(self._workspace, missing)
 
     def fetch(self, *folders: str) -> None:
         """Fetch files that this machine's copy of a workspace in an object store lacks; a run driven here has all.
@@ -213,13 +211,13 @@ class RunDirectory:
         return self.root.absolute().parents[1]
 
     def _fetch_record(self, name: str) -> bool:
-        return origin.fetch_record(self._workspace, f"runs/{self.id}/{name}")
+        return bool(origin.fetch_records(self._workspace, [f"runs/{self.id}/{name}"]))
 
     def _is_elsewhere(self) -> bool:
         """Whether another machine drives the run, by the lease that it has in the workspace's store."""
         store = origin.origin_of(self._workspace)
         owner = lease.owner_of(store, f"runs/{self.id}") if store else ""
-        return bool(owner) and not owner.startswith(f"{socket.gethostname()},")
+        return bool(owner) and not lease.is_here(owner)
 
     @contextlib.contextmanager
     def lock(self) -> Generator[bool]:

@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Collection, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 
 from trainstack.core.runs import store_index
@@ -55,20 +56,20 @@ class StoreRuns:
             TrainstackError: The store refuses or does not answer, or its index lacks a part.
         """
         for _ in range(_LOOKS):
-            listed = store_index.look(self._store)
-            if not listed.manifest:
+            marked = store_index.look(self._store)
+            if not marked.manifest:
                 store_index.rebuild(self._store)
                 continue
             # A segment that was merged into another one meanwhile is gone.
             with contextlib.suppress(FileNotFoundError), self._opened() as database:
-                known = dict(database.execute("SELECT key, value FROM facts"))
-                if known.get("manifest") != listed.manifest:
-                    names = self._load(database, json.loads(known.get("segments", "[]")))
-                    facts = [("manifest", listed.manifest), ("segments", json.dumps(names))]
-                    database.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", facts)
+                facts = dict(database.execute("SELECT key, value FROM facts"))
+                if facts.get("manifest") != marked.manifest:
+                    names = self._load(database, json.loads(facts.get("segments", "[]")))
+                    facts = {"manifest": marked.manifest, "segments": json.dumps(names)}
+                    database.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", facts.items())
                 database.execute("DELETE FROM marks")
-                marks = [(run_id, version) for run_id, versions in listed.ended.items() for version in versions]
-                marks += [(run_id, "") for run_id in listed.open]
+                marks = [(run_id, version) for run_id, versions in marked.ended.items() for version in versions]
+                marks += [(run_id, "") for run_id in marked.open]
                 database.executemany("INSERT INTO marks VALUES (?, ?)", marks)
                 return
         raise TrainstackError(
@@ -101,33 +102,32 @@ class StoreRuns:
     def count(self) -> int:
         """How many runs there are."""
         with self._opened() as database:
-            every = database.execute("SELECT count(*) FROM (SELECT id FROM runs UNION SELECT id FROM marks)")
-            return int(every.fetchone()[0])
+            row = database.execute("SELECT count(*) FROM (SELECT id FROM runs UNION SELECT id FROM marks)").fetchone()
+            return int(row[0])
 
     def changed(self, versions: Mapping[str, str]) -> set[str]:
         """Return the runs whose record may be another one than the version that this machine has of it."""
         changed: set[str] = set()
         with self._opened() as database:
             for run_id, version in versions.items():
-                listed = database.execute("SELECT version FROM marks WHERE id = ?", (run_id,)).fetchall()
+                rows = database.execute("SELECT version FROM marks WHERE id = ?", (run_id,)).fetchall()
                 # What has no mark is as the last segment has it.
-                listed = listed or database.execute("SELECT version FROM runs WHERE id = ?", (run_id,)).fetchall()
-                if {row[0] for row in listed} != {store_index.short_version(version)}:
+                rows = rows or database.execute("SELECT version FROM runs WHERE id = ?", (run_id,)).fetchall()
+                if {row[0] for row in rows} != {store_index.short_version(version)}:
                     changed.add(run_id)
         return changed
 
-    def _load(self, database: sqlite3.Connection, known: list[str]) -> list[str]:
-        """Take over the segments that are not known; returns those that count."""
+    def _load(self, database: sqlite3.Connection, loaded: list[str]) -> list[str]:
+        """Take over the segments that are not loaded yet; returns those that count."""
         names = [name for name, _ in store_index.segments(self._store)]
-        same = next((at for at, pair in enumerate(zip(names, known, strict=False)) if pair[0] != pair[1]), None)
-        same = min(len(names), len(known)) if same is None else same
-        if not same:
+        common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(names, loaded, strict=False)))
+        if not common:
             # Runs that are gone are not named any more in a segment that has everything.
             database.execute("DELETE FROM runs")
             for name in _INDEXES:
                 database.execute(f"DROP INDEX {name}")
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            for rows in pool.map(partial(store_index.read_segment, self._store), names[same:]):
+            for rows in pool.map(partial(store_index.read_segment, self._store), names[common:]):
                 database.executemany("DELETE FROM runs WHERE id = ?", [(row[0],) for row in rows if not row[5]])
                 database.executemany(_PUT, [row for row in rows if row[5]])
         for name, columns in _INDEXES.items():
@@ -155,11 +155,11 @@ class StoreRuns:
 
     def _only_here(self, database: sqlite3.Connection) -> set[str]:
         """Runs that this machine has begun just now, and that are not in the store yet."""
-        here: list[str] = []
+        run_ids: list[str] = []
         with contextlib.suppress(FileNotFoundError):
-            here = os.listdir(self._root / "runs")  # noqa: PTH208 (quicker than a Path each)
-        known = "SELECT 1 FROM runs WHERE id = ? UNION SELECT 1 FROM marks WHERE id = ?"
-        unknown = [run_id for run_id in here if not database.execute(known, (run_id, run_id)).fetchone()]
+            run_ids = os.listdir(self._root / "runs")  # noqa: PTH208 (quicker than a Path each)
+        of_store = "SELECT 1 FROM runs WHERE id = ? UNION SELECT 1 FROM marks WHERE id = ?"
+        unknown = [run_id for run_id in run_ids if not database.execute(of_store, (run_id, run_id)).fetchone()]
         return {run_id for run_id in unknown if (self._root / "runs" / run_id / "run.json").is_file()}
 
     def _as_it_is(self, record: RunRecord) -> RunRecord:

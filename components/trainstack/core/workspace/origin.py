@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from trainstack.core.workspace.store_cache import address_of
 from trainstack.storage.addresses import open_store
 from trainstack.storage.blob_origin import BlobOrigin
 from trainstack.storage.folder_store import FolderStore
-from trainstack.storage.store import Item, Store, VersionConflictError
+from trainstack.storage.store import Entry, Item, Store, VersionConflictError
 
 _AT_ONCE = 12
 
@@ -41,33 +41,34 @@ def forget_listings(root: Path) -> None:
         origin.forget()
 
 
-def fetch_record(root: Path, key: str) -> bool:
-    """Fetch a record that a copy lacks.
+def fetch_records(root: Path, keys: Sequence[str]) -> list[str]:
+    """Fetch records that a copy lacks.
 
     Args:
         root: The workspace's folder.
-        key: The record.
+        keys: The records.
 
     Returns:
-        Whether it is there now.
+        Those of them that are there now.
 
     Raises:
         TrainstackError: The store refuses or does not answer.
     """
     store = origin_of(root)
     if store is None:
-        return False
-    folder = FolderStore(root)
-    try:
-        entry = store.get(key)
-        version = folder.create(key, entry.data)
-    except FileNotFoundError:
-        return False
-    except FileExistsError:
-        # Another process was quicker.
-        return True
-    Journal(root, store.address).note(key, version, entry.version)
-    return True
+        return []
+    entries: dict[str, Entry] = {}
+    for key in keys:
+        with contextlib.suppress(FileNotFoundError):
+            entries[key] = store.get(key)
+    if not entries:
+        return []
+    folder, journal = FolderStore(root), Journal(root, store.address)
+    for key, entry in entries.items():
+        # Another process may have been quicker.
+        with contextlib.suppress(FileExistsError):
+            journal.note(key, folder.create(key, entry.data), entry.version)
+    return list(entries)
 
 
 def refresh_record(root: Path, key: str) -> None:
@@ -77,7 +78,7 @@ def refresh_record(root: Path, key: str) -> None:
         TrainstackError: The store refuses or does not answer.
     """
     store = origin_of(root)
-    if store is None or (not (root / key).is_file() and fetch_record(root, key)):
+    if store is None or (not (root / key).is_file() and fetch_records(root, [key])):
         return
     folder, journal = FolderStore(root), Journal(root, store.address)
     with contextlib.suppress(FileNotFoundError, VersionConflictError):
