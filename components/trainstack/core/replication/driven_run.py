@@ -11,25 +11,27 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from trainstack.core.compute import compute
 from trainstack.core.environments import environment
-from trainstack.core.images import image
-from trainstack.core.images.registry import PASSWORD, Registry
+from trainstack.core.images.registry import PASSWORD
 from trainstack.core.replication import driver_package, shared
 from trainstack.core.replication.changes import push_changes
-from trainstack.core.replication.run_driver import STOP
 from trainstack.core.replication.run_view import RunView
 from trainstack.core.runs.directory import RunDirectory, RunRecord, Status
 from trainstack.core.runs.execution import following, runtime, submission
 from trainstack.core.runs.execution.submission import Outcome
 from trainstack.core.runs.request import RunRequest
+from trainstack.core.runs.reserve import STOP
 from trainstack.core.workspace.store_cache import address_of
 from trainstack.core.workspace.workspace import Workspace
-from trainstack.docker_engine import engine_api
 from trainstack.errors import RunFailedError, TrainstackError
 from trainstack.storage.addresses import open_store
 from trainstack.targets.base import DriverHost, DriverSpec, DriverState, RunRef
+
+if TYPE_CHECKING:
+    from trainstack.core.images.image import Image
 
 ENVIRONMENT = "driver"
 """The curated environment of drivers."""
@@ -187,15 +189,13 @@ class DrivenRun:
                 time.sleep(_LOOK_SECONDS)
         return record
 
-    def _image(self, request: RunRequest, secrets: dict[str, str], progress: Callable[[str], None]) -> image.Image:
+    def _image(self, request: RunRequest, secrets: dict[str, str], progress: Callable[[str], None]) -> Image:
         spec = environment.get_curated(ENVIRONMENT)
         base = request.environment.spec.base_image
         if base and not request.environment.spec.only_image:
             spec = spec.model_copy(update={"base_image": base})
         lock = environment.lock(spec, progress=progress, here=False)
-        login = request.registry.model_dump() if request.registry else None
-        with engine_api.connected(request.compute.docker_host) as client:
-            return image.ensure(spec, lock, client, Registry.of(login, secrets), progress)
+        return runtime.as_image(request, spec, lock, secrets, progress)
 
 
 def driven_run(workspace: Workspace, run_id: str, spec: compute.ComputeSpec) -> DrivenRun | None:

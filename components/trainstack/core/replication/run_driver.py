@@ -19,6 +19,7 @@ from types import FrameType
 
 from trainstack.core.replication import shared
 from trainstack.core.replication.changes import push_changes
+from trainstack.core.runs import reserve
 from trainstack.core.runs.directory import RunDirectory
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
@@ -27,8 +28,6 @@ from trainstack.storage.store import Store
 
 SECRETS = Path("/trainstack/secrets/variables.json")
 """Where the pod has the run's secret variables, as a JSON object."""
-STOP = "stop"
-"""The record of a run by which its end is asked for; holds the reason."""
 _SUPERVISOR = "trainstack.core.runs.execution.supervisor"
 _PUSH_SECONDS = 3.0
 _LOOK_SECONDS = 0.2
@@ -70,7 +69,6 @@ def _drive(run: RunDirectory, workspace: Workspace, store: Store, secrets: bytes
         [sys.executable, "-m", _SUPERVISOR, str(run.root), attempts],
         stdin=subprocess.PIPE,
         cwd=run.root,
-        # Neither the store nor the cluster's scripts are the supervisor's: it works on this machine's copy.
     )
     ended = threading.Event()
     pushing = threading.Thread(target=_push, args=(run, workspace, store, ended), daemon=True)
@@ -99,8 +97,7 @@ def _push(run: RunDirectory, workspace: Workspace, store: Store, ended: threadin
 
 def _take_stop(run: RunDirectory, store: Store) -> None:
     with contextlib.suppress(FileNotFoundError):
-        reason = store.get(f"runs/{run.id}/{STOP}").data
-        (run.root / "stop").write_bytes(reason)
+        reserve.ask_to_stop(run.root, store.get(f"runs/{run.id}/{reserve.STOP}").data.decode(errors="replace"))
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainstack.abbreviation import abbreviated
 from trainstack.core.datasets import dataset_record
 from trainstack.core.runs import snapshot
 from trainstack.core.runs.directory import RunDirectory
@@ -77,12 +78,10 @@ def changed(workspace: Workspace, directory: RunDirectory, request: RunRequest) 
 
 def sentence(files: list[InputFile]) -> str:
     """Name changed files, and say what that means."""
-    names = ", ".join(file.name for file in files[:_SHOWN]) + (
-        f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
-    )
     return (
-        f"{names} changed while it ran, so it is not known what it read: write to outputs/ or a folder of the script's "
-        "own. `pulumi up` puts code back; `pulumi refresh`, then `pulumi up`, data"
+        f"{abbreviated([file.name for file in files], _SHOWN)} changed while it ran, so it is not known what it read: "
+        "write to outputs/ or a folder of the script's own. `pulumi up` puts code back; `pulumi refresh`, then `pulumi "
+        "up`, data"
     )
 
 
