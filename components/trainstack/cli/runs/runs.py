@@ -78,10 +78,12 @@ def stop(run: RunArgument, workspace: WorkspaceOption = None, as_json: JsonOptio
     from trainstack.cli.runs.run_report import summary
     from trainstack.core.replication.driven_run import driven_run
     from trainstack.core.runs.execution import submission
+    from trainstack.core.runs.index import resolve
 
-    directory = find_run(workspace, run)
+    opened = open_workspace(workspace)
+    directory = resolve(opened, run)
     reason = "stopped by `trainstack runs stop`"
-    driven = driven_run(open_workspace(workspace), directory.id, directory.request().compute)
+    driven = driven_run(opened, directory.id, directory.request().compute)
     record = driven.stop(reason) if driven else submission.stop(directory, reason)
     if as_json:
         output.emit_json(summary(directory, record))
