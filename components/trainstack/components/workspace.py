@@ -110,7 +110,7 @@ class Workspace(Component):
         self.root = self._resource.root
         self.path = absolute_path(self.root)
         self.tracking_uri = server.answering(self.root) if server else self._resource.tracking_address
-        self.store = _address(root)
+        self.store = root.apply(lambda path: address_in(Path(path)) or None)
         self.register_outputs({"name": name, "root": self.root, "tracking_uri": self.tracking_uri})
 
     @classmethod
@@ -129,12 +129,6 @@ class Workspace(Component):
         with program_errors("Workspace.from_config"):
             root, config = workspace_config.find(Path(path) if path else Path.cwd())
         return cls(config.name, WorkspaceArgs(root=str(root)), opts)
-
-
-def _address(root: pulumi.Input[str]) -> pulumi.Input[str | None]:
-    if isinstance(root, str):
-        return address_in(Path(root)) or None
-    return pulumi.Output.from_input(root).apply(lambda known: address_in(Path(known)) or None)
 
 
 def _images(args: WorkspaceArgs) -> dict[str, Any]:
