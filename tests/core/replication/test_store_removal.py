@@ -76,6 +76,8 @@ def test_a_registration_elsewhere_is_waited_for(first, machine, store, tmp_path)
 def test_a_run_takes_its_code_along_whatever_is_there(first, machine, store, tmp_path):
     code = next(item for item in store.list("blobs") if item.key == blob_key(of_bytes(b"code")))
     second = opened(machine("b"))
+    # The store tells whole seconds.
+    until(lambda: store_gc._now(store) > code.modified)
     with updating(second, "runs/r5", print):
         trained(second, "r5")
     again = next(item for item in store.list("blobs") if item.key == code.key)
