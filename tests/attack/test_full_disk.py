@@ -1,9 +1,8 @@
 """A script fills the disk of its workspace: the run can be stopped, and its record says which disk was full of what."""
 
-import subprocess
-
 import pytest
 from tests.core.sample_runs import printed, request, tiny_environment
+from tests.small_disk import small_disk
 from tests.waiting import until
 
 from trainstack.core.runs.directory import Status
@@ -32,15 +31,10 @@ if "--fail" in sys.argv:
 @pytest.fixture
 def disk(tmp_path):
     """A file system of 4 MiB, where the kernel lets us mount one."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-        pytest.skip("mounting a small tmpfs takes root")
-    try:
+    with small_disk(tmp_path / "disk", lazy=True) as folder:
+        if folder is None:
+            pytest.skip("mounting a small tmpfs takes root")
         yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@
 import os
 import random
 import shutil
-import subprocess
 
 import pytest
 from tests.chaos.rounds import HARMS, Round, Tally, play
 from tests.core.sample_runs import tiny_environment
+from tests.small_disk import small_disk
 
 from trainstack.core.workspace.workspace import Workspace
 
@@ -22,16 +22,8 @@ SEED = int(os.environ.get("CHAOS_SEED", random.randrange(1_000_000)))
 @pytest.fixture
 def disk(tmp_path):
     """A file system of 4 MiB; none where the kernel does not let us mount one."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-        yield None
-        return
-    try:
+    with small_disk(tmp_path / "disk") as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 @pytest.mark.timeout(60 + 15 * COUNT)

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
@@ -39,6 +40,7 @@ def _missing() -> str:
 
 _REASON = _missing()
 needs_cluster = pytest.mark.skipif(bool(_REASON), reason=_REASON or "-")
+needs_kubectl = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not there")
 
 
 def registry() -> RegistryLogin:

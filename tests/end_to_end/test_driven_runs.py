@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import pytest
-from tests.core.kubernetes_runs import needs_cluster, reachable_endpoint
+from tests.core.kubernetes_runs import needs_cluster, needs_kubectl, reachable_endpoint
 from tests.end_to_end.project import Project, new_project
 from tests.kubectl_objects import stand_in
 from tests.waiting import until
@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.end_to_end,
     pytest.mark.timeout(900),
     needs_cluster,
-    pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not there"),
+    needs_kubectl,
 ]
 NAMESPACE = "trainstack-tests-driven"
 PROGRAM = """

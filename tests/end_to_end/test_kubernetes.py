@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.core.kubernetes_runs import left, needs_cluster, reachable_endpoint
+from tests.core.kubernetes_runs import left, needs_cluster, needs_kubectl, reachable_endpoint
 from tests.end_to_end.project import REPOSITORY, Project
 from tests.kubectl_objects import stand_in
 from tests.waiting import until
@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.timeout(1200),
     needs_cluster,
     pytest.mark.skipif("MNIST_BASE_URL" not in os.environ, reason="MNIST_BASE_URL names no folder with the files"),
-    pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not there"),
+    needs_kubectl,
 ]
 
 

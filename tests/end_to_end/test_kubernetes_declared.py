@@ -2,20 +2,19 @@
 
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 from tests.core.cluster_volumes import bound_to, give_back
-from tests.core.kubernetes_runs import needs_cluster
+from tests.core.kubernetes_runs import needs_cluster, needs_kubectl
 from tests.kubectl_objects import stand_in
 
 pytestmark = [
     pytest.mark.end_to_end,
     pytest.mark.timeout(600),
     needs_cluster,
-    pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not there"),
+    needs_kubectl,
 ]
 NAMESPACE = "trainstack-tests-declared"
 PROGRAM = """

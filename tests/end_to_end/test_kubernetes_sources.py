@@ -2,18 +2,17 @@
 
 import json
 import os
-import shutil
 from pathlib import Path
 
 import pytest
-from tests.core.kubernetes_runs import CLUSTER, needs_cluster
+from tests.core.kubernetes_runs import CLUSTER, needs_cluster, needs_kubectl
 from tests.kubectl_objects import stand_in
 
 pytestmark = [
     pytest.mark.end_to_end,
     pytest.mark.timeout(600),
     needs_cluster,
-    pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not there"),
+    needs_kubectl,
 ]
 PROGRAM = f"""
 import pulumi

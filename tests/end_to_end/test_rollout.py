@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from tests.core.kubernetes_runs import needs_cluster
+from tests.core.kubernetes_runs import needs_cluster, needs_kubectl
 from tests.end_to_end.custom_metrics import CustomMetrics
 from tests.end_to_end.project import new_project
 from tests.kubectl_objects import stand_in
@@ -27,7 +27,7 @@ pytestmark = [
     pytest.mark.tensorflow,
     pytest.mark.timeout(900),
     needs_cluster,
-    pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not there"),
+    needs_kubectl,
 ]
 NAMESPACE = "trainstack-tests-rollout"
 THERE = KubernetesApi(KubernetesConfig(namespace=NAMESPACE))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.core.kubernetes_runs import access, needs_cluster, reachable_endpoint
+from tests.core.kubernetes_runs import access, needs_cluster, needs_kubectl, reachable_endpoint
 from tests.kubectl_objects import stand_in
 from tests.waiting import until
 
@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.end_to_end,
     pytest.mark.timeout(900),
     needs_cluster,
-    pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not there"),
+    needs_kubectl,
 ]
 NAMESPACE = "trainstack-tests-tracking"
 TITLE = "ws-tracking-trainstack-test"

@@ -1,12 +1,10 @@
 """Objects that kubectl applies to a real cluster, where others change them too."""
 
-import shutil
-
 import pytest
-from tests.core.kubernetes_runs import CLUSTER, access, needs_cluster
+from tests.core.kubernetes_runs import CLUSTER, access, needs_cluster, needs_kubectl
 from tests.kubectl_objects.pulumi_kubernetes.kubectl import KubectlProvider
 
-pytestmark = [needs_cluster, pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not there")]
+pytestmark = [needs_cluster, needs_kubectl]
 NAME = "trainstack-tests-scaled"
 
 
