@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 from dataclasses import dataclass
@@ -9,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.end_to_end.project import Project
+from typer.testing import CliRunner
 
+from trainstack.cli.app import app
 from trainstack.core.runs.index import newest
 from trainstack.core.workspace.workspace import Workspace
 
@@ -51,12 +54,9 @@ class Stack:
             cwd=self.project.root, env=self.project.environment(), capture_output=True, text=True, timeout=300,
         )  # fmt: skip
         assert preview.returncode == 0, preview.stdout + preview.stderr
-        command = ["trainstack", "plan", "--json", "-"]
-        plan = subprocess.run(
-            command, cwd=self.project.root, env=self.project.environment(), input=preview.stdout, capture_output=True,
-            text=True, timeout=300,
-        )  # fmt: skip
-        assert plan.returncode == 0, plan.stdout + plan.stderr
+        with contextlib.chdir(self.project.root):
+            plan = CliRunner().invoke(app, ["plan", "--json", "-"], input=preview.stdout)
+        assert plan.exit_code == 0, plan.output
         return json.loads(plan.stdout)
 
     def attempts(self) -> dict[str, int]:
