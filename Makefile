@@ -15,7 +15,7 @@ PULUMI := $(BIN)/pulumi$(if $(OTHER), -C programs/$(OTHER))
 SELECT := $(if $(OTHER),$(PULUMI) stack select --create --non-interactive $(STACK),true)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up preview down test chaos lint format tables docs recordings bench lock
+.PHONY: help setup up preview down test chaos lint audit format tables docs recordings bench lock
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
@@ -36,11 +36,15 @@ preview: setup ## Say what `make up` would change, and why
 down: setup ## Stop and remove what the stack holds; finished runs and models stay in the workspace
 	@$(PULUMI) destroy --yes --stack $(STACK)
 
-lint: setup ## Ruff, pyright, import-linter
+lint: setup ## Ruff, pyright, import-linter; what is known against locked packages is named
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
+	@$(BIN)/python tools/audit.py --advise
+
+audit: setup ## Look up every locked package in a database of known vulnerabilities; fail if any is named there
+	@$(BIN)/python tools/audit.py
 
 format: setup ## Let ruff fix what it can
 	@$(BIN)/ruff check --fix
