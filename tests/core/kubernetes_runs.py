@@ -75,6 +75,12 @@ def jobs(run: RunDirectory) -> list[dict[str, Any]]:
     return json.loads(answer.data)["items"]
 
 
+def policies(run: RunDirectory) -> list[str]:
+    """The network policies that the cluster still has of a run."""
+    answer = _ACCESS.networking.list_namespaced_network_policy(CLUSTER.namespace, label_selector=_selector(run))
+    return [item.metadata.name for item in answer.items]
+
+
 def left(run: RunDirectory, namespace: str = CLUSTER.namespace, engine: Literal["job", "mpijob"] = "job") -> list[str]:
     """Pods, jobs and services that the cluster still has of a run."""
     there = KubernetesApi(KubernetesConfig(namespace=namespace, engine=engine))

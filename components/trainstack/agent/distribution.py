@@ -18,6 +18,11 @@ class Distribution(ABC):
         """Whether the number of ranks may change during the run."""
         return False
 
+    @property
+    def trusts_network(self) -> bool:
+        """Whether its processes take orders from whoever reaches their ports."""
+        return False
+
     @abstractmethod
     def task_count(self, node_count: int) -> int:
         """Return the number of processes on all `node_count` nodes."""
@@ -124,6 +129,11 @@ class TensorFlow(Distribution):
     kind: ClassVar[str] = "tensorflow"
     workers: int = 1
     parameter_servers: int = 0
+
+    @property
+    def trusts_network(self) -> bool:
+        """TensorFlow's servers listen on all addresses and know no login, and nobody can tell them otherwise."""
+        return True
 
     def task_count(self, node_count: int) -> int:
         """Return workers and parameter servers, and the chief when there are any of these."""

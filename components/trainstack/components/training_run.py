@@ -55,6 +55,8 @@ class TrainingRunArgs:
         system_metrics: Seconds between two looks at processor, memory, disk, network and GPUs of each node, which the
             run history shows; 0 for none.
         log_limit: MiB of the run's log, after which its middle is left out and its end kept; 0 for no limit.
+        allow_network: Let the processes of `TensorFlow(…)` use this machine's network. Its servers take orders from
+            whoever reaches their ports, so without it they have a network of their own, with no way out either.
         trigger: Another text trains the same again.
         source_limit_bytes: The largest source folder to accept, in bytes.
     """
@@ -76,6 +78,7 @@ class TrainingRunArgs:
     on_disconnect: pulumi.Input[str] = "continue"
     system_metrics: pulumi.Input[float] = 10
     log_limit: pulumi.Input[float] = 100
+    allow_network: pulumi.Input[bool] = False
     trigger: pulumi.Input[str] = ""
     source_limit_bytes: pulumi.Input[int] | None = None
 

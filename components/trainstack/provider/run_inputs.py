@@ -12,6 +12,7 @@ from pulumi.runtime.rpc import UNKNOWN
 
 from trainstack.abbreviation import abbreviated
 from trainstack.core.compute import target_checks
+from trainstack.core.compute.compute import ComputeSpec
 from trainstack.core.environments import environment
 from trainstack.core.images.environment_lock import lock_environment
 from trainstack.core.properties import as_mapping, integral
@@ -55,12 +56,28 @@ def completed(news: Properties) -> Properties:
         inputs["distribution"] = distribution.checked(integral(inputs["distribution"]), packages, compute)
         if compute is not None:
             target_checks.check_run(compute, inputs["distribution"]["node_count"])
+            _check_network(inputs, compute)
     for name, least in (("timeout", 0.001), ("grace", 0)):
         value = inputs.get(name)
         if value is not None and known(value) and not (isinstance(value, int | float) and value >= least):
             raise InvalidInputError(f"{name} must be a number of seconds, at least {least:g}, not {value!r}")
     validated(RunSettings, inputs, "run")
     return inputs
+
+
+def _check_network(inputs: Properties, compute: ComputeSpec) -> None:
+    """See to it that nobody else reaches servers that take orders from anybody."""
+    spread, _ = distribution.parse(inputs["distribution"])
+    allowed = inputs.get("allow_network")
+    if not spread.trusts_network or allowed == UNKNOWN:
+        return
+    if not allowed:
+        compute.plugin.check_private_network()
+    elif compute.plugin.capabilities.same_machine:
+        log_of(inputs).warn(
+            "allow_network=True: while this run trains, TensorFlow's servers take orders from whoever reaches this "
+            "machine's ports, its other users among them"
+        )
 
 
 def _accept_code(inputs: Properties) -> None:

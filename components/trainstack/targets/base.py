@@ -109,6 +109,8 @@ class NodeGroupSpec:
         name: The run's name, for people who look at the place.
         stack: The Pulumi stack that submitted it, where there is one.
         variables: Environment of every node. Secrets are among them: they go into no file, command line or record.
+        private_network: Whether nobody else may reach the nodes' ports. A place that shares no network with others
+            has nothing to do.
         waiting: Told again and again what a start waits for, where it does; may raise to end it.
         all_running: Called when every node has its place and runs, though what it reads may still be on its way; by
             the end of a start at the latest. May be called again and again; may raise to end the start.
@@ -121,6 +123,7 @@ class NodeGroupSpec:
     name: str = ""
     stack: str = ""
     variables: dict[str, str] = field(default_factory=dict[str, str], repr=False)
+    private_network: bool = False
     waiting: Callable[[str], None] = field(default=lambda _: None, repr=False, compare=False)
     all_running: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
 

@@ -73,6 +73,13 @@ class TargetChecks:
     def check_run(self, spec: ComputeSpec, node: Callable[[], Capacity], node_count: int, seconds: float) -> None:
         """Ask the target whether it ever holds the nodes of a run; arguments and errors as for `check_compute`."""
 
+    def check_private_network(self) -> None:
+        """Refuse processes that nobody else may reach, where the place cannot see to that.
+
+        Raises:
+            InvalidInputError: Says why not.
+        """
+
 
 class TargetPlugin(TargetChecks, ABC):
     """The registration of a target.

@@ -16,6 +16,7 @@ from tests.core.kubernetes_runs import (
     needs_cluster,
     nodes_labelled,
     pods,
+    policies,
     registry,
 )
 from tests.core.sample_runs import events, printed
@@ -173,12 +174,15 @@ else:
 def test_two_pods_reach_each_other_and_outputs_of_both_arrive(started, source):
     (source / "train.py").write_text(TALKS)
     run = started(distribution={"kind": "tensorflow", "node_count": 2, "workers": 2}, timeout=120)
+    until(lambda: policies(run), SECONDS)
     record = submission.follow(run)
     assert sorted(record.outputs) == ["worker-0", "worker-1"]
     assert (run.outputs / "worker-1").read_text().endswith("-1")
     lines = run.merged_log.read_text().splitlines()
     assert sorted(lines) == ["[0] heard from node 1", "[1] said it"]
     assert gone(run)
+    # The cluster removes it with the job that owns it.
+    until(lambda: not policies(run), SECONDS)
 
 
 def test_a_lack_of_memory_names_the_limit_and_what_to_raise(started, source):

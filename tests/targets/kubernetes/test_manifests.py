@@ -12,6 +12,7 @@ from trainstack.targets.kubernetes.api.client import KubernetesApi
 from trainstack.targets.kubernetes.config import KubernetesConfig, Toleration
 from trainstack.targets.kubernetes.objects import run_objects
 from trainstack.targets.kubernetes.objects.indexed_job import IndexedJob
+from trainstack.targets.kubernetes.objects.run_network import network_policy
 from trainstack.targets.kubernetes.transfer import reader_pod
 
 
@@ -51,7 +52,7 @@ def test_the_cluster_keeps_no_variable_of_the_run(ref):
     given = group(variables={"TOKEN": "hush-hush"})
     objects = [
         run_objects.job(ref, given, KubernetesConfig(), grace=10, low_priority=False),
-        run_objects.service(ref, given, "uid"),
+        run_objects.service(ref, given, {"uid": "uid"}),
     ]
     assert "hush" not in json.dumps(objects)
     assert "TOKEN" not in json.dumps(objects)
@@ -160,3 +161,16 @@ def test_any_name_makes_a_label(ref):
 def test_a_name_that_kubernetes_would_refuse_is_refused_before():
     with pytest.raises(InvalidInputError, match="namespace 'My Team' is no name for Kubernetes"):
         KubernetesConfig(namespace="My Team")
+
+
+def test_only_nodes_of_a_run_reach_each_other(ref):
+    policy = network_policy(ref, group(), {"uid": "uid"})
+    nodes = {"matchLabels": {labels.WORKSPACE: ref.workspace, labels.RUN: ref.id}}
+    assert policy["spec"] == {
+        "podSelector": nodes,
+        "policyTypes": ["Ingress"],
+        "ingress": [{"from": [{"podSelector": nodes}]}],
+    }
+    template = run_objects.job(ref, group(), KubernetesConfig(), grace=10, low_priority=False)["spec"]["template"]
+    assert nodes["matchLabels"].items() <= template["metadata"]["labels"].items()
+    assert policy["metadata"]["ownerReferences"] == [{"uid": "uid"}]

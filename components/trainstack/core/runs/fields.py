@@ -257,6 +257,7 @@ class RunSettings(BaseModel):
         on_disconnect: Whether the run goes on, or is stopped, when nobody follows it any more.
         system_metrics: Seconds between two samples of the nodes' machines; 0 for none.
         log_limit: MiB of the log, after which its middle is left out; 0 for no limit.
+        allow_network: Whether processes that take orders from whoever reaches them share this machine's network.
     """
 
     model_config = ConfigDict(defer_build=True)
@@ -285,6 +286,12 @@ class RunSettings(BaseModel):
     log_limit: Annotated[
         float, RunField(label="log limit", note="how much of a log is kept, in MiB", show=JSON_ALONE)
     ] = Field(default=100.0, ge=0)
+    allow_network: Annotated[
+        bool,
+        RunField(
+            label="allow network", note="whether TensorFlow's servers share this machine's network", show=JSON_ALONE
+        ),
+    ] = False
 
 
 COUNTED = run_fields(RunSpec)

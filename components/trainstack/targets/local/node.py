@@ -16,6 +16,8 @@ from pathlib import Path
 
 from trainstack.errors import TrainstackError
 from trainstack.storage.log_file import open_log
+from trainstack.targets.local import private_network
+from trainstack.targets.local.private_network import PrivateNetwork
 
 MARKER = "TRAINSTACK_RUN_DIRECTORY"
 
@@ -42,6 +44,7 @@ PASSED_ON = (
     "CUDA_VISIBLE_DEVICES",
 )
 _PR_SET_PDEATHSIG = 1
+_ALONE = b"trainstack: these nodes have a network of their own, with no way out; allow_network=True opens one\n"
 
 
 @dataclass(frozen=True)
@@ -91,8 +94,12 @@ class LocalNode:
         self._process.wait()
 
 
-def start(node: NodeSpec) -> LocalNode:
+def start(node: NodeSpec, network: PrivateNetwork | None = None) -> LocalNode:
     """Start a node's agent in a process group of its own.
+
+    Args:
+        node: The node.
+        network: The network that it shares with the run's other nodes alone; the first one makes it.
 
     Raises:
         TrainstackError: The interpreter or the log cannot be opened.
@@ -109,7 +116,10 @@ def start(node: NodeSpec) -> LocalNode:
     parent = os.getpid()
     libc = ctypes.CDLL(None, use_errno=True)
 
-    def die_with_parent() -> None:
+    def prepare() -> None:
+        if network:
+            network.enter()
+        # After that: who gets other rights loses the signal.
         if hasattr(libc, "prctl"):
             libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
             if os.getppid() != parent:  # it died before the kernel was told
@@ -117,6 +127,9 @@ def start(node: NodeSpec) -> LocalNode:
 
     try:
         with open_log(node.log) as log:
+            if network and node.index == 0:
+                log.write(_ALONE)
+                log.flush()
             process = subprocess.Popen(
                 [str(node.python), "-m", "trainstack.agent", "--plan", str(node.plan), "--node", str(node.index)],
                 stdin=subprocess.DEVNULL,
@@ -124,8 +137,15 @@ def start(node: NodeSpec) -> LocalNode:
                 stderr=subprocess.STDOUT,
                 env=environment,
                 start_new_session=True,
-                preexec_fn=die_with_parent,
+                preexec_fn=prepare,
             )
+            if network and node.index == 0:
+                network.open(process.pid)
     except OSError as exc:
         raise TrainstackError(f"node {node.index} could not be started with {node.python}: {exc.strerror}") from exc
+    except subprocess.SubprocessError as exc:
+        raise TrainstackError(
+            f"node {node.index} gets no network of its own ({private_network.problem()}): say allow_network=True "
+            "where nobody reaches this machine"
+        ) from exc
     return LocalNode(process)

@@ -17,6 +17,7 @@ from trainstack.targets.base import Addresses, Capacity, Layout, Node, NodeGroup
 from trainstack.targets.local import node as local_node
 from trainstack.targets.local import orphans
 from trainstack.targets.local.memory import machine, oom_kills
+from trainstack.targets.local.private_network import PrivateNetwork
 
 
 class LocalNodeGroup:
@@ -65,6 +66,7 @@ class LocalTarget:
             TrainstackError: The interpreter or the log cannot be opened.
         """
         started = LocalNodeGroup()
+        network = PrivateNetwork() if group.private_network else None
         for index in range(group.node_count):
             spec = local_node.NodeSpec(
                 index=index,
@@ -75,7 +77,9 @@ class LocalTarget:
                 marker=ref.root,
                 environment=group.variables,
             )
-            started.nodes.append(local_node.start(spec))
+            started.nodes.append(local_node.start(spec, network))
+        if network:
+            network.close()
         return started
 
     def attach(self, ref: RunRef, attempt: int, node_count: int) -> None:

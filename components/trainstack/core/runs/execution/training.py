@@ -101,6 +101,7 @@ class Training:
                 name=request.name,
                 stack=request.tags.get("stack", ""),
                 variables=variables,
+                private_network=plan.distribution.trusts_network and not request.allow_network,
                 waiting=self._waiting,
                 all_running=self._all_running,
             ),

@@ -31,6 +31,7 @@ _NEEDED = (
     ("create", "batch", "jobs", ""),
     ("delete", "batch", "jobs", ""),
     ("create", "", "services", ""),
+    ("create", "networking.k8s.io", "networkpolicies", ""),
     ("watch", "", "pods", ""),
     ("watch", "", "events", ""),
     ("get", "", "pods", "exec"),
@@ -91,6 +92,13 @@ class KubernetesApi:
         from kubernetes import client
 
         return client.BatchV1Api(self.client())
+
+    @cached_property
+    def networking(self) -> Client:
+        """Network policies."""
+        from kubernetes import client
+
+        return client.NetworkingV1Api(self.client())
 
     @cached_property
     def custom(self) -> Client:

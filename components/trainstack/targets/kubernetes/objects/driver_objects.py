@@ -43,6 +43,7 @@ _RULES: tuple[Manifest, ...] = (
         "resources": ["jobs"],
         "verbs": ["get", "list", "watch", "create", "patch", "delete", "deletecollection"],
     },
+    {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": ["create"]},
 )
 _MPI_RULE: Manifest = {
     "apiGroups": ["kubeflow.org"],

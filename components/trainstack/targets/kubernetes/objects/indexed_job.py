@@ -9,6 +9,7 @@ from trainstack.targets.kubernetes.api.client import KubernetesApi
 from trainstack.targets.kubernetes.api.timeouts import ANSWER_SECONDS
 from trainstack.targets.kubernetes.manifest import Manifest, part
 from trainstack.targets.kubernetes.objects import run_objects
+from trainstack.targets.kubernetes.objects.run_network import isolate
 
 
 class IndexedJob:
@@ -21,16 +22,16 @@ class IndexedJob:
         self._api = api
 
     def submit(self, ref: RunRef, group: NodeGroupSpec, *, grace: float, low_priority: bool) -> None:
-        """Make job and service."""
+        """Make job, service and network policy."""
         api = self._api
         with api.errors("submitting the job"):
             body = run_objects.job(ref, group, api.config, grace=grace, low_priority=low_priority)
             job = api.batch.create_namespaced_job(api.namespace, body, _request_timeout=ANSWER_SECONDS)
+            owner = {"apiVersion": "batch/v1", "kind": "Job", "name": job.metadata.name, "uid": job.metadata.uid}
             api.core.create_namespaced_service(
-                api.namespace,
-                run_objects.service(ref, group, job.metadata.uid),
-                _request_timeout=ANSWER_SECONDS,
+                api.namespace, run_objects.service(ref, group, owner), _request_timeout=ANSWER_SECONDS
             )
+            isolate(api, ref, group, owner)
 
     def host(self, ref: RunRef, index: int) -> str:
         """The pod's name in the service."""

@@ -19,6 +19,7 @@ from trainstack.targets.kubernetes.api.timeouts import ANSWER_SECONDS
 from trainstack.targets.kubernetes.config import KubernetesConfig
 from trainstack.targets.kubernetes.manifest import Manifest, part
 from trainstack.targets.kubernetes.objects import run_objects
+from trainstack.targets.kubernetes.objects.run_network import isolate
 
 LAUNCHER = "launcher"
 _KEYS = "/trainstack/ssh"
@@ -39,13 +40,16 @@ class MpiJob:
         self._api = api
 
     def submit(self, ref: RunRef, group: NodeGroupSpec, *, grace: float, low_priority: bool) -> None:
-        """Make it; the operator makes all else."""
+        """Make it and its network policy; the operator makes all else."""
         with self._api.errors("submitting the MPIJob"):
-            self._api.custom.create_namespaced_custom_object(
+            made = self._api.custom.create_namespaced_custom_object(
                 *(GROUP, VERSION, self._api.namespace, PLURAL),
                 job(ref, group, self._api.config, grace=grace, low_priority=low_priority),
                 _request_timeout=ANSWER_SECONDS,
             )
+            name, uid = made["metadata"]["name"], made["metadata"]["uid"]
+            owner = {"apiVersion": f"{GROUP}/{VERSION}", "kind": "MPIJob", "name": name, "uid": uid}
+            isolate(self._api, ref, group, owner)
 
     def host(self, ref: RunRef, index: int) -> str:
         """The worker's name in the operator's service."""

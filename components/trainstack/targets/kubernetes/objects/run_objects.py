@@ -55,14 +55,13 @@ _SPOT = (
 """Labels of spot nodes, which are the taints of such pools as well: GKE, AKS, EKS, Karpenter."""
 
 
-def service(ref: RunRef, group: NodeGroupSpec, owner: str) -> Manifest:
-    """The headless Service by which nodes call each other, owned by the job of that uid."""
+def service(ref: RunRef, group: NodeGroupSpec, owner: Manifest) -> Manifest:
+    """The headless Service by which nodes call each other; `owner` is a reference to the job."""
     name = labels.name(ref)
-    reference = {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": owner}
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {"name": name, "labels": attempt_labels(ref, group), "ownerReferences": [reference]},
+        "metadata": {"name": name, "labels": attempt_labels(ref, group), "ownerReferences": [owner]},
         "spec": {
             "clusterIP": "None",
             "selector": {labels.WORKSPACE: ref.workspace, labels.RUN: ref.id},
