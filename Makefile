@@ -1,6 +1,6 @@
 # Every target starts by making the checkout ready (tools/setup.py), which takes under a second once it is.
 # Variables: PROGRAM, the folder of programs/ to work on; STACK, its stack; PYTHON, the Python to start with (3.11 on);
-# WORKERS, how many files of tests run at a time.
+# WORKERS, how many files of tests run at a time; LONG=1, the tests that take minutes too.
 
 PROGRAM ?= mnist
 STACK ?= local
@@ -52,14 +52,14 @@ format: setup ## Let ruff fix what it can
 
 # A test that waits for a real server, container or pod can fail under the load of other tests, and is then run
 # once more alone. What fails again fails the build; what passes then is reported as such, and is a test to fix.
-test: lint ## Lint, then all tests, WORKERS=2 files at a time; the slowest twenty are named
-	@$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=20 --durations-min=1 || { code=$$?; test $$code -eq 1 || exit $$code; \
+test: lint ## Lint, then all tests (LONG=1: those of minutes too), WORKERS=2 files at a time; the slowest twenty are named
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=20 --durations-min=1 $(if $(LONG),--long) || { code=$$?; test $$code -eq 1 || exit $$code; \
 		echo "what failed is run once more, alone"; \
-		$(BIN)/pytest --last-failed --last-failed-no-failures none -x && \
+		$(BIN)/pytest --last-failed --last-failed-no-failures none -x $(if $(LONG),--long) && \
 		echo "passed alone: what failed above depends on the load, and is to be fixed"; }
 
 chaos: setup ## Kill and harm everything at random moments; N=200: so many times
-	@CHAOS_N=$(or $(N),60) $(BIN)/pytest tests/chaos
+	@CHAOS_N=$(or $(N),60) $(BIN)/pytest --long tests/chaos
 
 tables: setup ## Write the documentation's tables of a run's fields anew
 	@PYTHONPATH=components $(BIN)/python tools/run_fields.py

@@ -22,6 +22,15 @@ SAVE_ZOO = Path(__file__).with_name("server") / "save_zoo.py"
 LONG_FOLDERS = ("changes", "end_to_end", "chaos", "tools", "docs", "core")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="run the tests that take minutes too")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("long") and not item.config.getoption("--long"):
+        pytest.skip("takes minutes: make test LONG=1")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Let several workers begin with the long files: one that is begun last leaves the others idle for its length."""
     if not hasattr(config, "workerinput"):

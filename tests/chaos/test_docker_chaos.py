@@ -57,6 +57,7 @@ def harms_on(own: OwnEngine) -> dict[str, Callable[[Round], bool]]:
     }
 
 
+@pytest.mark.long
 @pytest.mark.timeout(120 + 30 * COUNT)
 def test_after_a_kill_on_docker_the_next_run_ends_the_same(tmp_path, own_engine, capsys):
     packages = tiny_environment()

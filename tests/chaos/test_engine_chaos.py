@@ -57,6 +57,7 @@ def alive(pid: int, command: str) -> bool:
     return False
 
 
+@pytest.mark.long
 @pytest.mark.timeout(60 + 60 * COUNT)
 def test_a_killed_engine_or_provider_loses_nothing(tmp_path, capsys):
     project = new_project(tmp_path / "project")

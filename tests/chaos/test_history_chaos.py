@@ -68,6 +68,7 @@ def found_by(*pattern: str) -> list[int]:
     return [int(pid) for pid in said.split()]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300 + 20 * KILLS)
 def test_no_epoch_is_lost_and_no_trial_trains_twice(tmp_path, capsys):
     chance = random.Random(SEED)

@@ -98,6 +98,7 @@ def first_epoch_after(run: RunDirectory, moment: float) -> float:
     ],
     ids=["alone", "group"],
 )
+@pytest.mark.long
 def test_a_killed_training_goes_on_from_its_last_epoch(tmp_path, program, curated, distribution, capsys):
     chance = random.Random(SEED)
     workspace = Workspace.create(tmp_path / "ws", "ws")

@@ -54,7 +54,7 @@ class Project:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=600,
+            timeout=1200,
             check=False,
         )
         result = Result(done.returncode, done.stdout)

@@ -40,7 +40,10 @@ MODES = [
     Mode("mnist_multiworker", 2, 1, 1, "worker 1 of 2: 60,000 images"),
     Mode("mnist_parameter_server", 4, 2, 1, "worker 1 serves at grpc://127.0.0.1:"),
 ]
-each_mode = pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.program)
+SHORT, *LONG = MODES
+each_mode = pytest.mark.parametrize(
+    "mode", [SHORT, *(pytest.param(mode, marks=pytest.mark.long) for mode in LONG)], ids=lambda mode: mode.program
+)
 
 
 @pytest.fixture
@@ -91,6 +94,7 @@ def test_mnist_reaches_97_5_percent_with_two_workers(checkout, mode):
 
 
 @needs_mnist
+@pytest.mark.long
 @pytest.mark.tensorflow
 @each_mode
 def test_a_killed_rank_ends_the_run_and_up_resumes_it(checkout, mode):
@@ -125,6 +129,7 @@ def test_a_killed_rank_ends_the_run_and_up_resumes_it(checkout, mode):
 
 
 @needs_text
+@pytest.mark.long
 @pytest.mark.tensorflow
 def test_word_vectors_put_words_of_one_kind_together(checkout):
     project = checkout("word2vec")

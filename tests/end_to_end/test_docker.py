@@ -153,6 +153,7 @@ def test_a_silent_engine_warns_in_preview_and_fails_up(tiny, tmp_path):
 
 
 @needs_mnist
+@pytest.mark.long
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("program", ["mnist_horovod", "mnist_multiworker", "mnist_parameter_server"])
 def test_mnist_trains_on_two_containers(tmp_path, program):

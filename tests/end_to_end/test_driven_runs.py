@@ -17,6 +17,7 @@ from trainstack.storage.object_store.store import ObjectStore
 
 pytestmark = [
     pytest.mark.end_to_end,
+    pytest.mark.long,
     pytest.mark.timeout(900),
     needs_cluster,
     needs_kubectl,

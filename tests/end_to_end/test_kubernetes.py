@@ -24,6 +24,7 @@ from trainstack.targets.kubernetes.objects.service_objects import PORT
 
 pytestmark = [
     pytest.mark.end_to_end,
+    pytest.mark.long,
     pytest.mark.tensorflow,
     pytest.mark.timeout(1200),
     needs_cluster,

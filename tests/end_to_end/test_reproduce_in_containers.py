@@ -17,7 +17,7 @@ from tests.core.docker_runs import engine, needs_engine
 from tests.end_to_end.project import REPOSITORY
 from tests.end_to_end.test_reproduce import here, trainstack
 
-pytestmark = [pytest.mark.end_to_end, needs_engine]
+pytestmark = [pytest.mark.end_to_end, pytest.mark.long, needs_engine]
 __all__ = ["here"]
 
 COMMANDS = """

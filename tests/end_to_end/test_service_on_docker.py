@@ -14,6 +14,7 @@ from trainstack.docker_engine import engine_api
 
 pytestmark = [
     pytest.mark.end_to_end,
+    pytest.mark.long,
     pytest.mark.tensorflow,
     needs_engine,
     pytest.mark.skipif("MNIST_BASE_URL" not in os.environ, reason="MNIST_BASE_URL names no folder with the files"),

@@ -20,6 +20,7 @@ from trainstack.mlflow.rest_client import TrackingServer
 
 pytestmark = [
     pytest.mark.end_to_end,
+    pytest.mark.long,
     pytest.mark.timeout(900),
     needs_cluster,
     needs_kubectl,
