@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from trainstack.core.workspace.inside_name import InsideName
 from trainstack.core.workspace.workspace import Workspace, checked_name
 from trainstack.errors import NotFoundError, TrainstackError
 from trainstack.storage.atomic import read_json, write_json
@@ -27,7 +28,7 @@ class DatasetFile(BaseModel):
 
     model_config = ConfigDict(frozen=True, defer_build=True)
 
-    path: str
+    path: InsideName
     size: int
     sha256: str
     source: str

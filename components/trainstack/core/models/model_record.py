@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from trainstack.core.properties import ResourceField
+from trainstack.core.workspace.inside_name import InsideName
 from trainstack.core.workspace.project import project_root
 from trainstack.core.workspace.store_cache import stored_path
 
@@ -102,7 +103,7 @@ class ModelRecord(_ModelDescription):
     digest: str
     run_id: str | None = None
     created: str
-    files: dict[str, str]
+    files: dict[InsideName, str]
     path: str = Field(exclude=True)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from trainstack.core.properties import as_mapping
 from trainstack.core.runs.record import RunRecord, Status
+from trainstack.core.workspace.inside_name import leads_out
 
 FILE = "events.jsonl"
 
@@ -83,8 +84,8 @@ def moment(text: Any, otherwise: float) -> float:
 
 
 def _apply_end(record: RunRecord, event: dict[str, Any]) -> None:
-    outputs = event.get("outputs")
-    if isinstance(outputs, dict):
+    outputs = as_mapping(event.get("outputs"))
+    if outputs is not None and not any(map(leads_out, outputs)):
         record.status, record.reason = Status.COMPLETED, ""
         record.outputs, record.metrics = outputs, event.get("metrics") or {}
         record.duration = event.get("duration")

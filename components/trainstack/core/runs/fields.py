@@ -23,6 +23,7 @@ from trainstack.core.runs import change_lines
 from trainstack.core.runs.arguments import DATASET, Canonical
 from trainstack.core.runs.change_lines import UNKNOWN, as_mapping
 from trainstack.core.runs.run_field import JSON_ALONE, RunField, run_fields
+from trainstack.core.workspace.inside_name import InsideName
 from trainstack.storage import digest as digests
 
 VERSION = 2
@@ -124,7 +125,7 @@ class RunSpec(BaseModel):
     script: Annotated[str, RunField(label="script", note="its path in the source folder")] = ""
     module: Annotated[str, RunField(label="module", note="what `python -m` runs instead of a script")] = ""
     files: Annotated[
-        dict[str, str],
+        dict[InsideName, str],
         RunField(
             label="code",
             note="SHA-256 of each file of `source_directory`, less what `.trainstackignore` (else `.gitignore`) "

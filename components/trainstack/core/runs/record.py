@@ -7,6 +7,8 @@ import time
 
 from pydantic import BaseModel, ConfigDict
 
+from trainstack.core.workspace.inside_name import InsideName
+
 
 class Status(enum.StrEnum):
     """Where a run is. The first four are its stages, the others are ends."""
@@ -118,7 +120,7 @@ class RunRecord(BaseModel):
     updated: float
     duration: float | None = None
     metrics: dict[str, float] = {}
-    outputs: dict[str, str] = {}
+    outputs: dict[InsideName, str] = {}
     failure: Failure | None = None
     supervisor: int | None = None
     tags: dict[str, str] = {}

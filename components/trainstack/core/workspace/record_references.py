@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from trainstack.core.workspace.inside_name import leads_out
 from trainstack.errors import TrainstackError
 from trainstack.storage.store import blob_key
 
@@ -31,24 +32,38 @@ def references(key: str, data: bytes) -> list[Reference]:
     """Return the content that a record stands for.
 
     Raises:
-        TrainstackError: The record is damaged.
+        TrainstackError: The record is damaged, or names a file outside of its folder.
     """
+    try:
+        named = _references(key, data)
+        outside = next((path for path, _ in named if leads_out(path)), None)
+    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+        raise TrainstackError(f"{key} is damaged: `trainstack fsck` says what to do") from exc
+    if outside is not None:
+        raise TrainstackError(f"{key} names a file outside of its folder, {outside!r}: remove it, or restore it")
+    return [reference for _, reference in named]
+
+
+def _references(key: str, data: bytes) -> list[tuple[str, Reference]]:
+    """The content by its path below the folder that it is laid out in."""
     folder, name = key.partition("/")[0], key.rpartition("/")[2]
     if not name.endswith(".json"):
         return []
-    try:
-        document: Any = json.loads(data)
-        if folder == "datasets" and name != "purged.json":
-            return [Reference(blob_key(file["sha256"]), file["path"], file["sha256"]) for file in document["files"]]
-        if name == "model.json":
-            return [Reference(blob_key(digest), path, digest) for path, digest in document["files"].items()]
-        if name == "spec.json":
-            spec = document["run"]["spec"] if folder == "sweeps" else document["spec"]
-            return [Reference(blob_key(sha), f"code/{path}", sha, needed=False) for path, sha in spec["files"].items()]
-        if name == "run.json":
-            outputs = document["outputs"].items()
-            beside = key.removesuffix("run.json")
-            return [Reference(f"{beside}outputs/{path}", f"outputs/{path}", digest) for path, digest in outputs]
-    except (ValueError, KeyError, TypeError, AttributeError) as exc:
-        raise TrainstackError(f"{key} is damaged: `trainstack fsck` says what to do") from exc
+    document: Any = json.loads(data)
+    if folder == "datasets" and name != "purged.json":
+        files = [(file["path"], file["sha256"]) for file in document["files"]]
+        return [(path, Reference(blob_key(digest), path, digest)) for path, digest in files]
+    if name == "model.json":
+        return [(path, Reference(blob_key(digest), path, digest)) for path, digest in document["files"].items()]
+    if name == "spec.json":
+        files = (document["run"]["spec"] if folder == "sweeps" else document["spec"])["files"]
+        return [
+            (path, Reference(blob_key(digest), f"code/{path}", digest, needed=False)) for path, digest in files.items()
+        ]
+    if name == "run.json":
+        beside = key.removesuffix("run.json")
+        return [
+            (path, Reference(f"{beside}outputs/{path}", f"outputs/{path}", digest))
+            for path, digest in document["outputs"].items()
+        ]
     return []
