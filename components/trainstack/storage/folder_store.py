@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import secrets
 import shutil
+import stat
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -70,7 +72,7 @@ class FolderStore(Store):
             path.unlink(missing_ok=True)
 
     def list(self, prefix: str = "") -> Iterator[Item]:
-        """Yield all files below a folder, but for those that are being written."""
+        """Yield all files below a folder, but for those that are being written; links, where they lead to a file."""
         root = self.path(prefix) if prefix else self.root
         paths = (
             os.path.join(folder, name)  # noqa: PTH118 (a Path each for a hundred thousand takes too long)
@@ -80,8 +82,14 @@ class FolderStore(Store):
         )
         start = len(str(self.root)) + 1
         for path in sorted(paths, key=os.fsencode):
-            with contextlib.suppress(FileNotFoundError):
+            try:
                 status = os.stat(path)  # noqa: PTH116 (as above)
+            except OSError as exc:
+                if exc.errno not in (errno.ENOENT, errno.ELOOP):
+                    raise
+                continue
+            # A script may leave pipes, and links to devices, whose reading has no end.
+            if stat.S_ISREG(status.st_mode):
                 yield Item(path[start:], status.st_size, _version(status), status.st_mtime)
 
     def upload(self, path: Path, key: str) -> str:

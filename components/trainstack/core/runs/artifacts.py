@@ -160,9 +160,19 @@ def restore(run: RunDirectory, record: RunRecord, blobs: BlobStore) -> list[str]
             lost.append(f"outputs/{name}")
             continue
         with disk_errors(path):
+            _remove_links(run.outputs, path)
             path.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(blobs.path(digest), path)
     return lost
+
+
+def _remove_links(folder: Path, path: Path) -> None:
+    """Remove links on the way from a folder to a file below it, so that what is written there stays there."""
+    for place in (path, *path.parents):
+        if place == folder:
+            return
+        if place.is_symlink():
+            place.unlink()
 
 
 def _kept_digests(run: RunDirectory, record: RunRecord) -> dict[str, str]:
