@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.attack.neighbour import listens_on_loopback_alone
 from tests.server.served import Served, workers
 from tests.waiting import until
 
@@ -75,6 +76,10 @@ def answers(server: Served) -> bool:
     client = httpx.Client(base_url=f"http://127.0.0.1:{server.port}", trust_env=False, timeout=5)
     with client:
         return client.post(PREDICT, content=BODY, headers={"x-api-key": KEY}).status_code == 200
+
+
+def test_a_neighbour_on_the_network_does_not_reach_it_unless_that_is_asked_for(locked):
+    assert listens_on_loopback_alone(locked.port)
 
 
 def test_nobody_without_the_key_gets_to_send_a_body(locked):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 
 import pytest
+from tests.attack.neighbour import own_addresses, reached
 from tests.core.sample_runs import request, tiny_environment
 from tests.waiting import until
 
@@ -32,22 +32,6 @@ while True:
 while not (met / "tried").exists():
     time.sleep(0.02)
 """
-
-
-def own_addresses() -> set[str]:
-    """This machine's addresses, by which its network knows it."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))  # sends nothing
-        except OSError:
-            return {"127.0.0.1"}
-        return {"127.0.0.1", probe.getsockname()[0]}
-
-
-def reached(address: str, port: int) -> bool:
-    with socket.socket() as attempt:
-        attempt.settimeout(5)
-        return attempt.connect_ex((address, port)) == 0
 
 
 @pytest.mark.parametrize("allowed", [False, True], ids=["by default", "allow_network"])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.attack.neighbour import listens_on_loopback_alone
 from tests.attack.stranger import run_as_stranger
 
 from trainstack.core.environments import environment
@@ -68,6 +69,10 @@ def secret(tmp_path) -> Path:
 def run_with_artifacts(server, name) -> str:
     experiment = server.experiment(name)
     return server.create_run(experiment, "run", 0.0, {})
+
+
+def test_a_neighbour_on_the_network_does_not_reach_it(server):
+    assert listens_on_loopback_alone(int(server.uri.rpartition(":")[2]))
 
 
 @pytest.mark.parametrize("path", PATHS)
