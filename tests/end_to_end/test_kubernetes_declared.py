@@ -160,6 +160,7 @@ for name, kubernetes in KINDS.items():
 """
 
 
+@pytest.mark.long
 def test_nothing_has_drifted_on_computes_of_any_kind(tiny):
     tiny.write("__main__.py", COMPUTES.replace("NAMESPACE", NAMESPACE))
     tiny.up()

@@ -78,6 +78,7 @@ def shop(tmp_path_factory):
     project.pulumi("destroy", "--yes", "--skip-preview", expect=None)
 
 
+@pytest.mark.long
 def test_every_command_of_the_guides_runs(shop):
     every = sorted(commands(), key=first)
     assert every[0] == "pulumi up --yes"

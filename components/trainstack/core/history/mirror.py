@@ -13,6 +13,7 @@ from pathlib import Path
 from trainstack.core.history import mlflow_sweep
 from trainstack.core.history.mlflow_model import MlflowModels
 from trainstack.core.history.mlflow_run import RUN_TAG, MlflowRun
+from trainstack.core.history.shared_changes import SharedChanges
 from trainstack.core.models.model import list_models
 from trainstack.core.runs import index
 from trainstack.core.runs.directory import RunDirectory
@@ -46,6 +47,7 @@ class Mirror:
         self._queue = workspace.history / "queue"
         self._pending = workspace.history / "pending"
         self._pending.mkdir(parents=True, exist_ok=True)
+        self._shared = SharedChanges(workspace)
         self._queue_everything_if_new()
 
     def sync(self) -> None:
@@ -55,6 +57,9 @@ class Mirror:
             TrackingError: The server does not answer; what it did not get stays pending.
         """
         self._take_queue()
+        # A server that several machines write to is told by each of what it has done.
+        if self._artifacts is not None:
+            self._shared.queue(self._pending)
         for entry in sorted(self._pending.iterdir()):
             if self._sync_entry(entry.name):
                 # A run that was queued again meanwhile is in the queue again, and comes next.
@@ -67,18 +72,22 @@ class Mirror:
         tags = {tag["key"]: tag["value"] for tag in response["experiment"].get("tags", [])}
         if tags.get(_WORKSPACE_TAG) == self._workspace.id:
             return
-        for record in index.newest(self._workspace):
-            (self._pending / record.id).touch()
-        for name in {record.name for record in list_models(self._workspace)}:
-            (self._pending / f"{MODEL_PREFIX}{name}").touch()
-        for record in list_sweeps(self._workspace):
-            (self._pending / f"{SWEEP_PREFIX}{record.id}").touch()
+        if self._artifacts is None or not self._shared.forget():
+            self._queue_everything()
         self._server.post(
             "experiments/set-experiment-tag",
             experiment_id=self._experiment,
             key=_WORKSPACE_TAG,
             value=self._workspace.id,
         )
+
+    def _queue_everything(self) -> None:
+        for record in index.newest(self._workspace):
+            (self._pending / record.id).touch()
+        for name in {record.name for record in list_models(self._workspace)}:
+            (self._pending / f"{MODEL_PREFIX}{name}").touch()
+        for record in list_sweeps(self._workspace):
+            (self._pending / f"{SWEEP_PREFIX}{record.id}").touch()
 
     def _take_queue(self) -> None:
         """Move the queue to what is pending: an entry that is queued from now on is a new one."""
@@ -97,7 +106,8 @@ class Mirror:
             self._fetch(directory)
             if name not in self._runs:
                 self._runs[name] = MlflowRun(self._server, self._experiment, directory, self._artifacts)
-            return self._runs[name].sync()
+            # One that goes on elsewhere is among the changes of the next look.
+            return self._runs[name].sync() or directory.is_copy
         except NotFoundError:
             self._forget(name)
             return True
@@ -111,7 +121,7 @@ class Mirror:
     def _fetch(self, directory: RunDirectory) -> None:
         """Fetch what a machine's copy of a workspace in a store lacks; the history has the rest without it."""
         with contextlib.suppress(TrainstackError):
-            directory.fetch("tracking", "logs")
+            directory.refresh("tracking", "logs")
 
     def _sync_model(self, name: str) -> bool:
         def request_run(run_id: str) -> None:

@@ -105,6 +105,15 @@ class StoreRuns:
             row = database.execute("SELECT count(*) FROM (SELECT id FROM runs UNION SELECT id FROM marks)").fetchone()
             return int(row[0])
 
+    def versions(self) -> dict[str, str]:
+        """Return the version of each run's record, by id; an empty one where the run may go on."""
+        with self._opened() as database:
+            versions = dict(database.execute("SELECT id, version FROM runs"))
+            # Several marks of one run: which of them is its version only its record says.
+            versions |= dict(database.execute("SELECT id, group_concat(version, ' ') FROM marks GROUP BY id"))
+            versions |= dict(database.execute("SELECT id, '' FROM marks WHERE version = ''"))
+            return versions
+
     def changed(self, versions: Mapping[str, str]) -> set[str]:
         """Return the runs whose record may be another one than the version that this machine has of it."""
         changed: set[str] = set()
