@@ -35,6 +35,26 @@ def test_complete_lines_are_merged_first(root):
     assert common(root) == "a\nc\nb\n"
 
 
+def test_nothing_is_kept_twice_once_all_is_merged(root):
+    log = MergedLog(root, 2)
+    log.begin()
+    add(root, 0, "a\n")
+    add(root, 1, "b")
+    log.end()
+    assert [path.name for path in (root / "logs").iterdir()] == ["run.txt"]
+    # A node that is asked again sends all of it again.
+    add(root, 0, "a\n")
+    MergedLog(root, 2).resume()
+    assert common(root) == "a\nb\n"
+    # The next attempt's nodes begin with logs of their own.
+    (root / "logs" / "node-0.txt").unlink()
+    again = MergedLog(root, 2)
+    again.begin()
+    add(root, 0, "c\n")
+    again.end()
+    assert common(root) == "a\nb\nc\n"
+
+
 def test_an_append_before_a_kill_is_not_repeated(root):
     log = MergedLog(root, 2)
     log.begin()

@@ -60,10 +60,12 @@ class MergedLog:
                 self._append(match[1])
 
     def end(self) -> None:
-        """Take over what has no end of line yet as well."""
+        """Take over what has no end of line yet as well, and remove the nodes' own logs."""
         with self._lock, disk_errors(self._logs):
             for node in self._offsets:
                 self._append(node, whole=False)
+                # The journal keeps how much of it was joined, should a node send it once more.
+                self._apart(node).unlink(missing_ok=True)
 
     @property
     def _common(self) -> Path:
