@@ -40,6 +40,7 @@ pathlib.Path("outputs/total").write_text(str(sum(map(float, data.read_text().spl
 """
 
 
+@pytest.mark.long
 def test_what_one_program_made_another_adopts(project):
     project.write("__main__.py", ADOPTING)
     refused = project.preview(expect=None)

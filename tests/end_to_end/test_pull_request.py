@@ -119,6 +119,7 @@ def repository(project, dense):
     project.pulumi("stack", "select", "test")
 
 
+@pytest.mark.long
 def test_commit_plan_merge_promote_revert(repository):
     repository.deploy("dev")
     repository.deploy("prod")

@@ -74,6 +74,7 @@ def elsewhere(here, folder):
     return project
 
 
+@pytest.mark.long
 def test_the_same_commit_gives_the_same_fingerprints_elsewhere(here, tmp_path):
     here.up()
     assert trainstack(here, "lock").returncode == 0

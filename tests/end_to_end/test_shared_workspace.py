@@ -65,6 +65,7 @@ def other_stack(first: Project, second: Project) -> None:
     second.pulumi("config", "set", "root", first.pulumi("config", "get", "root").text.strip())
 
 
+@pytest.mark.long
 def test_another_machine_goes_on_where_the_first_was(machine, tmp_path):
     first, second = machine("first"), machine("second")
     first.up()
@@ -123,6 +124,7 @@ def test_machines_at_once_train_a_run_once(machine):
     assert (first.outputs()["data"], second.outputs()["data"]) == (1, 1)
 
 
+@pytest.mark.long
 def test_a_killed_up_leaves_the_run_to_its_machine(machine, tmp_path, bucket_address):
     first, second = machine("first"), machine("second")
     for project in (first, second):

@@ -53,6 +53,7 @@ def test_init_overwrites_nothing_and_checks_the_name(tmp_path):
 
 
 @pytest.mark.tensorflow
+@pytest.mark.long
 def test_the_template_trains_serves_and_is_promoted(tmp_path, backend):
     init(tmp_path / "shop")
     project = Project(tmp_path / "shop", backend)

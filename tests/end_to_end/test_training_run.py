@@ -97,6 +97,7 @@ def test_another_checkout_path_shows_no_change(tiny, tmp_path):
         ("__main__.py", "six==1.17.0", "six==1.16.0", "six", "package six 1.17.0 → 1.16.0"),
     ],
 )
+@pytest.mark.long
 def test_preview_names_exactly_what_would_retrain(tiny, file, old, new, named, reason):
     tiny.up()
     change(tiny, file, old, new)

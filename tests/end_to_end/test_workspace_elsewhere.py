@@ -84,6 +84,7 @@ def test_a_copy_of_the_workspace_is_the_workspace(checkouts):
     second.pulumi("refresh", "--yes", "--skip-preview", "--expect-no-changes")
 
 
+@pytest.mark.long
 def test_a_lost_workspace_is_begun_anew_when_that_is_said(checkouts):
     first, _ = checkouts
     run = first.outputs()["run"]

@@ -48,7 +48,7 @@ def _missing():
     return ""
 
 
-pytestmark = [needs_cluster, pytest.mark.tensorflow, pytest.mark.timeout(900)]
+pytestmark = [needs_cluster, pytest.mark.long, pytest.mark.tensorflow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(autouse=True, scope="module")
