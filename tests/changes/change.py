@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import pytest
+from _pytest.mark import ParameterSet
 from tests.changes.stack import Stack
 
 MOVED = "--of ID → ID"
@@ -97,3 +99,11 @@ def gone(name: str) -> Edit:
 
 def renamed(name: str, to: str) -> Edit:
     return lambda stack: (stack.source / name).rename(stack.source / to)
+
+
+def rows(kinds: Sequence[Change]) -> list[ParameterSet]:
+    """The kinds as parameters of a test: each fourth runs always, the others with `--long`."""
+    return [
+        pytest.param(change, id=change.name, marks=[pytest.mark.long] if number % 4 else [])
+        for number, change in enumerate(kinds)
+    ]

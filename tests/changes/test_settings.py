@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.changes.change import Change
+from tests.changes.change import Change, rows
 from tests.changes.kinds_of_settings import ENVIRONMENTS, PLACES, SETTINGS, SEVERAL, WORKSPACES
 from tests.changes.play import play
 from tests.changes.stack import Stack
@@ -11,8 +11,6 @@ from tests.changes.stack import Stack
 pytestmark = pytest.mark.end_to_end
 
 
-@pytest.mark.parametrize(
-    "change", [*ENVIRONMENTS, *PLACES, *SETTINGS, *SEVERAL, *WORKSPACES], ids=lambda change: change.name
-)
+@pytest.mark.parametrize("change", rows([*ENVIRONMENTS, *PLACES, *SETTINGS, *SEVERAL, *WORKSPACES]))
 def test_settings(change: Change, stack: Stack) -> None:
     play(change, stack)
