@@ -73,9 +73,7 @@ def _process(workspace: Workspace, days: float, warn: Warn, *, delete: bool) -> 
 def _of_engine(client: DockerClient, oldest: float, needed: set[str], *, delete: bool) -> list[Garbage]:
     garbage: list[Garbage] = []
     with engine_errors("listing images"):
-        # What an image has for itself: layers that others share stay when it goes.
-        disk_usage: list[dict[str, Any]] = client.api.df()["Images"] or []
-        own: dict[str, int] = {image["Id"]: max(0, image["Size"] - max(0, image["SharedSize"])) for image in disk_usage}
+        own = _own_sizes(client)
         running: list[dict[str, Any]] = client.api.containers(all=True)
         busy = {str(container["ImageID"]) for container in running}
         images: list[dict[str, Any]] = client.api.images(filters={"label": CONTENT})
@@ -88,6 +86,18 @@ def _of_engine(client: DockerClient, oldest: float, needed: set[str], *, delete:
         if not delete or _remove_image(client, image, content, oldest):
             garbage.append(Garbage("image", Path("docker", "image", content), own.get(image["Id"], 0)))
     return garbage
+
+
+def _own_sizes(client: DockerClient) -> dict[str, int]:
+    """Bytes that each image has for itself, by id: layers that others share stay when it goes."""
+    from docker.errors import APIError
+
+    try:
+        images: list[dict[str, Any]] = client.api.df()["Images"] or []
+    except APIError:
+        # An engine that removes an image just now may fail to sum up. A list without sizes is better than none.
+        return {}
+    return {image["Id"]: max(0, image["Size"] - max(0, image["SharedSize"])) for image in images}
 
 
 def _remove_image(client: DockerClient, image: dict[str, Any], content: str, oldest: float) -> bool:
