@@ -102,8 +102,8 @@ def renamed(name: str, to: str) -> Edit:
 
 
 def rows(kinds: Sequence[Change]) -> list[ParameterSet]:
-    """The kinds as parameters of a test: each fourth runs always, the others with `--long`."""
+    """The kinds as parameters of a test: each sixth runs always, the others with `--long`."""
     return [
-        pytest.param(change, id=change.name, marks=[pytest.mark.long] if number % 4 else [])
+        pytest.param(change, id=change.name, marks=[pytest.mark.long] if number % 6 else [])
         for number, change in enumerate(kinds)
     ]

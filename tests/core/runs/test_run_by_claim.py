@@ -150,6 +150,7 @@ def left_alone(run, volume, folder):
     return until(lambda: (step := journaled(volume, folder)) > at_home + 20 and step, SECONDS)
 
 
+@pytest.mark.long
 def test_what_a_pod_wrote_while_nobody_listened_outlives_it(started, writable, tmp_path):
     run = started(LONG)
     kept = left_alone(run, writable, tmp_path / "kept")

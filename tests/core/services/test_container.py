@@ -105,6 +105,7 @@ def test_a_model_is_served_from_a_container_with_few_rights(workspace, digits, s
     assert record.runtime_reason
 
 
+@pytest.mark.long
 def test_another_model_follows_with_little_downtime(workspace, digits, second, serving, client):
     record = start(workspace, DIGITS, digits, serving, client)
     ending, failed = threading.Event(), []
