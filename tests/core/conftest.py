@@ -1,9 +1,13 @@
 """A workspace, a script's folder, and requests to run it; modules with other needs have fixtures of their own."""
 
+from pathlib import Path
+
 import pytest
 from tests.core.sample_runs import SCRIPT, request, tiny_environment
 
+from trainstack.core.replication import shared
 from trainstack.core.runs.fields import RunSettings
+from trainstack.core.workspace import origin
 from trainstack.core.workspace.workspace import Workspace
 
 
@@ -34,3 +38,17 @@ def request_for(packages, source):
         return request(packages, source, arguments, compute=compute, parts=given, **how)
 
     return make
+
+
+@pytest.fixture
+def machine(bucket_address, monkeypatch, tmp_path):
+    """Makes this process another machine, and returns the workspace's address as a path."""
+
+    def become(name):
+        monkeypatch.setenv("TRAINSTACK_CACHE", str(tmp_path / name))
+        monkeypatch.setattr(shared, "_pulled", set())
+        for cached in (origin._opened, origin._blobs):
+            cached.cache_clear()
+        return Path(bucket_address)
+
+    return become

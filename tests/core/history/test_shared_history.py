@@ -11,35 +11,32 @@ from trainstack.core.history import shared_changes
 from trainstack.core.history.shared_changes import SharedChanges
 from trainstack.core.models import model
 from trainstack.core.models.model import ModelSpec
-from trainstack.core.replication import shared
 from trainstack.core.replication.shared import RECORDS, created, opened, updating
 from trainstack.core.runs.execution import submission
 from trainstack.core.tracking import tracking_server
 from trainstack.core.tracking.queue import MODEL_PREFIX
-from trainstack.core.workspace import origin
 from trainstack.storage.cache import cache_folder
 from trainstack.storage.object_store.store import ObjectStore
 
 pytestmark = pytest.mark.timeout(300)
 
 
-@pytest.fixture
-def machine(request, monkeypatch, tmp_path):
-    """Makes this process another machine, and returns the workspace's address as a path."""
+@pytest.fixture(scope="module")
+def environments():
+    """Where this machine really has its environments: MLflow's takes a minute to build."""
+    return cache_folder() / "environments"
 
-    environments = cache_folder() / "environments"
-    address = request.getfixturevalue("bucket_address")
+
+@pytest.fixture
+def machine(environments, machine, tmp_path):
+    """Makes this process another machine, which has the environments of this one."""
 
     def become(name):
-        (tmp_path / name).mkdir(exist_ok=True)
-        # MLflow's takes a minute to build.
-        if environments.is_dir() and not (tmp_path / name / "environments").exists():
-            (tmp_path / name / "environments").symlink_to(environments)
-        monkeypatch.setenv("TRAINSTACK_CACHE", str(tmp_path / name))
-        monkeypatch.setattr(shared, "_pulled", set())
-        for cached in (origin._opened, origin._blobs):
-            cached.cache_clear()
-        return Path(address)
+        there = tmp_path / name / "environments"
+        there.parent.mkdir(exist_ok=True)
+        if environments.is_dir() and not there.exists():
+            there.symlink_to(environments)
+        return machine(name)
 
     return become
 
@@ -54,14 +51,14 @@ def queued(changes, folder):
     return entries
 
 
-def test_what_others_change_is_queued_once(machine, monkeypatch, tmp_path):
+def test_what_others_change_is_queued_once(machine, monkeypatch, tmp_path, bucket_address):
     monkeypatch.setattr(shared_changes, "LOOK_SECONDS", 0.0)
     first = created(machine("a"), "team")
     with updating(first, "runs/r1", print):
         trained(first, "r1")
     second = opened(machine("b"))
     second.history.mkdir(exist_ok=True)
-    changes, pending = SharedChanges(second), tmp_path / "pending"
+    changes, pending = SharedChanges(second, ObjectStore(bucket_address)), tmp_path / "pending"
     assert queued(changes, pending) == {"r1"}
     assert queued(changes, pending) == set()
     with updating(first, "runs/r2", print):
@@ -70,7 +67,7 @@ def test_what_others_change_is_queued_once(machine, monkeypatch, tmp_path):
         model.register(first, ModelSpec(name="net"), Path("outputs/model"), "r1")
     assert queued(changes, pending) == {"r2", f"{MODEL_PREFIX}net"}
     # Another process of this machine goes on from what was noted.
-    assert queued(SharedChanges(second), pending) == set()
+    assert queued(SharedChanges(second, ObjectStore(bucket_address)), pending) == set()
     changes.forget()
     assert queued(changes, pending) == {"r1", "r2", f"{MODEL_PREFIX}net"}
 
@@ -82,7 +79,7 @@ def test_a_run_that_goes_on_elsewhere_is_queued_at_each_look(machine, monkeypatc
         second = opened(machine("b"))
         second.history.mkdir(exist_ok=True)
         ObjectStore(bucket_address).create("index/runs/open/r1/one", b"")
-        changes, pending = SharedChanges(second), tmp_path / "pending"
+        changes, pending = SharedChanges(second, ObjectStore(bucket_address)), tmp_path / "pending"
         assert [queued(changes, pending) for _ in range(2)] == [{"r1"}, {"r1"}]
         trained(first, "r1")
     # Its mark stays behind as a killed writer's: it is looked at once more, and then left alone.
@@ -107,13 +104,13 @@ def test_the_history_of_one_machine_shows_runs_of_another(machine, monkeypatch, 
 
         def metrics(run_id):
             experiment = server.experiment(second.name)
-            found = server.post(
+            answer = server.post(
                 "runs/search",
                 experiment_ids=[experiment],
                 filter=f"tags.`trainstack.run_id` = '{run_id}'",
                 max_results=9,
             )
-            return [values(run, "metrics") for run in found.get("runs", []) if run["info"]["status"] == "FINISHED"]
+            return [values(run, "metrics") for run in answer.get("runs", []) if run["info"]["status"] == "FINISHED"]
 
         until(lambda: metrics(before), 60)
         after = train(2)

@@ -73,19 +73,11 @@ def hosts(tmp_path):
 
 
 @pytest.fixture
-def machine(bucket_address, monkeypatch, tmp_path):
+def machine(machine, monkeypatch):
     """Makes this process another machine, with an empty cache, and opens the workspace there."""
-    environments = tmp_path / "environments"
-
-    def become(name):
-        monkeypatch.setenv("TRAINSTACK_CACHE", str(tmp_path / name))
-        monkeypatch.setattr(shared, "_pulled", set())
-        return shared.created(Path(bucket_address), "team")
-
     monkeypatch.setitem(lease.acquire.__kwdefaults__, "seconds", 2.0)
     monkeypatch.setattr(DrivenRun, "_image", lambda *_: Image(reference="driver", python=sys.executable))
-    assert not environments.exists()
-    return become
+    return lambda name: shared.created(machine(name), "team")
 
 
 @pytest.fixture

@@ -13,24 +13,9 @@ from trainstack.core.replication import shared
 from trainstack.core.replication.shared import RECORDS, created, opened, updating
 from trainstack.core.runs import artifacts, index
 from trainstack.core.runs.directory import RunDirectory, Status
-from trainstack.core.workspace import origin
 from trainstack.storage.digest import of_bytes
 from trainstack.storage.object_store.store import ObjectStore
 from trainstack.storage.store import blob_key
-
-
-@pytest.fixture
-def machine(bucket_address, monkeypatch, tmp_path):
-    """Makes this process another machine, and returns the workspace's address as a path."""
-
-    def become(name):
-        monkeypatch.setenv("TRAINSTACK_CACHE", str(tmp_path / name))
-        monkeypatch.setattr(shared, "_pulled", set())
-        for cached in (origin._opened, origin._blobs):
-            cached.cache_clear()
-        return Path(bucket_address)
-
-    return become
 
 
 @pytest.fixture

@@ -2,12 +2,10 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
 from trainstack.core.compute import compute
-from trainstack.core.replication import shared
 from trainstack.core.replication.shared import RECORDS, created, opened, updating
 from trainstack.core.runs.record import RunRecord, Status
 from trainstack.core.workspace import store_cache
@@ -19,18 +17,6 @@ from trainstack.storage.store import VersionConflictError
 from trainstack.targets.compute_spec import ComputeSpec
 
 RUN = "runs/0123456789abcdef"
-
-
-@pytest.fixture
-def machine(bucket_address, monkeypatch, tmp_path):
-    """Makes this process another machine, and returns the workspace's address as a path."""
-
-    def become(name):
-        monkeypatch.setenv("TRAINSTACK_CACHE", str(tmp_path / name))
-        monkeypatch.setattr(shared, "_pulled", set())
-        return Path(bucket_address)
-
-    return become
 
 
 def names(workspace):

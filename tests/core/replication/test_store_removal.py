@@ -4,7 +4,7 @@ import threading
 
 import pytest
 from tests.core.replication.test_copies import trained
-from tests.core.replication.test_lazy_copy import first, machine
+from tests.core.replication.test_lazy_copy import first
 from tests.waiting import until
 
 from trainstack.core.datasets import dataset, dataset_record
@@ -21,7 +21,7 @@ from trainstack.storage.lease import acquire
 from trainstack.storage.object_store.store import ObjectStore
 from trainstack.storage.store import blob_key
 
-__all__ = ["first", "machine"]
+__all__ = ["first"]
 OLD = b"of no record"
 
 
