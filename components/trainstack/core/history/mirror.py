@@ -19,6 +19,7 @@ from trainstack.core.runs import index
 from trainstack.core.runs.directory import RunDirectory
 from trainstack.core.sweeps.record import SweepDirectory, list_sweeps
 from trainstack.core.tracking.queue import MODEL_PREFIX, SWEEP_PREFIX
+from trainstack.core.workspace.origin import origin_of
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import NotFoundError, TrackingError, TrainstackError
 from trainstack.mlflow.rest_client import TrackingServer
@@ -47,7 +48,9 @@ class Mirror:
         self._queue = workspace.history / "queue"
         self._pending = workspace.history / "pending"
         self._pending.mkdir(parents=True, exist_ok=True)
-        self._shared = SharedChanges(workspace)
+        # To a server elsewhere each machine tells what it has done itself.
+        store = None if artifacts is None else origin_of(workspace.root)
+        self._shared = SharedChanges(workspace, store) if store else None
         self._queue_everything_if_new()
 
     def sync(self) -> None:
@@ -57,8 +60,7 @@ class Mirror:
             TrackingError: The server does not answer; what it did not get stays pending.
         """
         self._take_queue()
-        # A server that several machines write to is told by each of what it has done.
-        if self._artifacts is not None:
+        if self._shared:
             self._shared.queue(self._pending)
         for entry in sorted(self._pending.iterdir()):
             if self._sync_entry(entry.name):
@@ -72,7 +74,9 @@ class Mirror:
         tags = {tag["key"]: tag["value"] for tag in response["experiment"].get("tags", [])}
         if tags.get(_WORKSPACE_TAG) == self._workspace.id:
             return
-        if self._artifacts is None or not self._shared.forget():
+        if self._shared:
+            self._shared.forget()
+        else:
             self._queue_everything()
         self._server.post(
             "experiments/set-experiment-tag",
@@ -121,7 +125,7 @@ class Mirror:
     def _fetch(self, directory: RunDirectory) -> None:
         """Fetch what a machine's copy of a workspace in a store lacks; the history has the rest without it."""
         with contextlib.suppress(TrainstackError):
-            directory.refresh("tracking", "logs")
+            directory.fetch("tracking", "logs")
 
     def _sync_model(self, name: str) -> bool:
         def request_run(run_id: str) -> None:

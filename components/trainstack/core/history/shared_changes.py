@@ -15,9 +15,9 @@ from pathlib import Path
 from trainstack.core.replication.record_pull import pull_records
 from trainstack.core.runs.store_runs import StoreRuns
 from trainstack.core.tracking.queue import MODEL_PREFIX, SWEEP_PREFIX
-from trainstack.core.workspace.origin import origin_of
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.storage import lease
+from trainstack.storage.store import Store
 
 LOOK_SECONDS = 20.0
 _FOLDERS = {"models": MODEL_PREFIX, "sweeps": SWEEP_PREFIX}
@@ -28,26 +28,21 @@ _GOES_ON, _LEFT_ALONE = "goes on", "left alone"
 class SharedChanges:
     """Runs, models and sweeps of a machine's copy of a workspace in a store that the history has in another version."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, store: Store) -> None:
         """Prepare to look.
 
         Args:
-            workspace: This machine's copy, or a workspace's own folder: of that everything is known here.
+            workspace: This machine's copy.
+            store: What it is a copy of.
         """
-        self._workspace = workspace
-        self._store = origin_of(workspace.root)
+        self._workspace, self._store = workspace, store
         self._notes = workspace.history / "shared.db"
         self._next_look = 0.0
 
-    def forget(self) -> bool:
-        """Take everything for changed: the history is a new one.
-
-        Returns:
-            Whether the workspace is a copy, so that all that it has is among the changes of the next look.
-        """
+    def forget(self) -> None:
+        """Take everything for changed at the next look: the history is a new one."""
         self._notes.unlink(missing_ok=True)
         self._next_look = 0.0
-        return self._store is not None
 
     def queue(self, pending: Path) -> None:
         """Put what has changed among the entries that are to be mirrored; does nothing between two looks.
@@ -58,7 +53,7 @@ class SharedChanges:
         Raises:
             TrainstackError: The store refuses or does not answer.
         """
-        if self._store is None or time.monotonic() < self._next_look:
+        if time.monotonic() < self._next_look:
             return
         pull_records(self._store, self._workspace)
         runs = StoreRuns(self._workspace.root, self._store).versions()
