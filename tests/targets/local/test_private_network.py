@@ -15,7 +15,7 @@ from trainstack.targets.compute_spec import ComputeSpec
 from trainstack.targets.local import private_network
 
 # Where the stranger cannot read our files, it gets them as text.
-MODULE = Path(private_network.__file__).read_text().partition("\nif __name__")[0].replace("from __future__", "#")
+MODULE = Path(private_network.__file__).read_text().partition("\nif __name__")[0]
 MEETING = (
     MODULE
     + """
@@ -38,13 +38,15 @@ print(outside != 0, inside.stdout.strip(), "unreachable" in away.stderr, os.gete
 )
 
 
-def as_root(code: str) -> subprocess.CompletedProcess[str]:
+def as_this_user(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
 
 
 @pytest.mark.parametrize("who", ["this user", "another user"])
 def test_those_inside_meet_and_nobody_else_gets_in(who: str) -> None:
-    run: Callable[[str], subprocess.CompletedProcess[str]] = run_as_stranger() if who == "another user" else as_root
+    run: Callable[[str], subprocess.CompletedProcess[str]] = (
+        run_as_stranger() if who == "another user" else as_this_user
+    )
     if problem := private_network.problem():
         pytest.skip(problem)
     done = run(MEETING)

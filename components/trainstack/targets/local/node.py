@@ -44,7 +44,6 @@ PASSED_ON = (
     "CUDA_VISIBLE_DEVICES",
 )
 _PR_SET_PDEATHSIG = 1
-_ALONE = b"trainstack: these nodes have a network of their own, with no way out; allow_network=True opens one\n"
 
 
 @dataclass(frozen=True)
@@ -127,9 +126,6 @@ def start(node: NodeSpec, network: PrivateNetwork | None = None) -> LocalNode:
 
     try:
         with open_log(node.log) as log:
-            if network and node.index == 0:
-                log.write(_ALONE)
-                log.flush()
             process = subprocess.Popen(
                 [str(node.python), "-m", "trainstack.agent", "--plan", str(node.plan), "--node", str(node.index)],
                 stdin=subprocess.DEVNULL,
@@ -139,7 +135,7 @@ def start(node: NodeSpec, network: PrivateNetwork | None = None) -> LocalNode:
                 start_new_session=True,
                 preexec_fn=prepare,
             )
-            if network and node.index == 0:
+            if network:
                 network.open(process.pid)
     except OSError as exc:
         raise TrainstackError(f"node {node.index} could not be started with {node.python}: {exc.strerror}") from exc

@@ -45,7 +45,7 @@ class PrivateNetwork:
             _make()
 
     def open(self, process: int) -> None:
-        """Let others join the process that entered first.
+        """Let others join the process that entered first; told again, of one that joined, this does nothing.
 
         Args:
             process: Its id.
@@ -53,6 +53,8 @@ class PrivateNetwork:
         Raises:
             OSError: It has ended already.
         """
+        if self._namespaces:
+            return
         for kind in ("user", "net"):
             path = Path("/proc", str(process), "ns", kind)
             # A process is in its own user namespace already, and may not enter it once more.

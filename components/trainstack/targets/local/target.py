@@ -13,11 +13,14 @@ from trainstack.agent.errors import LaunchError
 from trainstack.agent.plan import free_ports
 from trainstack.agent.reporting.report import read_report
 from trainstack.errors import TrainstackError
+from trainstack.storage.log_file import open_log
 from trainstack.targets.base import Addresses, Capacity, Layout, Node, NodeGroupSpec, Orphan, RunRef
 from trainstack.targets.local import node as local_node
 from trainstack.targets.local import orphans
 from trainstack.targets.local.memory import machine, oom_kills
 from trainstack.targets.local.private_network import PrivateNetwork
+
+_ALONE = b"trainstack: these nodes have a network of their own, with no way out; allow_network=True opens one\n"
 
 
 class LocalNodeGroup:
@@ -66,14 +69,18 @@ class LocalTarget:
             TrainstackError: The interpreter or the log cannot be opened.
         """
         started = LocalNodeGroup()
+        log = ref.root / "logs" / "run.txt"
         network = PrivateNetwork() if group.private_network else None
+        if network:
+            with open_log(log) as file:
+                file.write(_ALONE)
         for index in range(group.node_count):
             spec = local_node.NodeSpec(
                 index=index,
                 python=Path(group.runtime.python),
                 agent=ref.root / "agent",
                 plan=ref.root / "launch.json",
-                log=ref.root / "logs" / "run.txt",
+                log=log,
                 marker=ref.root,
                 environment=group.variables,
             )
