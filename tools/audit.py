@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -41,19 +42,18 @@ def known_vulnerabilities(packages: list[Pin]) -> list[dict[str, Any]]:
         ConnectionError: The database does not answer, with the last line of what pip-audit says.
     """
     with tempfile.TemporaryDirectory() as folder:
-        # A package may have several versions in several locks, which one file of requirements may not.
-        files: list[dict[str, str]] = []
+        # A package may have several versions in several locks, of which one file of requirements takes one.
+        files: defaultdict[int, list[str]] = defaultdict(list)
+        count: Counter[str] = Counter()
         for name, version in packages:
-            file = next((file for file in files if name not in file), None)
-            if file is None:
-                files.append(file := {})
-            file[name] = version
+            files[count[name]].append(f"{name}=={version}\n")
+            count[name] += 1
         command = [sys.executable, "-m", "pip_audit", "--format", "json", "--progress-spinner", "off"]
         command += ["--disable-pip", "--no-deps", "--vulnerability-service", "osv", "--osv-url", DATABASE]
         audited: list[dict[str, Any]] = []
-        for number, file in enumerate(files):
+        for number, lines in files.items():
             path = Path(folder) / f"{number}.txt"
-            path.write_text("".join(f"{name}=={version}\n" for name, version in file.items()), encoding="utf-8")
+            path.write_text("".join(lines), encoding="utf-8")
             answer = subprocess.run([*command, "--requirement", path], capture_output=True, text=True, check=False)
             try:
                 audited += json.loads(answer.stdout)["dependencies"]
@@ -62,9 +62,8 @@ def known_vulnerabilities(packages: list[Pin]) -> list[dict[str, Any]]:
     return audited
 
 
-def audit(root: Path) -> list[str]:
-    """A line for each known vulnerability in the checkout's locks: package, its names, the cure, the locks."""
-    packages = locked(root)
+def audit(packages: dict[Pin, list[str]]) -> list[str]:
+    """A line for each known vulnerability of locked packages: package, its name, the cure, the locks."""
     lines: list[str] = []
     for package in known_vulnerabilities(sorted(packages)):
         name, version = package["name"], package["version"]
@@ -78,15 +77,15 @@ def audit(root: Path) -> list[str]:
 def main(arguments: list[str]) -> int:
     """Say what is known. Ends with 1 if anything is, or if the database is out of reach, unless told to `--advise`."""
     advise = "--advise" in arguments
-    packages = len(locked(ROOT))
+    packages = locked(ROOT)
     try:
-        lines = audit(ROOT)
+        lines = audit(packages)
     except ConnectionError as error:
-        print(f"audit: {packages} locked packages were not looked up, because {DATABASE} does not answer ({error})")
+        print(f"audit: {len(packages)} locked packages were not looked up, because {DATABASE} does not answer ({error})")
         return 0 if advise else 1
     for line in lines:
         print(f"audit: {line}")
-    print(f"audit: {packages} locked packages, {len(lines)} known vulnerabilities")
+    print(f"audit: {len(packages)} locked packages, {len(lines)} known vulnerabilities")
     return 0 if advise or not lines else 1
 
 
