@@ -9,6 +9,9 @@ from trainstack.components.dataset import Dataset as Dataset
 from trainstack.components.dataset import DatasetArgs as DatasetArgs
 from trainstack.components.dataset import DatasetReference as DatasetReference
 from trainstack.components.dataset import RunOutput as RunOutput
+from trainstack.components.datastore import Datastore as Datastore
+from trainstack.components.datastore import DatastoreArgs as DatastoreArgs
+from trainstack.components.datastore import DatastorePath as DatastorePath
 from trainstack.components.distribution import Horovod as Horovod
 from trainstack.components.distribution import MpiConfiguration as MpiConfiguration
 from trainstack.components.distribution import TensorFlow as TensorFlow

@@ -322,3 +322,20 @@ def test_a_secret_is_refused_in_what_a_run_is_made_of(recorder, declare, words):
     assert "sesame" not in str(refused.value)
     del refused
     gc.collect()
+
+
+def test_a_path_in_a_datastore_is_an_address_and_how_to_reach_it(recorder):
+    import trainstack as ts
+
+    def program():
+        workspace = ts.Workspace("ws")
+        bucket = pulumi.Output.from_input("s3://team")
+        lake = ts.Datastore("lake", ts.DatastoreArgs(root=pulumi.Output.concat(bucket, "/lake/"), anonymous=True))
+        paths = [lake.path("photos/*.png"), lake.path(), "gs://other/x", "local.csv"]
+        ts.Dataset("photos", ts.DatasetArgs(workspace=workspace, paths=paths))
+
+    deploy(program)
+    inputs = recorder.resources[kind("Dataset"), "photos"]
+    assert inputs["paths"] == ["s3://team/lake/photos/*.png", "s3://team/lake/", "gs://other/x", "local.csv"]
+    assert inputs["datastores"] == [{"root": "s3://team/lake", "anonymous": True}]
+    assert ("trainstack:index:Datastore", "lake") in recorder.resources

@@ -48,8 +48,8 @@ def documented(described: Any) -> set[str]:
 )
 def test_each_argument_is_an_input(args: type, inputs: Any, renamed: dict[str, str], elsewhere: set[str]) -> None:
     from_program = {renamed.get(name, name) for name in names(args) - elsewhere}
-    # The name is the resource's own, the pins the stack's.
-    assert set(inputs.model_fields) - from_check(inputs) - {"name", "pins"} == from_program
+    # The name is the resource's own, the pins the stack's; datastores come with the paths in them.
+    assert set(inputs.model_fields) - from_check(inputs) - {"name", "pins", "datastores"} == from_program
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_each_field_is_documented(described: Any) -> None:
 
 def test_what_a_change_does_follows_from_the_fields() -> None:
     assert DatasetProvider.identity == ("name", "workspace")
-    assert set(DatasetProvider.content) == {"urls", "paths", "contents", "sha256", "magic", "description", "tags"}
+    assert set(DatasetProvider.content) == set(DatasetInputs.model_fields) - {"name", "workspace", "create_new_version"}
     assert ModelProvider.identity == ("name", "workspace")
     assert set(ModelProvider.content) == set(ModelInputs.model_fields) - {"name", "workspace"}
     assert EnvironmentProvider.identity == ()

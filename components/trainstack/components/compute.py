@@ -33,6 +33,7 @@ class ComputeArgs:
         max_nodes: Nodes that may be busy at once; runs wait in line for them.
         priority: `dedicated`, or `low` for nodes that may be taken away.
         idle_seconds_before_scaledown: Seconds until an idle node goes.
+        cache_gib: GiB of mounted objects that the machine keeps for its runs together.
     """
 
     workspace: Workspace
@@ -44,6 +45,7 @@ class ComputeArgs:
     max_nodes: pulumi.Input[int] = 1
     priority: pulumi.Input[str] = "dedicated"
     idle_seconds_before_scaledown: pulumi.Input[int] = 1800
+    cache_gib: pulumi.Input[float] = 100.0
 
 
 class _Resource(BaseResource, module="trainstack", name="Compute"):
@@ -82,6 +84,7 @@ class Compute(Component):
             "max_nodes": args.max_nodes,
             "priority": args.priority,
             "idle_seconds_before_scaledown": args.idle_seconds_before_scaledown,
+            "cache_gib": args.cache_gib,
         }
         self.cluster: ClusterCompute | None = None
         chosen = args.target if isinstance(args.target, str) else None

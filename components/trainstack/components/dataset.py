@@ -1,4 +1,4 @@
-"""Dataset: files from web addresses or local folders, registered once and mounted into runs."""
+"""Dataset: files from web addresses, local folders or object stores, registered once and mounted into runs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pulumi
 
 from trainstack.components.adopted import Adopted
 from trainstack.components.base import BaseResource, Component, in_clear, portable_path, resource_inputs
+from trainstack.components.datastore import DatastorePath
 from trainstack.components.workspace import Workspace
 from trainstack.provider.lazy_providers import LazyAdoptedDatasetProvider, LazyDatasetProvider
 
@@ -24,6 +25,8 @@ class DatasetArgs:
         urls: One entry a file: its address, or the addresses of several mirrors, tried in order. A mapping names
             the files; else a file is named by the end of its address.
         paths: Local files, folders or globs, relative to the program's folder; `run.output(…)` for what a run leaves.
+            Objects, folders and globs in an object store (`s3://`, `gs://`, `az://`, `abfss://`, `datastore.path(…)`)
+            stay where they are.
         sha256: Promised digests (hex) by file name; other bytes are refused.
         magic: Promised first bytes by file name, the magic number of its format, such as `bytes.fromhex("1f8b")`;
             a file that begins in another way is refused.
@@ -34,7 +37,7 @@ class DatasetArgs:
 
     workspace: Workspace
     urls: Sequence[pulumi.Input[str | Sequence[str]]] | Mapping[str, pulumi.Input[str | Sequence[str]]] = ()
-    paths: Sequence[pulumi.Input[str] | RunOutput] = ()
+    paths: Sequence[pulumi.Input[str] | RunOutput | DatastorePath] = ()
     sha256: Mapping[str, pulumi.Input[str]] = field(default_factory=dict[str, pulumi.Input[str]])
     magic: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
     description: pulumi.Input[str] = ""
@@ -92,6 +95,7 @@ class _Resource(BaseResource, module="trainstack", name="Dataset"):
     file_count: pulumi.Output[int]
     size: pulumi.Output[int]
     contents: pulumi.Output[str]
+    objects: pulumi.Output[str]
 
 
 class Dataset(Component):
@@ -174,7 +178,18 @@ class Dataset(Component):
 
 
 def _inputs(name: str, args: DatasetArgs) -> dict[str, Any]:
-    paths = [portable_path(path.path if isinstance(path, RunOutput) else path) for path in args.paths]
+    stores = {id(path.datastore): path.datastore for path in args.paths if isinstance(path, DatastorePath)}
     magic = {file: beginning.hex() for file, beginning in args.magic.items()}
+    paths = [_source(path) for path in args.paths]
     inputs = resource_inputs(args, name=name, workspace=args.workspace.root, paths=paths, magic=magic)
+    if stores:
+        inputs["datastores"] = [store.inputs() for store in stores.values()]
     return in_clear(f"dataset {name}", inputs)
+
+
+def _source(path: pulumi.Input[str] | RunOutput | DatastorePath) -> pulumi.Output[str]:
+    """A source as inputs hold it: an address as it is, a path relative to the project."""
+    if isinstance(path, DatastorePath):
+        return path.address
+    given = pulumi.Output.from_input(path.path if isinstance(path, RunOutput) else path)
+    return given.apply(lambda value: value if "://" in value else portable_path(value))

@@ -104,7 +104,9 @@ class AdoptedDatasetProvider(AdoptedProvider):
         record = dataset_record.find(workspace, inputs["name"], integral(inputs["version"]))
         blobs = workspace.blobs
         damaged = [f"{file.path} is gone or damaged" for file in record.files if not blobs.available(file.sha256)]
-        return {**inputs, **DatasetOutputs.of(record).model_dump(), "drift": damaged}
+        if record.objects and not all(map(blobs.available, record.objects.shards)):
+            return {**inputs, "drift": [*damaged, "its list of objects is gone or damaged"]}
+        return {**inputs, **DatasetOutputs.of(workspace, record).model_dump(), "drift": damaged}
 
 
 class AdoptedModelProvider(AdoptedProvider):

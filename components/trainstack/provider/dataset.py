@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from trainstack.core.datasets.expected import expected_outputs
+from trainstack.core.datasets.expected import expect
+from trainstack.core.datasets.in_place.object_source import is_address
 from trainstack.core.datasets.spec import DatasetInputs, DatasetOutputs, DatasetSpec, local_digest, validate
 from trainstack.errors import WorkspaceNotFoundError
 from trainstack.provider.base import BaseProvider, Properties, absolute, known, log_of, parsed, validated, workspace_of
@@ -17,12 +18,12 @@ class DatasetProvider(BaseProvider, inputs=DatasetInputs):
         spec = validated(DatasetSpec, _with_absolute_paths(inputs), "dataset")
         if spec is not None:
             validate(spec)
-            if spec.paths:
+            if spec.local_paths:
                 inputs["contents"] = local_digest(spec)
         return inputs
 
     def known_outputs(self, inputs: Properties) -> Properties:
-        """The files' digests, of content that is local or that the workspace has from the same addresses."""
+        """The files' digests: of local content, of listed objects, and of what the workspace has from the addresses."""
         spec = validated(DatasetSpec, _with_absolute_paths(inputs), "dataset")
         if spec is None or not known(inputs["workspace"]):
             return {}
@@ -30,7 +31,12 @@ class DatasetProvider(BaseProvider, inputs=DatasetInputs):
             workspace = workspace_of(inputs)
         except WorkspaceNotFoundError:
             workspace = None
-        return expected_outputs(workspace, spec)
+        expected, log = expect(workspace, spec), log_of(inputs)
+        if expected.changes:
+            log.info(f"data in place: {expected.changes}")
+        if expected.note:
+            log.info(expected.note)
+        return expected.outputs
 
     def apply(self, inputs: Properties, olds: Properties | None) -> Properties:
         """Register it: missing files are fetched, and those that a refresh saw changed at their source."""
@@ -40,9 +46,13 @@ class DatasetProvider(BaseProvider, inputs=DatasetInputs):
         spec = parsed(DatasetInputs, _with_absolute_paths(inputs), f"dataset {inputs['name']}")
         log = log_of(inputs)
         drifted = bool(olds and olds.get("drift"))
-        record = dataset.register(workspace_of(inputs), spec, log.progress, check_remote=drifted)
-        log.info(f"version {record.version}: {len(record.files)} files, {record.size:,} bytes")
-        return {**inputs, **DatasetOutputs.of(record).model_dump()}
+        workspace = workspace_of(inputs)
+        record = dataset.register(workspace, spec, log.progress, check_remote=drifted, objects=spec.objects)
+        where = ", in place" if record.objects else ""
+        log.info(f"version {record.version}: {record.file_count:,} files, {record.size:,} bytes{where}")
+        # What was listed, which may be newer than what preview saw.
+        listed = {"objects": record.objects.digest} if record.objects else {}
+        return {**inputs, **listed, **DatasetOutputs.of(workspace, record).model_dump()}
 
     def refresh(self, properties: Properties) -> Properties:
         """Ask the sources whether their files are still those that were registered."""
@@ -64,5 +74,8 @@ def _with_absolute_paths(properties: Properties) -> Properties:
     paths: list[object] | None = properties.get("paths")
     if not isinstance(paths, list):
         return properties
-    located = [str(absolute(path)) if isinstance(path, str) and known(path) else path for path in paths]
+    located = [
+        str(absolute(path)) if isinstance(path, str) and known(path) and not is_address(path) else path
+        for path in paths
+    ]
     return {**properties, "paths": located}

@@ -153,6 +153,19 @@ class BlobStore:
             unfinished.unlink(missing_ok=True)
         raise DigestMismatchError(f"{source} has SHA-256 {digest}, not {expected}: the file changed")
 
+    def put(self, data: bytes) -> str:
+        """Keep bytes that are in memory, and return their hex SHA-256."""
+        digest = digests.of_bytes(data)
+        if not self.has(digest):
+            unfinished = self.partial(f"{secrets.token_hex(8)}.put")
+            try:
+                with disk_errors(unfinished):
+                    unfinished.write_bytes(data)
+                self.adopt(unfinished, digest)
+            finally:
+                unfinished.unlink(missing_ok=True)
+        return digest
+
     def link(self, digest: str, target: Path) -> None:
         """Make a hard link to a blob at `target`, or a copy where no link is possible.
 

@@ -39,6 +39,7 @@ class ComputeSpec(BaseModel):
         max_nodes: Nodes that may be busy at once.
         priority: `dedicated`, or `low` for nodes that may be taken away.
         idle_seconds_before_scaledown: Seconds until an idle node goes; on `local` and `docker` it goes at once.
+        cache_gib: GiB of mounted objects that the machine which lays out data keeps for its runs together.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
@@ -53,6 +54,7 @@ class ComputeSpec(BaseModel):
     max_nodes: int = Field(default=1, ge=1)
     priority: Literal["dedicated", "low"] = "dedicated"
     idle_seconds_before_scaledown: int = Field(default=1800, ge=0)
+    cache_gib: float = Field(default=100.0, gt=0)
 
     @field_validator("target")
     @classmethod

@@ -591,4 +591,7 @@ def test_a_lost_file_is_told_before_a_run_gets_it(workspace, spec, tmp_path, dam
 
 
 def test_paths_are_those_inside_the_dataset(workspace, folder):
-    assert to_path(register(workspace, DatasetSpec(name="x", paths=(str(folder),)))) == ["/a.csv", "/deep/b.csv"]
+    assert to_path(workspace, register(workspace, DatasetSpec(name="x", paths=(str(folder),)))) == [
+        "/a.csv",
+        "/deep/b.csv",
+    ]

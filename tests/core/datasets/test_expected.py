@@ -6,7 +6,7 @@ import pytest
 from tests.core.file_server import file_server
 
 from trainstack.core.datasets.dataset import DatasetSpec, find_drift, mark_drift, register
-from trainstack.core.datasets.expected import expected_outputs
+from trainstack.core.datasets.expected import expect
 from trainstack.core.datasets.spec import DatasetOutputs
 from trainstack.core.workspace.workspace import Workspace
 
@@ -34,21 +34,21 @@ def folder(tmp_path):
 
 def test_local_files_are_known_before_they_are_registered(workspace, folder):
     spec = DatasetSpec(name="numbers", paths=(str(folder),))
-    expected = expected_outputs(None, spec)
+    expected = expect(None, spec).outputs
     record = register(workspace, spec)
     assert expected == {"digest": record.digest, "files": {"a.txt": record.files[0].sha256}, "file_count": 1}
 
 
 def test_registered_content_is_known_with_its_version(workspace, folder, server):
     spec = DatasetSpec(name="mixed", paths=(str(folder),), urls=(server.url("page.txt"),))
-    outputs = DatasetOutputs.of(register(workspace, spec)).model_dump()
+    outputs = DatasetOutputs.of(workspace, register(workspace, spec)).model_dump()
     described = spec.model_copy(update={"description": "both"})
-    for expected in (expected_outputs(workspace, spec), expected_outputs(workspace, described)):
+    for expected in (expect(workspace, spec).outputs, expect(workspace, described).outputs):
         assert expected == {name: outputs[name] for name in ("digest", "files", "file_count", "version")}
 
 
 def test_what_only_the_web_can_tell_is_not_known(workspace, server):
-    assert expected_outputs(workspace, DatasetSpec(name="page", urls=(server.url("page.txt"),))) == {}
+    assert expect(workspace, DatasetSpec(name="page", urls=(server.url("page.txt"),))).outputs == {}
 
 
 def test_drifted_content_is_unknown_until_it_is_registered(workspace, server):
@@ -58,13 +58,13 @@ def test_drifted_content_is_unknown_until_it_is_registered(workspace, server):
     drift = find_drift(workspace, record)
     assert drift.differences
     mark_drift(workspace, record, drift)
-    assert expected_outputs(workspace, spec) == {}
+    assert expect(workspace, spec).outputs == {}
     second = register(workspace, spec, check_remote=True)
-    assert expected_outputs(workspace, spec)["version"] == second.version == 2
+    assert expect(workspace, spec).outputs["version"] == second.version == 2
 
 
 def test_a_lost_copy_makes_remote_content_unknown(workspace, server):
     spec = DatasetSpec(name="page", urls=(server.url("page.txt"),))
     record = register(workspace, spec)
     workspace.blobs.path(record.files[0].sha256).unlink()
-    assert expected_outputs(workspace, spec) == {}
+    assert expect(workspace, spec).outputs == {}

@@ -22,6 +22,7 @@ def list_registered(workspace: WorkspaceOption = None, as_json: JsonOption = Fal
                 {
                     **record.model_dump(mode="json", exclude={"files"}),
                     "bytes": record.size,
+                    "file_count": record.file_count,
                     "files": {file.path: file.sha256 for file in record.files},
                 }
                 for record in records
@@ -34,7 +35,7 @@ def list_registered(workspace: WorkspaceOption = None, as_json: JsonOption = Fal
                 (
                     record.name,
                     record.version,
-                    len(record.files),
+                    record.file_count,
                     format.size(record.size),
                     format.local(record.created),
                     record.digest[:12],

@@ -10,6 +10,7 @@ from typing import Any
 from trainstack.cli.format import iso
 from trainstack.core.runs import artifacts
 from trainstack.core.runs.directory import RunDirectory, RunRecord, Status
+from trainstack.core.runs.events import DATA_EVENT, read_events
 from trainstack.core.runs.fields import COUNTED
 from trainstack.core.runs.request import RunRequest
 from trainstack.core.runs.run_field import run_fields
@@ -49,9 +50,13 @@ def detail(directory: RunDirectory, record: RunRecord, location: str) -> dict[st
         "checkpoints": directory.checkpoints,
         "tracking": directory.tracking,
     }
+    request = _request(submitted(directory))
+    for name, given in _given(directory).items():
+        if name in request.get("datasets", {}):
+            request["datasets"][name]["given"] = given
     return {
         **summary(directory, record),
-        **_request(submitted(directory)),
+        **request,
         "stages": _stages(directory, record),
         "failure": record.failure.model_dump(mode="json") if record.failure else None,
         "outputs": _outputs(directory, record),
@@ -86,6 +91,15 @@ def _datasets(request: RunRequest) -> dict[str, dict[str, Any]]:
     """Each dataset as it was registered, with the digest that counts."""
     registered = {name: reference.model_dump() for name, reference in request.datasets.items()}
     return {name: {**registered.get(name, {}), "digest": digest} for name, digest in request.spec.datasets.items()}
+
+
+def _given(directory: RunDirectory) -> dict[str, dict[str, Any]]:
+    """How the latest attempt was given each dataset that stays in an object store."""
+    return {
+        str(event.get("dataset")): {name: event.get(name) for name in ("way", "objects", "fetched")}
+        for event in read_events(directory.root)
+        if event["kind"] == DATA_EVENT
+    }
 
 
 def _environment(request: RunRequest) -> dict[str, str]:

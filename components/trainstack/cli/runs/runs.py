@@ -202,13 +202,23 @@ def _rows(name: str, value: Any) -> list[tuple[str, ...]]:
             return _arguments(value)
         case "datasets":
             return [
-                (key, f"{dataset.get('name', key)} version {dataset.get('version', '?')}", dataset["digest"])
+                (
+                    key,
+                    f"{dataset.get('name', key)} version {dataset.get('version', '?')}{_given(dataset)}",
+                    dataset["digest"],
+                )
                 for key, dataset in value.items()
             ]
         case "secret_variables":
             return [(variable, "(secret)") for variable in value]
         case _:
             return [(str(key), str(item)) for key, item in value.items()]
+
+
+def _given(dataset: dict[str, Any]) -> str:
+    """How a run was given data that stays in an object store."""
+    given = dataset.get("given")
+    return f", {dataset['mode']}: {given['way']}, {given['fetched']} of {given['objects']} fetched" if given else ""
 
 
 def _arguments(arguments: dict[str, str | list[str] | bool] | list[str]) -> list[tuple[str, ...]]:

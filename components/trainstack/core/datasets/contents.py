@@ -66,7 +66,7 @@ def local_contents(workspace: Workspace, spec: DatasetSpec, progress: Callable[[
         DigestMismatchError: One is not what was promised.
         TrainstackError: One changed meanwhile, or the disk is full.
     """
-    groups = local_files(spec.paths)
+    groups = local_files(spec.local_paths)
     if not groups:
         return []
     progress(f"digesting {sum(len(group.names) for group in groups):,} local files")

@@ -6,7 +6,7 @@ This module registers datasets, and exports the specs, records and drift checks 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from trainstack.abbreviation import abbreviated
@@ -14,6 +14,7 @@ from trainstack.core.datasets.contents import local_contents, remote_contents
 from trainstack.core.datasets.dataset_record import (
     DatasetFile,
     DatasetRecord,
+    contents,
     drift_mark,
     find,
     latest_of_sources,
@@ -24,11 +25,12 @@ from trainstack.core.datasets.dataset_record import (
     versions,
 )
 from trainstack.core.datasets.drift import Drift, find_drift, mark_drift
-from trainstack.core.datasets.spec import DatasetSpec, local_digest, validate
+from trainstack.core.datasets.in_place.manifest import Manifest, read_shards
+from trainstack.core.datasets.sources import check_unique_names
+from trainstack.core.datasets.spec import DatasetSpec, local_digest, validate, version_digest
 from trainstack.core.workspace.version_numbers import last_purged
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
-from trainstack.storage import digest as digests
 from trainstack.storage import locks
 
 __all__ = [
@@ -54,8 +56,9 @@ def register(
     progress: Callable[[str], None] = lambda _: None,
     *,
     check_remote: bool = False,
+    objects: str | None = None,
 ) -> DatasetRecord:
-    """Bring a dataset's files into the workspace and name them by a version.
+    """Bring a dataset's files into the workspace, but for those in object stores, and name them by a version.
 
     Sources that were registered before are not asked again, unless `check_remote` is set, and then only what changed
     is downloaded. Content that the dataset had before keeps its version; other content becomes the next one. May be
@@ -65,7 +68,9 @@ def register(
         workspace: Where to keep it.
         spec: What to register.
         progress: Receives a line about the progress, at most a few times a second.
-        check_remote: Whether to ask web sources, even of a dataset that is known, for changes.
+        check_remote: Whether to ask web sources and object stores, even of a dataset that is known, for changes.
+        objects: The digest that a listing of its objects has; another than that of the version that the same addresses
+            gave last has them listed again.
 
     Returns:
         The version that has this content.
@@ -86,21 +91,53 @@ def register(
         registered = [find(workspace, spec.name, version) for version in versions(workspace, spec.name)]
         files = remote_contents(workspace, spec, registered, progress, check_remote=check_remote)
         files += local_contents(workspace, spec, progress)
-        record = _save_version(workspace, spec, registered, tuple(sorted(files, key=lambda file: file.path)))
+        manifest = _objects(workspace, spec, registered, files, progress, check_remote=check_remote, expected=objects)
+        files.sort(key=lambda file: file.path)
+        record = _save_version(workspace, spec, registered, tuple(files), manifest)
         if check_remote:
             for before in registered:
                 drift_mark(workspace, before).unlink(missing_ok=True)
         return record
 
 
+def _objects(
+    workspace: Workspace,
+    spec: DatasetSpec,
+    registered: list[DatasetRecord],
+    files: Sequence[DatasetFile],
+    progress: Callable[[str], None],
+    *,
+    check_remote: bool,
+    expected: str | None,
+) -> Manifest | None:
+    """The objects of the version; listed, unless a version of the same addresses has them."""
+    if not spec.addresses:
+        return None
+    same = None if check_remote else latest_of_sources(registered, spec.sources)
+    known = same.objects if same else None
+    if known and expected in (None, known.digest) and all(map(workspace.blobs.available, known.shards)):
+        return known.model_copy(update={"datastores": spec.datastores})
+    # Loaded here: what is registered already needs no object store.
+    from trainstack.core.datasets.in_place.registration import listed_objects, save_objects
+
+    objects = listed_objects(spec.addresses, spec.datastores, progress)
+    sources = {file.path: (file.source,) for file in files}
+    check_unique_names(sources, [], {entry.path: entry.address for entry in objects})
+    return save_objects(workspace, objects, spec.addresses, spec.datastores)
+
+
 def _save_version(
-    workspace: Workspace, spec: DatasetSpec, registered: list[DatasetRecord], files: tuple[DatasetFile, ...]
+    workspace: Workspace,
+    spec: DatasetSpec,
+    registered: list[DatasetRecord],
+    files: tuple[DatasetFile, ...],
+    objects: Manifest | None,
 ) -> DatasetRecord:
     """Find the version that has these files, and bring what describes it up to date, or make the next."""
-    digest = digests.of_tree({file.path: file.sha256 for file in files})
+    digest = version_digest({file.path: file.sha256 for file in files}, objects.digest if objects else None)
     same = next((record for record in registered if record.digest == digest), None)
     if same is None and registered and not spec.create_new_version:
-        raise TrainstackError(_changed_message(registered[-1], files))
+        raise TrainstackError(_changed_message(workspace, registered[-1], files, objects))
     newest = max([last_purged(workspace.dataset(spec.name)), *(record.version for record in registered)])
     now = datetime.now(UTC).isoformat()
     fresh = DatasetRecord(
@@ -112,8 +149,9 @@ def _save_version(
         created=same.created if same else now,
         updated=same.updated if same else now,
         files=files,
+        objects=objects,
         urls=spec.remote,
-        paths=spec.paths,
+        paths=spec.local_paths,
         sources=spec.sources,
     )
     if same is not None:
@@ -124,9 +162,13 @@ def _save_version(
     return fresh
 
 
-def _changed_message(before: DatasetRecord, files: tuple[DatasetFile, ...]) -> str:
-    old = {file.path: file.sha256 for file in before.files}
+def _changed_message(
+    workspace: Workspace, before: DatasetRecord, files: tuple[DatasetFile, ...], objects: Manifest | None
+) -> str:
+    old = contents(workspace, before)
     new = {file.path: file.sha256 for file in files}
+    if objects:
+        new |= {entry.path: entry.identity for entry in read_shards(workspace, objects.shards)}
     changed = sorted(name for name in old | new if old.get(name) != new.get(name))
     return (
         f"dataset {before.name!r} is no longer its version {before.version} ({abbreviated(changed, 3)} changed) and "

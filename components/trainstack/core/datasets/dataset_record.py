@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from trainstack.core.datasets.in_place.manifest import Manifest, ObjectFile, read_shards
 from trainstack.core.workspace.inside_name import InsideName
 from trainstack.core.workspace.workspace import Workspace, checked_name
 from trainstack.errors import NotFoundError, TrainstackError
@@ -42,15 +43,16 @@ class DatasetRecord(BaseModel):
     Attributes:
         name: The name it is registered under.
         version: From 1.
-        digest: SHA-256 over the files' paths and digests: equal for equal content, wherever it came from.
+        digest: SHA-256 over the files' paths and digests, of objects their identities: equal for equal content.
         description: What it is.
         tags: Anything to find it by.
         created: When it was first registered, ISO 8601, UTC.
         updated: When a registration last found this content.
-        files: Its files, sorted by path.
+        files: Its files that the workspace has, sorted by path.
+        objects: Its files that stay in an object store.
         urls: Addresses by file name that it was last registered from.
         paths: Local paths that it was last registered from.
-        sources: Digest of `urls`.
+        sources: Digest of `urls`, and of the addresses of objects.
     """
 
     model_config = ConfigDict(frozen=True, defer_build=True)
@@ -63,6 +65,7 @@ class DatasetRecord(BaseModel):
     created: str
     updated: str
     files: tuple[DatasetFile, ...]
+    objects: Manifest | None = None
     urls: dict[str, tuple[str, ...]] = {}
     paths: tuple[str, ...] = ()
     sources: str
@@ -70,7 +73,17 @@ class DatasetRecord(BaseModel):
     @property
     def size(self) -> int:
         """Bytes in all."""
-        return sum(file.size for file in self.files)
+        return sum(file.size for file in self.files) + (self.objects.size if self.objects else 0)
+
+    @property
+    def file_count(self) -> int:
+        """How many files it has."""
+        return len(self.files) + (self.objects.count if self.objects else 0)
+
+    @property
+    def blobs(self) -> list[str]:
+        """The digests of what the workspace keeps for it: files, and lists of objects."""
+        return [*(file.sha256 for file in self.files), *(self.objects.shards if self.objects else ())]
 
 
 def versions(workspace: Workspace, name: str) -> list[int]:
@@ -104,6 +117,27 @@ def find(workspace: Workspace, name: str, version: int | None = None) -> Dataset
         return DatasetRecord.model_validate(read_json(path))
     except ValidationError as exc:
         raise TrainstackError(f"{path} is damaged: move it away and run `pulumi up`") from exc
+
+
+def object_files(workspace: Workspace, record: DatasetRecord) -> list[ObjectFile]:
+    """Return a version's files that stay in an object store, sorted by path.
+
+    Raises:
+        NotFoundError: The workspace's list of them is gone or damaged.
+    """
+    return sorted(read_shards(workspace, record.objects.shards)) if record.objects else []
+
+
+def contents(workspace: Workspace, record: DatasetRecord) -> dict[str, str]:
+    """Return what stands for the content of each of a version's files, by path: a SHA-256, or an object's identity.
+
+    Raises:
+        NotFoundError: The workspace's list of objects is gone or damaged.
+    """
+    return {
+        **{file.path: file.sha256 for file in record.files},
+        **{entry.path: entry.identity for entry in object_files(workspace, record)},
+    }
 
 
 def list_datasets(workspace: Workspace) -> list[DatasetRecord]:
@@ -163,9 +197,9 @@ def lend_into(workspace: Workspace, record: DatasetRecord, folder: Path) -> None
             ) from exc
 
 
-def to_path(record: DatasetRecord) -> list[str]:
+def to_path(workspace: Workspace, record: DatasetRecord) -> list[str]:
     """The files' paths in the dataset, each with a leading `/`, as Azure ML's `FileDataset.to_path()` gives them."""
-    return [f"/{file.path}" for file in record.files]
+    return sorted(f"/{name}" for name in contents(workspace, record))
 
 
 def _path(workspace: Workspace, name: str, version: int) -> Path:

@@ -11,12 +11,14 @@ import httpx
 
 from trainstack.core.datasets.answer_check import UnavailableError
 from trainstack.core.datasets.dataset_record import DatasetFile, DatasetRecord, drift_mark
+from trainstack.core.datasets.in_place.manifest import Manifest, read_shards
+from trainstack.core.datasets.in_place.preview import differences
 from trainstack.core.datasets.local_files import local_files
 from trainstack.core.datasets.remote_file import RemoteFile, find_change, open_client
 from trainstack.core.datasets.sources import redacted_url
 from trainstack.core.datasets.spec import DatasetSpec, local_digests
 from trainstack.core.workspace.workspace import Workspace
-from trainstack.errors import InvalidInputError
+from trainstack.errors import InvalidInputError, TrainstackError
 
 _WORKERS = 4
 # Refresh asks, it does not fetch: a source that is slower than this counts as not reachable.
@@ -40,15 +42,16 @@ class Drift:
 def find_drift(workspace: Workspace, record: DatasetRecord, spec: DatasetSpec | None = None) -> Drift:
     """Compare a registered version with its sources and with the workspace's copies.
 
-    Nothing is downloaded: web sources are asked with the validators (ETag, Last-Modified) that they gave; where they
-    gave none, only a different size shows. Local files are digested, unchanged ones from memory.
+    Nothing is downloaded: object stores are listed, and web sources are asked with the validators (ETag,
+    Last-Modified) that they gave; where they gave none, only a different size shows. Local files are digested,
+    unchanged ones from memory.
 
     Args:
         workspace: Where the copies are.
         record: The version.
         spec: Whose local paths to look at; by default those that the version was last registered from.
     """
-    differences = [
+    lines = [
         f"{file.path}: the workspace's copy is {'damaged' if workspace.blobs.path(file.sha256).exists() else 'gone'}"
         for file in record.files
         if not workspace.blobs.available(file.sha256)
@@ -63,16 +66,20 @@ def find_drift(workspace: Workspace, record: DatasetRecord, spec: DatasetSpec | 
             answers = list(pool.map(partial(_check_remote, client), remote))
         for file, (difference, warning) in zip(remote, answers, strict=True):
             if difference:
-                differences.append(f"{file.path} changed at {redacted_url(file.source)}: {difference}")
+                lines.append(f"{file.path} changed at {redacted_url(file.source)}: {difference}")
             if warning:
                 warnings.append(f"{file.path} could not be checked at {redacted_url(file.source)}: {warning}")
-    paths = spec.paths if spec is not None else record.paths
+    if record.objects:
+        changes, objections = _check_objects(workspace, record.objects)
+        lines += changes
+        warnings += objections
+    paths = spec.local_paths if spec is not None else record.paths
     if paths:
         try:
-            differences += _check_local(paths, [file for file in record.files if file.path not in record.urls])
+            lines += _check_local(paths, [file for file in record.files if file.path not in record.urls])
         except InvalidInputError as exc:
             warnings.append(f"local files could not be checked: {exc}")
-    return Drift(tuple(differences), tuple(warnings))
+    return Drift(tuple(lines), tuple(warnings))
 
 
 def mark_drift(workspace: Workspace, record: DatasetRecord, drift: Drift) -> None:
@@ -84,6 +91,24 @@ def mark_drift(workspace: Workspace, record: DatasetRecord, drift: Drift) -> Non
             mark.touch()
         else:
             mark.unlink(missing_ok=True)
+
+
+def _check_objects(workspace: Workspace, objects: Manifest) -> tuple[list[str], list[str]]:
+    """Compare registered objects with a listing; returns differences, and what could not be checked."""
+    if not all(map(workspace.blobs.available, objects.shards)):
+        return ["the workspace's list of its objects is gone or damaged"], []
+    # Loaded here: only those who have data in a store wait for its library.
+    from trainstack.core.datasets.in_place.listing import ListingTooLongError, list_objects
+
+    try:
+        listed = list_objects(objects.sources, objects.datastores)
+    except InvalidInputError as exc:
+        return [str(exc)], []
+    except (TrainstackError, ListingTooLongError) as exc:
+        return [], [f"its objects could not be checked: {exc}"]
+    before = {entry.path: entry.identity for entry in read_shards(workspace, objects.shards)}
+    changes = differences(before, {entry.path: entry.identity for entry in listed})
+    return ([f"objects at {', '.join(objects.sources)}: {changes}"] if changes else []), []
 
 
 def _check_local(paths: tuple[str, ...], registered: list[DatasetFile]) -> list[str]:

@@ -2,49 +2,95 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from trainstack.core.datasets.dataset_record import DatasetRecord, drift_mark, find, latest_of_sources, versions
+from trainstack.core.datasets.in_place.manifest import Manifest, read_shards
+from trainstack.core.datasets.in_place.preview import ListedNow, differences, list_now
 from trainstack.core.datasets.local_files import local_files
-from trainstack.core.datasets.spec import LISTED_FILES, DatasetSpec, local_digests
+from trainstack.core.datasets.sources import check_unique_names
+from trainstack.core.datasets.spec import LISTED_FILES, DatasetSpec, local_digests, version_digest
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
-from trainstack.storage import digest as digests
 
 
-def expected_outputs(workspace: Workspace | None, spec: DatasetSpec) -> dict[str, Any]:
-    """The outputs that a registration will give.
+@dataclass(frozen=True)
+class Expected:
+    """What a registration will come to.
+
+    Attributes:
+        outputs: What is known of its outputs: `digest`, `files`, `file_count`, `objects`, and `version` where the
+            workspace has this content; empty where only the update can tell.
+        changes: How the objects in stores differ from the version that the same addresses gave last, in words.
+        note: What of the objects is not known, or to be minded.
+    """
+
+    outputs: dict[str, Any]
+    changes: str = ""
+    note: str = ""
+
+
+def expect(workspace: Workspace | None, spec: DatasetSpec) -> Expected:
+    """Look what a registration will give.
 
     Local files are digested, unchanged ones from memory. Web addresses are not asked: what was registered from the
-    same addresses is taken for what they have, unless a refresh has seen that they have something else.
+    same addresses is taken for what they have, unless a refresh has seen that they have something else. Objects in
+    stores are listed, in bounded time and requests.
 
     Args:
         workspace: Where the versions are; none where there is no workspace yet.
         spec: What is to be registered.
 
-    Returns:
-        `digest`, `files`, `file_count`, and `version` where the workspace has this content; empty where only the web
-        can tell.
+    Raises:
+        InvalidInputError: A listing shows that an address has nothing, or what cannot be files; or a store refuses.
     """
     try:
         records = _records(workspace, spec.name) if workspace else []
+        damaged = False
     except TrainstackError:
         # A damaged record is an error of the update, which says what to do about it.
-        return {}
-    files = {name: digest for name, (_, digest) in local_digests(local_files(spec.paths)).items()}
-    if spec.remote:
-        registered = latest_of_sources(records, spec.sources)
+        records, damaged = [], True
+    registered = latest_of_sources(records, spec.sources)
+    before = registered.objects if registered else None
+    listed = list_now(spec.addresses, spec.datastores, before) if spec.addresses else ListedNow(None)
+    files = {name: digest for name, (_, digest) in local_digests(local_files(spec.local_paths)).items()}
+    if listed.objects is not None:
+        addresses = {entry.path: entry.address for entry in listed.objects}
+        check_unique_names(spec.remote, local_files(spec.local_paths), addresses)
+    outputs = {"objects": listed.digest} if listed.digest else {}
+    changes = _changes(workspace, before, listed)
+    if damaged or (spec.addresses and listed.digest is None):
+        return Expected(outputs, changes, listed.note)
+    if spec.remote or (spec.addresses and listed.objects is None):
         if workspace is None or registered is None or not _holds(workspace, registered, spec):
-            return {}
+            return Expected(outputs, changes, listed.note)
         files |= {file.path: file.sha256 for file in registered.files if file.path in spec.remote}
-    digest = digests.of_tree(files)
+    digest = version_digest(files, listed.digest)
     version = next((record.version for record in records if record.digest == digest), None)
-    return {
-        "digest": digest,
-        "files": files if len(files) <= LISTED_FILES else {},
-        "file_count": len(files),
-        **({"version": version} if version is not None else {}),
-    }
+    identities = {entry.path: entry.identity for entry in listed.objects or ()}
+    count = len(files) + (before.count if before and listed.objects is None else len(identities))
+    return Expected(
+        {
+            **outputs,
+            "digest": digest,
+            "files": {**files, **identities} if count <= LISTED_FILES else {},
+            "file_count": count,
+            **({"version": version} if version is not None else {}),
+        },
+        changes,
+        listed.note,
+    )
+
+
+def _changes(workspace: Workspace | None, before: Manifest | None, listed: ListedNow) -> str:
+    if workspace is None or before is None or listed.objects is None or listed.digest == before.digest:
+        return ""
+    try:
+        registered = {entry.path: entry.identity for entry in read_shards(workspace, before.shards)}
+    except TrainstackError:
+        return ""
+    return differences(registered, {entry.path: entry.identity for entry in listed.objects})
 
 
 def _records(workspace: Workspace, name: str) -> list[DatasetRecord]:

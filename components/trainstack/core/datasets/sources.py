@@ -58,8 +58,15 @@ def name_urls(urls: Sequence[str | Sequence[str]] | Mapping[str, str | Sequence[
     return addresses
 
 
-def check_unique_names(remote: Mapping[str, Sequence[str]], local: Iterable[LocalFiles]) -> list[str]:
+def check_unique_names(
+    remote: Mapping[str, Sequence[str]], local: Iterable[LocalFiles], objects: Mapping[str, str] | None = None
+) -> list[str]:
     """Check that each file has a path of its own in the dataset, and return their names.
+
+    Args:
+        remote: Addresses of web files by name.
+        local: Files of this machine.
+        objects: Addresses of objects by name.
 
     Raises:
         InvalidInputError: Two sources give the same name, or one's name is another's folder.
@@ -75,6 +82,12 @@ def check_unique_names(remote: Mapping[str, Sequence[str]], local: Iterable[Loca
                     "make two datasets",
                     field="paths",
                 )
+    for name, address in (objects or {}).items():
+        if origin.setdefault(name, address) != address:
+            raise InvalidInputError(
+                f"{origin[name]} and {address} would both be the file {name!r}: rename one, or make two datasets",
+                field="paths",
+            )
     for name in origin:
         folder = name.rpartition("/")[0]
         while folder:

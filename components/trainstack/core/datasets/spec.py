@@ -10,12 +10,14 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from trainstack.abbreviation import abbreviated
-from trainstack.core.datasets.dataset_record import DatasetRecord
+from trainstack.core.datasets.dataset_record import DatasetRecord, contents
+from trainstack.core.datasets.in_place.datastore import DatastoreSpec, check_datastore
+from trainstack.core.datasets.in_place.object_source import is_address, object_source
 from trainstack.core.datasets.local_files import LocalFiles, local_files
 from trainstack.core.datasets.promise import Promise
 from trainstack.core.datasets.sources import check_unique_names, name_urls
 from trainstack.core.properties import ResourceField, as_lines, as_list, as_mapping
-from trainstack.core.workspace.workspace import checked_name
+from trainstack.core.workspace.workspace import Workspace, checked_name
 from trainstack.errors import InvalidInputError
 from trainstack.storage import digest as digests
 from trainstack.storage.digest import DigestCache
@@ -34,7 +36,8 @@ class DatasetSpec(BaseModel):
         name: The name to register it under.
         urls: Files from the web, one entry a file: an address, or several mirrors of it. A mapping names the files,
             else each is named by the end of its address.
-        paths: Local files, folders or globs; made absolute.
+        paths: Local files, folders or globs, made absolute; and objects, folders and globs in object stores.
+        datastores: How these are reached, where that is not as the environment says.
         sha256: Promised digests (hex) by the file's name in the dataset; other bytes are refused.
         magic: Promised first bytes (hex) by the file's name; a file that begins in another way is refused.
         description: What it is.
@@ -47,6 +50,7 @@ class DatasetSpec(BaseModel):
     name: Annotated[str, ResourceField(change="replace")]
     urls: tuple[Addresses, ...] | dict[str, Addresses] = ()
     paths: tuple[str, ...] = ()
+    datastores: tuple[DatastoreSpec, ...] = ()
     sha256: dict[str, str] = {}
     magic: dict[str, str] = {}
     description: str = ""
@@ -66,7 +70,17 @@ class DatasetSpec(BaseModel):
     @field_validator("paths")
     @classmethod
     def _absolute(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(os.path.abspath(os.path.expanduser(path)) if path else path for path in value)  # noqa: PTH100, PTH111
+        return tuple(_absolute_path(path) if path and not is_address(path) else path for path in value)
+
+    @property
+    def local_paths(self) -> tuple[str, ...]:
+        """The paths that are on this machine."""
+        return tuple(path for path in self.paths if not is_address(path))
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The paths that are addresses in object stores."""
+        return tuple(path for path in self.paths if is_address(path))
 
     @property
     def remote(self) -> dict[str, tuple[str, ...]]:
@@ -79,8 +93,11 @@ class DatasetSpec(BaseModel):
 
     @property
     def sources(self) -> str:
-        """Digest of the web addresses: specs with the same digest request the same files."""
-        return digests.of_json(self.remote)
+        """Digest of the addresses: specs with the same digest request the same files."""
+        if not self.addresses:
+            return digests.of_json(self.remote)
+        endpoints = sorted((store.root, store.endpoint) for store in self.datastores)
+        return digests.of_json([self.remote, self.addresses, endpoints])
 
     def promise(self, name: str) -> Promise:
         """What the file of this name must be."""
@@ -94,10 +111,12 @@ class DatasetInputs(DatasetSpec):
     Attributes:
         workspace: The root of its workspace.
         contents: Digest over the names and contents of the local files.
+        objects: Digest over the listing of the files that are in object stores.
     """
 
     workspace: Annotated[str, ResourceField(change="replace")]
     contents: Annotated[str | None, ResourceField(source="check")] = None
+    objects: Annotated[str | None, ResourceField(source="check")] = None
 
 
 class DatasetOutputs(BaseModel):
@@ -106,7 +125,8 @@ class DatasetOutputs(BaseModel):
     Attributes:
         version: The version that has this content.
         digest: SHA-256 over its paths and contents.
-        files: SHA-256 by path; empty above `LISTED_FILES`, where the digest alone names the content.
+        files: SHA-256 by path, of objects what their store says of their content; empty above `LISTED_FILES`, where
+            the digest alone names the content.
         file_count: How many files it has.
         size: Bytes in all.
         drift: What differs from the registered version, a sentence each.
@@ -122,14 +142,13 @@ class DatasetOutputs(BaseModel):
     drift: list[str] = []
 
     @classmethod
-    def of(cls, record: DatasetRecord) -> DatasetOutputs:
+    def of(cls, workspace: Workspace, record: DatasetRecord) -> DatasetOutputs:
         """The outputs for a registered version."""
-        files = {file.path: file.sha256 for file in record.files} if len(record.files) <= LISTED_FILES else {}
         return cls(
             version=record.version,
             digest=record.digest,
-            files=files,
-            file_count=len(record.files),
+            files=contents(workspace, record) if record.file_count <= LISTED_FILES else {},
+            file_count=record.file_count,
             size=record.size,
         )
 
@@ -144,7 +163,11 @@ def validate(spec: DatasetSpec) -> None:
     checked_name(spec.name, "dataset")
     if not spec.urls and not spec.paths:
         raise InvalidInputError(f"dataset {spec.name!r} has no source: give urls or paths", field="urls")
-    names = check_unique_names(spec.remote, local_files(spec.paths))
+    for store in spec.datastores:
+        check_datastore(store)
+    for address in spec.addresses:
+        object_source(address)
+    names = check_unique_names(spec.remote, local_files(spec.local_paths))
     for name, digest in spec.sha256.items():
         if not _SHA256.fullmatch(digest):
             raise InvalidInputError(
@@ -158,7 +181,14 @@ def validate(spec: DatasetSpec) -> None:
                 field="magic",
             )
     for field, promised in (("sha256", spec.sha256), ("magic", spec.magic)):
-        if unknown := sorted(promised.keys() - set(names)):
+        unknown = sorted(promised.keys() - set(names))
+        if unknown and spec.addresses:
+            raise InvalidInputError(
+                f"{field} is promised for {unknown[0]!r}, which is no file of urls or of this machine: an object stays "
+                "where it is, and its ETag says whether it changes",
+                field=field,
+            )
+        if unknown:
             raise InvalidInputError(
                 f"{field} is promised for {unknown[0]!r}, which is no file of dataset {spec.name!r} "
                 f"(it has {abbreviated(names, 4)})",
@@ -174,11 +204,26 @@ def local_digest(spec: DatasetSpec) -> str:
     Raises:
         InvalidInputError: A local path is missing or cannot be read, or is not what is promised.
     """
-    contents = local_digests(local_files(spec.paths))
-    for name, (path, digest) in contents.items():
+    by_name = local_digests(local_files(spec.local_paths))
+    for name, (path, digest) in by_name.items():
         if broken := broken_promise(spec.promise(name), path, digest):
             raise InvalidInputError(broken)
-    return digests.of_tree({name: digest for name, (_, digest) in contents.items()})
+    return digests.of_tree({name: digest for name, (_, digest) in by_name.items()})
+
+
+def version_digest(files: dict[str, str], objects: str | None) -> str:
+    """Return the digest of a version.
+
+    Args:
+        files: SHA-256 by path, of what the workspace has.
+        objects: Digest over the objects' paths and identities; none where there are no objects.
+    """
+    tree = digests.of_tree(files)
+    return digests.of_json([tree, objects]) if objects else tree
+
+
+def _absolute_path(path: str) -> str:
+    return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111
 
 
 def broken_promise(promise: Promise, path: str, digest: str) -> str:

@@ -11,7 +11,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainstack.core.datasets import dataset_record
 from trainstack.core.datasets.dataset_record import DatasetRecord
+from trainstack.core.datasets.in_place.manifest import digest_of
+from trainstack.core.datasets.spec import version_digest
 from trainstack.core.maintenance import references
 from trainstack.core.models.model_record import ModelRecord
 from trainstack.core.runs.events import record_from_events
@@ -156,7 +159,15 @@ class _Verification:
             yield _damaged_record(path, record)
             return
         name = f"{record.name} version {record.version}"
-        if record.digest != digests.of_tree({file.path: file.sha256 for file in record.files}):
+        lists = record.objects.shards if record.objects else ()
+        for number, digest in enumerate(lists, 1):
+            if not self._whole(digest):
+                problem = "changed" if digest in self._bad else "gone"
+                advice = "`pulumi refresh`, then `pulumi up`, lists its objects again"
+                blob = self._workspace.blobs.path(digest)
+                yield Damage("dataset", f"{name}: list of objects {number}", blob, problem, advice)
+        whole = all(self._whole(digest) for digest in lists)
+        if whole and record.digest != self._dataset_digest(record):
             yield Damage("dataset", name, path, "its digest is not that of its files", "move it away, run `pulumi up`")
         for file in record.files:
             if not self._whole(file.sha256):
@@ -165,6 +176,10 @@ class _Verification:
                 yield Damage(
                     "dataset", f"{name}: {file.path}", self._workspace.blobs.path(file.sha256), problem, advice
                 )
+
+    def _dataset_digest(self, record: DatasetRecord) -> str:
+        objects = digest_of(dataset_record.object_files(self._workspace, record)) if record.objects else None
+        return version_digest({file.path: file.sha256 for file in record.files}, objects)
 
     def _model(self, path: Path, record: ModelRecord | TrainstackError) -> Iterator[Damage]:
         if isinstance(record, TrainstackError):

@@ -99,7 +99,7 @@ def blobs(workspace: Workspace) -> set[str]:
     """
     digests: set[str] = set()
     for _, dataset in datasets(workspace):
-        digests.update(file.sha256 for file in _whole(dataset).files)
+        digests.update(_whole(dataset).blobs)
     for _, registered in models(workspace):
         digests.update(_whole(registered).files.values())
     for _, request in requests(workspace):

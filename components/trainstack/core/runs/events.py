@@ -13,6 +13,8 @@ from trainstack.core.runs.record import RunRecord, Status
 from trainstack.core.workspace.inside_name import leads_out
 
 FILE = "events.jsonl"
+DATA_EVENT = "data"
+"""How an attempt was given a dataset that stays in an object store."""
 
 
 def read_events(folder: Path) -> list[dict[str, Any]]:

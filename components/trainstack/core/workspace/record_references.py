@@ -51,8 +51,11 @@ def _references(key: str, data: bytes) -> list[tuple[str, Reference]]:
         return []
     document: Any = json.loads(data)
     if folder == "datasets" and name != "purged.json":
-        files = [(file["path"], file["sha256"]) for file in document["files"]]
-        return [(path, Reference(blob_key(digest), path, digest)) for path, digest in files]
+        blobs: list[tuple[str, str]] = [(file["path"], file["sha256"]) for file in document["files"]]
+        manifest: Any = document.get("objects") or {"shards": []}
+        lists: list[str] = manifest["shards"]
+        blobs += [(f"list of objects {number}", digest) for number, digest in enumerate(lists, 1)]
+        return [(path, Reference(blob_key(digest), path, digest)) for path, digest in blobs]
     if name == "model.json":
         return [(path, Reference(blob_key(digest), path, digest)) for path, digest in document["files"].items()]
     if name == "spec.json":

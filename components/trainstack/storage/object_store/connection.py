@@ -6,6 +6,7 @@ workload identities, and the metadata servers of machines and pods; profiles of 
 
 from __future__ import annotations
 
+import importlib
 import os
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from trainstack.errors import TrainstackError
+from trainstack.storage.object_store.access import FROM_ENVIRONMENT, StoreAccess
 from trainstack.storage.object_store.address import endpoint
 
 _CONNECT = timedelta(seconds=5)
@@ -26,51 +28,69 @@ _BEFORE_PROFILES = (
 )
 
 
-def connect(address: str, *, timeout: timedelta, retries: int) -> Any:
+def connect(address: str, *, timeout: timedelta, retries: int, access: StoreAccess = FROM_ENVIRONMENT) -> Any:
     """Return obstore's store for an address; no server is contacted.
 
     Args:
-        address: `s3://`, `gs://` or `az://`, a bucket and a folder in it.
+        address: `s3://`, `gs://`, `az://` or `abfss://`, a bucket and a folder in it.
         timeout: For one request with its body.
         retries: How often obstore itself repeats a request.
+        access: What is not as the environment says.
 
     Raises:
-        TrainstackError: The environment names a profile that cannot be read.
+        TrainstackError: The environment or the access names a profile that cannot be read.
     """
     from obstore.store import from_url
 
     client: Any = {"connect_timeout": _CONNECT, "read_timeout": min(_STALLED, timeout), "timeout": timeout}
     retry: Any = {"max_retries": retries, "retry_timeout": timedelta(minutes=3)}
     options: dict[str, Any] = {}
-    if urlsplit(address).scheme == "s3":
-        if server := endpoint():
-            options["endpoint"] = server
-            client["allow_http"] = server.startswith("http://")
-        if provider := _profile_credentials():
+    scheme = urlsplit(address).scheme
+    server = access.endpoint or (endpoint() if scheme == "s3" else "")
+    if server:
+        options["base_url" if scheme == "gs" else "endpoint"] = server
+        client["allow_http"] = server.startswith("http://")
+    if access.anonymous:
+        options["skip_signature"] = True
+    if scheme == "s3":
+        if access.region:
+            options["region"] = access.region
+        if access.requester_pays:
+            options["request_payer"] = True
+        if not access.anonymous and (provider := _profile_credentials(access.profile)):
             options["credential_provider"] = provider
+            if access.region:
+                provider.config = {}
     return from_url(address.rstrip("/"), client_options=client, retry_config=retry, **options)
 
 
-def _profile_credentials() -> Any:
-    """Return a provider of a profile's credentials, where the environment has none that come before it."""
-    profile = os.environ.get("AWS_PROFILE") or os.environ.get("AWS_DEFAULT_PROFILE")
-    if any(os.environ.get(name) for name in _BEFORE_PROFILES) or not (profile or _has_profiles()):
+def _profile_credentials(declared: str) -> Any:
+    """Return a provider of a profile's credentials, where the environment has none that come before it.
+
+    Args:
+        declared: The profile that the program names, which comes before all others; empty for none.
+    """
+    profile = declared or os.environ.get("AWS_PROFILE") or os.environ.get("AWS_DEFAULT_PROFILE")
+    given = not declared and any(os.environ.get(name) for name in _BEFORE_PROFILES)
+    if given or not (profile or _has_profiles()):
         return None
+    label = f"profile {declared!r}" if declared else f"AWS_PROFILE={profile}"
     try:
+        boto3: Any = importlib.import_module("boto3")
         from obstore.auth.boto3 import Boto3CredentialProvider
     except ImportError as exc:
         if not profile:
             return None
         raise TrainstackError(
-            f"AWS_PROFILE={profile}: profiles are read by boto3, which is not installed: "
+            f"{label}: profiles are read by boto3, which is not installed: "
             "pip install 'trainstack[aws]', or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         ) from exc
     try:
-        provider = Boto3CredentialProvider()
+        provider = Boto3CredentialProvider(boto3.Session(profile_name=declared) if declared else None)
     except Exception as exc:
         if not profile:
             return None
-        raise TrainstackError(f"AWS_PROFILE={profile}: {exc}: sign in, or name another profile") from exc
+        raise TrainstackError(f"{label}: {exc}: sign in, or name another profile") from exc
     if os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"):
         provider.config = {}
     return provider

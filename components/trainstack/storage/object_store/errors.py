@@ -23,6 +23,7 @@ _CREDENTIALS = {
     "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE with trainstack[aws] installed",
     "gs": "set GOOGLE_APPLICATION_CREDENTIALS, or run `gcloud auth application-default login`",
     "az": "set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, or AZURE_USE_AZURE_CLI=true",
+    "abfss": "set AZURE_STORAGE_ACCOUNT_KEY, or AZURE_USE_AZURE_CLI=true",
 }
 
 
@@ -45,26 +46,30 @@ def is_transient(error: BaseException) -> bool:
     return int(status[1]) >= 500 or status[1] in ("408", "409", "429") or code_of(error) == "RequestTimeout"
 
 
-def readable(error: BaseException, address: str, doing: str) -> TrainstackError:
+def readable(
+    error: BaseException, address: str, doing: str, server: str = "", rights: str = "list, read, write and delete"
+) -> TrainstackError:
     """Turn an error of obstore into one line.
 
     Args:
         error: The error.
         address: The store's.
         doing: What was tried, such as `reading runs/1/run.json`.
+        server: The server, where it is not the one that the environment names.
+        rights: What the credentials have to allow.
     """
     text, code = str(error), code_of(error)
     parts = urlsplit(address)
     if is_transient(error):
         cause = next((words for sign, words in _CAUSES.items() if sign in text), code or "connection lost")
-        server = endpoint() if parts.scheme == "s3" and endpoint() else "the store"
+        server = server or (endpoint() if parts.scheme == "s3" else "") or "the store"
         return StoreUnreachableError(
             f"{address}: {server} does not answer while {doing} ({cause}): nothing is half-written, run it again"
         )
-    return TrainstackError(f"{address}: {_problem(text, code, parts.scheme, parts.netloc, doing)}")
+    return TrainstackError(f"{address}: {_problem(text, code, parts.scheme, parts.netloc, doing, rights)}")
 
 
-def _problem(text: str, code: str, scheme: str, bucket: str, doing: str) -> str:
+def _problem(text: str, code: str, scheme: str, bucket: str, doing: str, rights: str) -> str:
     region = _REGION.search(text)
     if _from_metadata(text) or "CredentialsNotLoaded" in text:
         return f"no credentials: {_CREDENTIALS[scheme]}"
@@ -80,7 +85,7 @@ def _problem(text: str, code: str, scheme: str, bucket: str, doing: str) -> str:
     if code in ("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "AuthenticationFailed", "401"):
         return f"the credentials are refused ({code}): {_CREDENTIALS[scheme]}"
     if code in ("AccessDenied", "403", "AuthorizationPermissionMismatch"):
-        return f"{doing} is not allowed with these credentials: let their policy list, read, write and delete there"
+        return f"{doing} is not allowed with these credentials: let their policy {rights} there"
     summary = " ".join(text.partition("Debug source")[0].split())[:300]
     return f"{doing}: {summary}"
 

@@ -12,21 +12,27 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from trainstack.abbreviation import abbreviated
 from trainstack.core.datasets import dataset_record
+from trainstack.core.datasets.dataset_record import DatasetRecord
 from trainstack.core.runs import snapshot
 from trainstack.core.runs.directory import RunDirectory
+from trainstack.core.runs.events import DATA_EVENT
 from trainstack.core.runs.request import RunRequest
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
 from trainstack.storage import digest as digests
-from trainstack.storage.blobs import seal
+from trainstack.storage.atomic import read_json, write_json
+from trainstack.storage.blobs import BlobStore, seal
+from trainstack.storage.cache import cache_folder
 
 CHANGED_EVENT = "inputs changed"
+OBJECTS = "objects.json"
+"""The file of a run with the SHA-256 of each object that it was given, by dataset and path."""
 _SHOWN = 3
 
 
@@ -37,27 +43,81 @@ class InputFile:
     Attributes:
         name: Its path in the run directory.
         digest: Its hex SHA-256.
+        blob: The file that it may be a hard link to.
         executable: Whether it is a program.
+        in_place: Whether it is an object of a store, of which the workspace keeps no copy.
     """
 
     name: str
     digest: str
+    blob: Path
     executable: bool = False
+    in_place: bool = False
 
 
-def lay_out(workspace: Workspace, directory: RunDirectory, request: RunRequest) -> None:
+def lay_out(
+    workspace: Workspace,
+    directory: RunDirectory,
+    request: RunRequest,
+    because: Callable[[str], None] = lambda _: None,
+) -> None:
     """Lay code and data of a run out anew.
 
+    Args:
+        workspace: Where they are, but for objects in stores.
+        directory: The run.
+        request: What was submitted.
+        because: Told, in a few words, what takes time; may raise to end it.
+
     Raises:
-        TrainstackError: The workspace no longer holds one of the files, or the disk is full.
+        TrainstackError: The workspace no longer holds one of the files, an object is not what was registered, or the
+            disk is full.
     """
     for folder in (directory.code, directory.data):
         shutil.rmtree(folder, ignore_errors=True)
     directory.code.mkdir(parents=True, exist_ok=True)
     snapshot.lend(request.spec.files, workspace.blobs, directory.code, request.spec.executables)
+    given: dict[str, dict[str, str]] = {}
     for name, reference in request.datasets.items():
         record = dataset_record.find(workspace, reference.name, reference.version)
         dataset_record.lend_into(workspace, record, directory.data / name)
+        if record.objects:
+            given[name] = _lend_objects(workspace, directory, request, record, name, because)
+    if given:
+        write_json(directory.root / OBJECTS, given)
+    else:
+        (directory.root / OBJECTS).unlink(missing_ok=True)
+
+
+def _lend_objects(
+    workspace: Workspace,
+    directory: RunDirectory,
+    request: RunRequest,
+    record: DatasetRecord,
+    name: str,
+    because: Callable[[str], None],
+) -> dict[str, str]:
+    """Lay out the objects of a dataset, and return their SHA-256 by path."""
+    # Loaded here: only runs of data in place wait for its libraries.
+    from trainstack.core.datasets.in_place.lending import lend_objects
+    from trainstack.core.datasets.in_place.node_cache import NodeCache
+    from trainstack.core.datasets.in_place.object_reader import ObjectReader
+
+    mode = request.datasets[name].mode
+    lent = lend_objects(
+        dataset_record.object_files(workspace, record),
+        directory.data / name,
+        ObjectReader(
+            f"version {record.version} of dataset {record.name!r}", record.objects.datastores if record.objects else ()
+        ),
+        mode,
+        label=f"dataset {record.name!r}",
+        cache=NodeCache(),
+        limit=int(request.compute.cache_gib * 2**30),
+        report=because,
+    )
+    directory.event(DATA_EVENT, dataset=name, mode=mode, way=lent.way, objects=len(lent.digests), fetched=lent.fetched)
+    return lent.digests
 
 
 def changed(workspace: Workspace, directory: RunDirectory, request: RunRequest) -> list[InputFile]:
@@ -72,7 +132,7 @@ def changed(workspace: Workspace, directory: RunDirectory, request: RunRequest) 
     return [
         file
         for file in _files(workspace, directory, request)
-        if not _is_whole(directory.root / file.name, file.digest, workspace.blobs.path(file.digest), started)
+        if not _is_whole(directory.root / file.name, file.digest, file.blob, started)
     ]
 
 
@@ -107,13 +167,19 @@ def tell_others(workspace: Workspace, directory: RunDirectory, files: list[Input
 def share(workspace: Workspace, directory: RunDirectory, request: RunRequest) -> None:
     """Put hard links in the place of the copies of a run that has ended, so that no byte is on the disk twice.
 
-    What is no longer what the run was given stays, to be looked at.
+    What is no longer what the run was given stays, to be looked at. Objects of stores do not stay: they are where they
+    were, and the machine's cache may give their room to others.
     """
     for file in _files(workspace, directory, request):
-        path, blob = directory.root / file.name, workspace.blobs.path(file.digest)
+        path, blob = directory.root / file.name, file.blob
         aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
         with contextlib.suppress(OSError):
-            if file.executable or path.samefile(blob) or path.lstat().st_mtime_ns != seal(file.digest):
+            if file.executable or path.lstat().st_mtime_ns != seal(file.digest):
+                continue
+            if file.in_place:
+                path.unlink()
+                continue
+            if path.samefile(blob):
                 continue
             if workspace.blobs.has(file.digest):
                 os.link(blob, aside)
@@ -121,14 +187,21 @@ def share(workspace: Workspace, directory: RunDirectory, request: RunRequest) ->
 
 
 def _files(workspace: Workspace, directory: RunDirectory, request: RunRequest) -> Iterator[InputFile]:
+    blobs = workspace.blobs
     for name, digest in request.spec.files.items():
-        yield InputFile(f"code/{name}", digest, name in request.spec.executables)
+        yield InputFile(f"code/{name}", digest, blobs.path(digest), name in request.spec.executables)
     for name, reference in request.datasets.items():
         # A dataset that was purged meanwhile has nothing that could be told to have changed.
         with contextlib.suppress(TrainstackError):
             record = dataset_record.find(workspace, reference.name, reference.version)
             for file in record.files:
-                yield InputFile(f"data/{name}/{file.path}", file.sha256)
+                yield InputFile(f"data/{name}/{file.path}", file.sha256, blobs.path(file.sha256))
+    with contextlib.suppress(FileNotFoundError, TrainstackError):
+        objects: dict[str, dict[str, str]] = read_json(directory.root / OBJECTS)
+        cached = BlobStore(cache_folder() / "objects")
+        for name, digests_by_path in objects.items():
+            for path, digest in digests_by_path.items():
+                yield InputFile(f"data/{name}/{path}", digest, cached.path(digest), in_place=True)
 
 
 def _is_whole(path: Path, digest: str, blob: Path, started: int) -> bool:

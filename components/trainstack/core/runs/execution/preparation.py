@@ -43,7 +43,7 @@ def prepare(
     with disk_errors(directory.root):
         for folder in (directory.outputs, directory.logs, directory.checkpoints, directory.reports):
             folder.mkdir(parents=True, exist_ok=True)
-    inputs.lay_out(workspace, directory, request)
+    inputs.lay_out(workspace, directory, request, because)
     for folder in (directory.outputs, directory.logs):
         (directory.code / folder.name).symlink_to(folder)
     agent_folder.lay_out(directory.root / "agent")

@@ -172,7 +172,7 @@ def _fetch_data(workspace: Workspace, request: RunRequest) -> None:
     if origin_of(workspace.root) is not None:
         for reference in request.datasets.values():
             record = dataset_record.find(workspace, reference.name, reference.version)
-            workspace.blobs.obtain(file.sha256 for file in record.files)
+            workspace.blobs.obtain(record.blobs)
 
 
 def supervisor_variables(request: RunRequest, directory: RunDirectory | None = None) -> dict[str, str]:
@@ -183,11 +183,22 @@ def supervisor_variables(request: RunRequest, directory: RunDirectory | None = N
         directory: The run, whose last attempt may have left nodes elsewhere.
     """
     patterns = [*process_environment.PACKAGES, *request.compute.plugin.variables]
-    if request.compute.object_store:
+    if request.compute.object_store or (directory is not None and _reads_in_place(directory, request)):
         patterns += process_environment.CLOUD
     if directory is not None and (earlier := location.last_compute(directory)) is not None:
         patterns += earlier.plugin.variables
     return process_environment.selected(patterns)
+
+
+def _reads_in_place(directory: RunDirectory, request: RunRequest) -> bool:
+    """Whether the run's supervisor fetches data from object stores."""
+    with contextlib.suppress(TrainstackError):
+        workspace = Workspace.open(directory.root.parents[1])
+        return any(
+            dataset_record.find(workspace, reference.name, reference.version).objects
+            for reference in request.datasets.values()
+        )
+    return False
 
 
 def ask_to_stop(directory: RunDirectory, reason: str) -> None:
