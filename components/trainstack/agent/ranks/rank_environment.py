@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..plan import KEY_VARIABLE, SCRIPT_PATH_VARIABLE, LaunchPlan
-from .tasks import Task
+from .tasks import Task, all_tasks
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 AGENT_ROOT = Path(__file__).absolute().parents[3].resolve()
@@ -45,7 +45,19 @@ def rank_environment(plan: LaunchPlan, task: Task, inherited: Mapping[str, str])
         TRAINSTACK_NODE_COUNT=str(task.node_count),
         TRAINSTACK_ROLE=task.role,
     )
+    variables.update(_shard(plan, task))
     return variables
+
+
+def _shard(plan: LaunchPlan, task: Task) -> dict[str, str]:
+    """Return which share of the data is a rank's: those that run the script divide it.
+
+    An elastic run has none: who takes part in it changes while its processes live.
+    """
+    readers = [each.rank for each in all_tasks(plan) if each.runs_script]
+    if plan.distribution.elastic or task.rank not in readers:
+        return {}
+    return {"TRAINSTACK_SHARD_INDEX": str(readers.index(task.rank)), "TRAINSTACK_SHARD_COUNT": str(len(readers))}
 
 
 def _set_import_path(variables: dict[str, str], declared: str) -> None:
