@@ -7,6 +7,7 @@ from trainstack.components.compute import Compute as Compute
 from trainstack.components.compute import ComputeArgs as ComputeArgs
 from trainstack.components.dataset import Dataset as Dataset
 from trainstack.components.dataset import DatasetArgs as DatasetArgs
+from trainstack.components.dataset import DatasetChecks as DatasetChecks
 from trainstack.components.dataset import DatasetReference as DatasetReference
 from trainstack.components.dataset import RunOutput as RunOutput
 from trainstack.components.datastore import Datastore as Datastore

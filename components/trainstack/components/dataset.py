@@ -17,6 +17,27 @@ from trainstack.provider.lazy_providers import LazyAdoptedDatasetProvider, LazyD
 
 
 @dataclass(kw_only=True)
+class DatasetChecks:
+    """What every version of a dataset must be, by its list of files: held against it once, before anything trains.
+
+    Attributes:
+        min_files: The fewest files.
+        max_files: The most files.
+        min_bytes: The fewest bytes in all.
+        max_bytes: The most bytes in all.
+        globs: Globs over the files' paths in the dataset, each of which must match some.
+        no_empty_files: Whether each file must have a byte.
+    """
+
+    min_files: pulumi.Input[int] | None = None
+    max_files: pulumi.Input[int] | None = None
+    min_bytes: pulumi.Input[int] | None = None
+    max_bytes: pulumi.Input[int] | None = None
+    globs: Sequence[pulumi.Input[str]] = ()
+    no_empty_files: pulumi.Input[bool] = False
+
+
+@dataclass(kw_only=True)
 class DatasetArgs:
     """Arguments of a dataset.
 
@@ -33,6 +54,8 @@ class DatasetArgs:
         description: What it is.
         tags: Anything to find it by.
         create_new_version: Whether changed content becomes a new version; if not, it is an error.
+        append: Whether a version has all files of the one before it, and these besides.
+        checks: What every version must be; one that is not fails, and so does what depends on it.
     """
 
     workspace: Workspace
@@ -43,6 +66,8 @@ class DatasetArgs:
     description: pulumi.Input[str] = ""
     tags: Mapping[str, pulumi.Input[str]] = field(default_factory=dict[str, pulumi.Input[str]])
     create_new_version: pulumi.Input[bool] = True
+    append: pulumi.Input[bool] = False
+    checks: DatasetChecks | None = None
 
 
 @dataclass(frozen=True)
@@ -182,6 +207,9 @@ def _inputs(name: str, args: DatasetArgs) -> dict[str, Any]:
     magic = {file: beginning.hex() for file, beginning in args.magic.items()}
     paths = [_source(path) for path in args.paths]
     inputs = resource_inputs(args, name=name, workspace=args.workspace.root, paths=paths, magic=magic)
+    if args.checks is not None:
+        declared = resource_inputs(args.checks)
+        inputs["checks"] = {check: value for check, value in declared.items() if value is not None}
     if stores:
         inputs["datastores"] = [store.inputs() for store in stores.values()]
     return in_clear(f"dataset {name}", inputs)

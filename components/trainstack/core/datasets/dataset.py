@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from trainstack.abbreviation import abbreviated
+from trainstack.core.datasets.appending import merged
+from trainstack.core.datasets.checks import check_files
 from trainstack.core.datasets.contents import local_contents, remote_contents
 from trainstack.core.datasets.dataset_record import (
     DatasetFile,
@@ -89,15 +91,30 @@ def register(
     ):
         workspace.blobs.sweep()
         registered = [find(workspace, spec.name, version) for version in versions(workspace, spec.name)]
+        before = registered[-1] if spec.append and registered else None
         files = remote_contents(workspace, spec, registered, progress, check_remote=check_remote)
         files += local_contents(workspace, spec, progress)
-        manifest = _objects(workspace, spec, registered, files, progress, check_remote=check_remote, expected=objects)
+        manifest = _objects(
+            workspace, spec, registered, files, progress, check_remote=check_remote, expected=objects, before=before
+        )
+        if before:
+            merged(before, contents(workspace, before), {file.path: file.sha256 for file in files})
+            files = list({file.path: file for file in (*before.files, *files)}.values())
         files.sort(key=lambda file: file.path)
-        record = _save_version(workspace, spec, registered, tuple(files), manifest)
+        _check(workspace, spec, files, manifest)
+        record = _save_version(workspace, spec, registered, tuple(files), manifest, before)
         if check_remote:
             for before in registered:
                 drift_mark(workspace, before).unlink(missing_ok=True)
         return record
+
+
+def _check(workspace: Workspace, spec: DatasetSpec, files: Sequence[DatasetFile], objects: Manifest | None) -> None:
+    """Hold a version against what is declared of it, before it is one."""
+    if spec.checks is not None:
+        sizes = {file.path: file.size for file in files}
+        sizes |= {entry.path: entry.size for entry in read_shards(workspace, objects.shards if objects else ())}
+        check_files(spec.name, spec.checks, sizes)
 
 
 def _objects(
@@ -109,21 +126,36 @@ def _objects(
     *,
     check_remote: bool,
     expected: str | None,
+    before: DatasetRecord | None,
 ) -> Manifest | None:
-    """The objects of the version; listed, unless a version of the same addresses has them."""
+    """The objects of the version; listed, unless a version of the same addresses has them.
+
+    Args:
+        workspace: Where the manifest is kept.
+        spec: What is registered.
+        registered: The dataset's versions.
+        files: Its other files.
+        progress: Receives a line about the progress.
+        check_remote: Whether to list all the same.
+        expected: The digest that a listing has had.
+        before: The version that is appended to.
+    """
     if not spec.addresses:
-        return None
+        return before.objects if before else None
     same = None if check_remote else latest_of_sources(registered, spec.sources)
-    known = same.objects if same else None
+    known = same.objects if same and before in (None, same) else None
     if known and expected in (None, known.digest) and all(map(workspace.blobs.available, known.shards)):
-        return known.model_copy(update={"datastores": spec.datastores})
+        return known if before else known.model_copy(update={"datastores": spec.datastores})
     # Loaded here: what is registered already needs no object store.
-    from trainstack.core.datasets.in_place.registration import listed_objects, save_objects
+    from trainstack.core.datasets.in_place.registration import appended_objects, listed_objects, save_objects
 
     objects = listed_objects(spec.addresses, spec.datastores, progress)
     sources = {file.path: (file.source,) for file in files}
     check_unique_names(sources, [], {entry.path: entry.address for entry in objects})
-    return save_objects(workspace, objects, spec.addresses, spec.datastores)
+    if before is None:
+        return save_objects(workspace, objects, spec.addresses, spec.datastores)
+    merged(before, contents(workspace, before), {entry.path: entry.identity for entry in objects})
+    return appended_objects(workspace, before.objects, objects, spec.addresses, spec.datastores)
 
 
 def _save_version(
@@ -132,6 +164,7 @@ def _save_version(
     registered: list[DatasetRecord],
     files: tuple[DatasetFile, ...],
     objects: Manifest | None,
+    before: DatasetRecord | None,
 ) -> DatasetRecord:
     """Find the version that has these files, and bring what describes it up to date, or make the next."""
     digest = version_digest({file.path: file.sha256 for file in files}, objects.digest if objects else None)
@@ -150,9 +183,10 @@ def _save_version(
         updated=same.updated if same else now,
         files=files,
         objects=objects,
-        urls=spec.remote,
-        paths=spec.local_paths,
+        urls={**(before.urls if before else {}), **spec.remote},
+        paths=tuple(dict.fromkeys([*(before.paths if before else ()), *spec.local_paths])),
         sources=spec.sources,
+        appended_to=same.appended_to if same else before.version if before else None,
     )
     if same is not None:
         if fresh == same and same is latest_of_sources(registered, spec.sources):

@@ -52,7 +52,8 @@ class DatasetRecord(BaseModel):
         objects: Its files that stay in an object store.
         urls: Addresses by file name that it was last registered from.
         paths: Local paths that it was last registered from.
-        sources: Digest of `urls`, and of the addresses of objects.
+        sources: Digest of the web addresses and those of objects that it was last registered from.
+        appended_to: The version that it has all files of; none where it stands alone.
     """
 
     model_config = ConfigDict(frozen=True, defer_build=True)
@@ -69,6 +70,7 @@ class DatasetRecord(BaseModel):
     urls: dict[str, tuple[str, ...]] = {}
     paths: tuple[str, ...] = ()
     sources: str
+    appended_to: int | None = None
 
     @property
     def size(self) -> int:

@@ -73,7 +73,7 @@ def find_drift(workspace: Workspace, record: DatasetRecord, spec: DatasetSpec | 
         changes, objections = _check_objects(workspace, record.objects)
         lines += changes
         warnings += objections
-    paths = spec.local_paths if spec is not None else record.paths
+    paths = spec.local_paths if spec is not None and not spec.append else record.paths
     if paths:
         try:
             lines += _check_local(paths, [file for file in record.files if file.path not in record.urls])

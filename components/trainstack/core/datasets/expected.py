@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from trainstack.core.datasets.dataset_record import DatasetRecord, drift_mark, find, latest_of_sources, versions
-from trainstack.core.datasets.in_place.manifest import Manifest, read_shards
+from trainstack.core.datasets.appending import merged
+from trainstack.core.datasets.checks import check_files
+from trainstack.core.datasets.dataset_record import (
+    DatasetRecord,
+    contents,
+    drift_mark,
+    find,
+    latest_of_sources,
+    object_files,
+    versions,
+)
+from trainstack.core.datasets.in_place.manifest import Manifest, digest_of, read_shards
 from trainstack.core.datasets.in_place.preview import ListedNow, differences, list_now
 from trainstack.core.datasets.local_files import local_files
 from trainstack.core.datasets.sources import check_unique_names
@@ -52,12 +62,13 @@ def expect(workspace: Workspace | None, spec: DatasetSpec) -> Expected:
         # A damaged record is an error of the update, which says what to do about it.
         records, damaged = [], True
     registered = latest_of_sources(records, spec.sources)
-    before = registered.objects if registered else None
-    listed = list_now(spec.addresses, spec.datastores, before) if spec.addresses else ListedNow(None)
+    base = records[-1] if spec.append and records else None
+    before = base.objects if base else registered.objects if registered else None
+    listed = _listed(workspace, spec, registered, base)
     files = {name: digest for name, (_, digest) in local_digests(local_files(spec.local_paths)).items()}
     if listed.objects is not None:
         addresses = {entry.path: entry.address for entry in listed.objects}
-        check_unique_names(spec.remote, local_files(spec.local_paths), addresses)
+        check_unique_names(spec.remote, local_files(spec.local_paths), {} if base else addresses)
     outputs = {"objects": listed.digest} if listed.digest else {}
     changes = _changes(workspace, before, listed)
     if damaged or (spec.addresses and listed.digest is None):
@@ -66,9 +77,16 @@ def expect(workspace: Workspace | None, spec: DatasetSpec) -> Expected:
         if workspace is None or registered is None or not _holds(workspace, registered, spec):
             return Expected(outputs, changes, listed.note)
         files |= {file.path: file.sha256 for file in registered.files if file.path in spec.remote}
+    if base and workspace:
+        merged(base, contents(workspace, base), files)
+        files = {**{file.path: file.sha256 for file in base.files}, **files}
     digest = version_digest(files, listed.digest)
     version = next((record.version for record in records if record.digest == digest), None)
+    if listed.objects is not None and not files:
+        check_files(spec.name, spec.checks, {entry.path: entry.size for entry in listed.objects})
     identities = {entry.path: entry.identity for entry in listed.objects or ()}
+    if base and base.objects and workspace and not spec.addresses and base.objects.count <= LISTED_FILES:
+        identities = {entry.path: entry.identity for entry in object_files(workspace, base)}
     count = len(files) + (before.count if before and listed.objects is None else len(identities))
     return Expected(
         {
@@ -81,6 +99,24 @@ def expect(workspace: Workspace | None, spec: DatasetSpec) -> Expected:
         changes,
         listed.note,
     )
+
+
+def _listed(
+    workspace: Workspace | None, spec: DatasetSpec, registered: DatasetRecord | None, base: DatasetRecord | None
+) -> ListedNow:
+    """The objects that the version will have: those that are listed, after those of the version that is appended to."""
+    if not spec.addresses:
+        return ListedNow(base.objects.digest if base and base.objects else None)
+    listed = list_now(spec.addresses, spec.datastores, registered.objects if registered else None)
+    if base is None or workspace is None:
+        return listed
+    if listed.objects is None:
+        # What the version of the same addresses has is all that there is only where nothing was appended since.
+        return listed if registered == base else replace(listed, digest=None)
+    old = object_files(workspace, base)
+    merged(base, contents(workspace, base), {entry.path: entry.identity for entry in listed.objects})
+    together = tuple({entry.path: entry for entry in (*listed.objects, *old)}.values())
+    return replace(listed, digest=digest_of(together), objects=together)
 
 
 def _changes(workspace: Workspace | None, before: Manifest | None, listed: ListedNow) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from trainstack.abbreviation import abbreviated
+from trainstack.core.datasets.checks import DatasetChecks
 from trainstack.core.datasets.dataset_record import DatasetRecord, contents
 from trainstack.core.datasets.in_place.datastore import DatastoreSpec, check_datastore
 from trainstack.core.datasets.in_place.object_source import is_address, object_source
@@ -43,6 +44,8 @@ class DatasetSpec(BaseModel):
         description: What it is.
         tags: Anything to find it by.
         create_new_version: Whether changed content becomes a new version; if not, it is an error.
+        append: Whether a version has all files of the one before it.
+        checks: What every version must be.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
@@ -56,6 +59,8 @@ class DatasetSpec(BaseModel):
     description: str = ""
     tags: dict[str, str] = {}
     create_new_version: Annotated[bool, ResourceField(change="ignore")] = True
+    append: bool = False
+    checks: DatasetChecks | None = None
 
     @field_validator("urls", mode="before")
     @classmethod

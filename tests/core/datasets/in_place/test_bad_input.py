@@ -3,6 +3,7 @@
 import pytest
 from tests.faulty_proxy import Fault
 
+from trainstack.core.datasets.checks import DatasetChecks
 from trainstack.core.datasets.dataset import DatasetSpec, register, validate
 from trainstack.core.datasets.expected import expect
 from trainstack.core.datasets.in_place import listing, preview, registration
@@ -165,3 +166,11 @@ def test_a_wrong_datastore_is_refused_before_any_request(store, problem):
         validate(spec("s3://bucket/a", datastores=(DatastoreSpec(**store),)))
     assert problem in str(error.value)
     assert "secret" not in str(error.value)
+
+
+def test_checks_of_objects_fail_in_preview(workspace, photos):
+    checks = DatasetChecks(min_files=4, globs=("train/*.jpg",))
+    line = refused(workspace, photos, checks=checks)
+    assert "3 files, at least 4; no file matches 'train/*.jpg'" in line
+    with pytest.raises(InvalidInputError):
+        register(workspace, spec(photos, checks=checks))

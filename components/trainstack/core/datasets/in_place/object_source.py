@@ -41,7 +41,7 @@ class ObjectSource:
 
     def matches(self, name: str) -> bool:
         """Return whether the glob takes a name; `*` stays in one folder, `**` goes below it."""
-        return not self.pattern or _matches(tuple(self.pattern.split("/")), tuple(name.split("/")))
+        return not self.pattern or matches_glob(self.pattern, name)
 
 
 def is_address(path: str) -> bool:
@@ -99,6 +99,11 @@ def object_source(address: str) -> ObjectSource:
     return ObjectSource(
         address, bucket, "/".join(parts[:fixed]), pattern, not parts or bool(pattern) or path.endswith("/")
     )
+
+
+def matches_glob(pattern: str, name: str) -> bool:
+    """Return whether a glob takes a path; `*` stays in one folder, `**` goes below it, hidden names are written out."""
+    return _matches(tuple(pattern.split("/")), tuple(name.split("/")))
 
 
 def _matches(patterns: Sequence[str], names: Sequence[str]) -> bool:

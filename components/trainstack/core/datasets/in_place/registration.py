@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from trainstack.core.datasets.in_place.datastore import DatastoreSpec, access_of
 from trainstack.core.datasets.in_place.listing import NO_LIMIT, ListingTooLongError, check_file_names, list_objects
-from trainstack.core.datasets.in_place.manifest import Manifest, ObjectFile, digest_of, write_shards
+from trainstack.core.datasets.in_place.manifest import Manifest, ObjectFile, digest_of, read_shards, write_shards
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import InvalidInputError, TrainstackError
 
@@ -67,6 +67,33 @@ def save_objects(
         sources=tuple(addresses),
         datastores=tuple(datastores),
     )
+
+
+def appended_objects(
+    workspace: Workspace,
+    before: Manifest | None,
+    objects: Sequence[ObjectFile],
+    addresses: Sequence[str],
+    datastores: Sequence[DatastoreSpec],
+) -> Manifest:
+    """Write the manifest of a version that shares all objects of an earlier one; the caller holds the records lock.
+
+    Args:
+        workspace: Where to keep it.
+        before: The earlier version's; none where that has no objects.
+        objects: What was listed; what the earlier version has of it is not kept again.
+        addresses: What it was listed from.
+        datastores: How that is reached.
+    """
+    if before is None:
+        return save_objects(workspace, objects, addresses, datastores)
+    old = list(read_shards(workspace, before.shards))
+    names = {entry.path for entry in old}
+    new = [entry for entry in objects if entry.path not in names]
+    all_addresses = list(dict.fromkeys([*before.sources, *addresses]))
+    # Of two with one root the later one says how it is reached now.
+    stores = list({store.root: store for store in (*before.datastores, *datastores)}.values())
+    return save_objects(workspace, new, all_addresses, stores, shared=before.shards, before=old)
 
 
 def pinned(objects: list[ObjectFile], datastores: Sequence[DatastoreSpec]) -> list[ObjectFile]:
