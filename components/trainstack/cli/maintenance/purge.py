@@ -8,20 +8,17 @@ import typer
 
 from trainstack.cli import format, output
 from trainstack.cli.options import JsonOption, WorkspaceOption, open_workspace
+from trainstack.cli.reference import FORM, parsed
 
 if TYPE_CHECKING:
     from trainstack.core.maintenance.purge import Victim
     from trainstack.core.workspace.workspace import Workspace
 
-_REFERENCE = "NAME[:VERSION]"
-
 
 def purge(
     run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="A run's id, the start of one, or a name.")] = None,
-    model: Annotated[str | None, typer.Option("--model", metavar=_REFERENCE, help="A model, or one version.")] = None,
-    dataset: Annotated[
-        str | None, typer.Option("--dataset", metavar=_REFERENCE, help="A dataset, or one version.")
-    ] = None,
+    model: Annotated[str | None, typer.Option("--model", metavar=FORM, help="A model, or one version.")] = None,
+    dataset: Annotated[str | None, typer.Option("--dataset", metavar=FORM, help="A dataset, or one version.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
@@ -32,7 +29,7 @@ def purge(
     share stay until `trainstack gc --delete`.
     """
     if sum(choice is not None for choice in (run, model, dataset)) != 1:
-        raise typer.BadParameter(f"name one of RUN, --model {_REFERENCE}, --dataset {_REFERENCE}")
+        raise typer.BadParameter(f"name one of RUN, --model {FORM}, --dataset {FORM}")
     if as_json and not yes:
         raise typer.BadParameter("--json cannot ask for confirmation: add --yes")
     from trainstack.core.maintenance import purge as purging
@@ -77,12 +74,5 @@ def _victims(workspace: Workspace, run: str | None, model: str | None, dataset: 
     if run is not None:
         return purging.run(workspace, resolve(workspace, run))
     if model is not None:
-        return purging.models(workspace, *_parsed(model))
-    return purging.datasets(workspace, *_parsed(dataset or ""))
-
-
-def _parsed(text: str) -> tuple[str, int | None]:
-    name, colon, version = text.partition(":")
-    if not name or (colon and not (version.isdecimal() and int(version) > 0)):
-        raise typer.BadParameter(f"{text!r} is not {_REFERENCE}: write it like tf-dnn-mnist:2")
-    return name, int(version) if colon else None
+        return purging.models(workspace, *parsed(model))
+    return purging.datasets(workspace, *parsed(dataset or ""))

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from trainstack.abbreviation import abbreviated
 from trainstack.core.datasets.appending import merged
+from trainstack.core.datasets.changes import file_changes
 from trainstack.core.datasets.checks import check_files
 from trainstack.core.datasets.contents import local_contents, remote_contents
 from trainstack.core.datasets.dataset_record import (
@@ -40,6 +41,7 @@ __all__ = [
     "DatasetRecord",
     "DatasetSpec",
     "Drift",
+    "contents",
     "find",
     "find_drift",
     "lend_into",
@@ -203,7 +205,7 @@ def _changed_message(
     new = {file.path: file.sha256 for file in files}
     if objects:
         new |= {entry.path: entry.identity for entry in read_shards(workspace, objects.shards)}
-    changed = sorted(name for name in old | new if old.get(name) != new.get(name))
+    changed = sorted(name for names in file_changes(old, new).values() for name in names)
     return (
         f"dataset {before.name!r} is no longer its version {before.version} ({abbreviated(changed, 3)} changed) and "
         "create_new_version is off: turn it on, or register under another name"

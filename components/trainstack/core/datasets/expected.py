@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from trainstack.core.datasets.appending import merged
+from trainstack.core.datasets.changes import file_changes, in_words
 from trainstack.core.datasets.checks import check_files
 from trainstack.core.datasets.dataset_record import (
     DatasetRecord,
@@ -17,7 +18,7 @@ from trainstack.core.datasets.dataset_record import (
     versions,
 )
 from trainstack.core.datasets.in_place.manifest import Manifest, digest_of, read_shards
-from trainstack.core.datasets.in_place.preview import ListedNow, differences, list_now
+from trainstack.core.datasets.in_place.preview import ListedNow, list_now
 from trainstack.core.datasets.local_files import local_files
 from trainstack.core.datasets.sources import check_unique_names
 from trainstack.core.datasets.spec import LISTED_FILES, DatasetSpec, local_digests, version_digest
@@ -126,7 +127,7 @@ def _changes(workspace: Workspace | None, before: Manifest | None, listed: Liste
         registered = {entry.path: entry.identity for entry in read_shards(workspace, before.shards)}
     except TrainstackError:
         return ""
-    return differences(registered, {entry.path: entry.identity for entry in listed.objects})
+    return in_words(file_changes(registered, {entry.path: entry.identity for entry in listed.objects}))
 
 
 def _records(workspace: Workspace, name: str) -> list[DatasetRecord]:

@@ -12,7 +12,7 @@ from trainstack.core.datasets.dataset_record import object_files
 from trainstack.core.datasets.expected import expect
 from trainstack.core.datasets.in_place import manifest, preview, registration
 from trainstack.core.datasets.in_place.datastore import DatastoreSpec
-from trainstack.core.maintenance import fsck, gc
+from trainstack.core.maintenance import fsck, gc, purge
 from trainstack.errors import InvalidInputError, TrainstackError
 
 
@@ -132,6 +132,15 @@ def test_gc_and_fsck_know_the_list(workspace, photos):
     assert find_drift(workspace, record).differences == ("the workspace's list of its objects is gone or damaged",)
     assert register(workspace, spec(photos)).digest == record.digest
     assert fsck.verify(workspace).damages == []
+
+
+def test_no_removal_touches_the_source(workspace, photos, put, proxy):
+    register(workspace, spec(photos))
+    put(**{"photos/train/a.png": b"other"})
+    register(workspace, spec(photos), check_remote=True)
+    purge.purge(workspace, purge.datasets(workspace, "photos"))
+    assert [garbage.kind for garbage in gc.collect(workspace)] == ["blob", "blob"]
+    assert {request.method for request in proxy.requests} <= {"GET", "HEAD"}
 
 
 def test_objects_stand_beside_files_of_this_machine(workspace, photos, tmp_path):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from trainstack.abbreviation import abbreviated
 from trainstack.core.datasets.in_place.datastore import DatastoreSpec
 from trainstack.core.datasets.in_place.manifest import Manifest, ObjectFile, digest_of
 from trainstack.errors import InvalidInputError, StoreUnreachableError, TrainstackError
@@ -13,7 +12,6 @@ from trainstack.errors import InvalidInputError, StoreUnreachableError, Trainsta
 OBJECTS = 10_000
 SECONDS = 10.0
 _PATIENCE = 3.0
-_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -69,18 +67,3 @@ def list_now(addresses: Sequence[str], datastores: Sequence[DatastoreSpec], know
     if pair := same_without_case([entry.path for entry in objects]):
         note = f"{pair[0]!r} and {pair[1]!r} are one file where a disk does not tell upper from lower case"
     return ListedNow(digest_of(objects), tuple(objects), note)
-
-
-def differences(before: dict[str, str], after: dict[str, str]) -> str:
-    """Say in a few words how the files of two versions differ; nothing where they do not.
-
-    Args:
-        before: What stands for each file's content, by path.
-        after: The same of the other version.
-    """
-    kinds = {
-        "changed": sorted(name for name in before.keys() & after.keys() if before[name] != after[name]),
-        "added": sorted(after.keys() - before.keys()),
-        "removed": sorted(before.keys() - after.keys()),
-    }
-    return "; ".join(f"{len(names):,} {kind} ({abbreviated(names, _SHOWN)})" for kind, names in kinds.items() if names)
