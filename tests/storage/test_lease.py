@@ -98,6 +98,17 @@ def test_a_claimed_record_is_closed_to_the_owner_before(store):
     assert content(store) == {"status": "running", "fencing_token": 2}
 
 
+def test_a_late_claim_leaves_what_the_successor_made(store):
+    first = acquire(store, NAME, "first", seconds=BRIEF)
+    # Paused past its lease before it claims; the successor writes the record anew, as a finished run's is.
+    second = acquire(store, NAME, "second", patience=5)
+    version = store.create(RECORD, b'{"status": "completed"}')
+    with pytest.raises(LeaseLostError):
+        first.claim(RECORD)
+    assert store.get(RECORD).version == version
+    second.claim(RECORD)
+
+
 def test_nothing_is_no_record_to_claim(store):
     acquire(store, NAME, "first").claim(RECORD)
     assert [item.key for item in store.list("runs")] == []

@@ -99,7 +99,8 @@ class Lease:
             key: The record, a JSON object.
 
         Raises:
-            LeaseLostError: A newer owner has claimed it.
+            LeaseLostError: A newer owner has claimed it, or has taken over the lease.
+            UnreachableError: The store does not answer.
         """
         while True:
             try:
@@ -112,6 +113,9 @@ class Lease:
                 raise self._error()
             if document.get(TOKEN) == self.token:
                 return
+            # Between taking the lease and here this process may have been paused past it, and its successor done with
+            # the record already. A takeover later than this renewal changes the version that was read above.
+            self.renew()
             with contextlib.suppress(VersionConflictError):
                 self.store.replace(key, _json({**document, TOKEN: self.token}), entry.version)
                 return
