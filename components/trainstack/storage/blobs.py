@@ -110,10 +110,15 @@ class BlobStore:
             folder.mkdir(parents=True, exist_ok=True)
         return folder / name
 
-    def adopt(self, source: Path, digest: str) -> Path:
+    def adopt(self, source: Path, digest: str, *, durable: bool = True) -> Path:
         """Move a finished file into the store under the digest that its writer computed.
 
         The file is made read-only and fsynced before its name appears. A damaged blob is replaced.
+
+        Args:
+            source: The file.
+            digest: Its hex SHA-256.
+            durable: Whether it is fsynced; who leaves that out looks at the size of what a stopped machine left.
         """
         target = self.path(digest)
         with disk_errors(target):
@@ -124,7 +129,8 @@ class BlobStore:
             source.chmod(0o444)
             with source.open("rb") as file:
                 os.utime(file.fileno(), ns=(seal(digest), seal(digest)))
-                os.fsync(file.fileno())
+                if durable:
+                    os.fsync(file.fileno())
             source.replace(target)
         return target
 

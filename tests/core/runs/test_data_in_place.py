@@ -7,6 +7,7 @@ from typing import Literal
 
 import obstore
 import pytest
+from tests.core.docker_runs import needs_engine
 from tests.waiting import until
 
 from trainstack.core.compute.compute import ComputeSpec
@@ -97,3 +98,12 @@ def test_a_script_that_writes_through_its_link_fails(run, source):
     record = run().read()
     assert record.status is Status.FAILED
     assert "data/photos/a.png changed while it ran" in json.dumps(record.reason)
+
+
+@needs_engine
+@pytest.mark.timeout(180)
+def test_a_container_is_sent_the_objects(run):
+    directory = run(target="docker")
+    assert directory.read().status is Status.COMPLETED, directory.read().reason
+    assert (directory.outputs / "sum").read_text() == "2000"
+    assert (directory.outputs / "names").read_text() == "[]"

@@ -88,11 +88,8 @@ def _environment(inputs: Mapping[str, Any], root: Path) -> EnvironmentPin:
 
 def _dataset_digest(dataset: Resource, preview: Preview) -> str | None:
     step = next(step for step in preview.steps if step.resource.urn == dataset.urn)
-    if not dataset.inputs.get("urls") and dataset.inputs.get("contents"):
-        # Local files are digested in preview.
-        return _digest_text(dataset.inputs["contents"])
     if "digest" in dataset.inputs:
-        # One that is adopted is looked up there too.
+        # Local files are digested in preview, objects listed; one that is adopted is looked up there too.
         return _digest_text(dataset.inputs["digest"])
     before = step.old.known if step.old is not None else {}
     if before.get("drift"):

@@ -152,6 +152,18 @@ def test_a_damaged_cached_object_is_fetched_again(lend, cache, photos, put, tmp_
     assert (tmp_path / "two/train/a.png").read_bytes() == content(put, "photos/train/a.png")
 
 
+def test_an_object_that_a_stopped_machine_left_cut_short_is_fetched_again(lend, cache, photos, put, tmp_path):
+    lent = lend("one", photos)
+    path = cache.blobs.path(lent.digests["train/a.png"])
+    time = path.stat().st_mtime_ns
+    (tmp_path / "one/train/a.png").unlink()
+    path.chmod(0o644)
+    path.write_bytes(b"")
+    os.utime(path, ns=(time, time))
+    assert lend("two", photos).fetched == 1
+    assert (tmp_path / "two/train/a.png").read_bytes() == content(put, "photos/train/a.png")
+
+
 def test_a_passing_failure_of_the_store_is_outlasted(lend, photos, proxy):
     proxy.first(3, Fault(status=503, code="SlowDown"), "GET")
     assert lend("run", photos).fetched == 3

@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sqlite3
-import time
-from collections.abc import Callable, Generator, Iterable
+import secrets
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from trainstack.core.datasets.in_place.manifest import ObjectFile
 from trainstack.storage import digest as digests
 from trainstack.storage import locks
+from trainstack.storage.atomic import disk_errors
 from trainstack.storage.blobs import BlobStore
 from trainstack.storage.cache import cache_folder
-
-_BUSY_SECONDS = 60.0
-_BATCH = 500
 
 
 class NodeCache:
@@ -33,14 +30,12 @@ class NodeCache:
 
     def digests_of(self, objects: Iterable[ObjectFile]) -> dict[str, str]:
         """Return the SHA-256 of the objects that were ever read here, by their identities."""
-        identities = list({entry.identity for entry in objects})
         digests_by_identity: dict[str, str] = {}
-        with self._index() as index:
-            for start in range(0, len(identities), _BATCH):
-                batch = identities[start : start + _BATCH]
-                marks = ",".join("?" * len(batch))
-                rows = index.execute(f"SELECT identity, sha256 FROM objects WHERE identity IN ({marks})", batch)  # noqa: S608
-                digests_by_identity |= dict(rows.fetchall())
+        for identity in {entry.identity for entry in objects}:
+            # Empty after a machine that stopped.
+            with contextlib.suppress(OSError):
+                if digest := self._mark(identity).read_text(encoding="ascii"):
+                    digests_by_identity[identity] = digest
         return digests_by_identity
 
     def obtain(self, entry: ObjectFile, known: str | None, fetch: Callable[[Path], None]) -> tuple[str, bool]:
@@ -54,19 +49,20 @@ class NodeCache:
         Returns:
             Its SHA-256, and whether it was fetched now.
         """
-        if known is not None and self.blobs.has(known):
+        if known is not None and self._has(entry, known):
             return known, False
         name = digests.of_bytes(entry.identity.encode())
         # Whoever else wants the same object waits here, and finds it.
         with locks.exclusive(self.folder / "locks" / name[:3]):
             known = self.digests_of([entry]).get(entry.identity)
-            if known is not None and self.blobs.has(known):
+            if known is not None and self._has(entry, known):
                 return known, False
             unfinished = self.blobs.partial(f"{name}.object")
             try:
                 fetch(unfinished)
                 digest = digests.of_file(unfinished)
-                self.blobs.adopt(unfinished, digest)
+                # One fsync an object would take as long as fetching it; `_has` finds what a stopped machine left.
+                self.blobs.adopt(unfinished, digest, durable=False)
             finally:
                 unfinished.unlink(missing_ok=True)
             self.remember({entry.identity: digest})
@@ -74,10 +70,19 @@ class NodeCache:
 
     def remember(self, digests_by_identity: dict[str, str]) -> None:
         """Keep what the SHA-256 of objects is, and that they were used now."""
-        now = time.time()
-        rows = [(identity, digest, now) for identity, digest in digests_by_identity.items()]
-        with self._index() as index:
-            index.executemany("INSERT OR REPLACE INTO objects VALUES (?, ?, ?)", rows)
+        for identity, digest in digests_by_identity.items():
+            mark = self._mark(identity)
+            try:
+                os.utime(mark)
+                if mark.read_text(encoding="ascii") == digest:
+                    continue
+            except OSError:
+                mark.parent.mkdir(parents=True, exist_ok=True)
+            # Not flushed to the disk: what is lost is fetched again.
+            aside = mark.with_name(f".{mark.name}.{secrets.token_hex(4)}.tmp")
+            with disk_errors(mark):
+                aside.write_text(digest, encoding="ascii")
+                aside.replace(mark)
 
     def make_room(self, size: int, limit: int) -> None:
         """Remove what no run uses, the longest unused first, until `size` more bytes are within the limit.
@@ -86,8 +91,12 @@ class NodeCache:
             size: Bytes that are to come.
             limit: Bytes that the cache may hold.
         """
-        with self._index() as index:
-            used = dict(index.execute("SELECT sha256, MAX(used) FROM objects GROUP BY sha256").fetchall())
+        self.blobs.sweep()
+        used: dict[str, float] = {}
+        for mark in self.folder.glob("index/??/*"):
+            with contextlib.suppress(OSError):
+                digest = mark.read_text(encoding="ascii")
+                used[digest] = max(used.get(digest, 0.0), mark.stat().st_mtime)
         total, candidates = size, list[tuple[float, int, str]]()
         for digest in self.blobs:
             with contextlib.suppress(OSError):
@@ -113,16 +122,17 @@ class NodeCache:
                 total += os.stat(self.blobs.path(digest)).st_size  # noqa: PTH116
         return total
 
-    @contextlib.contextmanager
-    def _index(self) -> Generator[sqlite3.Connection]:
-        """The digests of all objects that were read here, also of those that are not here any more."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(self.folder / "index.sqlite", timeout=_BUSY_SECONDS)
+    def _has(self, entry: ObjectFile, digest: str) -> bool:
+        path = self.blobs.path(digest)
         try:
-            with connection:
-                connection.execute(
-                    "CREATE TABLE IF NOT EXISTS objects (identity TEXT PRIMARY KEY, sha256 TEXT, used REAL)"
-                )
-                yield connection
-        finally:
-            connection.close()
+            if path.stat().st_size != entry.size:
+                path.unlink()
+                return False
+        except OSError:
+            return False
+        return self.blobs.has(digest)
+
+    def _mark(self, identity: str) -> Path:
+        """The file with the SHA-256 of an object, here or not any more; its time is that of the last use."""
+        name = digests.of_bytes(identity.encode())
+        return self.folder / "index" / name[:2] / name
