@@ -7,10 +7,15 @@ a server. The store's layout is MLflow's own: `EXPERIMENT/RUN/metrics/NAME`, a l
 from __future__ import annotations
 
 import contextlib
+import re
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from trainstack.storage.path_address import file_address
+
+# The numbers of MLflow's protocol buffers.
+_STATUS = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
+_META = re.compile(r"^(start_time|end_time|status): (\d+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,22 @@ class LoggedRun:
         return _texts(self.folder / "tags")
 
     @property
+    def started(self) -> float:
+        """When it started, in seconds since the epoch; 0 where its file does not say."""
+        return _meta(self.folder).get("start_time", 0) / 1000
+
+    @property
+    def ended(self) -> float | None:
+        """When it ended, in seconds since the epoch; None while it goes on."""
+        time = _meta(self.folder).get("end_time")
+        return None if time is None else time / 1000
+
+    @property
+    def status(self) -> str:
+        """Its status as MLflow calls it; `RUNNING` also after its process was killed."""
+        return _STATUS.get(_meta(self.folder).get("status", 0), "RUNNING")
+
+    @property
     def artifacts(self) -> Path:
         """The files that the script logged."""
         return self.folder / "artifacts"
@@ -91,12 +112,13 @@ def runs(folder: Path) -> list[LoggedRun]:
     Args:
         folder: The run's tracking folder.
     """
-    started: list[tuple[float, LoggedRun]] = []
+    started: list[LoggedRun] = []
     for meta in folder.glob("rank-*/*/*/meta.yaml"):
         with contextlib.suppress(OSError, ValueError):
             rank = int(meta.parents[2].name.removeprefix("rank-"))
-            started.append((meta.stat().st_ctime, LoggedRun(meta.parent, rank)))
-    return [run for _, run in sorted(started, key=lambda entry: entry[0])]
+            started.append(LoggedRun(meta.parent, rank))
+    # Of two of one millisecond the nested one is the later.
+    return sorted(started, key=lambda run: (run.started, (run.folder / "tags" / "mlflow.parentRunId").exists()))
 
 
 def system_metrics(folder: Path) -> list[LoggedRun]:
@@ -133,6 +155,14 @@ class NewPoints:
                     if (point := _point(line.decode(errors="replace"))) is not None:
                         points.append((name, point))
         return points
+
+
+def _meta(folder: Path) -> dict[str, int]:
+    """The numbers in a run's `meta.yaml`, which its client replaces whole."""
+    with contextlib.suppress(OSError):
+        text = (folder / "meta.yaml").read_text(encoding="utf-8", errors="replace")
+        return {name: int(value) for name, value in _META.findall(text)}
+    return {}
 
 
 def _texts(folder: Path) -> dict[str, str]:

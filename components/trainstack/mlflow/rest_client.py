@@ -145,9 +145,8 @@ class TrackingServer:
         tags: Mapping[str, str] | None = None,
     ) -> None:
         """Log metrics, parameters and tags; what the server has already stays, so that logging it twice is harmless."""
-        truncated = [(key, str(value)[:_PARAM_LENGTH]) for key, value in (params or {}).items()]
-        for part in _parts(truncated, _PARAMS):
-            self.post("runs/log-batch", run_id=run, params=_pairs(dict(part)))
+        for part in _parts(list((params or {}).items()), _PARAMS):
+            self.post("runs/log-batch", run_id=run, params=_pairs(dict(part), _PARAM_LENGTH))
         for part in _parts(list((tags or {}).items()), _TAGS):
             self.post("runs/log-batch", run_id=run, tags=_pairs(dict(part)))
         for part in _parts(metrics, _METRICS):
@@ -242,8 +241,8 @@ class TrackingServer:
         raise TrackingError(f"{self.uri} does not speak MLflow: {path} gave status {response.status_code}")
 
 
-def _pairs(values: Mapping[str, str]) -> list[dict[str, str]]:
-    return [{"key": key, "value": str(value)[:_TAG_LENGTH]} for key, value in values.items()]
+def _pairs(values: Mapping[str, str], length: int = _TAG_LENGTH) -> list[dict[str, str]]:
+    return [{"key": key, "value": str(value)[:length]} for key, value in values.items()]
 
 
 def _number(value: float) -> float | str:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import traceback
 from pathlib import Path
 
 from trainstack.core.history import mlflow_sweep
 from trainstack.core.history.mlflow_model import MlflowModels
-from trainstack.core.history.mlflow_run import RUN_TAG, MlflowRun
+from trainstack.core.history.mlflow_run import RUN_TAG, UNTOLD_TAG, MlflowRun
+from trainstack.core.history.retries import Retries
 from trainstack.core.history.shared_changes import SharedChanges
 from trainstack.core.models.model import list_models
 from trainstack.core.runs import index
@@ -25,6 +27,8 @@ from trainstack.errors import NotFoundError, TrackingError, TrainstackError
 from trainstack.mlflow.rest_client import TrackingServer
 from trainstack.storage import locks
 
+# MLflow's codes for what has nothing to do with an entry.
+_OF_THE_SERVER = ("UNAUTHENTICATED", "PERMISSION_DENIED", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED")
 _WORKSPACE_TAG = "trainstack.workspace"
 
 
@@ -44,6 +48,7 @@ class Mirror:
         self._artifacts = artifacts
         self._experiment = server.experiment(workspace.name)
         self._runs: dict[str, MlflowRun] = {}
+        self._retries = Retries()
         self._models = MlflowModels(workspace, server, self._experiment, artifacts)
         self._queue = workspace.history / "queue"
         self._pending = workspace.history / "pending"
@@ -63,7 +68,7 @@ class Mirror:
         if self._shared:
             self._shared.queue(self._pending)
         for entry in sorted(self._pending.iterdir()):
-            if self._sync_entry(entry.name):
+            if self._try_entry(entry.name):
                 # A run that was queued again meanwhile is in the queue again, and comes next.
                 entry.unlink(missing_ok=True)
                 self._runs.pop(entry.name, None)
@@ -98,6 +103,33 @@ class Mirror:
         with contextlib.suppress(FileNotFoundError):
             for entry in self._queue.iterdir():
                 entry.replace(self._pending / entry.name)
+
+    def _try_entry(self, name: str) -> bool:
+        """Mirror what is new of an entry; return whether it is complete, or left because it fails again and again."""
+        if self._retries.waits(name):
+            return False
+        try:
+            complete = self._sync_entry(name)
+        except TrackingError as exc:
+            # One that does not answer or lets nobody in does so to every entry.
+            if not exc.code or exc.code in _OF_THE_SERVER:
+                raise
+            return self._failed(name, str(exc))
+        except Exception as exc:  # noqa: BLE001 (no run may hold up another)
+            traceback.print_exc()
+            return self._failed(name, f"{type(exc).__name__}: {exc}")
+        self._retries.forget(name)
+        return complete
+
+    def _failed(self, name: str, reason: str) -> bool:
+        self._runs.pop(name, None)
+        if self._retries.later(name):
+            return False
+        print(f"{name} is left out of the history: {reason}", flush=True)
+        with contextlib.suppress(TrackingError):
+            if run := self._server.find_run(self._experiment, RUN_TAG, name):
+                self._server.log(run, tags={UNTOLD_TAG: reason})
+        return True
 
     def _sync_entry(self, name: str) -> bool:
         """Mirror what is new of an entry; return whether it is complete."""

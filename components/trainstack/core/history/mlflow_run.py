@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from trainstack.core.history.logged_runs import NOTE, PARENT, LoggedRuns
 from trainstack.core.history.mlflow_sweep import find_or_create
 from trainstack.core.runs.attempts import PastAttempt, past_attempts
 from trainstack.core.runs.diff import seconds
@@ -20,7 +21,8 @@ from trainstack.mlflow.rest_client import TrackingServer
 from trainstack.storage.file_names import is_utf8
 
 RUN_TAG = "trainstack.run_id"
-_PARENT = "mlflow.parentRunId"
+UNTOLD_TAG = "trainstack.untold"
+"""Tag of a run with what its history could not be told."""
 _STATUS = {
     Status.PREPARING: "SCHEDULED",
     Status.SCALING: "SCHEDULED",
@@ -59,8 +61,9 @@ class MlflowRun:
         self._request: RunRequest = directory.request() if directory.exists() else _gone(directory)
         record = directory.read()
         self._id = self._find_or_create(RUN_TAG, directory.id, record.name, record.created)
-        self._folder = artifacts / experiment / self._id / "artifacts" if artifacts else None
-        self._streams: dict[str, tuple[str, NewPoints]] = {}
+        self._artifacts = artifacts / experiment if artifacts else None
+        arguments = frozenset(_arguments(self._request))
+        self._logged = LoggedRuns(server, experiment, directory, self._id, arguments)
         self._system_points: dict[int, NewPoints] = {}
         self._status = ""
         self._logged_tags: dict[str, str] = {}
@@ -77,14 +80,15 @@ class MlflowRun:
             TrackingError: The server does not answer.
         """
         record = self._directory.read()
-        self._sync_logged()
+        status, past = _STATUS[record.status], past_attempts(self._directory)
+        self._logged.sync(past, status)
         self._sync_system_metrics()
         self._sync_tags(record)
-        for attempt in past_attempts(self._directory):
+        for attempt in past:
             self._sync_attempt(attempt)
         self._link()
         # Last, so that a reader who sees the end sees everything before it.
-        if (status := _STATUS[record.status]) != self._status:
+        if status != self._status:
             self._server.set_status(self._id, status, record.updated if record.status.ended else None)
             self._status = status
         return record.status.ended
@@ -102,7 +106,8 @@ class MlflowRun:
             reference = request.datasets.get(name)
             dataset = f"{reference.name}:{reference.version}" if reference else f"{name}:?"
             self._server.log_dataset(self._id, name=dataset, digest=digest, source=f"trainstack:dataset/{dataset}")
-        tags = {
+        tags = {f"trainstack.{name}": value for name, value in record.tags.items() if f"trainstack.{name}" != RUN_TAG}
+        tags |= {
             "mlflow.source.name": spec.program,
             "mlflow.source.type": "LOCAL",
             "trainstack.fingerprint": spec.fingerprint,
@@ -111,7 +116,6 @@ class MlflowRun:
             "trainstack.compute": request.compute.name,
             "trainstack.directory": str(self._directory.root),
         }
-        tags.update({f"trainstack.{name}": value for name, value in record.tags.items()})
         if "user" in record.tags:
             tags["mlflow.user"] = record.tags["user"]
         if "commit" in record.tags:
@@ -119,7 +123,7 @@ class MlflowRun:
         if "sweep" in record.tags:
             sweep = SweepDirectory(self._directory.root.parents[1] / "sweeps" / record.tags["sweep"])
             with contextlib.suppress(NotFoundError):
-                tags[_PARENT] = find_or_create(self._server, self._experiment, sweep)
+                tags[PARENT] = find_or_create(self._server, self._experiment, sweep)
         for name, reference in request.datasets.items():
             tags[f"trainstack.dataset.{name}"] = f"version {reference.version}"
         self._server.log(self._id, tags=tags)
@@ -129,8 +133,10 @@ class MlflowRun:
             "trainstack.status": record.status.value,
             "trainstack.reason": record.reason,
             "trainstack.attempt": str(record.attempt),
-            "mlflow.note.content": _note(self._directory, record),
+            NOTE: "\n\n".join(filter(None, [self._logged.note, _note(self._directory, record)])),
         }
+        if self._logged.refused:
+            tags[UNTOLD_TAG] = "; ".join(self._logged.refused)
         for stage in record.stages:
             if stage.ended is not None:
                 tags[f"trainstack.stage.{stage.name.value}"] = f"{stage.seconds:.1f} s"
@@ -138,15 +144,6 @@ class MlflowRun:
         if changed:
             self._server.log(self._id, tags=changed)
             self._logged_tags.update(changed)
-
-    def _sync_logged(self) -> None:
-        """Mirror what the script logged: rank 0's own runs are this run, other ranks and nested runs its children."""
-        for logged in metric_files.runs(self._directory.tracking):
-            if logged.id not in self._streams:
-                self._streams[logged.id] = (self._run_of(logged), NewPoints(logged))
-            run, new_points = self._streams[logged.id]
-            if points := new_points.points():
-                self._server.log(run, metrics=points)
 
     def _sync_system_metrics(self) -> None:
         """Mirror the agents' system metrics, those of several nodes under the nodes' names, as MLflow does."""
@@ -158,42 +155,23 @@ class MlflowRun:
             if points:
                 self._server.log(self._id, metrics=points)
 
-    def _run_of(self, logged: metric_files.LoggedRun) -> str:
-        tags = logged.tags
-        if logged.rank == 0 and _PARENT not in tags:
-            run = self._id
-        else:
-            name = tags.get("mlflow.runName", logged.id) if _PARENT in tags else f"rank {logged.rank}"
-            parent = self._streams[tags[_PARENT]][0] if tags.get(_PARENT) in self._streams else self._id
-            value = f"{self._directory.id}/{logged.id}"
-            run = self._find_or_create(
-                "trainstack.logged", value, name, self._directory.read().created, **{_PARENT: parent}
-            )
-            self._server.set_status(run, "FINISHED")
-        own = {name: value for name, value in tags.items() if not name.startswith("mlflow.")}
-        # Of a name that is also an argument the argument's value stays.
-        arguments = _arguments(self._request) if run == self._id else {}
-        params = {name: value for name, value in logged.params.items() if name not in arguments}
-        self._server.log(run, params=params, tags=own)
-        return run
-
     def _sync_attempt(self, attempt: PastAttempt) -> None:
         """Mirror a failed or killed attempt as a child run."""
         value = f"{self._directory.id}/{attempt.number}"
         key = f"attempt {attempt.number}"
         if key in self._logged_tags:
             return
-        run = self._find_or_create("trainstack.attempt_of", value, key, attempt.started, **{_PARENT: self._id})
+        run = self._find_or_create("trainstack.attempt_of", value, key, attempt.started, **{PARENT: self._id})
         self._server.log(run, tags={"trainstack.reason": attempt.reason})
         self._server.set_status(run, "KILLED" if attempt.killed else "FAILED", attempt.ended)
         self._logged_tags[key] = attempt.reason
 
     def _link(self) -> None:
         """Make the run's files artifacts, by hard link, so that no byte is stored twice."""
-        if self._folder is None:
+        if self._artifacts is None:
             return
-        for source, relative in self._files():
-            target = self._folder / relative
+        for run, source, relative in self._files():
+            target = self._artifacts / run / "artifacts" / relative
             with contextlib.suppress(OSError):
                 if target.exists():
                     if target.samefile(source):
@@ -202,7 +180,8 @@ class MlflowRun:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 os.link(source, target)
 
-    def _files(self) -> Iterator[tuple[Path, str]]:
+    def _files(self) -> Iterator[tuple[str, Path, str]]:
+        """Yield the server's run, a file and its path among that run's artifacts."""
         for folder_name in _ARTIFACT_FOLDERS:
             top = self._directory.root / folder_name
             for folder, _, names in os.walk(top):
@@ -210,11 +189,8 @@ class MlflowRun:
                     path = Path(folder, name)
                     relative = path.relative_to(top).as_posix()
                     if not path.is_symlink() and is_utf8(relative):
-                        yield path, f"{folder_name}/{relative}"
-        for logged in metric_files.runs(self._directory.tracking):
-            for path in logged.artifacts.rglob("*"):
-                if path.is_file():
-                    yield path, path.relative_to(logged.artifacts).as_posix()
+                        yield self._id, path, f"{folder_name}/{relative}"
+        yield from self._logged.files()
 
 
 def _gone(directory: RunDirectory) -> RunRequest:

@@ -1,0 +1,65 @@
+"""Values that a server refuses: they are set apart, so that all others arrive and nothing waits for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from trainstack.errors import TrackingError
+from trainstack.mlflow.metric_files import Point
+from trainstack.mlflow.rest_client import TrackingServer
+
+# MLflow's codes for a call whose content is wrong; it stays wrong when it is sent again.
+_FINAL = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS", "INVALID_STATE", "400", "413")
+
+Value = tuple[str, str | Point]
+
+
+def log(
+    server: TrackingServer,
+    run: str,
+    *,
+    metrics: Sequence[tuple[str, Point]] = (),
+    params: Mapping[str, str] | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> list[str]:
+    """Log what the server takes.
+
+    Args:
+        server: The server.
+        run: The id of its run.
+        metrics: New points, by metric.
+        params: Parameters, whose value a server never changes.
+        tags: Tags.
+
+    Returns:
+        A line for each value that was refused.
+
+    Raises:
+        TrackingError: The server does not answer, or refuses for another reason than the values.
+    """
+    return [
+        *_log(server, run, "parameter", list((params or {}).items())),
+        *_log(server, run, "tag", list((tags or {}).items())),
+        *_log(server, run, "metric", metrics),
+    ]
+
+
+def _log(server: TrackingServer, run: str, kind: str, values: Sequence[Value]) -> list[str]:
+    """Log values; halves what is refused until the refused value stands alone."""
+    if not values:
+        return []
+    try:
+        if kind == "parameter":
+            server.log(run, params={name: str(value) for name, value in values})
+        elif kind == "tag":
+            server.log(run, tags={name: str(value) for name, value in values})
+        else:
+            server.log(run, metrics=[(name, value) for name, value in values if isinstance(value, Point)])
+    except TrackingError as exc:
+        if exc.code not in _FINAL:
+            raise
+        if len(values) == 1:
+            return [f"{kind} {values[0][0]}: {exc}"[:500]]
+        middle = len(values) // 2
+        return [*_log(server, run, kind, values[:middle]), *_log(server, run, kind, values[middle:])]
+    return []
