@@ -108,7 +108,8 @@ def test_a_benchmark_that_fails_or_measures_nothing_is_named(make_bench):
 def test_make_bench_runs_every_benchmark_and_has_its_ratios():
     folder = REPOSITORY / "benchmarks"
     measuring = {path.stem for path in folder.glob("*.py") if "\nfrom benchmarks.machine import" in path.read_text()}
-    assert measuring - {"__main__", "loopback"} == set(bench.MODULES)
+    by_hand = {path.stem for path in folder.glob("*.py") if 'metavar="ADDRESS"' in path.read_text()}
+    assert measuring - {"__main__", "loopback"} - by_hand == set(bench.MODULES)
     committed = table.load_committed()
     assert committed.keys() == set(bench.MODULES)
     assert [name for name, ratios in committed.items() if not ratios] == []
