@@ -31,6 +31,19 @@ with mlflow.start_run() as run:
     print(type(_get_store()).__name__, len(client.get_metric_history(run.info.run_id, "accuracy")))
     print(client.get_run(run.info.run_id).data.metrics["loss"])
 """
+MANY = """
+import mlflow
+from mlflow.tracking._tracking_service.utils import _get_store
+store, looks = _get_store(), []
+get_run = store.get_run
+store.get_run = lambda run_id: looks.append(run_id) or get_run(run_id)
+with mlflow.start_run():
+    looks.clear()
+    mlflow.log_metrics({f"metric{number}": 1.0 for number in range(50)}, step=1)
+    print(len(looks))
+    mlflow.log_metric("between", 1.0, step=1.7)
+    mlflow.log_metric("after", 1.0, step=2)
+"""
 ENDLESS = """
 import itertools, mlflow, pathlib
 for step in itertools.count():
@@ -65,6 +78,18 @@ def test_clients_of_any_version_log_through_it(tmp_path, version):
     [run] = metric_files.runs(tmp_path / "tracking")
     assert run.params == {"units": "8"}
     assert run.tags["kind"] == "small"
+
+
+@pytest.mark.parametrize("version", [OLDEST, NEWEST])
+def test_a_new_metric_costs_no_look_at_all_others(tmp_path, version):
+    done = subprocess.run(
+        [python_with(version), "-c", MANY], env=variables(tmp_path), capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) <= 1
+    read = metric_files.read(tmp_path / "tracking")
+    assert len([name for name in read if name.startswith("metric")]) == 50
+    # Nor does one with a step between two others stop later calls.
+    assert len(read["after"]) == 1
 
 
 def test_a_killed_script_has_lost_nothing_that_it_logged(tmp_path):

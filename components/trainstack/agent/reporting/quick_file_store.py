@@ -37,6 +37,7 @@ class QuickFileStore(_FileStore):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._known: dict[tuple[str, str], str] = {}
+        self._experiments: dict[str, str] = {}
 
     def log_metric(self, run_id: str, metric: Any) -> None:
         """Append a value; the first one of a metric goes through MLflow's own checks."""
@@ -76,7 +77,10 @@ class QuickFileStore(_FileStore):
         return True
 
     def _learn(self, run_id: str, key: str) -> None:
-        experiment = self.get_run(run_id).info.experiment_id
+        if run_id not in self._experiments:
+            # It reads every metric that the run has.
+            self._experiments[run_id] = self.get_run(run_id).info.experiment_id
+        experiment = self._experiments[run_id]
         path = os.path.join(self.root_directory, experiment, run_id, "metrics", key)  # noqa: PTH118 - any Python
         if os.path.isfile(path):  # noqa: PTH113 - a str, not to make a Path a call
             self._known[run_id, key] = path
