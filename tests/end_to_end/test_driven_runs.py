@@ -35,12 +35,16 @@ cluster = ts.Compute("cluster", ts.ComputeArgs(
     kubernetes=ts.KubernetesArgs(namespace=config.require("namespace"), driver=ts.KubernetesDriver(secret="store")),
 ))
 data = ts.Dataset("numbers", ts.DatasetArgs(workspace=workspace, paths=["numbers.txt"]))
-two = config.get_bool("two")
-packages = {"curated_name": "tensorflow-2.15"} if two else {"packages": ["six==1.17.0"]}
+kind = config.get("kind") or "single"
+packages, distribution = {
+    "single": ({"packages": ["six==1.17.0"]}, None),
+    "tensorflow": ({"curated_name": "tensorflow-2.15"}, ts.TensorflowConfiguration(worker_count=2)),
+    "horovod": ({"curated_name": "tensorflow-2.15-horovod"}, ts.Horovod(node_count=2)),
+}[kind]
 run = ts.TrainingRun("sum", ts.TrainingRunArgs(
-    source_directory="scripts", script="train.py", compute=cluster,
+    source_directory="scripts", script=config.get("script") or "train.py", compute=cluster,
     environment=ts.Environment("tiny", ts.EnvironmentArgs(**packages, compute=cluster)),
-    distribution=ts.TensorflowConfiguration(worker_count=2) if two else None,
+    distribution=distribution,
     arguments={"--data": data.as_mount(), "--steps": config.get_int("steps") or 1},
     max_attempts=2,
     secret_variables={"TOKEN": pulumi.Output.secret("hush-driven")},
@@ -66,6 +70,20 @@ while step < int(argument("--steps")):
     aside.replace(state)
     print("step", step, flush=True)
 pathlib.Path("outputs/total").write_text(str(total))
+"""
+
+SUM_OF_RANKS = """
+import os, pathlib, sys
+import horovod.tensorflow as hvd
+import tensorflow as tf
+hvd.init()
+argument = lambda name: sys.argv[sys.argv.index(name) + 1]
+total = sum(map(float, pathlib.Path(argument("--data"), "numbers.txt").read_text().split()))
+for step in range(int(argument("--steps"))):
+    reduced = hvd.allreduce(tf.constant(total), op=hvd.Sum)
+    print("step", step, flush=True)
+if hvd.rank() == 0:
+    pathlib.Path("outputs/total").write_text(f"{hvd.size()} ranks: {float(reduced)}")
 """
 
 
@@ -111,6 +129,7 @@ def machine(tmp_path, bucket_address, namespace):
         project.variables = {**project.variables, **state, **home, **stand_in.VARIABLES}
         project.write("__main__.py", PROGRAM)
         project.write("scripts/train.py", SCRIPT)
+        project.write("scripts/sum_of_ranks.py", SUM_OF_RANKS)
         project.write("numbers.txt", "1 2 3")
         values = {
             "root": bucket_address,
@@ -128,7 +147,7 @@ def machine(tmp_path, bucket_address, namespace):
 def submit_and_vanish(project):
     """Start `pulumi up`, and kill it with all of its processes once the driver is submitted."""
     up = project.start_up(project.root / "up.txt")
-    until(lambda: "-driver" in kubectl("get", "jobs", "-o", "name") or up.poll() is not None, 300)
+    until(lambda: "-driver" in kubectl("get", "jobs", "-o", "name") or up.poll() is not None, 900)
     assert up.poll() is None, (project.root / "up.txt").read_text()[-2000:]
     time.sleep(2)
     os.killpg(up.pid, signal.SIGKILL)
@@ -164,7 +183,7 @@ def test_a_lost_machine_loses_no_run_and_another_one_adopts_it(machine, bucket_a
 def test_two_nodes_go_on_when_the_driver_and_a_node_are_lost(machine, bucket_address):
     first = machine("first")
     first.pulumi("config", "set", "steps", "240")
-    first.pulumi("config", "set", "two", "true")
+    first.pulumi("config", "set", "kind", "tensorflow")
     submit_and_vanish(first)
     until(lambda: b"step 5" in printed(bucket_address), 240)
     # The driver alone: the nodes do not notice.
@@ -178,3 +197,42 @@ def test_two_nodes_go_on_when_the_driver_and_a_node_are_lost(machine, bucket_add
     assert "checkpoint" in ended["resumed"]
     second = machine("second")
     assert second.up().lines("adopted finished run")
+
+
+@pytest.mark.timeout(1800)
+def test_two_ranks_of_horovod_need_no_machine(machine, bucket_address):
+    first = machine("first")
+    for name, value in {"kind": "horovod", "script": "sum_of_ranks.py", "steps": "50"}.items():
+        first.pulumi("config", "set", name, value)
+    submit_and_vanish(first)
+    ended = until(lambda: last if (last := record(bucket_address))["status"] in ("completed", "failed") else None, 300)
+    assert ended["status"] == "completed", ended["reason"]
+    second = machine("second")
+    assert second.up().lines("adopted finished run")
+    store = ObjectStore(bucket_address)
+    [total] = [item.key for item in store.list("runs") if item.key.endswith("/outputs/total")]
+    assert store.get(total).data == b"2 ranks: 12.0"
+
+
+def test_a_drained_machine_of_the_cluster_costs_no_more_than_a_step(machine, bucket_address):
+    first = machine("first")
+    first.pulumi("config", "set", "steps", "120")
+    submit_and_vanish(first)
+    until(lambda: b"step 5\n" in printed(bucket_address), 240)
+    [pod] = pods("node")
+    node = kubectl("get", "pod", pod, "-o", "jsonpath={.spec.nodeName}")
+    ours = "--pod-selector=trainstack.run"
+    try:
+        kubectl("drain", node, ours, "--force", "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=60s")
+    finally:
+        kubectl("uncordon", node)
+    ended = until(lambda: last if (last := record(bucket_address))["status"] in ("completed", "failed") else None, 300)
+    assert ended["status"] == "completed", ended["reason"]
+    assert "checkpoint" in ended["resumed"]
+    lines = printed(bucket_address).decode().splitlines()
+    starts = [int(line.rpartition(" ")[2]) for line in lines if "starts at" in line]
+    done = [int(line.rpartition(" ")[2]) for line in lines if " step " in f" {line}" and "step" in line.split()[-2:]]
+    assert starts[0] == 0 < starts[-1]
+    # Nothing that a checkpoint had is done again.
+    assert len(done) <= 121, done
+    assert machine("second").up().lines("adopted finished run")

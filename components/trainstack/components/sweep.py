@@ -76,6 +76,7 @@ class SweepArgs:
         max_trials: How many trials; those of earlier updates count.
         max_duration: Seconds after which the sweep ends with what it has, all updates counted.
         max_concurrent: Trials at once; as many as the compute has room for when left out.
+        max_failed_share: Which share of all trials may fail, or give NaN or infinity, before the sweep ends, 0 to 1.
     """
 
     run: TrainingRunArgs
@@ -90,6 +91,7 @@ class SweepArgs:
     max_trials: pulumi.Input[int] = 20
     max_duration: pulumi.Input[float] | None = None
     max_concurrent: pulumi.Input[int] | None = None
+    max_failed_share: pulumi.Input[float] = 0.5
 
 
 class _Resource(BaseResource, module="trainstack", name="Sweep"):
@@ -158,6 +160,7 @@ class Sweep(RunOutputs):
             "max_trials": args.max_trials,
             "max_duration": args.max_duration,
             "max_concurrent": args.max_concurrent,
+            "max_failed_share": args.max_failed_share,
         }
         inputs = run_inputs(name, args.run) | in_clear(f"sweep {name}", search)
         after = [args.run.environment, args.run.compute]

@@ -16,9 +16,12 @@ with pathlib.Path("outputs/started").open("a") as started:
     started.write("x")
 if "--fail" in arguments:
     sys.exit("no such layer")
+ends = arguments.get("--ends", "")
+if ends.startswith("fail"):
+    sys.exit("out of luck")
 for step in range(1, steps + 1):
     with (run / "metrics" / "score").open("a") as file:
-        file.write(f"{int(time.time() * 1000)} {1 - (rate - 0.3) ** 2 + step / 1000} {step}\\n")
+        file.write(f"{int(time.time() * 1000)} {ends or 1 - (rate - 0.3) ** 2 + step / 1000} {step}\\n")
     time.sleep(float(arguments.get("--pause", 0)))
 """
 

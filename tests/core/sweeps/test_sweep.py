@@ -128,9 +128,29 @@ def test_a_wider_search_takes_over_while_trials_go_on(workspace, sweep_for):
     assert [starts(workspace, trial.run_id) for trial in record.trials] == [1] * 3
 
 
-def test_trials_that_all_fail_end_the_sweep_with_the_reason(workspace, sweep_for):
-    with pytest.raises(RunFailedError, match=r"(?s)the first 3 trials all failed, the last with: .*no such layer"):
-        searched(workspace, sweep_for(UNIFORM, {"--fail": "1"}, max_trials=50, max_concurrent=1))
+def test_a_sweep_ends_when_more_than_its_share_of_trials_fail(workspace, sweep_for):
+    said = r"(?s)3 of at most 50 trials failed, more than max_failed_share=0.05 allows, the last with: .*no such layer"
+    how = {"max_trials": 50, "max_concurrent": 1, "max_failed_share": 0.05}
+    with pytest.raises(RunFailedError, match=said):
+        searched(workspace, sweep_for(UNIFORM, {"--fail": "1"}, **how))
+
+
+def test_trials_without_a_number_are_kept_and_skipped(workspace, sweep_for):
+    ends = {"kind": "choice", "values": ["fail", "fail again", "fail a third time", "nan", "inf", "-inf", "0.5"]}
+    how = {"sampler": "grid", "max_concurrent": 1, "max_failed_share": 0.9}
+    record = searched(workspace, sweep_for({"--ends": ends}, {"--rate": 0.3}, **how))
+    assert record.status == "completed"
+    assert [trial.state for trial in record.trials] == ["failed"] * 6 + ["completed"]
+    assert [trial.reason for trial in record.trials[3:6]] == ["score is nan", "score is inf", "score is -inf"]
+    assert record.best == 6
+
+
+def test_an_equal_trial_neither_trains_nor_counts(workspace, sweep_for):
+    space = {"--rate": {"kind": "choice", "values": [0.1, 0.2, 0.3]}}
+    record = searched(workspace, sweep_for(space, sampler="random", max_trials=10))
+    assert record.total == 3
+    assert sorted(trial.parameters["--rate"] for trial in record.trials) == [0.1, 0.2, 0.3]
+    assert [starts(workspace, trial.run_id) for trial in record.trials] == [1] * 3
 
 
 def test_a_metric_that_no_trial_logs_is_told(workspace, sweep_for):

@@ -87,6 +87,7 @@ def trials_left(sweep: Mapping[str, Any], root: Path) -> int:
         spec, name = RunSpec.from_inputs(sweep), str(sweep["name"])
         settings = {field: sweep[field] for field in Search.model_fields if sweep.get(field) is not None}
         search = Search.model_validate({**settings, "space": {"parameters": sweep["space"]}})
+        most = search.total
         if finished_search(workspace, spec, name, search):
             return 0
         record = SweepDirectory(workspace.sweep(sweep_id(spec, name, search.metric, search.goal))).read()

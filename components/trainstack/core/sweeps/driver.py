@@ -26,6 +26,7 @@ from trainstack.core.runs.request import RunRequest
 from trainstack.core.sweeps import plot
 from trainstack.core.sweeps import study as studies
 from trainstack.core.sweeps.record import SweepDirectory, SweepRecord, SweepRequest, Trial
+from trainstack.core.sweeps.space import Choices
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import NotFoundError, TrainstackError
 from trainstack.mlflow import metric_files as tracking
@@ -39,9 +40,9 @@ TICK = 0.01
 LOOK_SECONDS = 0.5
 PRUNED = "pruned: "
 """How the reason of a run begins that a sweep stopped because it was hopeless."""
-# A sweep whose first trials all fail is wrong, not unlucky.
-_HOPELESS = 3
 _RESUMES = 3
+# So often in a row a sampler may choose what was tried before it is given something new.
+_REPEATS = 20
 
 
 class Active:
@@ -89,6 +90,8 @@ class Driver:
             earlier = directory.read()
             self._before, self._created = earlier.spent, earlier.created
         self._failed = 0
+        self._repeats = 0
+        self._total = self._search.total
 
     def run(self) -> None:
         """Drive the sweep to an end and write which one it was."""
@@ -98,7 +101,7 @@ class Driver:
             reason = self._work()
             status = "canceled" if reason else "completed"
             if not any(self._is_completed(trial) for trial in self._study.trials) and not reason:
-                self._write("failed", "no trial completed")
+                self._write("failed", f"no trial completed{self._last_failure()}")
                 return
             self._finish(status, reason)
         except TrainstackError as exc:
@@ -162,14 +165,12 @@ class Driver:
         waiting = states.count(TrialState.WAITING)
         if self._search.sampler == "grid" and not waiting:
             return False
-        return len(states) - waiting - self._redone() < self._search.max_trials
+        return len(states) - waiting - self._without_run() < self._total
 
-    def _redone(self) -> int:
-        """Trials that never came to a run; they do not count."""
-        from optuna.trial import TrialState
-
+    def _without_run(self) -> int:
+        """Trials that ended and had no run of their own; they do not count."""
         return sum(
-            trial.state is TrialState.FAIL and studies.RUN not in trial.user_attrs
+            trial.state.is_finished() and studies.RUN not in trial.user_attrs
             for trial in self._study.get_trials(deepcopy=False)
         )
 
@@ -180,6 +181,11 @@ class Driver:
         arguments = canonical({**fixed, **chosen})
         request = self._run_request(arguments, trial.number)
         run = RunDirectory(self._workspace.run(request.spec.run_id))
+        for known in self._study.get_trials(deepcopy=False):
+            if known.user_attrs.get(studies.RUN) == run.id:
+                self._repeat(trial, known)
+                return
+        self._repeats = 0
         trial.set_user_attr(studies.ARGUMENTS, arguments)
         trial.set_user_attr(studies.RUN, run.id)
         active = Active(trial, run)
@@ -189,6 +195,29 @@ class Driver:
                 # Another trial chose the same and was hopeless; it is not trained again to find that out.
                 return
         self._submit(active, request)
+
+    def _repeat(self, trial: optuna.Trial, known: optuna.trial.FrozenTrial) -> None:
+        """Give a trial what its equal came to: nothing trains, and it does not count."""
+        from optuna.trial import TrialState
+
+        trial.set_user_attr(studies.REPEATS, known.number)
+        if known.state is TrialState.COMPLETE:
+            self._study.tell(trial, known.value)
+        else:
+            self._study.tell(trial, state=TrialState.PRUNED if known.state is TrialState.PRUNED else TrialState.FAIL)
+        self._repeats += 1
+        if self._repeats >= _REPEATS and (untried := self._untried()) is not None:
+            self._repeats = 0
+            self._study.enqueue_trial(dict(untried))
+
+    def _untried(self) -> Choices | None:
+        """A combination that no trial has; none where there is no end of them."""
+        if any(parameter.grid() is None for parameter in self._search.space.parameters.values()):
+            return None
+        fixed: Any = self._request.run.spec.arguments
+        tried = [trial.user_attrs.get(studies.ARGUMENTS) for trial in self._study.get_trials(deepcopy=False)]
+        combinations = self._search.space.grid()
+        return next((chosen for chosen in combinations if canonical({**fixed, **chosen}) not in tried), None)
 
     def _run_request(self, arguments: Any, number: int) -> RunRequest:
         base = self._request.run
@@ -247,10 +276,17 @@ class Driver:
         active.trial.set_user_attr(studies.REASON, reason)
         self._study.tell(active.trial, state=TrialState.FAIL)
         self._failed += 1
-        completed = any(self._is_completed(trial) for trial in self._study.get_trials(deepcopy=False))
-        if not completed and self._failed >= min(_HOPELESS, self._search.max_trials):
-            raise TrainstackError(f"the first {self._failed} trials all failed, the last with: {reason}")
+        if self._failed > self._search.max_failed_share * self._total:
+            raise TrainstackError(
+                f"{self._failed} of at most {self._total} trials failed, more than max_failed_share="
+                f"{self._search.max_failed_share:g} allows, the last with: {reason}"
+            )
         return True
+
+    def _last_failure(self) -> str:
+        reasons = [trial.user_attrs.get(studies.REASON) for trial in self._study.get_trials(deepcopy=False)]
+        told = [reason for reason in reasons if reason]
+        return f", the last failed with: {told[-1]}" if told else ""
 
     def _prune(self, active: Active, reason: str) -> bool:
         from optuna.trial import TrialState
@@ -304,9 +340,6 @@ class Driver:
         completed = [trial for trial in trials if trial.state == "completed" and trial.value is not None]
         choose = max if self._search.goal == "maximize" else min
         best = choose(completed, key=lambda trial: trial.value or 0.0) if completed else None
-        total = self._search.max_trials
-        if self._search.sampler == "grid":
-            total = min(total, sum(1 for _ in self._search.space.grid()))
         return SweepRecord(
             id=self._directory.id,
             name=self._request.name,
@@ -314,7 +347,7 @@ class Driver:
             reason=reason,
             metric=self._search.metric,
             goal=self._search.goal,
-            total=max(total, len(trials)),
+            total=max(self._total, len(trials)),
             trials=trials,
             best=best.number if best else None,
             spent=self._spent(),

@@ -35,6 +35,7 @@ class Search(BaseModel):
         max_trials: How many trials, those of earlier calls counted.
         max_duration: Seconds after which the sweep ends, all calls counted; none for no limit.
         max_concurrent: Trials at once; as many as the compute has room for when left out.
+        max_failed_share: Which share of all trials may fail or give no number before the sweep ends, 0 to 1.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
@@ -50,6 +51,12 @@ class Search(BaseModel):
     max_trials: int = Field(default=20, ge=1)
     max_duration: float | None = Field(default=None, gt=0)
     max_concurrent: int | None = Field(default=None, ge=1)
+    max_failed_share: float = Field(default=0.5, ge=0, le=1)
+
+    @property
+    def total(self) -> int:
+        """How many trials there are at most: a small space has fewer combinations than `max_trials`."""
+        return self.space.count(self.max_trials)
 
 
 class SweepRequest(BaseModel):

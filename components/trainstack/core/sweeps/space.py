@@ -155,6 +155,12 @@ class Space(BaseModel):
                 keys.add(key)
                 yield chosen
 
+    def count(self, most: int) -> int:
+        """How many combinations there are; `most` where there are more, or no end of them."""
+        if any(parameter.grid() is None for parameter in self.parameters.values()):
+            return most
+        return sum(1 for _ in itertools.islice(self.grid(), most))
+
     def parsed(self, arguments: Mapping[str, Any]) -> Choices | None:
         """What would have to be chosen for arguments to come out so; none where the space does not hold that.
 
