@@ -13,6 +13,7 @@ from tests.end_to_end.project import Project, new_project
 from tests.kubectl_objects import stand_in
 from tests.waiting import until
 
+from trainstack.storage.cache import cache_folder
 from trainstack.storage.object_store.store import ObjectStore
 
 pytestmark = [
@@ -115,11 +116,16 @@ def namespace(bucket_address, monkeypatch):
 @pytest.fixture
 def machine(tmp_path, bucket_address, namespace):
     """Makes a machine: a checkout with a home and a cache of its own, and the stack's state in common."""
+    wheels = cache_folder() / "wheels"
+    wheels.mkdir(parents=True, exist_ok=True)
     state = {"PULUMI_BACKEND_URL": f"file://{tmp_path}/first/.pulumi-state", "PULUMI_STACK": "test"}
 
     def make(name: str) -> Project:
         home = {"HOME": str(tmp_path / f"home-{name}"), "TRAINSTACK_CACHE": str(tmp_path / f"cache-{name}")}
         (tmp_path / f"home-{name}").mkdir()
+        (tmp_path / f"cache-{name}").mkdir()
+        # Building Horovod takes ten minutes, and is no part of what is shown here.
+        (tmp_path / f"cache-{name}" / "wheels").symlink_to(wheels)
         if name != "first":
             project = Project(tmp_path / name, {**state, **home, **stand_in.VARIABLES})
             ignored = shutil.ignore_patterns(".trainstack", ".pulumi-state")
