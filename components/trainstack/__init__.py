@@ -28,5 +28,13 @@ def __getattr__(name: str) -> Any:
     if name == "__all__":
         return sorted(_modules())
     if name not in _modules():
-        raise AttributeError(f"module 'trainstack' has no attribute {name!r}")
+        import difflib
+
+        near = difflib.get_close_matches(name, list(_modules()), 1)
+        advice = f": did you mean {near[0]!r}?" if near and not name.startswith("_") else ""
+        raise AttributeError(f"module 'trainstack' has no attribute {name!r}{advice}")
     return getattr(importlib.import_module(_modules()[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(_modules())

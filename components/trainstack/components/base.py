@@ -14,6 +14,7 @@ from typing import Any, ClassVar, cast
 import pulumi
 from pulumi.dynamic import Resource, ResourceProvider
 
+from trainstack.components.declaration import checked_component
 from trainstack.core.properties import exact
 from trainstack.core.workspace.project import project_root
 from trainstack.core.workspace.store_cache import local_path, stored_path
@@ -45,6 +46,11 @@ class Component(pulumi.ComponentResource):
     """A component of this package; `kind` is the last part of its type token."""
 
     kind: ClassVar[str]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "__init__" in vars(cls):
+            cls.__init__ = checked_component(cls.__init__)
 
     def __init__(self, name: str, opts: pulumi.ResourceOptions | None) -> None:
         super().__init__(f"trainstack:index:{self.kind}", name, None, opts)

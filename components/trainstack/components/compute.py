@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pulumi
 
 from trainstack.components.base import BaseResource, Component
+from trainstack.components.declaration import checked
 from trainstack.components.kubernetes.args import KubernetesArgs
 from trainstack.components.workspace import Workspace
 from trainstack.provider.lazy_providers import LazyComputeProvider
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from trainstack.components.kubernetes.compute import ClusterCompute
 
 
+@checked
 @dataclass(kw_only=True)
 class ComputeArgs:
     """Arguments of a compute.

@@ -12,10 +12,12 @@ import pulumi
 from trainstack.components.adopted import Adopted
 from trainstack.components.base import BaseResource, Component, in_clear, portable_path, resource_inputs
 from trainstack.components.datastore import DatastorePath
+from trainstack.components.declaration import checked
 from trainstack.components.workspace import Workspace
 from trainstack.provider.lazy_providers import LazyAdoptedDatasetProvider, LazyDatasetProvider
 
 
+@checked
 @dataclass(kw_only=True)
 class DatasetChecks:
     """What every version of a dataset must be, by its list of files: held against it once, before anything trains.
@@ -37,6 +39,7 @@ class DatasetChecks:
     no_empty_files: pulumi.Input[bool] = False
 
 
+@checked
 @dataclass(kw_only=True)
 class DatasetArgs:
     """Arguments of a dataset.
@@ -81,6 +84,12 @@ class DatasetReference:
 
     dataset: Dataset
     mode: Literal["mount", "download"]
+
+    def __str__(self) -> str:
+        """Refuse to be part of a text: the folder is known when the run starts."""
+        raise pulumi.RunError(
+            f"dataset {self.dataset.name} stands in a text: give it alone as an argument's value, or in a list"
+        )
 
 
 class RunOutput:

@@ -8,8 +8,10 @@ from typing import Any
 import pulumi
 
 from trainstack.components.base import Component, in_clear
+from trainstack.components.declaration import checked
 
 
+@checked
 @dataclass(kw_only=True)
 class DatastoreArgs:
     """Arguments of a datastore. None is a secret: credentials come from the cloud's usual chain.

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from trainstack.components.declaration import checked
 
+
+@checked
 @dataclass(frozen=True, kw_only=True)
 class Horovod:
     """Horovod over Gloo: equal ranks that reduce their gradients together.
@@ -45,6 +48,7 @@ class Horovod:
         return {"kind": "horovod", **{name: value for name, value in options.items() if value is not None}}
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class TensorFlow:
     """TensorFlow's own strategies.

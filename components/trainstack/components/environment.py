@@ -11,6 +11,7 @@ import pulumi
 
 from trainstack.components.base import BaseResource, Component, in_clear, program_errors, resource_inputs
 from trainstack.components.compute import Compute
+from trainstack.components.declaration import checked
 from trainstack.core.workspace.project import pin_file, portable, project_root
 from trainstack.errors import InvalidInputError
 from trainstack.provider.lazy_providers import LazyEnvironmentProvider
@@ -24,6 +25,7 @@ SOURCES = ("packages", "requirements_file", "conda_file", "conda", "curated", "i
 """What an environment can be described by."""
 
 
+@checked
 @dataclass(kw_only=True)
 class EnvironmentArgs:
     """Arguments of an environment: exactly one of the sources.

@@ -19,6 +19,7 @@ from trainstack.components.base import (
     program_errors,
     resource_inputs,
 )
+from trainstack.components.declaration import checked
 from trainstack.components.sweep import Sweep
 from trainstack.components.training_run import TrainingRun
 from trainstack.components.workspace import Workspace
@@ -26,6 +27,7 @@ from trainstack.errors import InvalidInputError
 from trainstack.provider.lazy_providers import LazyAdoptedModelProvider, LazyModelProvider, LazyPromotedModelProvider
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class ResourceConfiguration:
     """What serving the model takes.
@@ -39,6 +41,7 @@ class ResourceConfiguration:
     memory_in_gb: float = 0.5
 
 
+@checked
 @dataclass(kw_only=True)
 class ModelArgs:
     """Arguments of a model.

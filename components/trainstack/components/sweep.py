@@ -9,6 +9,7 @@ from typing import Any
 import pulumi
 
 from trainstack.components.base import BaseResource, absolute_path, in_clear, program_errors
+from trainstack.components.declaration import checked
 from trainstack.components.run_outputs import RunOutputs
 from trainstack.components.training_run import TrainingRunArgs, run_inputs
 from trainstack.errors import InvalidInputError
@@ -59,6 +60,7 @@ def integer(low: int, high: int, *, step: int | None = None, log: bool = False) 
     return Parameter({"kind": "integer", "low": low, "high": high, **more})
 
 
+@checked
 @dataclass(kw_only=True)
 class SweepArgs:
     """Arguments of a sweep.

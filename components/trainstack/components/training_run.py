@@ -20,7 +20,8 @@ from trainstack.components.base import (
     resource_inputs,
 )
 from trainstack.components.compute import Compute
-from trainstack.components.dataset import DatasetReference
+from trainstack.components.dataset import Dataset, DatasetReference, RunOutput
+from trainstack.components.declaration import checked
 from trainstack.components.distribution import Horovod, TensorFlow
 from trainstack.components.environment import Environment
 from trainstack.components.run_outputs import RunOutputs
@@ -31,6 +32,7 @@ Argument = pulumi.Input[str | int | float | bool | None] | DatasetReference
 Value = Argument | Sequence[Argument]
 
 
+@checked
 @dataclass(kw_only=True)
 class TrainingRunArgs:
     """Arguments of a training run.
@@ -235,11 +237,22 @@ def _arguments(
             return f"${{dataset:{value.dataset.name}}}"
         if isinstance(value, list | tuple):
             return [with_placeholders(name, item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+        if isinstance(value, pulumi.Resource | RunOutput) or callable(value):
+            raise pulumi.RunError(f"run {run}: argument {name} is {_mistaken(value)}")
         return exactly(_in_clear(run, f"argument {name}", value))
 
     if isinstance(arguments, Mapping):
         return {name: with_placeholders(name, value) for name, value in arguments.items()}
     return [with_placeholders(index, value) for index, value in enumerate(arguments)]
+
+
+def _mistaken(value: Any) -> str:
+    """Say what stands where a value belongs, and what to write."""
+    if isinstance(value, Dataset | RunOutput):
+        return "a dataset itself: write as_mount() or as_download() behind it"
+    if isinstance(value, pulumi.Resource):
+        return f"a {type(value).__name__} itself: give one of its outputs"
+    return f"the method {value.__name__} itself: write {value.__name__}()"
 
 
 def _in_clear(run: str, subject: str, value: Any) -> Any:

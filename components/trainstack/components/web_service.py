@@ -10,6 +10,7 @@ import pulumi
 
 from trainstack.components.base import BaseResource, Component, portable_path
 from trainstack.components.compute import Compute
+from trainstack.components.declaration import checked
 from trainstack.components.model import Model
 from trainstack.provider.lazy_providers import LazyWebServiceProvider
 from trainstack.targets import registry
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from trainstack.components.kubernetes.service import ClusterService
 
 
+@checked
 @dataclass(kw_only=True)
 class KubernetesServiceArgs:
     """How a web service runs on a cluster.
@@ -48,6 +50,7 @@ class KubernetesServiceArgs:
     tls_secret: str | None = None
 
 
+@checked
 @dataclass(kw_only=True)
 class WebServiceArgs:
     """Arguments of a web service.

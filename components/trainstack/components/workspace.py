@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 
 from trainstack.components.base import BaseResource, Component, absolute_path, portable_path, program_errors
+from trainstack.components.declaration import checked
 from trainstack.core.workspace.project import FOLDER, project_root
 from trainstack.provider.lazy_providers import LazyWorkspaceProvider
 from trainstack.storage.object_store.address import address_in
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from trainstack.components.kubernetes.tracking_args import ClusterTracking
 
 
+@checked
 @dataclass(kw_only=True)
 class Registry:
     """An image registry, as the Docker engines that use it see it.
@@ -35,6 +37,7 @@ class Registry:
     password: pulumi.Input[str] = ""
 
 
+@checked
 @dataclass(kw_only=True)
 class WorkspaceArgs:
     """Arguments of a workspace.

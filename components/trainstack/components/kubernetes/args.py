@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 
 import pulumi
 
+from trainstack.components.declaration import checked
 
+
+@checked
 @dataclass(kw_only=True)
 class KubernetesVolume:
     """A volume claim.
@@ -27,6 +30,7 @@ class KubernetesVolume:
     keep: bool = False
 
 
+@checked
 @dataclass(kw_only=True)
 class KubernetesClaim(KubernetesVolume):
     """A volume claim that the scripts of a compute's runs see. It is declared or named as any `KubernetesVolume`.
@@ -40,6 +44,7 @@ class KubernetesClaim(KubernetesVolume):
     read_only: bool = False
 
 
+@checked
 @dataclass(kw_only=True)
 class KubernetesDriver:
     """Who drives runs in the cluster, so that no machine outside has to stay; for a workspace in an object store.
@@ -60,6 +65,7 @@ class KubernetesDriver:
     annotations: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
+@checked
 @dataclass(kw_only=True)
 class KubernetesArgs:
     """A cluster and a namespace of it. All but the settings' values are plain: what is declared there depends on them.

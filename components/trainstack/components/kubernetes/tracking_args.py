@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 
 import pulumi
 
+from trainstack.components.declaration import checked
 from trainstack.components.kubernetes.args import KubernetesArgs
 
 
+@checked
 @dataclass(kw_only=True)
 class ClusterTracking:
     """A workspace's own MLflow server on a cluster. All but `database` and the settings' values are plain.
