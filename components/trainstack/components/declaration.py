@@ -7,6 +7,7 @@ would wait for it.
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields
 from typing import Any, TypeVar
@@ -14,6 +15,7 @@ from typing import Any, TypeVar
 import pulumi
 
 T = TypeVar("T")
+_ALSO = {"float": int | float, "str": os.PathLike}
 _EXAMPLES = {"Mapping": "a mapping, {'NAME': value}", "Sequence": "a list, [value, …]"}
 
 
@@ -94,8 +96,7 @@ def check_value(subject: str, annotation: str, value: Any) -> None:
     for kind, type_ in (("Mapping", Mapping), ("Sequence", Sequence)):
         if kind in kinds and isinstance(value, type_) and not isinstance(value, str | bytes):
             return
-    numbers = {"float": int | float, "int": int}
-    if any(isinstance(value, numbers[kind]) for kind in kinds if kind in numbers):
+    if any(isinstance(value, _ALSO[kind]) for kind in kinds if kind in _ALSO):
         return
     raise pulumi.RunError(f"{subject} takes {_expected(kinds)}, not {_given(value)}")
 
@@ -120,6 +121,8 @@ def _expected(kinds: Sequence[str]) -> str:
 
 def _given(value: Any) -> str:
     """Name the kind of a value, never the value: it may be a secret."""
+    if value is None:
+        return "None"
     return "text" if isinstance(value, str) else f"a {type(value).__name__}"
 
 
