@@ -9,6 +9,8 @@ BIN := .venv/bin
 PYTHON ?= $(shell for python in $(BIN)/python python3.11 python3 python3.12 python3.13; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && exit; done)
 SETUP = $(or $(PYTHON),$(error Trainstack needs Python 3.11 or newer on PATH, or named: make PYTHON=/path/to/python3.11)) tools/setup.py
+PROGRAMS := $(notdir $(patsubst %/__main__.py,%,$(wildcard programs/*/__main__.py)))
+$(if $(filter $(PROGRAM),$(PROGRAMS)),,$(error there is no program '$(PROGRAM)': choose PROGRAM from $(PROGRAMS)))
 # The project at the root is programs/mnist; the other programs are projects of their own, whose stack is made here.
 OTHER := $(filter-out mnist,$(PROGRAM))
 PULUMI := $(BIN)/pulumi$(if $(OTHER), -C programs/$(OTHER))
