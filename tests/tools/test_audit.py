@@ -27,7 +27,8 @@ class _Database(http.server.BaseHTTPRequestHandler):
         package = query["package"]
         known = VULNERABLE.get(package["name"]) == query["version"]
         ranges = [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "2.20.0"}]}]
-        vulnerability = {"id": "PYSEC-2018-28", "summary": "leaks", "affected": [{"package": package, "ranges": ranges}]}
+        affected = [{"package": package, "ranges": ranges}]
+        vulnerability = {"id": "PYSEC-2018-28", "summary": "leaks", "affected": affected}
         body = json.dumps({"vulns": [vulnerability]} if known else {}).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))

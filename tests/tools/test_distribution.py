@@ -59,6 +59,7 @@ def test_an_installed_wheel_works_from_an_empty_folder(built, tmp_path):
     every = "import trainstack as ts; print(len([getattr(ts, name) for name in ts.__all__]))"
     assert int(run(python, "-c", every, cwd=empty, **here)) > 20
     # Without the policy extra the pack says what it lacks.
-    asked = subprocess.run([python.with_name("pulumi-analyzer-policy-trainstack")], cwd=empty, capture_output=True, text=True)
+    pack = python.with_name("pulumi-analyzer-policy-trainstack")
+    asked = subprocess.run([pack], cwd=empty, capture_output=True, text=True)
     assert asked.returncode == 1
     assert "install trainstack[policy]" in asked.stderr
