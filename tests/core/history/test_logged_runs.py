@@ -1,5 +1,7 @@
 """What a script logs through its client is on the server as the script said it, and one run holds up no other."""
 
+import os
+
 import pytest
 from tests.core.history.conftest import values
 
@@ -41,6 +43,12 @@ mlflow.set_tag("mlflow.note.content", "The script's own note.")
 mlflow.set_tag("trainstack.fingerprint", "forged")
 mlflow.set_tag("trainstack.stack", "forged")
 mlflow.set_tag("mlflow.user", "forged")
+"""
+
+LINK = """
+import os, mlflow
+mlflow.log_text("seen", "seen.txt")
+os.symlink("/etc/passwd", mlflow.get_artifact_uri("leaked.txt").removeprefix("file://"))
 """
 
 
@@ -157,3 +165,12 @@ def test_an_entry_is_due_later_and_later():
         waits.append(now[0] - start)
     assert waits == [1, 2, 4, 8]
     assert not retries.waits("run")
+
+
+def test_a_link_among_artifacts_is_not_on_the_page(workspace, train, shown):
+    run = train(LINK)
+    submission.follow(run)
+    [there] = shown("trainstack.run_id", run.id, ended)
+    folder = workspace.history / "artifacts" / there["info"]["experiment_id"] / there["info"]["run_id"] / "artifacts"
+    assert (folder / "seen.txt").read_text() == "seen"
+    assert not os.path.lexists(folder / "leaked.txt")

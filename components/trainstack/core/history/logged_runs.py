@@ -16,6 +16,7 @@ from trainstack.core.runs.directory import RunDirectory
 from trainstack.mlflow import metric_files
 from trainstack.mlflow.metric_files import LoggedRun, NewPoints
 from trainstack.mlflow.rest_client import TrackingServer
+from trainstack.storage.file_names import is_utf8
 
 PARENT = "mlflow.parentRunId"
 _NAME = "mlflow.runName"
@@ -85,8 +86,10 @@ class LoggedRuns:
         for logged in metric_files.runs(self._directory.tracking):
             run = self._runs.get(logged.id)
             for path in logged.artifacts.rglob("*") if run else ():
-                if path.is_file():
-                    yield str(run), path, path.relative_to(logged.artifacts).as_posix()
+                relative = path.relative_to(logged.artifacts).as_posix()
+                # A link of the script's may lead to any file that this user can read.
+                if path.is_file() and not path.is_symlink() and is_utf8(relative):
+                    yield str(run), path, relative
 
     def _child(self, logged: LoggedRun, leads: bool, tags: dict[str, str]) -> str:
         value = f"{self._directory.id}/{logged.id}"
