@@ -154,6 +154,16 @@ def test_changed_files_of_a_folder_that_is_a_model_are_named(tmp_path):
     assert explained(text, tmp_path).downstream[0].text == "gets a new version after version 3 (weights changed)"
 
 
+def test_what_a_refresh_found_hides_no_step_after_it(tmp_path):
+    old = state("TrainingRun", "fit", RUN, {**RUN, "run_id": "r1"})
+    changed = retraining(arguments={"--rate": "0.2"})
+    [run] = explained(preview(step("refresh", old, old), changed), tmp_path).runs
+    assert (run.verdict, run.reasons) == ("retrains", ["--rate 0.1 → 0.2"])
+    lost = explained(preview(step("refresh", old, None), step("create", None, old)), tmp_path)
+    assert [run.name for run in lost.runs] == ["fit"]
+    assert explained(preview(step("refresh", old, old)), tmp_path).runs == []
+
+
 def test_settings_of_a_run_that_stays_are_no_training(tmp_path):
     old = state("TrainingRun", "fit", RUN, {**RUN, "duration": 5.0})
     found = explained(preview(step("update", old, state("TrainingRun", "fit", {**RUN, "timeout": 9}))), tmp_path)

@@ -13,6 +13,7 @@ from trainstack.errors import InvalidInputError
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """What Pulumi writes for a value that preview does not know yet."""
 SECRET = "[secret]"  # noqa: S105 (what Pulumi writes in a secret's place)
+_REFRESH = "refresh"
 _PREFIX = "pulumi-python:dynamic/trainstack:"
 _COLOUR = re.compile(r"<\{%.*?%\}>|\x1b\[[0-9;]*m")
 
@@ -100,7 +101,12 @@ def read_preview(text: str) -> Preview:
         # A replacement is told in three steps; the first that names both states says it all.
         operation = {"create-replacement": "replace", "delete-replaced": "replace"}.get(operation, operation)
         old, new = _resource(step.get("oldState")), _resource(step.get("newState"))
-        if (resource := new or old) and (resource.urn not in steps or _fuller(old, new, steps[resource.urn])):
+        resource = new or old
+        if resource is None:
+            continue
+        before = steps.get(resource.urn)
+        # With `--refresh` the engine first tells what it found, then what it would do: that is what counts.
+        if before is None or (operation != _REFRESH and before.operation == _REFRESH) or _fuller(old, new, before):
             steps[resource.urn] = Step(operation, resource, old, new)
     every = _mappings(document.get("steps"))
     urns = [str(step.get("urn", "")) for step in every]
@@ -126,6 +132,7 @@ def read_state(text: str) -> list[Resource]:
 
 
 def _fuller(old: Resource | None, new: Resource | None, before: Step) -> bool:
+    """Whether a step says more than one before it of the same operation."""
     return old is not None and new is not None and (before.old is None or before.new is None)
 
 
