@@ -21,8 +21,25 @@ def test_a_grid_leaves_out_what_does_not_apply():
 
 
 def test_a_grid_of_steps_holds_both_ends():
-    assert Parameter(kind="uniform", low=0.1, high=0.3, step=0.1).grid() == pytest.approx((0.1, 0.2, 0.3))
-    assert Parameter(kind="integer", low=1, high=4).grid() == (1, 2, 3, 4)
+    assert tuple(Parameter(kind="uniform", low=0.1, high=0.3, step=0.1).grid()) == pytest.approx((0.1, 0.2, 0.3))
+    assert tuple(Parameter(kind="integer", low=1, high=4).grid()) == (1, 2, 3, 4)
+
+
+def test_a_wide_space_is_counted_no_further_than_asked():
+    wide = Parameter(kind="integer", low=1, high=10**12)
+    beside = Parameter(kind="integer", low=1, high=10**12, when={"--optimizer": ("adam",)})
+    space = Space(parameters={"--optimizer": OPTIMIZER, "--wide": beside, "--units": wide})
+    assert space.count(20) == 20
+    assert Space(parameters={"--momentum": MOMENTUM, "--optimizer": OPTIMIZER}).count(20) == 3
+    assert Space(parameters={"--rate": RATE}).count(20) == 20
+
+
+def test_what_a_sampler_chooses_is_left_out_of_combinations():
+    free = RATE.model_copy(update={"when": {"--optimizer": ("adam",)}})
+    space = Space(parameters={"--optimizer": OPTIMIZER, "--rate": free})
+    combinations = list(space.combinations())
+    assert combinations == [{"--optimizer": "sgd"}, {"--optimizer": "adam"}]
+    assert [space.is_endless(chosen) for chosen in combinations] == [False, True]
 
 
 def test_a_grid_without_end_is_refused():

@@ -161,18 +161,12 @@ class Driver:
     def _more(self) -> bool:
         from optuna.trial import TrialState
 
-        states = [trial.state for trial in self._study.get_trials(deepcopy=False)]
-        waiting = states.count(TrialState.WAITING)
-        if self._search.sampler == "grid" and not waiting:
+        trials = self._study.get_trials(deepcopy=False)
+        begun = [trial for trial in trials if trial.state is not TrialState.WAITING]
+        if self._search.sampler == "grid" and len(begun) == len(trials):
             return False
-        return len(states) - waiting - self._without_run() < self._total
-
-    def _without_run(self) -> int:
-        """Trials that ended and had no run of their own; they do not count."""
-        return sum(
-            trial.state.is_finished() and studies.RUN not in trial.user_attrs
-            for trial in self._study.get_trials(deepcopy=False)
-        )
+        # One that ended and had no run of its own does not count.
+        return sum(not trial.state.is_finished() or studies.RUN in trial.user_attrs for trial in begun) < self._total
 
     def _begin(self) -> None:
         trial = self._study.ask()
@@ -200,7 +194,6 @@ class Driver:
         """Give a trial what its equal came to: nothing trains, and it does not count."""
         from optuna.trial import TrialState
 
-        trial.set_user_attr(studies.REPEATS, known.number)
         if known.state is TrialState.COMPLETE:
             self._study.tell(trial, known.value)
         else:
@@ -211,13 +204,18 @@ class Driver:
             self._study.enqueue_trial(dict(untried))
 
     def _untried(self) -> Choices | None:
-        """A combination that no trial has; none where there is no end of them."""
-        if any(parameter.grid() is None for parameter in self._search.space.parameters.values()):
-            return None
+        """A combination that no trial has, or that has no end of them; none where all are tried."""
+        space = self._search.space
         fixed: Any = self._request.run.spec.arguments
         tried = [trial.user_attrs.get(studies.ARGUMENTS) for trial in self._study.get_trials(deepcopy=False)]
-        combinations = self._search.space.grid()
-        return next((chosen for chosen in combinations if canonical({**fixed, **chosen}) not in tried), None)
+        return next(
+            (
+                chosen
+                for chosen in space.combinations()
+                if space.is_endless(chosen) or canonical({**fixed, **chosen}) not in tried
+            ),
+            None,
+        )
 
     def _run_request(self, arguments: Any, number: int) -> RunRequest:
         base = self._request.run
@@ -284,9 +282,9 @@ class Driver:
         return True
 
     def _last_failure(self) -> str:
-        reasons = [trial.user_attrs.get(studies.REASON) for trial in self._study.get_trials(deepcopy=False)]
-        told = [reason for reason in reasons if reason]
-        return f", the last failed with: {told[-1]}" if told else ""
+        trials = self._study.get_trials(deepcopy=False)
+        reasons = [reason for trial in trials if (reason := trial.user_attrs.get(studies.REASON))]
+        return f", the last failed with: {reasons[-1]}" if reasons else ""
 
     def _prune(self, active: Active, reason: str) -> bool:
         from optuna.trial import TrialState

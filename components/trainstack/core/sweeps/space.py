@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -86,16 +86,22 @@ class Parameter(BaseModel):
             return None
         return int(number) if self.kind == "integer" else number
 
-    def grid(self) -> tuple[Value, ...] | None:
-        """All values; none where there are infinitely many."""
+    @property
+    def is_finite(self) -> bool:
+        """Whether its values come to an end."""
+        return self.kind in ("choice", "integer") or self.step is not None or self.low == self.high
+
+    def grid(self) -> Iterator[Value]:
+        """Yield all values, of a finite parameter; there may be very many."""
         if self.kind == "choice":
-            return self.values
+            yield from self.values
+            return
         low, high = self.low or 0.0, self.high or 0.0
         if self.kind == "integer":
-            return tuple(range(int(low), int(high) + 1, int(self.step or 1)))
-        if self.step is None:
-            return (low,) if low == high else None
-        return tuple(low + self.step * number for number in range(int((high - low) / self.step + _TOLERANCE) + 1))
+            yield from range(int(low), int(high) + 1, int(self.step or 1))
+            return
+        step = self.step or 1.0
+        yield from (low + step * number for number in range(int((high - low) / step + _TOLERANCE) + 1))
 
 
 class Space(BaseModel):
@@ -137,29 +143,23 @@ class Space(BaseModel):
         Raises:
             InvalidInputError: A parameter has infinitely many values.
         """
-        values: dict[str, tuple[Value, ...]] = {}
-        for name, parameter in self.ordered():
-            every = parameter.grid()
-            if every is None:
-                raise InvalidInputError(f"space: {name} has no end of values for a grid: give it a step", field="space")
-            values[name] = every
-        keys: set[tuple[tuple[str, str], ...]] = set()
-        for combination in itertools.product(*values.values()):
-            by_name = dict(zip(values, combination, strict=True))
-            chosen: Choices = {}
-            for name, parameter in self.ordered():
-                if parameter.applies(chosen):
-                    chosen[name] = by_name[name]
-            key = tuple((name, scalar(value, name)) for name, value in chosen.items())
-            if key not in keys:
-                keys.add(key)
-                yield chosen
+        if endless := next((name for name, parameter in self.ordered() if not parameter.is_finite), None):
+            raise InvalidInputError(f"space: {endless} has no end of values for a grid: give it a step", field="space")
+        yield from self.combinations()
+
+    def combinations(self) -> Iterator[Choices]:
+        """Yield every combination of finite parameters; others are left out, for a sampler to choose."""
+        return _combinations(self.ordered(), {})
+
+    def is_endless(self, chosen: Choices) -> bool:
+        """Whether a combination leaves a parameter that applies to a sampler: then there is no end of its trials."""
+        return any(parameter.applies(chosen) and name not in chosen for name, parameter in self.ordered())
 
     def count(self, most: int) -> int:
         """How many combinations there are; `most` where there are more, or no end of them."""
-        if any(parameter.grid() is None for parameter in self.parameters.values()):
+        if not all(parameter.is_finite for parameter in self.parameters.values()):
             return most
-        return sum(1 for _ in itertools.islice(self.grid(), most))
+        return sum(1 for _ in itertools.islice(self.combinations(), most))
 
     def parsed(self, arguments: Mapping[str, Any]) -> Choices | None:
         """What would have to be chosen for arguments to come out so; none where the space does not hold that.
@@ -176,3 +176,16 @@ class Space(BaseModel):
                     return None
                 chosen[name] = value
         return chosen if chosen.keys() == arguments.keys() else None
+
+
+def _combinations(parameters: Sequence[tuple[str, Parameter]], chosen: Choices) -> Iterator[Choices]:
+    """Yield what the parameters add to a choice, the last one's values first in turn."""
+    if not parameters:
+        yield dict(chosen)
+        return
+    (name, parameter), rest = parameters[0], parameters[1:]
+    if not parameter.is_finite or not parameter.applies(chosen):
+        yield from _combinations(rest, chosen)
+        return
+    for value in parameter.grid():
+        yield from _combinations(rest, {**chosen, name: value})

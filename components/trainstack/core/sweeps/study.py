@@ -14,8 +14,8 @@ from trainstack.errors import InvalidInputError
 if TYPE_CHECKING:
     import optuna
 
-RUN, ARGUMENTS, REASON, REPEATS = "run_id", "arguments", "reason", "repeats"
-"""What is noted at a trial: its run, its whole arguments, why it ended as it did; or the number of its equal."""
+RUN, ARGUMENTS, REASON = "run_id", "arguments", "reason"
+"""What is noted at a trial: its run, its whole arguments, and why it ended as it did."""
 _GP_NEEDS = ("scipy", "torch")
 
 
