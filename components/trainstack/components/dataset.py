@@ -228,5 +228,5 @@ def _source(path: pulumi.Input[str] | RunOutput | DatastorePath) -> pulumi.Outpu
     """A source as inputs hold it: an address as it is, a path relative to the project."""
     if isinstance(path, DatastorePath):
         return path.address
-    given = pulumi.Output.from_input(path.path if isinstance(path, RunOutput) else path)
-    return given.apply(lambda value: value if "://" in value else portable_path(value))
+    source = pulumi.Output.from_input(path.path if isinstance(path, RunOutput) else path)
+    return source.apply(lambda value: value if "://" in value else portable_path(value))

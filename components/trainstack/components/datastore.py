@@ -76,8 +76,8 @@ class Datastore(Component):
             "profile": args.profile,
         }
         root = pulumi.Output.from_input(args.root).apply(lambda address: address.rstrip("/"))
-        given = {option: value for option, value in options.items() if value not in ("", False)}
-        self._inputs = in_clear(f"datastore {name}", {"root": root, **given})
+        chosen = {option: value for option, value in options.items() if value not in ("", False)}
+        self._inputs = in_clear(f"datastore {name}", {"root": root, **chosen})
         self.root: pulumi.Output[str] = self._inputs["root"]
         self.register_outputs({"root": self.root})
 

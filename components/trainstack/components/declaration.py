@@ -98,7 +98,7 @@ def check_value(subject: str, annotation: str, value: Any) -> None:
             return
     if any(isinstance(value, _ALSO[kind]) for kind in kinds if kind in _ALSO):
         return
-    raise pulumi.RunError(f"{subject} takes {_expected(kinds)}, not {_given(value)}")
+    raise pulumi.RunError(f"{subject} takes {_expected(kinds)}, not {_kind_of(value)}")
 
 
 def _alternatives(annotation: str) -> list[str]:
@@ -119,7 +119,7 @@ def _expected(kinds: Sequence[str]) -> str:
     )
 
 
-def _given(value: Any) -> str:
+def _kind_of(value: Any) -> str:
     """Name the kind of a value, never the value: it may be a secret."""
     if value is None:
         return "None"

@@ -64,10 +64,16 @@ class LoggedRun:
     Attributes:
         folder: Its folder in the store.
         rank: The process's rank; of system metrics the node's number.
+        started: When it started, in seconds since the epoch; 0 where its file does not say.
+        ended: When it ended, in seconds since the epoch; None while it goes on.
+        status: Its status as MLflow calls it; `RUNNING` also after its process was killed.
     """
 
     folder: Path
     rank: int
+    started: float = 0.0
+    ended: float | None = None
+    status: str = "RUNNING"
 
     @property
     def id(self) -> str:
@@ -85,22 +91,6 @@ class LoggedRun:
         return _texts(self.folder / "tags")
 
     @property
-    def started(self) -> float:
-        """When it started, in seconds since the epoch; 0 where its file does not say."""
-        return _meta(self.folder).get("start_time", 0) / 1000
-
-    @property
-    def ended(self) -> float | None:
-        """When it ended, in seconds since the epoch; None while it goes on."""
-        time = _meta(self.folder).get("end_time")
-        return None if time is None else time / 1000
-
-    @property
-    def status(self) -> str:
-        """Its status as MLflow calls it; `RUNNING` also after its process was killed."""
-        return _STATUS.get(_meta(self.folder).get("status", 0), "RUNNING")
-
-    @property
     def artifacts(self) -> Path:
         """The files that the script logged."""
         return self.folder / "artifacts"
@@ -116,7 +106,7 @@ def runs(folder: Path) -> list[LoggedRun]:
     for meta in folder.glob("rank-*/*/*/meta.yaml"):
         with contextlib.suppress(OSError, ValueError):
             rank = int(meta.parents[2].name.removeprefix("rank-"))
-            started.append(LoggedRun(meta.parent, rank))
+            started.append(_logged_run(meta.parent, rank))
     # Of two of one millisecond the nested one is the later.
     return sorted(started, key=lambda run: (run.started, (run.folder / "tags" / "mlflow.parentRunId").exists()))
 
@@ -157,12 +147,15 @@ class NewPoints:
         return points
 
 
-def _meta(folder: Path) -> dict[str, int]:
-    """The numbers in a run's `meta.yaml`, which its client replaces whole."""
+def _logged_run(folder: Path, rank: int) -> LoggedRun:
+    """Read the numbers in a run's `meta.yaml`, which its client replaces whole."""
+    numbers: dict[str, int] = {}
     with contextlib.suppress(OSError):
         text = (folder / "meta.yaml").read_text(encoding="utf-8", errors="replace")
-        return {name: int(value) for name, value in _META.findall(text)}
-    return {}
+        numbers = {name: int(value) for name, value in _META.findall(text)}
+    started, ended = numbers.get("start_time", 0) / 1000, numbers.get("end_time")
+    status = _STATUS.get(numbers.get("status", 0), "RUNNING")
+    return LoggedRun(folder, rank, started, None if ended is None else ended / 1000, status)
 
 
 def _texts(folder: Path) -> dict[str, str]:

@@ -39,10 +39,7 @@ def list_registered(
         output.emit_json(
             [
                 {
-                    **record.model_dump(mode="json", exclude={"files"}),
-                    "bytes": record.size,
-                    "file_count": record.file_count,
-                    "files": {file.path: file.sha256 for file in record.files},
+                    **_document(record, {file.path: file.sha256 for file in record.files}),
                     **({"sizes": asdict(sizes_of(opened, record))} if sizes else {}),
                 }
                 for record in records
@@ -95,18 +92,13 @@ def show(
     from trainstack.core.maintenance.lineage import Lineage
 
     opened = open_workspace(workspace)
-    record = _found(opened, dataset)
+    record = _version(opened, dataset)
     files = contents(opened, record)
     relatives = Lineage(opened) if lineage else None
     sources = relatives.sources(record) if relatives else []
     results = relatives.results(record) if relatives else []
     if as_json:
-        report: dict[str, Any] = {
-            **record.model_dump(mode="json", exclude={"files"}),
-            "bytes": record.size,
-            "file_count": record.file_count,
-            "files": files,
-        }
+        report = _document(record, files)
         if lineage:
             report["lineage"] = {
                 "sources": [asdict(relative) for relative in sources],
@@ -146,7 +138,7 @@ def diff(
     from trainstack.core.datasets.dataset import contents
 
     opened = open_workspace(workspace)
-    changes = file_changes(*(contents(opened, _found(opened, reference)) for reference in (before, after)))
+    changes = file_changes(*(contents(opened, _version(opened, reference)) for reference in (before, after)))
     if as_json:
         output.emit_json(changes)
     elif not any(changes.values()):
@@ -158,7 +150,13 @@ def diff(
             output.say(f"and {len(rows) - 1000:,} more (--json lists all)")
 
 
-def _found(workspace: Workspace, reference: str) -> DatasetRecord:
+def _document(record: DatasetRecord, files: dict[str, str]) -> dict[str, Any]:
+    """A version for programs."""
+    described = record.model_dump(mode="json", exclude={"files"})
+    return {**described, "bytes": record.size, "file_count": record.file_count, "files": files}
+
+
+def _version(workspace: Workspace, reference: str) -> DatasetRecord:
     from trainstack.core.datasets.dataset import find
 
     return find(workspace, *parsed(reference))

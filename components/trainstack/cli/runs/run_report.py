@@ -51,9 +51,9 @@ def detail(directory: RunDirectory, record: RunRecord, location: str) -> dict[st
         "tracking": directory.tracking,
     }
     request = _request(submitted(directory))
-    for name, given in _given(directory).items():
+    for name, lent in _lent(directory).items():
         if name in request.get("datasets", {}):
-            request["datasets"][name]["given"] = given
+            request["datasets"][name]["given"] = lent
     return {
         **summary(directory, record),
         **request,
@@ -93,7 +93,7 @@ def _datasets(request: RunRequest) -> dict[str, dict[str, Any]]:
     return {name: {**registered.get(name, {}), "digest": digest} for name, digest in request.spec.datasets.items()}
 
 
-def _given(directory: RunDirectory) -> dict[str, dict[str, Any]]:
+def _lent(directory: RunDirectory) -> dict[str, dict[str, Any]]:
     """How the latest attempt was given each dataset that stays in an object store."""
     return {
         str(event.get("dataset")): {name: event.get(name) for name in ("way", "objects", "fetched")}

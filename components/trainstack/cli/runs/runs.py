@@ -204,7 +204,7 @@ def _rows(name: str, value: Any) -> list[tuple[str, ...]]:
             return [
                 (
                     key,
-                    f"{dataset.get('name', key)} version {dataset.get('version', '?')}{_given(dataset)}",
+                    f"{dataset.get('name', key)} version {dataset.get('version', '?')}{_lent(dataset)}",
                     dataset["digest"],
                 )
                 for key, dataset in value.items()
@@ -215,10 +215,10 @@ def _rows(name: str, value: Any) -> list[tuple[str, ...]]:
             return [(str(key), str(item)) for key, item in value.items()]
 
 
-def _given(dataset: dict[str, Any]) -> str:
+def _lent(dataset: dict[str, Any]) -> str:
     """How a run was given data that stays in an object store."""
-    given = dataset.get("given")
-    return f", {dataset['mode']}: {given['way']}, {given['fetched']} of {given['objects']} fetched" if given else ""
+    lent = dataset.get("given")
+    return f", {dataset['mode']}: {lent['way']}, {lent['fetched']} of {lent['objects']} fetched" if lent else ""
 
 
 def _arguments(arguments: dict[str, str | list[str] | bool] | list[str]) -> list[tuple[str, ...]]:

@@ -6,7 +6,7 @@ This module registers datasets, and exports the specs, records and drift checks 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from trainstack.abbreviation import abbreviated
@@ -28,7 +28,7 @@ from trainstack.core.datasets.dataset_record import (
     versions,
 )
 from trainstack.core.datasets.drift import Drift, find_drift, mark_drift
-from trainstack.core.datasets.in_place.manifest import Manifest, read_shards
+from trainstack.core.datasets.in_place.manifest import Manifest, identities_of, read_shards
 from trainstack.core.datasets.sources import check_unique_names
 from trainstack.core.datasets.spec import DatasetSpec, local_digest, validate, version_digest
 from trainstack.core.workspace.version_numbers import last_purged
@@ -94,13 +94,22 @@ def register(
         workspace.blobs.sweep()
         registered = [find(workspace, spec.name, version) for version in versions(workspace, spec.name)]
         before = registered[-1] if spec.append and registered else None
+        old = contents(workspace, before) if before else {}
         files = remote_contents(workspace, spec, registered, progress, check_remote=check_remote)
         files += local_contents(workspace, spec, progress)
         manifest = _objects(
-            workspace, spec, registered, files, progress, check_remote=check_remote, expected=objects, before=before
+            workspace,
+            spec,
+            registered,
+            files,
+            progress,
+            check_remote=check_remote,
+            expected=objects,
+            before=before,
+            old=old,
         )
         if before:
-            merged(before, contents(workspace, before), {file.path: file.sha256 for file in files})
+            merged(before, old, {file.path: file.sha256 for file in files})
             files = list({file.path: file for file in (*before.files, *files)}.values())
         files.sort(key=lambda file: file.path)
         _check(workspace, spec, files, manifest)
@@ -129,6 +138,7 @@ def _objects(
     check_remote: bool,
     expected: str | None,
     before: DatasetRecord | None,
+    old: Mapping[str, str],
 ) -> Manifest | None:
     """The objects of the version; listed, unless a version of the same addresses has them.
 
@@ -141,6 +151,7 @@ def _objects(
         check_remote: Whether to list all the same.
         expected: The digest that a listing has had.
         before: The version that is appended to.
+        old: What stands for its content, by path.
     """
     if not spec.addresses:
         return before.objects if before else None
@@ -156,7 +167,7 @@ def _objects(
     check_unique_names(sources, [], {entry.path: entry.address for entry in objects})
     if before is None:
         return save_objects(workspace, objects, spec.addresses, spec.datastores)
-    merged(before, contents(workspace, before), {entry.path: entry.identity for entry in objects})
+    merged(before, old, identities_of(objects))
     return appended_objects(workspace, before.objects, objects, spec.addresses, spec.datastores)
 
 
@@ -204,7 +215,7 @@ def _changed_message(
     old = contents(workspace, before)
     new = {file.path: file.sha256 for file in files}
     if objects:
-        new |= {entry.path: entry.identity for entry in read_shards(workspace, objects.shards)}
+        new |= identities_of(read_shards(workspace, objects.shards))
     changed = sorted(name for names in file_changes(old, new).values() for name in names)
     return (
         f"dataset {before.name!r} is no longer its version {before.version} ({abbreviated(changed, 3)} changed) and "

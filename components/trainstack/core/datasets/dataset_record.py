@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from trainstack.core.datasets.in_place.manifest import Manifest, ObjectFile, read_shards
+from trainstack.core.datasets.in_place.manifest import Manifest, ObjectFile, identities_of, read_shards
 from trainstack.core.workspace.inside_name import InsideName
 from trainstack.core.workspace.workspace import Workspace, checked_name
 from trainstack.errors import NotFoundError, TrainstackError
@@ -138,7 +138,7 @@ def contents(workspace: Workspace, record: DatasetRecord) -> dict[str, str]:
     """
     return {
         **{file.path: file.sha256 for file in record.files},
-        **{entry.path: entry.identity for entry in object_files(workspace, record)},
+        **identities_of(object_files(workspace, record)),
     }
 
 

@@ -12,7 +12,7 @@ import httpx
 from trainstack.core.datasets.answer_check import UnavailableError
 from trainstack.core.datasets.changes import file_changes, in_words
 from trainstack.core.datasets.dataset_record import DatasetFile, DatasetRecord, drift_mark
-from trainstack.core.datasets.in_place.manifest import Manifest, read_shards
+from trainstack.core.datasets.in_place.manifest import Manifest, identities_of, read_shards
 from trainstack.core.datasets.local_files import local_files
 from trainstack.core.datasets.remote_file import RemoteFile, find_change, open_client
 from trainstack.core.datasets.sources import redacted_url
@@ -106,8 +106,8 @@ def _check_objects(workspace: Workspace, objects: Manifest) -> tuple[list[str], 
         return [str(exc)], []
     except (TrainstackError, ListingTooLongError) as exc:
         return [], [f"its objects could not be checked: {exc}"]
-    before = {entry.path: entry.identity for entry in read_shards(workspace, objects.shards)}
-    changes = in_words(file_changes(before, {entry.path: entry.identity for entry in listed}))
+    before = identities_of(read_shards(workspace, objects.shards))
+    changes = in_words(file_changes(before, identities_of(listed)))
     return ([f"objects at {', '.join(objects.sources)}: {changes}"] if changes else []), []
 
 

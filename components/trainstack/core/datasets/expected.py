@@ -17,7 +17,7 @@ from trainstack.core.datasets.dataset_record import (
     object_files,
     versions,
 )
-from trainstack.core.datasets.in_place.manifest import Manifest, digest_of, read_shards
+from trainstack.core.datasets.in_place.manifest import Manifest, digest_of, identities_of, read_shards
 from trainstack.core.datasets.in_place.preview import ListedNow, list_now
 from trainstack.core.datasets.local_files import local_files
 from trainstack.core.datasets.sources import check_unique_names
@@ -85,9 +85,9 @@ def expect(workspace: Workspace | None, spec: DatasetSpec) -> Expected:
     version = next((record.version for record in records if record.digest == digest), None)
     if listed.objects is not None and not files:
         check_files(spec.name, spec.checks, {entry.path: entry.size for entry in listed.objects})
-    identities = {entry.path: entry.identity for entry in listed.objects or ()}
+    identities = identities_of(listed.objects or ())
     if base and base.objects and workspace and not spec.addresses and base.objects.count <= LISTED_FILES:
-        identities = {entry.path: entry.identity for entry in object_files(workspace, base)}
+        identities = identities_of(object_files(workspace, base))
     count = len(files) + (before.count if before and listed.objects is None else len(identities))
     return Expected(
         {
@@ -115,7 +115,7 @@ def _listed(
         # What the version of the same addresses has is all that there is only where nothing was appended since.
         return listed if registered == base else replace(listed, digest=None)
     old = object_files(workspace, base)
-    merged(base, contents(workspace, base), {entry.path: entry.identity for entry in listed.objects})
+    merged(base, contents(workspace, base), identities_of(listed.objects))
     together = tuple({entry.path: entry for entry in (*listed.objects, *old)}.values())
     return replace(listed, digest=digest_of(together), objects=together)
 
@@ -124,10 +124,10 @@ def _changes(workspace: Workspace | None, before: Manifest | None, listed: Liste
     if workspace is None or before is None or listed.objects is None or listed.digest == before.digest:
         return ""
     try:
-        registered = {entry.path: entry.identity for entry in read_shards(workspace, before.shards)}
+        registered = identities_of(read_shards(workspace, before.shards))
     except TrainstackError:
         return ""
-    return in_words(file_changes(registered, {entry.path: entry.identity for entry in listed.objects}))
+    return in_words(file_changes(registered, identities_of(listed.objects)))
 
 
 def _records(workspace: Workspace, name: str) -> list[DatasetRecord]:

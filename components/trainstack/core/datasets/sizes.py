@@ -6,6 +6,7 @@ import contextlib
 from dataclasses import dataclass
 
 from trainstack.core.datasets.dataset_record import DatasetRecord, object_files
+from trainstack.core.datasets.in_place.node_cache import NodeCache
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
 
@@ -37,9 +38,6 @@ def sizes_of(workspace: Workspace, record: DatasetRecord) -> DatasetSizes:
 def _cached(workspace: Workspace, record: DatasetRecord) -> int:
     if not record.objects:
         return 0
-    # Loaded here: most datasets have no objects.
-    from trainstack.core.datasets.in_place.node_cache import NodeCache
-
     cache, size = NodeCache(), 0
     # A damaged list is told by `fsck`.
     with contextlib.suppress(TrainstackError):

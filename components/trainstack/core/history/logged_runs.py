@@ -103,13 +103,13 @@ class LoggedRuns:
 
     def _tags(self, tags: dict[str, str], *, own: bool, keep_name: bool) -> dict[str, str]:
         """The script's tags, less those that only Trainstack or the page's tree of runs may give."""
-        told = {name: value for name, value in tags.items() if name != PARENT and not name.startswith(_OURS)}
+        scripted = {name: value for name, value in tags.items() if name != PARENT and not name.startswith(_OURS)}
         if own:
-            self.note = told.get(NOTE, "")
-            told = {name: value for name, value in told.items() if name not in _OF_THE_RUN}
-        if keep_name or (own and _RANDOM_NAME.fullmatch(told.get(_NAME, ""))):
-            told.pop(_NAME, None)
-        return told
+            self.note = scripted.get(NOTE, "")
+            scripted = {name: value for name, value in scripted.items() if name not in _OF_THE_RUN}
+        if keep_name or (own and _RANDOM_NAME.fullmatch(scripted.get(_NAME, ""))):
+            scripted.pop(_NAME, None)
+        return scripted
 
     def _log(self, logged: LoggedRun, tags: dict[str, str], *, own: bool) -> None:
         """Log what the server does not have yet."""

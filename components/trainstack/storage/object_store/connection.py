@@ -57,22 +57,21 @@ def connect(address: str, *, timeout: timedelta, retries: int, access: StoreAcce
             options["region"] = access.region
         if access.requester_pays:
             options["request_payer"] = True
-        if not access.anonymous and (provider := _profile_credentials(access.profile)):
+        if not access.anonymous and (provider := _profile_credentials(access.profile, access.region)):
             options["credential_provider"] = provider
-            if access.region:
-                provider.config = {}
     return from_url(address.rstrip("/"), client_options=client, retry_config=retry, **options)
 
 
-def _profile_credentials(declared: str) -> Any:
+def _profile_credentials(declared: str, region: str) -> Any:
     """Return a provider of a profile's credentials, where the environment has none that come before it.
 
     Args:
         declared: The profile that the program names, which comes before all others; empty for none.
+        region: The region that the program names, which comes before the profile's; empty for none.
     """
     profile = declared or os.environ.get("AWS_PROFILE") or os.environ.get("AWS_DEFAULT_PROFILE")
-    given = not declared and any(os.environ.get(name) for name in _BEFORE_PROFILES)
-    if given or not (profile or _has_profiles()):
+    superseded = not declared and any(os.environ.get(name) for name in _BEFORE_PROFILES)
+    if superseded or not (profile or _has_profiles()):
         return None
     label = f"profile {declared!r}" if declared else f"AWS_PROFILE={profile}"
     try:
@@ -91,7 +90,7 @@ def _profile_credentials(declared: str) -> Any:
         if not profile:
             return None
         raise TrainstackError(f"{label}: {exc}: sign in, or name another profile") from exc
-    if os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"):
+    if region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"):
         provider.config = {}
     return provider
 

@@ -132,7 +132,7 @@ def _source_objects(source: ObjectSource, access: StoreAccess, budget: _Budget) 
         InvalidInputError: It has none, though its bucket is there.
     """
     store = _Bucket(source.bucket, access, budget)
-    found = False
+    matched = False
     for entry in store.below(source.key):
         key = str(entry["path"])
         if key == source.key:
@@ -140,12 +140,12 @@ def _source_objects(source: ObjectSource, access: StoreAccess, budget: _Budget) 
             continue
         name = source.name_of(key)
         if source.matches(name):
-            found = True
+            matched = True
             yield _object(name, source, entry)
-    if not found and not source.is_folder and (entry := store.head(source.key)) is not None:
-        found = True
+    if not matched and not source.is_folder and (entry := store.head(source.key)) is not None:
+        matched = True
         yield _object(source.key.rpartition("/")[2], source, entry)
-    if not found:
+    if not matched:
         raise InvalidInputError(_nothing_there(source), field="paths")
 
 

@@ -123,6 +123,11 @@ def read_shards(workspace: Workspace, shards: Iterable[str]) -> Iterator[ObjectF
             yield entry
 
 
+def identities_of(objects: Iterable[ObjectFile]) -> dict[str, str]:
+    """Return the identity of each object, by path."""
+    return {entry.path: entry.identity for entry in objects}
+
+
 def digest_of(objects: Iterable[ObjectFile]) -> str:
     """Return the digest over paths and identities of objects."""
-    return digests.of_tree({entry.path: entry.identity for entry in objects})
+    return digests.of_tree(identities_of(objects))

@@ -19,6 +19,7 @@ from pathlib import Path
 from trainstack.abbreviation import abbreviated
 from trainstack.core.datasets import dataset_record
 from trainstack.core.datasets.dataset_record import DatasetRecord
+from trainstack.core.datasets.in_place.node_cache import NodeCache
 from trainstack.core.runs import snapshot
 from trainstack.core.runs.directory import RunDirectory
 from trainstack.core.runs.events import DATA_EVENT
@@ -27,8 +28,7 @@ from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import TrainstackError
 from trainstack.storage import digest as digests
 from trainstack.storage.atomic import read_json, write_json
-from trainstack.storage.blobs import BlobStore, seal
-from trainstack.storage.cache import cache_folder
+from trainstack.storage.blobs import seal
 
 CHANGED_EVENT = "inputs changed"
 OBJECTS = "objects.json"
@@ -77,14 +77,14 @@ def lay_out(
         shutil.rmtree(folder, ignore_errors=True)
     directory.code.mkdir(parents=True, exist_ok=True)
     snapshot.lend(request.spec.files, workspace.blobs, directory.code, request.spec.executables)
-    given: dict[str, dict[str, str]] = {}
+    objects: dict[str, dict[str, str]] = {}
     for name, reference in request.datasets.items():
         record = dataset_record.find(workspace, reference.name, reference.version)
         dataset_record.lend_into(workspace, record, directory.data / name)
         if record.objects:
-            given[name] = _lend_objects(workspace, directory, request, record, name, because)
-    if given:
-        write_json(directory.root / OBJECTS, given)
+            objects[name] = _lend_objects(workspace, directory, request, record, name, because)
+    if objects:
+        write_json(directory.root / OBJECTS, objects)
     else:
         (directory.root / OBJECTS).unlink(missing_ok=True)
 
@@ -100,7 +100,6 @@ def _lend_objects(
     """Lay out the objects of a dataset, and return their SHA-256 by path."""
     # Loaded here: only runs of data in place wait for its libraries.
     from trainstack.core.datasets.in_place.lending import lend_objects
-    from trainstack.core.datasets.in_place.node_cache import NodeCache
     from trainstack.core.datasets.in_place.object_reader import ObjectReader
 
     mode = request.datasets[name].mode
@@ -198,7 +197,7 @@ def _files(workspace: Workspace, directory: RunDirectory, request: RunRequest) -
                 yield InputFile(f"data/{name}/{file.path}", file.sha256, blobs.path(file.sha256))
     with contextlib.suppress(FileNotFoundError, TrainstackError):
         objects: dict[str, dict[str, str]] = read_json(directory.root / OBJECTS)
-        cached = BlobStore(cache_folder() / "objects")
+        cached = NodeCache().blobs
         for name, digests_by_path in objects.items():
             for path, digest in digests_by_path.items():
                 yield InputFile(f"data/{name}/{path}", digest, cached.path(digest), in_place=True)
