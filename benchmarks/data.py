@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 import obstore
 
+from benchmarks.machine import Pair, description, seconds
 from trainstack.core.datasets.dataset import DatasetSpec, register
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.storage.object_store.connection import connect
@@ -61,10 +62,10 @@ def listed_by_obstore(store: Any, count: int) -> float:
     """List as a script would, and return the seconds."""
     began = time.perf_counter()
     listing = [(entry["path"], entry["size"], entry["e_tag"]) for page in obstore.list(store) for entry in page]
-    seconds = time.perf_counter() - began
+    passed = time.perf_counter() - began
     if len(listing) != count:
         raise SystemExit(f"{len(listing):,} objects are listed in place of {count:,}")
-    return seconds
+    return passed
 
 
 def listed_by_boto3(python: str, address: str, count: int) -> float:
@@ -72,34 +73,30 @@ def listed_by_boto3(python: str, address: str, count: int) -> float:
     split = urlsplit(address)
     command = [python, "-c", _BOTO3, split.netloc, f"{split.path.strip('/')}/"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    seconds, number = done.stdout.split()
+    passed, number = done.stdout.split()
     if int(number) != count:
         raise SystemExit(f"{number} objects are listed in place of {count:,}")
-    return float(seconds)
+    return float(passed)
 
 
 def registered(address: str, folder: Path) -> tuple[float, float]:
     """Register in a new workspace, and again; returns the seconds of both."""
     workspace = Workspace.create(folder / "workspace", "benchmark")
     spec = DatasetSpec(name="set", paths=(address,))
-    seconds: list[float] = []
-    for _ in range(2):
-        began = time.perf_counter()
-        register(workspace, spec)
-        seconds.append(time.perf_counter() - began)
-    return seconds[0], seconds[1]
+    return seconds(lambda: register(workspace, spec)), seconds(lambda: register(workspace, spec))
 
 
-def measure(address: str, pairs: int, bare: Callable[[], float]) -> None:
-    """Take turns, and print each pair and the medians."""
-    ratios: list[float] = []
+def measure(address: str, pairs: int, peer: str, bare: Callable[[], float]) -> None:
+    """Take turns, and print a row of medians; a slow second registration is told."""
+    pair, again = Pair([], []), list[float]()
     for _ in range(pairs):
         with tempfile.TemporaryDirectory(prefix="trainstack-benchmarks-") as folder:
-            listing = bare()
-            first, again = registered(address, Path(folder))
-        ratios.append(first / listing)
-        print(f"registered {first:.2f} s, bare listing {listing:.2f} s, ratio {ratios[-1]:.2f}; again {again:.3f} s")
-    print(f"median ratio {statistics.median(ratios):.2f} (goal: at most 3; again under 1 s)")
+            pair.theirs.append(bare())
+            first, second = registered(address, Path(folder))
+        pair.ours.append(first)
+        again.append(second)
+    print(pair.row(f"objects registered where they lie / a bare listing by {peer}", "at most 3"), flush=True)
+    print(f"  again: {statistics.median(again):.3f} s (goal: under 1 s)", flush=True)
 
 
 def main() -> None:
@@ -112,16 +109,14 @@ def main() -> None:
     options = parser.parse_args()
     count, address = options.objects, options.address.rstrip("/")
     store = connect(address, timeout=timedelta(seconds=60), retries=3)
-    print(f"{count:,} objects, load {os.getloadavg()[0]:.1f}")
+    print(f"{description()}: {count:,} objects", flush=True)
     with tempfile.TemporaryDirectory(prefix="trainstack-benchmarks-") as cache:
         os.environ["TRAINSTACK_CACHE"] = cache
         try:
             asyncio.run(fill(store, count))
-            print("beside obstore")
-            measure(address, options.pairs, lambda: listed_by_obstore(store, count))
+            measure(address, options.pairs, "obstore", lambda: listed_by_obstore(store, count))
             if options.boto3:
-                print("beside boto3")
-                measure(address, options.pairs, lambda: listed_by_boto3(options.boto3, address, count))
+                measure(address, options.pairs, "boto3", lambda: listed_by_boto3(options.boto3, address, count))
         finally:
             empty(store)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.agent.plans import plan
 
 from trainstack.agent.errors import LaunchError
 from trainstack.agent.plan import (
@@ -21,19 +22,6 @@ from trainstack.agent.plan import (
     ports_needed,
     read_plan,
 )
-
-
-def plan(distribution: Distribution, nodes: int = 1, **options: Any) -> LaunchPlan:
-    options.setdefault("ports", tuple(range(5000, 5000 + ports_needed(distribution, nodes))))
-    return LaunchPlan(
-        distribution=distribution,
-        script="train.py",
-        code="/run/code",
-        outputs="/run/outputs",
-        reports="/run/nodes",
-        nodes=("127.0.0.1",) * nodes,
-        **options,
-    )
 
 
 @pytest.mark.parametrize(

@@ -1,24 +1,16 @@
 """Which share of the data is a rank's."""
 
 import pytest
+from tests.agent.plans import plan
 
 from trainstack.agent.distribution import Horovod, Single, TensorFlow
-from trainstack.agent.plan import LaunchPlan, free_ports
 from trainstack.agent.ranks.rank_environment import rank_environment
 from trainstack.agent.ranks.tasks import all_tasks
 
 
 def shards(distribution, nodes):
-    plan = LaunchPlan(
-        distribution=distribution,
-        script="train.py",
-        code="",
-        outputs="",
-        reports="",
-        nodes=tuple(f"node-{number}" for number in range(nodes)),
-        ports=free_ports(distribution, nodes),
-    )
-    variables = [rank_environment(plan, task, {}) for task in all_tasks(plan)]
+    planned = plan(distribution, nodes)
+    variables = [rank_environment(planned, task, {}) for task in all_tasks(planned)]
     return [(each.get("TRAINSTACK_SHARD_INDEX"), each.get("TRAINSTACK_SHARD_COUNT")) for each in variables]
 
 

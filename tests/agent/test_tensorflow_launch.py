@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.agent.plans import plan
 
 from trainstack.agent.errors import LaunchError
-from trainstack.agent.plan import FIRST_TASK_PORT, LaunchPlan, TensorFlow, free_ports
+from trainstack.agent.plan import FIRST_TASK_PORT, LaunchPlan, TensorFlow
 from trainstack.agent.ranks.tasks import all_tasks
 from trainstack.agent.strategies.tensorflow import check_config, cluster_of
 
@@ -18,9 +19,9 @@ TELL_CONFIG = "import os\nprint(os.environ['TF_CONFIG'])"
 
 
 def test_every_worker_gets_its_place_in_one_cluster(launch: Any) -> None:
-    plan: LaunchPlan = launch.write(TELL_CONFIG, distribution=TensorFlow(3), nodes=3)
+    written: LaunchPlan = launch.write(TELL_CONFIG, distribution=TensorFlow(3), nodes=3)
     assert launch.run() == [0, 0, 0]
-    addresses = [f"127.0.0.1:{port}" for port in plan.ports[FIRST_TASK_PORT:]]
+    addresses = [f"127.0.0.1:{port}" for port in written.ports[FIRST_TASK_PORT:]]
     for rank in range(3):
         assert json.loads(launch.log(rank)) == {
             "cluster": {"worker": addresses},
@@ -29,39 +30,21 @@ def test_every_worker_gets_its_place_in_one_cluster(launch: Any) -> None:
 
 
 def test_the_chief_shares_worker_0s_node() -> None:
-    distribution = TensorFlow(workers=2, parameter_servers=1)
-    plan = LaunchPlan(
-        distribution=distribution,
-        script="train.py",
-        code="",
-        outputs="",
-        reports="",
-        nodes=("a", "b", "c"),
-        ports=free_ports(distribution, 3),
-    )
-    p = plan.ports[FIRST_TASK_PORT:]
-    assert [(task.rank, task.role, task.index, task.node, task.runs_script) for task in all_tasks(plan)] == [
+    planned = plan(TensorFlow(workers=2, parameter_servers=1), 3, nodes=("a", "b", "c"))
+    p = planned.ports[FIRST_TASK_PORT:]
+    assert [(task.rank, task.role, task.index, task.node, task.runs_script) for task in all_tasks(planned)] == [
         (0, "chief", 0, 0, True),
         (1, "worker", 0, 0, False),
         (2, "worker", 1, 1, False),
         (3, "ps", 0, 2, False),
     ]
-    assert cluster_of(plan) == {"chief": [f"a:{p[0]}"], "worker": [f"a:{p[1]}", f"b:{p[2]}"], "ps": [f"c:{p[3]}"]}
+    assert cluster_of(planned) == {"chief": [f"a:{p[0]}"], "worker": [f"a:{p[1]}", f"b:{p[2]}"], "ps": [f"c:{p[3]}"]}
 
 
 def test_servers_share_nodes_of_workers_from_the_last() -> None:
-    distribution = TensorFlow(workers=2, parameter_servers=3)
-    plan = LaunchPlan(
-        distribution=distribution,
-        script="train.py",
-        code="",
-        outputs="",
-        reports="",
-        nodes=("a", "b"),
-        ports=free_ports(distribution, 2),
-    )
-    plan.check()
-    places = [(task.role, task.index, task.node, task.local_rank, task.local_size) for task in all_tasks(plan)]
+    planned = plan(TensorFlow(workers=2, parameter_servers=3), 2, nodes=("a", "b"))
+    planned.check()
+    places = [(task.role, task.index, task.node, task.local_rank, task.local_size) for task in all_tasks(planned)]
     assert places == [
         ("chief", 0, 0, 0, 3),
         ("worker", 0, 0, 1, 3),

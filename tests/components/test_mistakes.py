@@ -5,25 +5,13 @@
 
 import pulumi
 import pytest
-from pulumi.runtime import mocks
 
 import trainstack as ts
 
 
-class Nothing(mocks.Mocks):
-    def new_resource(self, args):
-        return f"{args.name}-id", dict(args.inputs)
-
-    def call(self, args):
-        return {}, None
-
-
 @pytest.fixture
-def run_of(tmp_path, monkeypatch):
+def run_of(recorder):
     """Declares a run with what is given, of a dataset `numbers`."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "Pulumi.yaml").write_text("name: mistakes\nruntime: python\n")
-    mocks.set_mocks(Nothing(), project="mistakes", stack="test")
 
     def declare(**values):
         @pulumi.runtime.test
@@ -36,8 +24,8 @@ def run_of(tmp_path, monkeypatch):
                 "compute": ts.Compute("nodes", ts.ComputeArgs(workspace=workspace)),
                 "environment": ts.Environment("tiny", ts.EnvironmentArgs(packages=["six==1.17.0"])),
             }
-            given = {name: value(data) if callable(value) else value for name, value in values.items()}
-            ts.TrainingRun("fit", ts.TrainingRunArgs(**{**settings, **given}))
+            settings |= {name: value(data) if callable(value) else value for name, value in values.items()}
+            ts.TrainingRun("fit", ts.TrainingRunArgs(**settings))
 
         program()
 
@@ -45,7 +33,7 @@ def run_of(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({"compute": "local"}, r"TrainingRunArgs\(compute=…\) takes a ts\.Compute, not text"),
         ({"environment": "tf"}, r"TrainingRunArgs\(environment=…\) takes a ts\.Environment, not text"),
@@ -60,13 +48,13 @@ def run_of(tmp_path, monkeypatch):
         ({"arguments": lambda data: {"--data": f"{data.as_mount()}/a"}}, r"dataset numbers stands in a text: give it"),
     ],
 )
-def test_a_run_with_a_mistake_says_what_to_write(run_of, values, said):
-    with pytest.raises(pulumi.RunError, match=said):
+def test_a_run_with_a_mistake_says_what_to_write(run_of, values, message):
+    with pytest.raises(pulumi.RunError, match=message):
         run_of(**values)
 
 
 @pytest.mark.parametrize(
-    ("declare", "said"),
+    ("declare", "message"),
     [
         (lambda: ts.DatasetArgs(workspace="w"), r"DatasetArgs\(workspace=…\) takes a ts\.Workspace, not text"),
         (lambda: ts.DatasetArgs(paths=["a"]), r"DatasetArgs needs workspace: write DatasetArgs\(workspace=…\)"),
@@ -80,8 +68,8 @@ def test_a_run_with_a_mistake_says_what_to_write(run_of, values, said):
         (lambda: ts.Workspace(ts.WorkspaceArgs()), r"Workspace's name takes text, not a WorkspaceArgs"),
     ],
 )
-def test_a_declaration_with_a_mistake_says_what_to_write(declare, said):
-    with pytest.raises(pulumi.RunError, match=said):
+def test_a_declaration_with_a_mistake_says_what_to_write(declare, message):
+    with pytest.raises(pulumi.RunError, match=message):
         declare()
 
 

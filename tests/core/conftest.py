@@ -17,6 +17,13 @@ def packages():
 
 
 @pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """A cache that is nobody else's."""
+    monkeypatch.setenv("TRAINSTACK_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
 def workspace(tmp_path):
     return Workspace.create(tmp_path / "ws", "ws")
 

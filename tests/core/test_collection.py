@@ -26,10 +26,7 @@ from trainstack.storage.atomic import write_json
 EIGHT_DAYS = 8 * 24 * 3600
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("TRAINSTACK_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 @pytest.fixture

@@ -23,8 +23,7 @@ from trainstack.storage.atomic import write_json
 
 
 @pytest.fixture
-def workspace(tmp_path, monkeypatch):
-    monkeypatch.setenv("TRAINSTACK_CACHE", str(tmp_path / "cache"))
+def workspace(cache, tmp_path):
     return Workspace.create(tmp_path / "workspace", "tests")
 
 

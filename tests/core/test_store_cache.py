@@ -10,10 +10,7 @@ from trainstack.errors import InvalidInputError
 ADDRESS = "s3://bucket/team/mnist"
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("TRAINSTACK_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 def test_the_folder_of_an_address_is_marked(cache):

@@ -23,8 +23,7 @@ WEIGHTS = b"weights" * 1000
 
 
 @pytest.fixture
-def workspace(tmp_path, monkeypatch):
-    monkeypatch.setenv("TRAINSTACK_CACHE", str(tmp_path / "cache"))
+def workspace(cache, tmp_path):
     return Workspace.create(tmp_path / "workspace", "tests")
 
 

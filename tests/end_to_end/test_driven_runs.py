@@ -167,6 +167,11 @@ def record(bucket_address):
     return json.loads(store.get(key).data)
 
 
+def ended_record(bucket_address):
+    """The run's record, once it has an end."""
+    return until(lambda: last if (last := record(bucket_address))["status"] in ("completed", "failed") else None, 300)
+
+
 def printed(bucket_address):
     store = ObjectStore(bucket_address)
     keys = [item.key for item in store.list("runs") if item.key.endswith("/logs/run.txt")]
@@ -198,7 +203,7 @@ def test_two_nodes_go_on_when_the_driver_and_a_node_are_lost(machine, bucket_add
     assert record(bucket_address)["attempt"] == 1
     # A node, with nobody attached: another attempt goes on from the checkpoint.
     kubectl("delete", "pod", pods("node")[0], "--grace-period=1", "--wait=false")
-    ended = until(lambda: last if (last := record(bucket_address))["status"] in ("completed", "failed") else None, 300)
+    ended = ended_record(bucket_address)
     assert (ended["status"], ended["attempt"]) == ("completed", 2), ended["reason"]
     assert "checkpoint" in ended["resumed"]
     second = machine("second")
@@ -211,7 +216,7 @@ def test_two_ranks_of_horovod_need_no_machine(machine, bucket_address):
     for name, value in {"kind": "horovod", "script": "sum_of_ranks.py", "steps": "50"}.items():
         first.pulumi("config", "set", name, value)
     submit_and_vanish(first)
-    ended = until(lambda: last if (last := record(bucket_address))["status"] in ("completed", "failed") else None, 300)
+    ended = ended_record(bucket_address)
     assert ended["status"] == "completed", ended["reason"]
     second = machine("second")
     assert second.up().lines("adopted finished run")
@@ -232,12 +237,12 @@ def test_a_drained_machine_of_the_cluster_costs_no_more_than_a_step(machine, buc
         kubectl("drain", node, ours, "--force", "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=60s")
     finally:
         kubectl("uncordon", node)
-    ended = until(lambda: last if (last := record(bucket_address))["status"] in ("completed", "failed") else None, 300)
+    ended = ended_record(bucket_address)
     assert ended["status"] == "completed", ended["reason"]
     assert "checkpoint" in ended["resumed"]
-    lines = printed(bucket_address).decode().splitlines()
-    starts = [int(line.rpartition(" ")[2]) for line in lines if "starts at" in line]
-    done = [int(line.rpartition(" ")[2]) for line in lines if " step " in f" {line}" and "step" in line.split()[-2:]]
+    words = [line.split() for line in printed(bucket_address).decode().splitlines()]
+    starts = [int(line[-1]) for line in words if line[-3:-1] == ["starts", "at"]]
+    done = [int(line[-1]) for line in words if line[-2:-1] == ["step"]]
     assert starts[0] == 0 < starts[-1]
     # Nothing that a checkpoint had is done again.
     assert len(done) <= 121, done

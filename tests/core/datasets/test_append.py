@@ -9,8 +9,7 @@ from trainstack.errors import InvalidInputError
 
 
 @pytest.fixture
-def workspace(tmp_path, monkeypatch):
-    monkeypatch.setenv("TRAINSTACK_CACHE", str(tmp_path / "cache"))
+def workspace(cache, tmp_path):
     return Workspace.create(tmp_path / "workspace", "test")
 
 
