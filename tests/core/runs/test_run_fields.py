@@ -68,8 +68,11 @@ def test_each_field_of_the_models_is_described():
 
 def test_each_field_is_an_input(monkeypatch):
     monkeypatch.setattr(training_run, "portable_path", lambda path: path)
-    compute = SimpleNamespace(spec={"name": "c"}, workspace=SimpleNamespace(root=".", images={}))
-    environment = SimpleNamespace(spec={"name": "e"})
+    # A component is known by its class's name; a real one would need Pulumi's mocks.
+    compute = type("Compute", (SimpleNamespace,), {})(
+        spec={"name": "c"}, workspace=SimpleNamespace(root=".", images={})
+    )
+    environment = type("Environment", (SimpleNamespace,), {})(spec={"name": "e"})
     args = TrainingRunArgs(source_directory=".", script="t.py", compute=compute, environment=environment)  # type: ignore[arg-type]
     # The provider digests the files.
     assert set(ALL) - {"files", "executables"} <= run_inputs("r", args).keys()
