@@ -27,6 +27,7 @@ from trainstack.components.kubernetes.tracking_args import ClusterTracking as Cl
 from trainstack.components.model import Model as Model
 from trainstack.components.model import ModelArgs as ModelArgs
 from trainstack.components.model import ResourceConfiguration as ResourceConfiguration
+from trainstack.components.node import Node as Node
 from trainstack.components.sweep import Parameter as Parameter
 from trainstack.components.sweep import Sweep as Sweep
 from trainstack.components.sweep import SweepArgs as SweepArgs

@@ -52,7 +52,7 @@ def test_a_size_without_a_gpu_to_spare_is_refused():
 
 
 def test_an_unknown_size_names_those_that_are_close():
-    with pytest.raises(InvalidInputError, match="STANDARD_NC6"):
+    with pytest.raises(InvalidInputError, match="Standard_NC6"):
         compute.node_capacity(ComputeSpec(name="c", vm_size="STANDARD_NC7"), BIG)
 
 

@@ -42,8 +42,8 @@ def documented(described: Any) -> set[str]:
         (dataset.DatasetArgs, DatasetInputs, {}, set()),
         (model.ModelArgs, ModelInputs, {"run": "run_id"}, set()),
         (environment.EnvironmentArgs, EnvironmentDescription, {"curated_name": "curated"}, {"compute"}),
-        # How images are built goes to the resources that build them; the object store to the runs that use it.
-        (workspace.WorkspaceArgs, WorkspaceInputs, {}, {"registry", "base_image"}),
+        # How images are built goes to the resources that build them, sizes to computes.
+        (workspace.WorkspaceArgs, WorkspaceInputs, {}, {"registry", "base_image", "sizes"}),
     ],
 )
 def test_each_argument_is_an_input(args: type, inputs: Any, renamed: dict[str, str], elsewhere: set[str]) -> None:

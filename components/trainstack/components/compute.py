@@ -10,6 +10,7 @@ import pulumi
 from trainstack.components.base import BaseResource, Component
 from trainstack.components.declaration import checked
 from trainstack.components.kubernetes.args import KubernetesArgs
+from trainstack.components.node import Node, node_inputs
 from trainstack.components.workspace import Workspace
 from trainstack.provider.lazy_providers import LazyComputeProvider
 from trainstack.targets import registry
@@ -30,7 +31,10 @@ class ComputeArgs:
         docker_host: The engine's address (`unix:///…`, `tcp://…`, `ssh://USER@HOST`); when left out, the one that
             DOCKER_HOST or Docker's own context names where `pulumi up` runs. For `kubernetes` it makes the images.
         kubernetes: Which cluster and where in it, for `kubernetes`; the current context when left out.
-        vm_size: A size that says what one node holds (`STANDARD_NC6`, …); none shares the machine evenly.
+        node: What one node holds: `ts.Node(cpus=8, memory_gib=32, gpus=1, gpu="nvidia-l4")`. Neither this nor
+            `vm_size` shares the machine evenly.
+        vm_size: Instead of `node`, a machine's name at Azure, AWS or Google Cloud (`Standard_NC4as_T4_v3`, `g6.xlarge`,
+            `g2-standard-8`), or one that the workspace (`sizes`) or the stack (`trainstack:sizes`) gives to a node.
         min_nodes: Nodes that stay up when idle.
         max_nodes: Nodes that may be busy at once; runs wait in line for them.
         priority: `dedicated`, or `low` for nodes that may be taken away.
@@ -42,6 +46,7 @@ class ComputeArgs:
     target: pulumi.Input[str] = "local"
     docker_host: pulumi.Input[str] | None = None
     kubernetes: KubernetesArgs | None = None
+    node: Node | None = None
     vm_size: pulumi.Input[str] | None = None
     min_nodes: pulumi.Input[int] = 0
     max_nodes: pulumi.Input[int] = 1
@@ -61,7 +66,7 @@ class Compute(Component):
         workspace: The workspace that it belongs to.
         name: Its name.
         spec: What it is asked to be.
-        node: What one node holds: `cpus`, `memory_gib`, `gpus`.
+        node: What one node may use: `cpus`, `memory_gib`, `gpus`.
         cluster: What it has declared on its cluster; none for other targets.
 
     Example:
@@ -82,6 +87,7 @@ class Compute(Component):
             "docker_host": args.docker_host,
             "object_store": args.workspace.store,
             "vm_size": args.vm_size,
+            "node_size": node_inputs(args.node, args.vm_size, args.workspace.sizes),
             "min_nodes": args.min_nodes,
             "max_nodes": args.max_nodes,
             "priority": args.priority,

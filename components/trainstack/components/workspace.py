@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import pulumi
 
 from trainstack.components.base import BaseResource, Component, absolute_path, portable_path, program_errors
 from trainstack.components.declaration import checked
+from trainstack.components.node import Node
 from trainstack.core.workspace.project import FOLDER, project_root
 from trainstack.provider.lazy_providers import LazyWorkspaceProvider
 from trainstack.storage.object_store.address import address_in
@@ -51,6 +52,7 @@ class WorkspaceArgs:
         tracking_uri: The address of an MLflow server of yours that the history goes to; one of the workspace's own on
             127.0.0.1 when left out. Its login is taken from MLflow's own variables, such as MLFLOW_TRACKING_TOKEN.
         tracking: An MLflow server of the workspace's own on a cluster, in place of the one on this machine.
+        sizes: Names of your own for what a node holds, for the `vm_size` of computes: `{"big": ts.Node(…)}`.
     """
 
     root: pulumi.Input[str] | None = None
@@ -59,6 +61,7 @@ class WorkspaceArgs:
     base_image: pulumi.Input[str] | None = None
     tracking_uri: pulumi.Input[str] | None = None
     tracking: ClusterTracking | None = None
+    sizes: Mapping[str, Node] = field(default_factory=dict[str, Node])
 
 
 class _Resource(BaseResource, module="trainstack", name="Workspace"):
@@ -78,6 +81,7 @@ class Workspace(Component):
         tracking_uri: The address of its history; the embedded server asks for a token (`trainstack ui`).
         store: Its address where it is in an object store, which pods read from and write to; else none.
         images: How environments become images: inputs of the resources that make them.
+        sizes: Its own names for what a node holds.
         registry_login: The registry's login as a Docker configuration in base64; none where no login is given.
 
     Example:
@@ -109,6 +113,7 @@ class Workspace(Component):
             inputs["tracking"] = server.location
         self._resource = _Resource(LazyWorkspaceProvider(), name, inputs, self._child_options())
         self.name = name
+        self.sizes = dict(args.sizes) if args else {}
         # The resource's, not the argument's: what uses the root then waits for the folder.
         self.root = self._resource.root
         self.path = absolute_path(self.root)

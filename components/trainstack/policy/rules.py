@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from trainstack.core.compute import node_sizes as sizes
+from trainstack.core.compute.node_sizes import of_compute
 from trainstack.core.environments.environment import spec_from_inputs
 from trainstack.core.preview.document import UNKNOWN
 from trainstack.core.runs.directory import RunDirectory
@@ -103,10 +103,10 @@ def node_limits(kind: str, inputs: Inputs, settings: NodeLimits, root: Path) -> 
         yield f"max_nodes {nodes:g} is over the limit of {settings.max_nodes}"
     if settings.sizes is not None and size != UNKNOWN and str(size).upper() not in map(str.upper, settings.sizes):
         yield f"vm_size {size or 'left out'} is none of {', '.join(settings.sizes)}"
-    if settings.max_gpus is not None and isinstance(size, str) and size != UNKNOWN and nodes != UNKNOWN:
-        gpus = sizes.lookup(size).gpus * int(nodes)
+    if settings.max_gpus is not None and UNKNOWN not in (size, nodes) and (node := of_compute(inputs)) is not None:
+        gpus = node.gpus * int(nodes)
         if gpus > settings.max_gpus:
-            yield f"{nodes:g} nodes of {size} have {gpus} GPUs, over the limit of {settings.max_gpus}"
+            yield f"{nodes:g} nodes of {size or node} have {gpus} GPUs, over the limit of {settings.max_gpus}"
 
 
 def low_priority(kind: str, inputs: Inputs, settings: NoSettings, root: Path) -> Iterator[str]:

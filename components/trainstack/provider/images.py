@@ -75,8 +75,8 @@ def on_base(inputs: Properties, spec: EnvironmentSpec) -> EnvironmentSpec:
 
 def has_gpu(compute: Properties) -> bool:
     """Whether a compute's nodes have GPUs, by its size."""
-    size = compute.get("vm_size")
-    return bool(size) and node_sizes.lookup(str(size)).gpus > 0
+    size = node_sizes.of_compute(compute)
+    return size is not None and size.gpus > 0
 
 
 def ensure(inputs: Properties, spec: EnvironmentSpec, lock: Lock, progress: Callable[[str], None]) -> Image:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
@@ -21,13 +21,27 @@ WRITTEN = ("outputs", "logs", "checkpoints", "tracking", "nodes")
 
 
 class Capacity(BaseModel):
-    """What one node, or a whole place, holds: CPUs, memory in GiB, GPUs (none where a place does not say)."""
+    """What one node, or a whole place, holds.
+
+    Attributes:
+        cpus: CPUs.
+        memory_gib: GiB of memory.
+        gpus: GPUs; none where a place does not say.
+        gpu: The model that they must be; none for any.
+        gpu_vendor: Whose GPUs they are, as the names of their resources and taints begin on a cluster.
+        machine: The machine of which it is a part, by its vendor's name; empty where nobody named one.
+        reserved_cpus: How much of `cpus` the machine keeps for itself, so that nobody may count on it.
+    """
 
     model_config = ConfigDict(frozen=True, defer_build=True)
 
     cpus: int
     memory_gib: float
     gpus: int | None = 0
+    gpu: str | None = None
+    gpu_vendor: Literal["nvidia", "amd"] = "nvidia"
+    machine: str = ""
+    reserved_cpus: float = 0.0
 
 
 @dataclass(frozen=True)

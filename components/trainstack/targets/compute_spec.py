@@ -23,6 +23,35 @@ from trainstack.targets.plugin import LocationKey, TargetPlugin
 Options = TypeVar("Options", bound=BaseModel)
 
 
+class NodeSize(BaseModel):
+    """What one node holds, said by numbers.
+
+    Attributes:
+        cpus: CPUs.
+        memory_gib: GiB of memory.
+        gpus: GPUs.
+        gpu: The model that they must be; none for any.
+        price: What it costs an hour; none where a machine that holds as much is to say.
+        spot_price: The same while it can be taken away.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    cpus: int = Field(ge=1)
+    memory_gib: float = Field(gt=0)
+    gpus: int = Field(default=0, ge=0)
+    gpu: str | None = None
+    price: float | None = Field(default=None, ge=0)
+    spot_price: float | None = Field(default=None, ge=0)
+
+    @field_validator("gpu")
+    @classmethod
+    def _has_gpus(cls, gpu: str | None, info: ValidationInfo) -> str | None:
+        if gpu and not info.data.get("gpus"):
+            raise ValueError("needs gpus=1 or more beside it")
+        return gpu.lower() if gpu else None
+
+
 class ComputeSpec(BaseModel):
     """What a compute is asked to be.
 
@@ -34,7 +63,8 @@ class ComputeSpec(BaseModel):
         docker_host: The address of the Docker engine that makes images, and for `docker` runs the nodes; none takes the
             one that DOCKER_HOST names where it is used.
         object_store: The workspace's address where it is in an object store, which pods read from and write to.
-        vm_size: A size that says what one node holds; none shares the machine evenly between `max_nodes`.
+        vm_size: The name of a size that says what one node holds; none shares the machine evenly between `max_nodes`.
+        node_size: What one node holds; with `vm_size`, what that name stands for in this workspace or stack.
         min_nodes: Nodes that stay up when idle; where nodes cost nothing it is only kept.
         max_nodes: Nodes that may be busy at once.
         priority: `dedicated`, or `low` for nodes that may be taken away.
@@ -50,6 +80,7 @@ class ComputeSpec(BaseModel):
     docker_host: str | None = None
     object_store: str | None = None
     vm_size: str | None = None
+    node_size: NodeSize | None = None
     min_nodes: int = Field(default=0, ge=0)
     max_nodes: int = Field(default=1, ge=1)
     priority: Literal["dedicated", "low"] = "dedicated"

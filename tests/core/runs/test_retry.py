@@ -124,7 +124,7 @@ def test_a_script_out_of_memory_starts_again_with_a_hint(workspace, source, requ
     assert submission.follow(run).attempt == 2
     [wait] = [event for event in events(run) if event["kind"] == "retry"]
     assert "rank 0 was ended by SIGKILL (the kernel ends processes when memory runs out" in wait["reason"]
-    assert "raise `vm_size`" in wait["reason"]
+    assert "take a larger `vm_size`" in wait["reason"]
 
 
 def test_a_failure_before_the_script_is_not_retried(request_for):

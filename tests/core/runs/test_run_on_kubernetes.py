@@ -28,10 +28,13 @@ from trainstack.core.maintenance import orphans
 from trainstack.core.runs.directory import Status
 from trainstack.core.runs.execution import submission
 from trainstack.errors import InvalidInputError, RunFailedError, TrainstackError
+from trainstack.targets.compute_spec import NodeSize
 from trainstack.targets.kubernetes.config import KubernetesConfig
 
 pytestmark = [needs_cluster, pytest.mark.timeout(300)]
-ON_KUBERNETES = ComputeSpec(name="cluster", target="kubernetes", config=CLUSTER, vm_size="STANDARD_D1_V2", max_nodes=2)
+ON_KUBERNETES = ComputeSpec(
+    name="cluster", target="kubernetes", config=CLUSTER, node_size=NodeSize(cpus=1, memory_gib=3.5), max_nodes=2
+)
 SECONDS = 90.0
 
 
@@ -188,14 +191,17 @@ def test_two_pods_reach_each_other_and_outputs_of_both_arrive(started, source):
 def test_a_lack_of_memory_names_the_limit_and_what_to_raise(started, source):
     (source / "train.py").write_text("data = []\nwhile True: data.append(bytes(b'x' * (1 << 26)))\n")
     run = started(max_attempts=1)
-    with pytest.raises(RunFailedError, match=r"has 3.5 GiB: raise `vm_size`"):
+    with pytest.raises(RunFailedError, match=r"has 3.5 GiB: take a larger `vm_size`"):
         submission.follow(run)
     assert gone(run)
 
 
 def test_an_unschedulable_run_says_why_and_ends_at_the_deadline(started):
     large = ON_KUBERNETES.model_copy(
-        update={"vm_size": "STANDARD_D8_V3", "config": CLUSTER.model_copy(update={"pending_deadline": 4.0})}
+        update={
+            "node_size": NodeSize(cpus=8, memory_gib=32),
+            "config": CLUSTER.model_copy(update={"pending_deadline": 4.0}),
+        }
     )
     run = started(compute=large)
     until(lambda: "Insufficient cpu" in run.read().reason, SECONDS)

@@ -97,6 +97,31 @@ def test_gpus_are_asked_for_and_their_taint_is_put_up_with(ref):
     assert "tolerations" not in pod(ref)
 
 
+def test_gpus_of_a_model_are_those_of_nodes_that_say_so(ref):
+    spec = pod(ref, holds=Capacity(cpus=6, memory_gib=56, gpus=1, gpu="nvidia-t4"), low_priority=True)
+    affinity = spec["affinity"]["nodeAffinity"]
+    terms = affinity["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+    values = {term["matchExpressions"][0]["key"]: term["matchExpressions"][0]["values"] for term in terms}
+    assert values == {
+        "cloud.google.com/gke-accelerator": ["nvidia-t4", "nvidia-tesla-t4"],
+        "nvidia.com/gpu.product": ["Tesla-T4"],
+        "karpenter.k8s.aws/instance-gpu-name": ["t4"],
+        "karpenter.azure.com/sku-gpu-name": ["T4"],
+    }
+    assert len(affinity["preferredDuringSchedulingIgnoredDuringExecution"]) == 4
+
+
+def test_gpus_of_amd_are_resources_of_its_own(ref):
+    spec = pod(ref, holds=Capacity(cpus=6, memory_gib=56, gpus=2, gpu_vendor="amd"))
+    assert spec["containers"][0]["resources"]["limits"]["amd.com/gpu"] == "2"
+    assert {"key": "amd.com/gpu", "operator": "Exists", "effect": "NoSchedule"} in spec["tolerations"]
+
+
+def test_what_a_machine_keeps_is_not_asked_for_but_may_be_used(ref):
+    node = pod(ref, holds=Capacity(cpus=4, memory_gib=12, reserved_cpus=0.39))["containers"][0]["resources"]
+    assert (node["requests"]["cpu"], node["limits"]["cpu"]) == ("3600m", "4")
+
+
 def test_low_priority_tolerates_and_prefers_spot_pools(ref):
     spec = pod(ref, low_priority=True)
     assert {each["key"] for each in spec["tolerations"]} == {

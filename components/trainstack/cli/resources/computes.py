@@ -14,6 +14,7 @@ app = command_group("Computes: list.")
 @app.command("list")
 def list_computes(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
     """List computes, and how many of their nodes are busy."""
+    from trainstack.core.compute import node_sizes
     from trainstack.core.compute.compute import ComputeSpec
     from trainstack.storage.atomic import read_json
 
@@ -32,7 +33,14 @@ def list_computes(workspace: WorkspaceOption = None, as_json: JsonOption = False
         output.table(
             ("name", "target", "size", "nodes", "busy", "priority"),
             [
-                (spec.name, spec.target, spec.vm_size, f"{spec.min_nodes} to {spec.max_nodes}", busy, spec.priority)
+                (
+                    spec.name,
+                    spec.target,
+                    node_sizes.of_compute(spec.model_dump()),
+                    f"{spec.min_nodes} to {spec.max_nodes}",
+                    busy,
+                    spec.priority,
+                )
                 for spec, busy in computes
             ],
         )

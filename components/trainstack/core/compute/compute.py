@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from trainstack.core.compute import node_sizes
+from trainstack.core.compute import allocatable, node_sizes
 from trainstack.core.workspace.workspace import Workspace, checked_name
 from trainstack.errors import InvalidInputError, TrainstackError
 from trainstack.storage import locks
@@ -100,10 +100,12 @@ def node_capacity(spec: ComputeSpec, holds: Capacity | None = None) -> Capacity:
     check(spec)
     if holds is None and not spec.plugin.capabilities.elastic_capacity:
         holds = holding(spec)
-    if spec.vm_size is None:
+    size = _size(spec)
+    if size is None:
         if holds is None:
             raise InvalidInputError(
-                f"compute {spec.name!r} is on {spec.target}, which grows as needed: say with vm_size what a node holds",
+                f"compute {spec.name!r} is on {spec.target}, which grows as needed: say what a node holds with "
+                "node=ts.Node(cpus=8, memory_gib=32), or with vm_size",
                 field="vm_size",
             )
         if spec.max_nodes > holds.cpus:
@@ -117,10 +119,15 @@ def node_capacity(spec: ComputeSpec, holds: Capacity | None = None) -> Capacity:
             memory_gib=round(holds.memory_gib / spec.max_nodes, 1),
             gpus=(holds.gpus or 0) // spec.max_nodes,
         )
-    size = node_sizes.lookup(spec.vm_size)
-    node = Capacity(cpus=size.cpus, memory_gib=size.memory_gib, gpus=size.gpus)
+    vendor = "amd" if size.gpu.startswith("amd-") else "nvidia"
+    node = Capacity(cpus=size.cpus, memory_gib=size.memory_gib, gpus=size.gpus, gpu_vendor=vendor)
+    if spec.node_size is not None:
+        node = node.model_copy(update={"gpu": spec.node_size.gpu})
     if holds is None:
-        return node
+        # A machine's name means the machine, of which a pod gets what it leaves; numbers mean the pod.
+        memory_gib = allocatable.memory_gib(size.memory_gib)
+        left = {"memory_gib": memory_gib, "reserved_cpus": _reserved(size), "machine": size.name}
+        return node if spec.node_size is not None else node.model_copy(update=left)
     fits = min(
         holds.cpus // size.cpus,
         int(holds.memory_gib // size.memory_gib),
@@ -130,7 +137,8 @@ def node_capacity(spec: ComputeSpec, holds: Capacity | None = None) -> Capacity:
         there = f"{holds.cpus} CPUs, {holds.memory_gib:g} GiB"
         there += "" if holds.gpus is None else f", {holds.gpus} GPUs"
         raise InvalidInputError(
-            f"max_nodes {spec.max_nodes} of {spec.vm_size} ({size.cpus} CPUs, {size.memory_gib:g} GiB, {size.gpus} GPUs"
+            f"max_nodes {spec.max_nodes} of {spec.vm_size or 'node'} "
+            f"({size.cpus} CPUs, {size.memory_gib:g} GiB, {size.gpus} GPUs"
             f" each) is more than {spec.plugin.describe(spec)} holds ({there}): "
             f"take {f'at most {fits}' if fits else 'a smaller size or none'}",
             field="max_nodes",
@@ -150,9 +158,16 @@ def check(spec: ComputeSpec) -> None:
             f"min_nodes {spec.min_nodes} is over max_nodes {spec.max_nodes}: lower one or raise the other",
             field="min_nodes",
         )
-    if spec.vm_size is not None:
-        node_sizes.lookup(spec.vm_size)
+    _size(spec)
     spec.plugin.check(spec)
+
+
+def _size(spec: ComputeSpec) -> node_sizes.Size | None:
+    return node_sizes.of_compute({"vm_size": spec.vm_size, "node_size": spec.node_size})
+
+
+def _reserved(size: node_sizes.Size) -> float:
+    return min(allocatable.reserved_cpus(size.cpus), size.cpus - 0.5)
 
 
 def ensure(workspace: Workspace, spec: ComputeSpec) -> bool:

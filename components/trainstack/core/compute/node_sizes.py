@@ -1,72 +1,130 @@
-"""Virtual machine sizes by the names that Azure's users know: what each holds.
+"""What one node holds and costs: by the name of a machine of Azure, AWS or Google Cloud, or as a compute says it.
 
-Figures are those of Microsoft's size pages (CPUs, memory in GiB, GPUs).
+The names are in `vm_sizes.tsv`, which `tools/vm_sizes.py` writes, with their sources and date. A name is looked for in
+the text as it is: a preview without one never reads it, and one with a name parses a single line.
 """
 
 from __future__ import annotations
 
-import difflib
+import functools
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from trainstack.errors import InvalidInputError
+from trainstack.targets.compute_spec import NodeSize
+
+# Google's machines of one's own measure: n2-custom-8-16384, in MiB.
+_CUSTOM = re.compile(r"(?:[a-z]\w+-)?custom-(\d+)-(\d+)(?:-ext)?")
 
 
 @dataclass(frozen=True)
 class Size:
-    """What one node holds: virtual CPUs, memory in GiB, GPUs."""
+    """What one node holds and costs.
 
+    Attributes:
+        name: The machine's name as its vendor writes it; empty for a node that a compute describes.
+        cpus: Virtual CPUs.
+        memory_gib: GiB of memory.
+        gpus: GPUs.
+        gpu: Their model; empty where it does not matter.
+        gpu_memory_gib: GiB of memory of one GPU; none where it is not known.
+        price: US dollars an hour on demand; none where none is published.
+        spot_price: The same while it can be taken away.
+    """
+
+    name: str
     cpus: int
     memory_gib: float
     gpus: int = 0
+    gpu: str = ""
+    gpu_memory_gib: float | None = None
+    price: float | None = None
+    spot_price: float | None = None
 
-
-SIZES = {
-    "STANDARD_D1_V2": Size(1, 3.5),
-    "STANDARD_D2_V2": Size(2, 7),
-    "STANDARD_D3_V2": Size(4, 14),
-    "STANDARD_D4_V2": Size(8, 28),
-    "STANDARD_D2_V3": Size(2, 8),
-    "STANDARD_D4_V3": Size(4, 16),
-    "STANDARD_D8_V3": Size(8, 32),
-    "STANDARD_D2S_V3": Size(2, 8),
-    "STANDARD_D4S_V3": Size(4, 16),
-    "STANDARD_D8S_V3": Size(8, 32),
-    "STANDARD_DS2_V2": Size(2, 7),
-    "STANDARD_DS3_V2": Size(4, 14),
-    "STANDARD_DS11_V2": Size(2, 14),
-    "STANDARD_DS12_V2": Size(4, 28),
-    "STANDARD_E4S_V3": Size(4, 32),
-    "STANDARD_F2S_V2": Size(2, 4),
-    "STANDARD_F4S_V2": Size(4, 8),
-    "STANDARD_F16S_V2": Size(16, 32),
-    "STANDARD_NC6": Size(6, 56, 1),
-    "STANDARD_NC12": Size(12, 112, 2),
-    "STANDARD_NC24": Size(24, 224, 4),
-    "STANDARD_NC6S_V2": Size(6, 112, 1),
-    "STANDARD_NC6S_V3": Size(6, 112, 1),
-    "STANDARD_NC12S_V3": Size(12, 224, 2),
-    "STANDARD_NC24S_V3": Size(24, 448, 4),
-    "STANDARD_NC4AS_T4_V3": Size(4, 28, 1),
-    "STANDARD_NC8AS_T4_V3": Size(8, 56, 1),
-    "STANDARD_NC16AS_T4_V3": Size(16, 110, 1),
-    "STANDARD_NC64AS_T4_V3": Size(64, 440, 4),
-    "STANDARD_NC24ADS_A100_V4": Size(24, 220, 1),
-    "STANDARD_ND6S": Size(6, 112, 1),
-    "STANDARD_ND40RS_V2": Size(40, 672, 8),
-    "STANDARD_ND96ASR_V4": Size(96, 900, 8),
-    "STANDARD_NV6": Size(6, 56, 1),
-}
+    def __str__(self) -> str:
+        gpus = f", {self.gpus} {self.gpu or 'GPUs'}" if self.gpus else ""
+        return self.name or f"{self.cpus} CPUs, {self.memory_gib:g} GiB{gpus}"
 
 
 def lookup(name: str) -> Size:
-    """Find a size; upper and lower case are alike.
+    """Find a machine by its vendor's name; upper and lower case are alike.
 
     Raises:
         InvalidInputError: The name is not in the table.
     """
-    try:
-        return SIZES[name.upper()]
-    except KeyError as exc:
-        close = difflib.get_close_matches(name.upper(), SIZES, n=3)
-        hint = f"did you mean {' or '.join(close)}?" if close else "leave it out to share this machine evenly"
-        raise InvalidInputError(f"vm_size {name!r} is not known: {hint}", field="vm_size") from exc
+    text, lower = _table()
+    start = lower.find(f"\n{name.lower()}\t")
+    if start >= 0:
+        return _parse(text[start + 1 : text.index("\n", start + 1)])
+    if custom := _CUSTOM.fullmatch(name.lower()):
+        return Size(name.lower(), int(custom[1]), int(custom[2]) / 1024)
+    import difflib
+
+    names = {size.name.lower(): size.name for size in sizes()}
+    close = [names[match] for match in difflib.get_close_matches(name.lower(), names, n=3)]
+    hint = f"did you mean {' or '.join(close)}? " if close else ""
+    raise InvalidInputError(
+        f"vm_size {name!r} is not known: {hint}Or say what a node holds, node=ts.Node(cpus=8, memory_gib=32), or give "
+        "that a name, WorkspaceArgs(sizes={NAME: ts.Node(…)})",
+        field="vm_size",
+    )
+
+
+def sizes() -> Iterator[Size]:
+    """All machines of the table."""
+    for line in _table()[0].splitlines():
+        if line and not line.startswith("#"):
+            yield _parse(line)
+
+
+def of_compute(compute: Mapping[str, Any]) -> Size | None:
+    """What one node of a compute holds; none where its place is shared evenly.
+
+    Args:
+        compute: A compute's inputs or spec: `node_size`, `vm_size`.
+
+    Raises:
+        InvalidInputError: `vm_size` is not known.
+    """
+    node = compute.get("node_size")
+    if node:
+        return of_node(NodeSize.model_validate(node))
+    return lookup(str(compute["vm_size"])) if compute.get("vm_size") else None
+
+
+def of_node(node: NodeSize) -> Size:
+    """The size that a compute describes."""
+    return Size("", node.cpus, node.memory_gib, node.gpus, node.gpu or "", None, node.price, node.spot_price)
+
+
+def cheapest(node: Size) -> Size | None:
+    """The machine with the lowest price on demand that holds all of a node; none where no machine with a price does."""
+    all_sizes = list(sizes())
+    whole = max((size.gpu_memory_gib or 0 for size in all_sizes if size.gpu == node.gpu), default=0)
+    fitting = [
+        size
+        for size in all_sizes
+        if size.price
+        and size.cpus >= node.cpus
+        and size.memory_gib >= node.memory_gib
+        and size.gpus >= node.gpus
+        # A part of a GPU is none, though an H100 of 80 GiB is one beside that of 94.
+        and (not node.gpu or (size.gpu == node.gpu and (size.gpu_memory_gib or 0) > whole / 2))
+        and (node.gpus > 0 or size.gpus == 0)
+    ]
+    return min(fitting, key=lambda size: size.price or 0, default=None)
+
+
+@functools.cache
+def _table() -> tuple[str, str]:
+    text = Path(__file__).with_name("vm_sizes.tsv").read_text(encoding="utf-8")
+    return text, text.lower()
+
+
+def _parse(line: str) -> Size:
+    name, cpus, memory, gpus, gpu, *numbers = line.split("\t")
+    gpu_memory, price, spot = (None if number == "-" else float(number) for number in numbers)
+    return Size(name, int(cpus), float(memory), int(gpus), "" if gpu == "-" else gpu, gpu_memory, price, spot)

@@ -1,6 +1,6 @@
 """What nodes cost: a price an hour by size, and what a stack's own configuration says instead.
 
-The table holds Microsoft's list prices in US dollars an hour (Linux, pay as you go, East US), rounded to the cent.
+The table of sizes has the vendors' list prices in US dollars an hour, on demand and spot, in one region of each cloud.
 Prices change and differ by region and contract: `trainstack:prices` in a stack's configuration goes before them.
 """
 
@@ -11,50 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from trainstack.core.compute import node_sizes
 from trainstack.errors import InvalidInputError
 from trainstack.targets import registry
 
 PRICES_KEY = "trainstack:prices"
 CURRENCY_KEY = "trainstack:currency"
 LOW_PRIORITY_SHARE = 0.2
-"""What a low-priority node costs of a dedicated one, where no own price says otherwise."""
-
-LIST_PRICES = {
-    "STANDARD_D1_V2": 0.07,
-    "STANDARD_D2_V2": 0.15,
-    "STANDARD_D3_V2": 0.29,
-    "STANDARD_D4_V2": 0.59,
-    "STANDARD_D2_V3": 0.10,
-    "STANDARD_D4_V3": 0.19,
-    "STANDARD_D8_V3": 0.38,
-    "STANDARD_D2S_V3": 0.10,
-    "STANDARD_D4S_V3": 0.19,
-    "STANDARD_D8S_V3": 0.38,
-    "STANDARD_DS2_V2": 0.15,
-    "STANDARD_DS3_V2": 0.29,
-    "STANDARD_DS11_V2": 0.19,
-    "STANDARD_DS12_V2": 0.37,
-    "STANDARD_E4S_V3": 0.25,
-    "STANDARD_F2S_V2": 0.08,
-    "STANDARD_F4S_V2": 0.17,
-    "STANDARD_F16S_V2": 0.68,
-    "STANDARD_NC6": 0.90,
-    "STANDARD_NC12": 1.80,
-    "STANDARD_NC24": 3.60,
-    "STANDARD_NC6S_V2": 2.07,
-    "STANDARD_NC6S_V3": 3.06,
-    "STANDARD_NC12S_V3": 6.12,
-    "STANDARD_NC24S_V3": 12.24,
-    "STANDARD_NC4AS_T4_V3": 0.53,
-    "STANDARD_NC8AS_T4_V3": 0.75,
-    "STANDARD_NC16AS_T4_V3": 1.20,
-    "STANDARD_NC64AS_T4_V3": 4.35,
-    "STANDARD_NC24ADS_A100_V4": 3.67,
-    "STANDARD_ND6S": 2.07,
-    "STANDARD_ND40RS_V2": 22.03,
-    "STANDARD_ND96ASR_V4": 27.20,
-    "STANDARD_NV6": 1.14,
-}
+"""What a low-priority node costs of a dedicated one, where neither an own price nor the table says."""
 
 
 @dataclass(frozen=True)
@@ -105,15 +69,28 @@ class Prices:
     def hourly(self, compute: Mapping[str, Any]) -> float | None:
         """What one node of a compute costs an hour; none where nobody has put a price on it.
 
+        Own prices go first, then what the node's size says, then what the cheapest machine costs that holds as much.
+
         Args:
-            compute: A compute's spec: `vm_size`, `target`, `priority`.
+            compute: A compute's spec: `vm_size`, `node_size`, `target`, `priority`.
+
+        Raises:
+            InvalidInputError: `vm_size` is not known.
         """
-        size = str(compute.get("vm_size") or compute.get("target") or registry.DEFAULT).upper()
+        name = str(compute.get("vm_size") or compute.get("target") or registry.DEFAULT).upper()
         low = compute.get("priority") == "low"
-        if low and f"{size}/LOW" in self.own:
-            return self.own[f"{size}/LOW"]
-        whole = self.own.get(size, LIST_PRICES.get(size))
-        return None if whole is None else whole * (LOW_PRIORITY_SHARE if low else 1)
+        if low and f"{name}/LOW" in self.own:
+            return self.own[f"{name}/LOW"]
+        if name in self.own:
+            return self.own[name] * (LOW_PRIORITY_SHARE if low else 1)
+        size = node_sizes.of_compute(compute)
+        if size is not None and size.price is None and not size.name:
+            size = node_sizes.cheapest(size)
+        if size is None or size.price is None:
+            return None
+        if not low:
+            return size.price
+        return size.price * LOW_PRIORITY_SHARE if size.spot_price is None else size.spot_price
 
 
 def _is_json(text: str) -> bool:

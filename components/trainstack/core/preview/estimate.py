@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
+from trainstack.core.compute import node_sizes
 from trainstack.core.compute.prices import Prices
 from trainstack.core.preview.document import UNKNOWN
 from trainstack.core.runs.directory import RunDirectory
@@ -68,7 +69,7 @@ def estimate(run: Mapping[str, Any], last: float | None, prices: Prices, trials:
         seconds = float(longest) if seconds is None else min(seconds, longest)
     node_hours = None if seconds is None else seconds * at_once / 3600 * nodes
     cost = None if node_hours is None or hourly is None else node_hours * hourly
-    size = str(compute.get("vm_size") or compute.get("target") or registry.DEFAULT)
+    size = str(compute.get("vm_size") or node_sizes.of_compute(compute) or compute.get("target") or registry.DEFAULT)
     return Estimate(nodes, size, compute.get("priority") == "low", last, trials, seconds, node_hours, cost)
 
 

@@ -91,7 +91,7 @@ def _check_room(parsed: Distribution, node_count: int, cluster: ComputeSpec) -> 
     if isinstance(parsed, Horovod) and (parsed.max_workers or parsed.processes_per_node) > cpus:
         raise InvalidInputError(
             f"{parsed.max_workers or parsed.processes_per_node} ranks a node are more than the {cpus} CPUs of a node "
-            f"of {cluster.name!r}: take fewer processes or a larger vm_size",
+            f"of {cluster.name!r}: take fewer processes or a larger node",
             field="distribution",
         )
 

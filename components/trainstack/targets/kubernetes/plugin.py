@@ -80,15 +80,17 @@ class KubernetesPlugin(TargetPlugin):
         """Ask the cluster for the namespace, its claims and its quotas.
 
         Raises:
-            InvalidInputError: The namespace is missing and is not to be created, or never holds one node; a claim is
-                missing, or a store that not all nodes can write to.
+            InvalidInputError: The namespace is missing and is not to be created, or never holds one node, nor does
+                a machine that is there; a claim is missing, or a store that not all nodes can write to.
             TrainstackError: The cluster does not answer.
         """
-        from trainstack.targets.kubernetes.checks import namespace_check, pvc  # loads the client library
+        # These load the client library.
+        from trainstack.targets.kubernetes.checks import machine_room, namespace_check, pvc
 
         config = config_of(spec)
         namespace_check.check_namespace(config, seconds)
         pvc.check_found(config, spec.max_nodes, seconds)
+        machine_room.check(config, node(), seconds)
         self.check_run(spec, node, 1, seconds)
 
     def check_run(self, spec: ComputeSpec, node: Callable[[], Capacity], node_count: int, seconds: float) -> None:

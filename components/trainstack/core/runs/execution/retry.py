@@ -36,5 +36,5 @@ def memory_hint(holds: Capacity, compute: str) -> str:
     """What to raise, in a few words."""
     return (
         f"the kernel ends processes when memory runs out; a node of {compute} has {holds.memory_gib:g} GiB: "
-        "raise `vm_size`, or lower `max_nodes` or the batch size"
+        "take a larger `vm_size` or `node`, or lower `max_nodes` or the batch size"
     )

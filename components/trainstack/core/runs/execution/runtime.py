@@ -33,7 +33,8 @@ def ready(request: RunRequest, secrets: Mapping[str, str], because: Callable[[st
     spec, lock, compute = request.environment.spec, request.environment.lock, request.compute
     if not compute.plugin.capabilities.uses_images:
         return Runtime(str(environment.build(spec, lock, because).python))
-    gpu = bool(compute.vm_size and node_sizes.lookup(compute.vm_size).gpus)
+    size = node_sizes.of_compute(compute.model_dump(include={"vm_size", "node_size"}))
+    gpu = size is not None and size.gpus > 0
     built = as_image(request, spec, lock, secrets, because, gpu=gpu)
     if compute.plugin.capabilities.needs_registry and "@" not in built.reference:
         raise TrainstackError(
