@@ -55,12 +55,20 @@ def test_a_value_of_another_type_is_refused(value: object, dtype: str):
 
 
 @pytest.mark.parametrize(
-    ("value", "dtype"),
-    [(16777216, "float"), (-16777217, "float"), (1e39, "float"), (-1.7e308, "float"), (2**53, "double")],
+    ("value", "dtype", "rounded"),
+    [
+        (16777217, "float", 16777216.0),
+        (1435774380, "float", 1435774336.0),
+        (1e39, "float", np.inf),
+        (-(10**300), "float", -np.inf),
+        (2**53 + 1, "double", 2.0**53),
+        (2**70, "double", 2.0**70),
+        (65504, "float16", 65504.0),
+        (1e6, "float16", np.inf),
+    ],
 )
-def test_a_number_that_would_lose_precision_is_refused(value: float, dtype: str):
-    with pytest.raises(HttpError, match=f"to {dtype} without loss of precision"):
-        to_array([0.5, value], dtype)
+def test_a_number_is_rounded_to_what_the_type_has(value: float, dtype: str, rounded: float):
+    assert to_array([0.5, value], dtype).tolist() == [0.5, rounded]
 
 
 def test_large_decimal_numbers_that_fit_are_taken():

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 import orjson
 
-from ..codec.inference_tensors import DATATYPES, read_inputs, write_outputs
+from ..codec.inference_tensors import DATATYPES, NO_SHARED_MEMORY, SHARED_MEMORY, read_inputs, write_outputs
 from ..codec.json_text import parse_object, shown
 from ..codec.prediction_request import Prediction
 from ..codec.signature import DEFAULT, Signature
@@ -64,7 +64,8 @@ class OpenInferenceApi:
             HttpError: There is no such model or version.
         """
         model = self._served(parameters)
-        signature = _signature(model, {})
+        name = request.parameter("signature_name")
+        signature = _signature(model, {} if name is None else {"signature_name": name})
         description = {
             "name": self._models.plan.name,
             "versions": [str(version) for version in sorted(self._models.versions)],
@@ -154,6 +155,11 @@ def _signature(model: LoadedModel, parameters: Mapping[str, Any]) -> Signature:
         callable_names = sorted(name for name, signature in signatures.items() if signature.inputs)
         if not callable_names:
             raise HttpError("the model has no signature that takes inputs")
+        if DEFAULT not in callable_names and len(callable_names) > 1:
+            raise HttpError(
+                f"the model has no signature {DEFAULT}: name one of {', '.join(callable_names)} as the parameter "
+                "signature_name"
+            )
         name = DEFAULT if DEFAULT in callable_names else callable_names[0]
     signature = signatures.get(name) if isinstance(name, str) else None
     if signature is None or not signature.inputs:
@@ -173,6 +179,8 @@ def _requested_outputs(document: Mapping[str, Any], signature: Signature) -> dic
             raise HttpError(f"there is no output {name!r}: signature {signature.name!r} gives {names}")
         if name in requested:
             raise HttpError(f"output {name!r} is asked for twice")
+        if SHARED_MEMORY in parameters:
+            raise HttpError(f"output {name!r}: {NO_SHARED_MEMORY}")
         if parameters.get("classification"):
             raise HttpError(f"output {name!r}: the classification extension is not served", 501)
         requested[name] = parameters.get("binary_data", binary) is True
@@ -181,6 +189,10 @@ def _requested_outputs(document: Mapping[str, Any], signature: Signature) -> dic
 
 def _tensor_specs(tensors: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
-        {"name": name, "datatype": DATATYPES.get(spec.dtype, spec.dtype.upper()), "shape": list(spec.shape or (-1,))}
+        {
+            "name": name,
+            "datatype": DATATYPES.get(spec.dtype, spec.dtype.upper()),
+            "shape": [-1] if spec.shape is None else list(spec.shape),
+        }
         for name, spec in tensors.items()
     ]

@@ -104,9 +104,8 @@ def _add(feature: Any, name: str, value: Any) -> None:
             raise HttpError(f"Feature: {name} has uint64 element. Only int64 is supported.")
         _list(feature, name, "int64_list").append(int(value))
     elif isinstance(value, float):
-        if np.isfinite(value) and abs(value) > float(np.finfo(np.float32).max):
-            raise HttpError(f"Cannot convert JSON value: {shown(value)} to float without loss of precision.")
-        _list(feature, name, "float_list").append(value)
+        with np.errstate(over="ignore"):
+            _list(feature, name, "float_list").append(float(np.float32(value)))
     else:
         raise HttpError(f"Feature: {name} has element with unexpected JSON type: {kind(value)}")
 

@@ -12,18 +12,18 @@ import orjson
 
 from ..http.errors import HttpError
 from .json_text import shown
-from .prediction_response import number_fragment
+from .prediction_response import number_fragment, widened
 from .signature import Signature, TensorSpec
 from .tensors import Array, is_list, to_array
 
 # TensorFlow's name of a type to the protocol's.
 DATATYPES = {
-    "bool": "BOOL", "float16": "FP16", "float": "FP32", "double": "FP64", "string": "BYTES",
+    "bool": "BOOL", "float16": "FP16", "bfloat16": "BF16", "float": "FP32", "double": "FP64", "string": "BYTES",
     **{f"{sign}int{bits}": f"{sign.upper()}INT{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)},
 }  # fmt: skip
-# Types that `to_array` does not know, and the next larger one that it does.
-_WIDER = {"float16": "float", "uint16": "uint32"}
 _LENGTH = struct.Struct("<I")
+SHARED_MEMORY = "shared_memory_region"
+NO_SHARED_MEMORY = "tensors in shared memory are not served: send and ask for them as JSON or binary data"
 
 
 def read_inputs(inputs: Sequence[Mapping[str, Any]], body: bytes, start: int, signature: Signature) -> dict[str, Array]:
@@ -119,22 +119,16 @@ def _shape(declaration: Mapping[str, Any], spec: TensorSpec, signature: Signatur
 
 def _from_json(declaration: Mapping[str, Any], spec: TensorSpec, shape: tuple[int, ...]) -> Array:
     name, data = declaration["name"], declaration.get("data")
+    if SHARED_MEMORY in declaration.get("parameters", {}):
+        raise HttpError(f"input {name!r}: {NO_SHARED_MEMORY}")
     if not is_list(data):
         raise HttpError(f"input {name!r} needs 'data': a list, or bytes and their binary_data_size")
     try:
-        values = to_array(data, _WIDER.get(spec.dtype, spec.dtype))
+        values = to_array(data, spec.dtype)
     except HttpError as error:
         raise HttpError(f"input {name!r}: {error}", error.status) from error
     if values.size != math.prod(shape) or (values.ndim > 1 and values.shape != shape):
         raise HttpError(f"input {name!r}: 'data' holds {list(values.shape)} values, but 'shape' says {list(shape)}")
-    if spec.dtype in _WIDER:
-        with np.errstate(over="ignore"):
-            narrow = values.astype(spec.numpy)
-        if not np.array_equal(np.isfinite(narrow), np.isfinite(values)) or (
-            spec.dtype == "uint16" and not np.array_equal(narrow, values)
-        ):
-            raise HttpError(f"input {name!r} holds a number that {DATATYPES[spec.dtype]} does not have")
-        values = narrow
     return values.reshape(shape)
 
 
@@ -142,7 +136,7 @@ def _from_bytes(name: str, data: memoryview, spec: TensorSpec, shape: tuple[int,
     count = math.prod(shape)
     if spec.dtype == "string":
         return _strings(name, data, count).reshape(shape)
-    dtype = np.dtype(spec.numpy).newbyteorder("<")
+    dtype = _little_endian(np.dtype(spec.numpy))
     if len(data) != count * dtype.itemsize:
         raise HttpError(f"input {name!r} of shape {list(shape)} takes {count * dtype.itemsize} bytes, not {len(data)}")
     if spec.dtype == "bool":
@@ -169,9 +163,14 @@ def _strings(name: str, data: memoryview, count: int) -> Array:
     return strings
 
 
+def _little_endian(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    # Types that numpy has from elsewhere (bfloat16) have no byte order of their own.
+    return dtype if dtype.kind == "V" else dtype.newbyteorder("<")
+
+
 def _to_bytes(tensor: Array) -> bytes:
     if tensor.dtype.kind not in "OS":
-        return np.ascontiguousarray(tensor, tensor.dtype.newbyteorder("<")).tobytes()
+        return np.ascontiguousarray(tensor, _little_endian(tensor.dtype)).tobytes()
     return b"".join(_LENGTH.pack(len(value)) + value for value in tensor.ravel().tolist())
 
 
@@ -182,8 +181,7 @@ def _to_json(name: str, tensor: Array) -> Any:
             return [value.decode() for value in flat.tolist()]
         except UnicodeDecodeError as exc:
             raise HttpError(f"output {name!r} holds bytes that are not UTF-8: ask for it as binary data", 400) from exc
-    if flat.dtype == np.float16:
-        flat = flat.astype(np.float32)
+    flat = widened(flat)
     if flat.dtype.kind == "f" and not np.isfinite(flat).all():
         return [number_fragment(value) for value in flat]
     return flat

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,13 +21,15 @@ _TYPES = frozenset(
         "i1",
         "u1",
         "i2",
+        "u2",
         "i4",
         "u4",
         "i8",
         "u8",
         "?",
-    )  # DT_HALF and others have no JSON form
+    )
 )
+_HALVES = frozenset({"float16", "bfloat16"})
 _TOKENS = {"nan": b"NaN", "inf": b"Infinity", "-inf": b"-Infinity"}
 
 
@@ -74,11 +77,17 @@ def _writable(name: str, tensor: Array) -> Any:
     """What orjson can write: an array; for strings, scalars and values without a JSON number, lists of them."""
     if tensor.dtype.kind in "OS":
         return _nested(tensor, lambda value: _text(name, value))
+    tensor = widened(tensor)
     if tensor.dtype.type not in _TYPES:
         raise HttpError(f"Failed to write JSON value for tensor type: {tensor.dtype.name}")
     if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
         return _nested(tensor, number_fragment)
     return np.ascontiguousarray(tensor) if tensor.ndim else tensor[()]
+
+
+def widened(tensor: Array) -> Array:
+    """A tensor of 16 bit decimals as one of 32 bit, which has a JSON form; any other as it is."""
+    return tensor.astype(np.float32) if tensor.dtype.name in _HALVES else tensor
 
 
 def number_fragment(value: Any) -> Any:
@@ -94,12 +103,7 @@ def _nested(tensor: Array, write: Callable[[Any], Any]) -> Any:
 
 
 def _text(name: str, value: bytes) -> str | dict[str, str]:
-    if name.endswith("_bytes"):
-        return {"b64": base64.b64encode(value).decode()}
-    try:
-        return value.decode()
-    except UnicodeDecodeError as exc:
-        raise HttpError(
-            f"output {name!r} holds bytes that are not UTF-8: call it {name}_bytes in the signature for base64",
-            500,
-        ) from exc
+    if not name.endswith("_bytes"):
+        with contextlib.suppress(UnicodeDecodeError):
+            return value.decode()
+    return {"b64": base64.b64encode(value).decode()}

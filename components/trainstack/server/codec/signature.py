@@ -9,13 +9,20 @@ from typing import Any
 DEFAULT = "serving_default"
 PREDICT, CLASSIFY, REGRESS = (f"tensorflow/serving/{method}" for method in ("predict", "classify", "regress"))
 
+SERVED_TYPES = frozenset(
+    {"bool", "float", "double", "float16", "bfloat16", "string"}
+    | {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
+)
+"""The types that requests and answers can carry."""
+
 
 @dataclass(frozen=True)
 class TensorSpec:
     """One named tensor.
 
     Attributes:
-        dtype: TensorFlow's own name of the type: `float`, `int64`, `string`.
+        dtype: TensorFlow's own name of the type: `float`, `int64`, `string`, or of several tensors in one,
+            `RaggedTensor`.
         shape: Its dimensions, -1 where any size will do; None when even the rank is unknown.
     """
 
@@ -33,9 +40,7 @@ class TensorSpec:
     @property
     def numpy(self) -> str:
         """Numpy's name of the type."""
-        return {"float": "float32", "double": "float64", "half": "float16", "string": "object"}.get(
-            self.dtype, self.dtype
-        )
+        return {"float": "float32", "double": "float64", "string": "object"}.get(self.dtype, self.dtype)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""JSON values to tensors, by TensorFlow Serving's rules: dense, each value of the declared type, none rounded."""
+"""JSON values to tensors, by TensorFlow Serving's rules: dense, each value of the declared type."""
 
 from __future__ import annotations
 
@@ -21,16 +21,13 @@ _INTEGERS: dict[str, type[np.integer[Any]]] = {
     "int8": np.int8,
     "uint8": np.uint8,
     "int16": np.int16,
+    "uint16": np.uint16,
     "int32": np.int32,
     "uint32": np.uint32,
     "int64": np.int64,
     "uint64": np.uint64,
 }
-# The largest whole number up to which every whole number has a place in the type.
-_DECIMALS: dict[str, tuple[type[np.floating[Any]], int]] = {
-    "float": (np.float32, 2**24 - 1),
-    "double": (np.float64, 2**53 - 1),
-}
+_DECIMALS = {"float": "float32", "double": "float64", "float16": "float16", "bfloat16": "bfloat16"}
 
 
 def is_object(value: Any) -> TypeGuard[dict[str, Any]]:
@@ -59,7 +56,7 @@ def to_array(value: Any, dtype: str) -> Array:
         A numpy array; strings are an array of `bytes` objects.
 
     Raises:
-        HttpError: The lists are ragged, or a value is not of that type or would lose precision in it.
+        HttpError: The lists are ragged, or a value is not of that type.
     """
     shape = _shape(value)
     leaves: list[Any] = [value]
@@ -110,17 +107,9 @@ def _converter(dtype: str, leaves: list[Any]) -> Callable[[list[Any], str], Arra
 
 def _decimals(leaves: list[Any], dtype: str) -> Array:
     _check_types(leaves, {int, float}, dtype)
-    target, largest = _DECIMALS[dtype]
-    wide = np.array(leaves, np.float64)
-    size = np.abs(wide)
-    suspects = (size > largest) & np.isfinite(wide)
-    if suspects.any():
-        most = float(np.finfo(target).max)
-        for index in np.flatnonzero(suspects):
-            leaf = leaves[int(index)]
-            if type(leaf) is int or abs(leaf) > most:
-                raise HttpError(f"Cannot convert JSON value: {shown(leaf)} to {dtype} without loss of precision.")
-    return wide.astype(target)
+    with np.errstate(over="ignore"):
+        # Rounded to the nearest that the type has; what is beyond its largest is infinite.
+        return np.array(leaves, np.float64).astype(_DECIMALS[dtype])
 
 
 def _integers(leaves: list[Any], dtype: str) -> Array:

@@ -13,8 +13,6 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from ..codec.prediction_request import Prediction, read_prediction
 from ..codec.rows import RowDecoder
 from ..codec.signature import DEFAULT, Signature
@@ -22,6 +20,7 @@ from ..codec.tensors import Array, is_object
 from ..http.errors import HttpError
 from ..http.messages import JSON, Headers, Response
 from ..runtime.batching import Batcher
+from ..runtime.generated_inputs import filled
 from ..serving_plan import Plan, VersionPlan
 from .drift import Observer, baselines
 from .servable import Servable
@@ -114,7 +113,7 @@ class LoadedModel:
         if signature is None or not signature.inputs:
             return
         try:
-            self.servable.run(signature, _zeros(signature, 1))
+            self.servable.run(signature, filled(signature, 1))
         except HttpError as exc:
             # Zeros are a guess: a model that decodes images cannot take an empty string, and is well.
             _log.info("warm-up with zeros was refused: %s; a sample input would warm the model", exc)
@@ -129,7 +128,7 @@ class LoadedModel:
         return max(single - row, 0.0), row
 
     def _seconds(self, signature: Signature, rows: int) -> float:
-        tensors = _zeros(signature, rows)
+        tensors = filled(signature, rows)
         seconds: list[float] = []
         for _ in range(5):
             begun = time.perf_counter()
@@ -228,14 +227,3 @@ def _rows(prediction: Prediction) -> int:
 def _identity(version: VersionPlan, plan: Plan) -> str:
     """What tells a loaded version from another: all but its share of the traffic."""
     return json.dumps([version.version, version.path, version.digest, version.sample_input, plan.runtime])
-
-
-def _zeros(signature: Signature, rows: int) -> dict[str, Array]:
-    return {
-        name: np.full(
-            tuple(rows if size < 0 else size for size in spec.shape or ()),
-            b"" if spec.dtype == "string" else 0,
-            spec.numpy,
-        )
-        for name, spec in signature.inputs.items()
-    }

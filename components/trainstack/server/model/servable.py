@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..codec.signature import Signature
 from ..codec.tensors import Array
 from ..http.errors import HttpError
-from ..runtime.convert import MANIFEST
+from ..runtime.convert import MANIFEST, NO_ROWS, unserved
 from ..runtime.litert import LiteRtSignature
 from ..runtime.saved_model import SavedModel
 
@@ -30,6 +32,7 @@ class Servable:
         metadata: The SavedModel's signatures in protobuf's JSON form.
         runtime: `litert`, `tensorflow` or `litert+tensorflow`.
         runtime_reason: Why.
+        unserved: Signatures that nobody can call, and why.
 
     Raises:
         ValueError: The model cannot be loaded.
@@ -42,14 +45,21 @@ class Servable:
         self.runtime: str = manifest["runtime"]
         self.runtime_reason: str = manifest["runtime_reason"]
         self.signatures = {name: Signature.from_json(name, declaration) for name, declaration in declarations.items()}
+        self.unserved: Mapping[str, str] = unserved(declarations)
         self._independent = {name for name, declaration in declarations.items() if declaration["independent_rows"]}
         self._converted = {
-            name: LiteRtSignature(conversion / declaration["file"], self.signatures[name], threads=threads)
+            name: LiteRtSignature(
+                conversion / declaration["file"],
+                self.signatures[name],
+                threads=threads,
+                no_rows=_no_rows(conversion, declaration, self.signatures[name]),
+            )
             for name, declaration in declarations.items()
             if declaration["file"]
         }
         needed = any(
-            name not in self._converted and declaration.inputs for name, declaration in self.signatures.items()
+            declaration.inputs and name not in self._converted and name not in self.unserved
+            for name, declaration in self.signatures.items()
         )
         self._tensorflow = SavedModel(path, threads=threads) if needed else None
 
@@ -74,9 +84,22 @@ class Servable:
         Raises:
             HttpError: The runtime refused; the text is its reason.
         """
+        if reason := self.unserved.get(signature.name):
+            raise HttpError(f"signature {signature.name!r} cannot be served: {reason}", 501)
         converted = self._converted.get(signature.name)
         if converted is not None:
             return converted.run(tensors)
         if self._tensorflow is None:
             raise HttpError(f'Serving signature name: "{signature.name}" cannot be run')
         return self._tensorflow.run(signature, tensors)
+
+
+def _no_rows(
+    conversion: Path, declaration: Mapping[str, Any], signature: Signature
+) -> dict[str, Array] | HttpError | None:
+    """What a signature answers when no row is sent."""
+    if declaration["no_rows_refusal"] is not None:
+        message, status = declaration["no_rows_refusal"]
+        return HttpError(message, status)
+    with np.load(conversion / declaration["file"].replace(".tflite", NO_ROWS)) as arrays:
+        return {name: arrays[f"arr_{index}"] for index, name in enumerate(signature.outputs)}

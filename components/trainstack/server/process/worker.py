@@ -242,6 +242,7 @@ class Worker:
             "digest": main.plan.digest,
             "runtime": main.servable.runtime,
             "runtime_reason": main.servable.runtime_reason,
+            "unserved": main.servable.unserved,
             "versions": [
                 {
                     "version": version,
@@ -249,6 +250,7 @@ class Worker:
                     "weight": weights[version],
                     "runtime": model.servable.runtime,
                     "runtime_reason": model.servable.runtime_reason,
+                    "unserved": model.servable.unserved,
                 }
                 for version, model in sorted(models.versions.items())
             ],

@@ -154,6 +154,10 @@ class Batcher:
             # Somebody's rows are at fault: each gets an answer of its own.
             return [self._attempt(waiting) for waiting in batch]
         self._learn(time.perf_counter() - begun, rows)
+        if any(tensor.shape[:1] != (rows,) for tensor in outputs.values()):
+            # Not a row of answer a row of question, whatever it looked like when the model was compared.
+            self._independent = False
+            return [self._attempt(waiting) for waiting in batch]
         answers: list[dict[str, Array] | Exception] = []
         start = 0
         for waiting in batch:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from ..codec.signature import Signature, TensorSpec
+from ..codec.signature import Signature
 from ..codec.tensors import Array
 from ..http.errors import HttpError
+from .generated_inputs import Inputs, filled, is_decimal, open_shape, random_inputs
 
 Run = Callable[[Mapping[str, Array]], Mapping[str, Array]]
-Inputs = dict[str, Array]
 
 # Relative to the largest number of the answer: single and double precision, summed in another order.
 _TOLERANCE = {"f2": 1e-2, "f4": 1e-4, "f8": 1e-9}
-_SEED = 784
 
 
 def unequal(reference: Run, candidate: Run, signature: Signature, samples: list[Inputs]) -> str:
@@ -31,7 +30,7 @@ def unequal(reference: Run, candidate: Run, signature: Signature, samples: list[
         Why the candidate must not serve; empty when it may.
     """
     accepted = 0
-    for inputs in (*samples, *_random_inputs(signature)):
+    for inputs in (*samples, *random_inputs(signature)):
         try:
             expected = reference(inputs)
         except HttpError as error:
@@ -55,7 +54,7 @@ def same_when_not_finite(reference: Run, candidate: Run, signature: Signature) -
     """Whether both answer NaN and infinities alike, where the signature takes decimal numbers."""
     for value in (np.nan, np.inf, -np.inf):
         inputs = {
-            name: np.full(_shape(spec, 2), value if _is_decimal(spec) else 0, spec.numpy)
+            name: np.full(open_shape(spec, 2), value if is_decimal(spec) else 0, spec.numpy)
             for name, spec in signature.inputs.items()
         }
         try:
@@ -75,7 +74,9 @@ def rows_are_independent(run: Run, signature: Signature) -> bool:
     if any(-1 in (spec.shape or ())[1:] for spec in signature.inputs.values()):
         return False
     checked = 0
-    for inputs in _random_inputs(signature, rows=(5,)):
+    # Random rows are all different and none is zero: what drops zeros or joins equal rows shows on such rows only.
+    alike = (filled(signature, 5, value) for value in (0, 1))
+    for inputs in (*random_inputs(signature, rows=(5,)), *alike, _repeated(signature)):
         try:
             together = run(inputs)
             alone = [run({name: tensor[row : row + 1] for name, tensor in inputs.items()}) for row in range(5)]
@@ -89,34 +90,10 @@ def rows_are_independent(run: Run, signature: Signature) -> bool:
     return checked > 0
 
 
-def _random_inputs(signature: Signature, rows: tuple[int, ...] = (1, 3, 8)) -> Iterator[Inputs]:
-    random = np.random.default_rng(_SEED)
-    for count in rows:
-        for spread in ("unit", "normal", "wide"):
-            yield {name: _random(spec, count, spread, random) for name, spec in signature.inputs.items()}
-
-
-def _random(spec: TensorSpec, rows: int, spread: str, random: np.random.Generator) -> Array:
-    shape = _shape(spec, rows)
-    if spec.dtype == "bool":
-        return random.integers(0, 2, shape).astype(np.bool_)
-    if _is_decimal(spec):
-        values = random.random(shape) if spread == "unit" else random.standard_normal(shape)
-        return np.asarray(values * (50 if spread == "wide" else 1)).astype(spec.numpy)
-    bounds = np.iinfo(spec.numpy)
-    # Whole numbers are often indexes: few are right for any table, others try what happens outside of it.
-    low, high = {"unit": (0, 2), "normal": (0, min(64, bounds.max))}.get(
-        spread, (max(bounds.min, -(2**40)), min(bounds.max, 2**40))
-    )
-    return random.integers(low, high, shape, dtype=np.int64).astype(spec.numpy)
-
-
-def _shape(spec: TensorSpec, rows: int) -> tuple[int, ...]:
-    return tuple(rows if size < 0 else size for size in spec.shape or ())
-
-
-def _is_decimal(spec: TensorSpec) -> bool:
-    return spec.dtype in ("float", "double", "half")
+def _repeated(signature: Signature) -> Inputs:
+    """Random rows, of which some come twice."""
+    inputs = next(random_inputs(signature, rows=(5,)))
+    return {name: tensor[[0, 1, 0, 2, 1]] for name, tensor in inputs.items()}
 
 
 def _difference(expected: Array, actual: Array) -> str:

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from ..serving_plan import Plan, VersionPlan
-from .convert import ATTEMPTED, MANIFEST
+from .convert import ATTEMPTED, MANIFEST, unserved
 
 _log = logging.getLogger("trainstack.server")
 _SERVER = Path(__file__).parents[1]
@@ -22,6 +22,8 @@ _JUDGES = (
     "runtime/saved_model.py",
     "runtime/convert.py",
     "runtime/comparison.py",
+    "runtime/generated_inputs.py",
+    "runtime/trial.py",
     "runtime/litert.py",
 )
 _KEPT = 8
@@ -46,6 +48,8 @@ def ensure(plan: Plan, folder: Path) -> dict[int, Path]:
         target = folder / _key(version, plan.runtime)
         if not (target / MANIFEST).is_file():
             _convert(version, plan.runtime, target)
+        for name, reason in unserved(json.loads((target / MANIFEST).read_bytes())["signatures"]).items():
+            _log.warning("version %d: signature %s is not served: %s", version.version, name, reason)
         os.utime(target)
         folders[version.version] = target
     _forget(folder, set(folders.values()))

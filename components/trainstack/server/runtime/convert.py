@@ -12,19 +12,24 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..codec.prediction_request import read_prediction
-from ..codec.signature import CLASSIFY, REGRESS, Signature
+from ..codec.signature import CLASSIFY, DEFAULT, REGRESS, Signature
 from ..codec.tensors import is_object
 from ..http.errors import HttpError
-from .comparison import Inputs, rows_are_independent, same_when_not_finite, unequal
+from .comparison import rows_are_independent, same_when_not_finite, unequal
+from .generated_inputs import Inputs
 from .litert import LiteRtSignature
 from .saved_model import SavedModel
+from .trial import Trial, attempt
 
 MANIFEST = "conversion.json"
+NO_ROWS = ".no_rows.npz"
 ATTEMPTED = "attempted"
 _log = logging.getLogger("trainstack.server")
 _TYPES = frozenset({"float", "double", "int8", "uint8", "int16", "int32", "uint32", "int64", "bool"})
@@ -56,6 +61,8 @@ def main(arguments: Sequence[str]) -> int:
         verdict = _Verdict(model, signature, options.output, [inputs for _, inputs in own_samples])
         if not signature.inputs:
             verdict.reason = "it takes no inputs"
+        elif verdict.trial.unserved:
+            verdict.reason = "it is not served"
         elif options.runtime == "tensorflow":
             verdict.reason = "TensorFlow was asked for"
         elif signature.name in options.skip:
@@ -66,6 +73,9 @@ def main(arguments: Sequence[str]) -> int:
             verdict.reach()
         signatures[signature.name] = {**signature.to_json(), **verdict.to_json()}
     (options.output / ATTEMPTED).unlink(missing_ok=True)
+    if refusal := _unservable(signatures):
+        _log.error("%s", refusal)
+        return 1
     manifest = {"metadata": model.metadata, "signatures": signatures, **_summary(signatures)}
     (options.output / MANIFEST).write_text(json.dumps(manifest))
     return 0
@@ -79,6 +89,7 @@ class _Verdict:
         self._signature = signature
         self._folder = folder
         self._samples = samples
+        self.trial = attempt(self._run_tensorflow, signature, model.operations(signature), samples)
         self.reason = ""
         self._file: str | None = None
         self._rows = False
@@ -95,13 +106,18 @@ class _Verdict:
         try:
             content = _converted(self._model.path, self._signature.name)
             (self._folder / name).write_bytes(content)
-            candidate = LiteRtSignature(self._folder / name, self._signature, threads=1)
+            no_rows = self.trial.no_rows
+            candidate = LiteRtSignature(self._folder / name, self._signature, threads=1, no_rows=no_rows)
         except Exception as exc:  # noqa: BLE001 (the converter raises anything; TensorFlow serves then)
             self.reason = f"it does not convert ({_first_line(exc)})"
             return
         self.reason = unequal(run, candidate.run, self._signature, self._samples)
         if not self.reason:
             self._file = name
+            if isinstance(no_rows, dict):
+                np.savez(
+                    self._folder / name.replace(".tflite", NO_ROWS), *(no_rows[key] for key in self._signature.outputs)
+                )
             self._finite_only = not same_when_not_finite(run, candidate.run, self._signature)
         else:
             (self._folder / name).unlink()
@@ -111,12 +127,36 @@ class _Verdict:
         return {
             "file": self._file,
             "reason": self.reason,
+            "unserved": self.trial.unserved,
+            "note": self.trial.note,
+            "no_rows_refusal": _refusal(self.trial),
             "independent_rows": self._rows,
             "finite_only": self._finite_only,
         }
 
     def _run_tensorflow(self, tensors: Any) -> Any:
         return self._model.run(self._signature, tensors)
+
+
+def unserved(signatures: Mapping[str, Any]) -> dict[str, str]:
+    """The signatures of a manifest that nobody can call, and why."""
+    return {name: verdict["unserved"] for name, verdict in signatures.items() if verdict["unserved"]}
+
+
+def _unservable(signatures: Mapping[str, Any]) -> str:
+    """Why there is nothing to serve: what requests call that name no signature, or nothing at all, can be called."""
+    reasons = unserved(signatures)
+    callable_names = [name for name, verdict in signatures.items() if verdict["inputs"]]
+    if DEFAULT in reasons:
+        return f"signature {DEFAULT} cannot be served: {reasons[DEFAULT]}"
+    if reasons and len(reasons) == len(callable_names):
+        return "; ".join(f"signature {name} cannot be served: {reason}" for name, reason in reasons.items())
+    return ""
+
+
+def _refusal(trial: Trial) -> list[Any] | None:
+    refusal = trial.no_rows
+    return [str(refusal), refusal.status] if isinstance(refusal, HttpError) else None
 
 
 def _samples(model: SavedModel, sample: Any) -> list[tuple[Signature, Inputs]]:
@@ -165,7 +205,9 @@ def _first_line(exc: Exception) -> str:
 
 def _summary(signatures: dict[str, Any]) -> dict[str, str]:
     """The runtime as a whole: LiteRT, TensorFlow, or both, and why."""
-    callable_signatures = {name: verdict for name, verdict in signatures.items() if verdict["inputs"]}
+    callable_signatures = {
+        name: verdict for name, verdict in signatures.items() if verdict["inputs"] and not verdict["unserved"]
+    }
     converted = [name for name, verdict in callable_signatures.items() if verdict["file"]]
     others = [f"{name}: {verdict['reason']}" for name, verdict in callable_signatures.items() if not verdict["file"]]
     notes = [
@@ -173,6 +215,10 @@ def _summary(signatures: dict[str, Any]) -> dict[str, str]:
         for name in converted
         if callable_signatures[name]["finite_only"]
     ]
+    notes += [f"{name}: {verdict['note']}" for name, verdict in callable_signatures.items() if verdict["note"]]
+    notes += [f"not served: {name}, as {reason}" for name, reason in unserved(signatures).items()]
+    if DEFAULT not in callable_signatures and len(callable_signatures) > 1:
+        notes.append(f"there is no {DEFAULT}: requests name one of {', '.join(callable_signatures)} as signature_name")
     equal = f"LiteRT answers {', '.join(converted)} as TensorFlow does, on the sample input and random ones"
     if not others:
         runtime = "litert" if converted else "tensorflow"

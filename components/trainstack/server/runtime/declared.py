@@ -14,7 +14,7 @@ from ..codec.signature import Signature, TensorSpec
 # tensorflow/core/framework/types.proto
 _TYPES = {
     1: "float", 2: "double", 3: "int32", 4: "uint8", 5: "int16", 6: "int8", 7: "string", 8: "complex64", 9: "int64",
-    10: "bool", 14: "bfloat16", 17: "uint16", 18: "complex128", 19: "half", 22: "uint32", 23: "uint64",
+    10: "bool", 14: "bfloat16", 17: "uint16", 18: "complex128", 19: "float16", 22: "uint32", 23: "uint64",
 }  # fmt: skip
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
@@ -56,10 +56,25 @@ def _tensor(data: memoryview) -> TensorSpec:
     dtype, shape = "", None
     for number, value in _fields(data):
         if number == 2 and isinstance(value, int):
-            dtype = _TYPES.get(value, str(value))
+            dtype = dtype or _TYPES.get(value, str(value))
+        elif number == 4:
+            dtype = "SparseTensor"
+        elif number == 5 and isinstance(value, memoryview):
+            dtype = _composite(value)
         elif number == 3 and isinstance(value, memoryview):
             shape = _shape(value)
     return TensorSpec(dtype, shape)
+
+
+def _composite(data: memoryview) -> str:
+    """The kind of a tensor that is made of several: its `type_spec` names the class."""
+    for number, value in _fields(data):
+        if number == 1 and isinstance(value, memoryview):
+            names = [
+                bytes(name).decode() for part, name in _fields(value) if part == 3 and isinstance(name, memoryview)
+            ]
+            return names[-1].removesuffix("Spec") if names else "composite tensor"
+    return "composite tensor"
 
 
 def _shape(data: memoryview) -> tuple[int, ...] | None:

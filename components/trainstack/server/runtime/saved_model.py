@@ -69,7 +69,10 @@ class SavedModel:
             for name, definition in sorted(definitions.items())
         }
         # Kept: the functions hold only weak references to the variables of the object they came from.
-        self._loaded = tf.saved_model.load(os.fspath(path), tags=[_SERVE_TAG])
+        try:
+            self._loaded = tf.saved_model.load(os.fspath(path), tags=[_SERVE_TAG])
+        except Exception as exc:  # whatever a model's own objects raise
+            raise ValueError(f"{path} does not load: {_reason(str(exc))}") from exc
         self._functions: dict[str, Callable[..., Any]] = dict(self._loaded.signatures.items())
 
     def run(self, signature: Signature, tensors: Mapping[str, Array]) -> dict[str, Array]:
@@ -97,14 +100,36 @@ class SavedModel:
             outputs: Mapping[str, Any] = function(**fed)
         except tf.errors.OpError as exc:
             raise HttpError(_reason(exc.message), _STATUSES.get(exc.error_code, 500)) from exc
+        except (ValueError, TypeError) as exc:
+            raise HttpError(f"signature {signature.name!r} refuses this input: {_reason(str(exc))}") from exc
         return {name: _to_numpy(outputs[name]) for name in signature.outputs}
+
+    def operations(self, signature: Signature) -> set[str]:
+        """The kinds of operations that a signature may come to, also in functions that it calls."""
+        function: Any = self._functions.get(signature.name)
+        if function is None:
+            return set()
+        graph = function.graph.as_graph_def()
+        functions = {entry.signature.name: entry.node_def for entry in graph.library.function}
+        kinds: set[str] = set()
+        reached: set[str] = set()
+        waiting = [graph.node]
+        while waiting:
+            for node in waiting.pop():
+                kinds.add(str(node.op))
+                called = {node.op, *(attr.func.name for attr in node.attr.values())}
+                called.update(entry.name for attr in node.attr.values() for entry in attr.list.func)
+                new = called.intersection(functions) - reached
+                reached |= new
+                waiting += [functions[name] for name in new]
+        return kinds
 
     def _specs(self, infos: Mapping[str, Any]) -> dict[str, TensorSpec]:
         specs: dict[str, TensorSpec] = {}
         for name, info in sorted(infos.items()):
             shape = info.tensor_shape
             sizes = None if shape.unknown_rank else tuple(int(dim.size) for dim in shape.dim)
-            specs[name] = TensorSpec(_type_name(self._tf, info.dtype), sizes)
+            specs[name] = TensorSpec(_composite(info) or _type_name(self._tf, info.dtype), sizes)
         return specs
 
 
@@ -131,6 +156,14 @@ def _as_json(definition: Any) -> dict[str, Any]:
     if every not in inspect.signature(write).parameters:
         every = "including_default_value_fields"
     return write(definition, preserving_proto_field_name=True, **{every: True})
+
+
+def _composite(info: Any) -> str:
+    """The kind of a tensor that is made of several; empty for others."""
+    encoding = info.WhichOneof("encoding")
+    if encoding == "composite_tensor":
+        return info.composite_tensor.type_spec.type_spec_class_name.removesuffix("Spec") or "composite tensor"
+    return "SparseTensor" if encoding == "coo_sparse" else ""
 
 
 def _type_name(tf: Any, number: int) -> str:

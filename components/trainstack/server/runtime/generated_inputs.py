@@ -1,0 +1,103 @@
+"""Inputs made up for a signature: to try it, to warm it up, to compare two runtimes on."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ..codec.signature import Signature, TensorSpec
+from ..codec.tensors import Array
+
+Inputs = dict[str, Array]
+
+_SEED = 784
+# A picture of one pixel: what decodes images takes nothing else.
+_PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+# Texts that models take: any, numbers, pictures; the empty one is a `tf.Example` without features.
+_TEXTS = (b"", b"a", b"1", _PNG)
+# Sizes of dimensions that the signature leaves open beside the batch: what convolves needs some room.
+_OPEN_SIZES = (2, 32, 224)
+# Ranks to try where even that is open, beyond the batch.
+_OPEN_RANKS = (0, 1, 2)
+
+
+def filled(signature: Signature, rows: int, value: Any = 0, text: bytes = b"", *, size: int | None = None) -> Inputs:
+    """The same value everywhere.
+
+    Args:
+        signature: What the inputs are for.
+        rows: Size of the batch.
+        value: The number.
+        text: The text.
+        size: Size of other dimensions that are open; that of the batch when left out.
+    """
+    return {
+        name: np.full(open_shape(spec, rows, size), text if spec.dtype == "string" else value, spec.numpy)
+        for name, spec in signature.inputs.items()
+    }
+
+
+def tried(signature: Signature, rows: int) -> Iterator[Inputs]:
+    """Inputs of so many rows of which a signature that can be called takes one, if any that are made up."""
+    specs = signature.inputs.values()
+    sizes = _OPEN_SIZES if any(-1 in (spec.shape or ())[1:] for spec in specs) else _OPEN_SIZES[:1]
+    texts = _TEXTS if any(spec.dtype == "string" for spec in specs) else _TEXTS[:1]
+    ranks = _OPEN_RANKS if any(spec.shape is None for spec in specs) else _OPEN_RANKS[:1]
+    for size in sizes:
+        for rank in ranks:
+            for text in texts:
+                for value in (0, 1):
+                    yield {
+                        name: np.full(
+                            (rows, *(size,) * rank) if spec.shape is None else open_shape(spec, rows, size),
+                            text if spec.dtype == "string" else value,
+                            spec.numpy,
+                        )
+                        for name, spec in signature.inputs.items()
+                    }
+
+
+def random_inputs(signature: Signature, rows: tuple[int, ...] = (1, 3, 8)) -> Iterator[Inputs]:
+    """Random numbers, small and large ones, of several batches."""
+    random = np.random.default_rng(_SEED)
+    for count in rows:
+        for spread in ("unit", "normal", "wide"):
+            yield {name: _random(spec, count, spread, random) for name, spec in signature.inputs.items()}
+
+
+def open_shape(spec: TensorSpec, rows: int, size: int | None = None) -> tuple[int, ...]:
+    """A shape that a tensor may have.
+
+    Args:
+        spec: The tensor.
+        rows: Size of its first dimension, where that is open.
+        size: Size of others that are; as the first when left out.
+    """
+    shape = spec.shape or ()
+    others = rows if size is None else size
+    return tuple((others if axis else rows) if length < 0 else length for axis, length in enumerate(shape))
+
+
+def is_decimal(spec: TensorSpec) -> bool:
+    """Whether a tensor holds decimal numbers."""
+    return spec.dtype in ("float", "double", "float16", "bfloat16")
+
+
+def _random(spec: TensorSpec, rows: int, spread: str, random: np.random.Generator) -> Array:
+    shape = open_shape(spec, rows)
+    if spec.dtype == "bool":
+        return random.integers(0, 2, shape).astype(np.bool_)
+    if is_decimal(spec):
+        values = random.random(shape) if spread == "unit" else random.standard_normal(shape)
+        return np.asarray(values * (50 if spread == "wide" else 1)).astype(spec.numpy)
+    bounds = np.iinfo(spec.numpy)
+    # Whole numbers are often indexes: few are right for any table, others try what happens outside of it.
+    low, high = {"unit": (0, 2), "normal": (0, min(64, bounds.max))}.get(
+        spread, (max(bounds.min, -(2**40)), min(bounds.max, 2**40))
+    )
+    return random.integers(low, high, shape, dtype=np.int64).astype(spec.numpy)
