@@ -64,10 +64,10 @@ class Stack:
         runs = newest(Workspace.open(self.workspace)) if self.workspace.exists() else []
         return {f"{run.name} {run.id}": run.attempt for run in runs}
 
-    def up(self) -> set[str]:
+    def up(self, *options: str) -> set[str]:
         """Update, and say which runs trained."""
         before = self.attempts()
-        self.project.up()
+        self.project.pulumi("up", "--yes", "--skip-preview", *options)
         return {run.split()[0] for run, count in self.attempts().items() if count != before.get(run)}
 
 
