@@ -1,37 +1,19 @@
-"""What the commands tell of a run, as plain values: the JSON that they print, and what their tables are made of."""
+"""What `runs show` tells of a run, as plain values: the JSON that it prints, and what its tables are made of."""
 
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable
 from typing import Any
 
-from trainstack.cli.format import iso
+from trainstack.cli.runs.run_summary import stages, summary
 from trainstack.core.runs import artifacts
-from trainstack.core.runs.directory import RunDirectory, RunRecord, Status
+from trainstack.core.runs.directory import RunDirectory, RunRecord
 from trainstack.core.runs.events import DATA_EVENT, read_events
 from trainstack.core.runs.fields import COUNTED
 from trainstack.core.runs.request import RunRequest
 from trainstack.core.runs.run_field import run_fields
 from trainstack.errors import TrainstackError
-from trainstack.mlflow import metric_files as tracking
-
-
-def summary(directory: RunDirectory, record: RunRecord) -> dict[str, Any]:
-    """A run in short, as `runs list` gives it."""
-    return {
-        "id": record.id,
-        "name": record.name,
-        "status": record.status.value,
-        "reason": record.reason,
-        "attempt": record.attempt,
-        "created": iso(record.created),
-        "updated": iso(record.updated),
-        "seconds": _seconds(directory, record),
-        "metrics": _metrics(directory, record),
-        "tags": record.tags,
-    }
 
 
 def detail(directory: RunDirectory, record: RunRecord, location: str) -> dict[str, Any]:
@@ -57,7 +39,7 @@ def detail(directory: RunDirectory, record: RunRecord, location: str) -> dict[st
     return {
         **summary(directory, record),
         **request,
-        "stages": _stages(directory, record),
+        "stages": stages(directory, record),
         "failure": record.failure.model_dump(mode="json") if record.failure else None,
         "outputs": _outputs(directory, record),
         "paths": {
@@ -118,42 +100,6 @@ _REPORTED: dict[str, Callable[[RunRequest], Any]] = {
     "compute": lambda request: request.compute.model_dump(mode="json"),
 }
 """Fields that reports show otherwise than their value."""
-
-
-def _metrics(directory: RunDirectory, record: RunRecord) -> dict[str, float]:
-    """The last value of each metric. The record has them once its supervisor has ended the run."""
-    if record.metrics or (record.status.ended and record.status is not Status.INTERRUPTED):
-        return record.metrics
-    return tracking.last(directory.tracking)
-
-
-def _seconds(directory: RunDirectory, record: RunRecord) -> float | None:
-    """How long the latest attempt has been running, as a duration counts; none while it waits for its nodes."""
-    if record.duration is not None:
-        return record.duration
-    running = [stage["seconds"] for stage in _stages(directory, record) if stage["name"] == Status.RUNNING]
-    return sum(running) if running else None
-
-
-def _stages(directory: RunDirectory, record: RunRecord) -> list[dict[str, Any]]:
-    last_sign = _last_sign(directory, record) if record.status.ended else time.time()
-    return [
-        {
-            "name": stage.name.value,
-            "reason": stage.reason,
-            "started": iso(stage.started),
-            "ended": iso(stage.ended) if stage.ended is not None else None,
-            "seconds": round(max(0.0, (last_sign if stage.ended is None else stage.ended) - stage.started), 3),
-        }
-        for stage in record.stages
-    ]
-
-
-def _last_sign(directory: RunDirectory, record: RunRecord) -> float:
-    """When a supervisor that could not say so any more was last alive."""
-    with contextlib.suppress(OSError):
-        return max(record.updated, (directory.root / "heartbeat").stat().st_mtime)
-    return record.updated
 
 
 def _outputs(directory: RunDirectory, record: RunRecord) -> list[dict[str, Any]]:

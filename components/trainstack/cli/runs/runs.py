@@ -38,7 +38,7 @@ def list_runs(
     as_json: JsonOption = False,
 ) -> None:
     """List runs, newest first."""
-    from trainstack.cli.runs.run_report import summary
+    from trainstack.cli.runs.run_summary import summary
     from trainstack.core.runs import index
     from trainstack.core.runs.directory import RunDirectory
 
@@ -75,7 +75,7 @@ def stop(run: RunArgument, workspace: WorkspaceOption = None, as_json: JsonOptio
 
     The script gets the run's grace period for a checkpoint. Says what came of it.
     """
-    from trainstack.cli.runs.run_report import summary
+    from trainstack.cli.runs.run_summary import summary
     from trainstack.core.replication.driven_run import driven_run
     from trainstack.core.runs.execution import submission
     from trainstack.core.runs.index import resolve

@@ -126,7 +126,7 @@ def _rests(items: Iterable[Item], oldest: float) -> list[Item]:
 
 def _uncounted(store: Store, index: Iterable[Item], oldest: float) -> list[Item]:
     try:
-        counting = {f"{store_index.INDEX}/segments/{name}.gz" for name, _ in store_index.segments(store)}
+        counting = {store_index.segment_key(name) for name, _ in store_index.segments(store)}
     except FileNotFoundError:
         return []
     prefix = f"{store_index.INDEX}/segments/"

@@ -11,7 +11,6 @@ from trainstack.core.replication.replication import Progress, Replication, Repor
 from trainstack.core.replication.workspace_folder import WorkspaceFolder
 from trainstack.core.runs.directory import RunDirectory
 from trainstack.core.runs.indexed_store import indexed
-from trainstack.core.sweeps.record import SweepDirectory
 from trainstack.core.workspace.journal import Journal
 from trainstack.core.workspace.layout import FOLDERS, ID, LAYOUT, MARKER, RECORDS_LEASE
 from trainstack.core.workspace.workspace import Workspace
@@ -166,6 +165,9 @@ def _marker(name: str) -> bytes:
 
 def running(workspace: Workspace) -> set[str]:
     """Return the runs and sweeps that go on in a folder: their files still change."""
+    # All that a run is asked for by comes along, which whoever only reads records can do without.
+    from trainstack.core.sweeps.record import SweepDirectory
+
     names: set[str] = set()
     for path in workspace.runs.glob("*/run.json"):
         try:

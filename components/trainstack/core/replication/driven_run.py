@@ -92,10 +92,10 @@ class DrivenRun:
         """
         store = open_store(self.address)
         with contextlib.closing(RunView(self.workspace, store, self.run_id)) as view:
-            record = view.look()
+            record, driven = self._without_an_ending_driver(view, progress)
         if record is not None and record.status is Status.COMPLETED:
             return Outcome.ADOPTED
-        if record is not None and self.host.state(self.ref).active:
+        if record is not None and driven:
             return Outcome.ATTACHED
         driver = self._image(request, secrets, progress)
         request = request.model_copy(update={"runtime": runtime.ready(request, secrets, progress)})
@@ -188,6 +188,24 @@ class DrivenRun:
                     )
                 time.sleep(_LOOK_SECONDS)
         return record
+
+    def _without_an_ending_driver(
+        self, view: RunView, progress: Callable[[str], None]
+    ) -> tuple[RunRecord | None, bool]:
+        """Return the run's record, and whether a driver has it: one that has told the run's end is waited for."""
+        until = time.monotonic() + _LOST_SECONDS
+        while True:
+            record = view.look()
+            driven = record is not None and self.host.state(self.ref).active
+            if record is None or not driven or not record.status.ended or record.status is Status.COMPLETED:
+                return record, driven
+            if time.monotonic() > until:
+                raise TrainstackError(
+                    f"run {self.run_id} is {record.status.value}, and its driver does not end; run `pulumi up` again, "
+                    "or remove the driver's Job"
+                )
+            progress("waits for the end of its last driver")
+            time.sleep(_LOOK_SECONDS)
 
     def _image(self, request: RunRequest, secrets: dict[str, str], progress: Callable[[str], None]) -> Image:
         spec = environment.get_curated(ENVIRONMENT)

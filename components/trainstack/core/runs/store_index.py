@@ -1,7 +1,7 @@
 """The index of a store's runs: what a list of many needs, in a few objects, so that nobody reads each run's record.
 
     index/runs/manifest.json          which segments count, the oldest first; replaced by compare-and-swap
-    index/runs/segments/NAME.gz       rows of many runs that have ended; never changed
+    index/runs/segments/NAME          rows of many runs that have ended; never changed
     index/runs/open/ID/NONCE          written before a run's record changes: read the record itself
     index/runs/ended/ID/VERSION       written after a run has ended with this version of its record
 
@@ -12,7 +12,6 @@ after `ended/` is there: killed in between, a writer leaves a mark that costs it
 from __future__ import annotations
 
 import contextlib
-import gzip
 import json
 import re
 import secrets
@@ -24,6 +23,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from trainstack.core.runs import segment
 from trainstack.core.runs.record import RunRecord
 from trainstack.storage import digest as digests
 from trainstack.storage.store import Entry, Item, Store, VersionConflictError
@@ -116,14 +116,19 @@ def segments(store: Store) -> list[tuple[str, int]]:
     return [(name, rows) for name, rows in json.loads(store.get(MANIFEST).data)["segments"]]
 
 
-def read_segment(store: Store, name: str) -> list[list[str]]:
-    """Return the columns of a segment's rows: id, version, name, status, time of creation, record as JSON.
+def segment_key(name: str) -> str:
+    """Return the key of a segment."""
+    return f"{INDEX}/segments/{name}"
+
+
+def read_segments(store: Store, names: Iterable[str]) -> list[bytes]:
+    """Read segments, see `segment`.
 
     Raises:
-        FileNotFoundError: It is not there any more: read the manifest again.
+        FileNotFoundError: One is not there any more: read the manifest again.
     """
-    text = gzip.decompress(store.get(f"{INDEX}/segments/{name}.gz").data).decode()
-    return [line.split("\t") for line in text.splitlines()]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return [entry.data for entry in pool.map(store.get, map(segment_key, names))]
 
 
 def read_rows(store: Store, run_ids: Iterable[str]) -> list[Row]:
@@ -196,23 +201,24 @@ def rebuild(store: Store) -> bool:
 
 def _put(store: Store, added: list[list[str]], version: str | None, counting: Sequence[tuple[str, int]]) -> bool:
     """Write a segment and make it count, merged with those before it that are not twice as large."""
-    kept, merged, many = list(counting), list[tuple[str, int]](), len(added)
+    kept, old, many = list(counting), list[str](), len(added)
     while kept and kept[-1][1] < 2 * many:
-        merged.insert(0, kept.pop())
-        many += merged[0][1]
+        name, count = kept.pop()
+        old.insert(0, name)
+        many += count
     try:
-        rows = {row[0]: row for name, _ in merged for row in read_segment(store, name)}
+        segments = read_segments(store, old)
     except FileNotFoundError:
         # Another machine has merged it meanwhile.
         return False
-    rows.update((row[0], row) for row in added)
-    if not kept:
-        rows = {run_id: row for run_id, row in rows.items() if row[5]}
     name = secrets.token_hex(8)
-    if rows:
-        text = "".join("\t".join(row) + "\n" for row in rows.values())
-        store.create(f"{INDEX}/segments/{name}.gz", gzip.compress(text.encode(), 6))
-        kept.append((name, len(rows)))
+    with contextlib.closing(segment.merged(segments, added)) as rows:
+        if not kept:
+            rows.execute("DELETE FROM runs WHERE record = ''")
+        (many,) = rows.execute("SELECT count(*) FROM runs").fetchone()
+        if many:
+            store.create(segment_key(name), segment.packed(rows))
+            kept.append((name, many))
     manifest = json.dumps({"segments": kept}).encode()
     try:
         if version is None:
@@ -220,10 +226,9 @@ def _put(store: Store, added: list[list[str]], version: str | None, counting: Se
         else:
             store.replace(MANIFEST, manifest, version)
     except (FileExistsError, VersionConflictError):
-        store.delete(f"{INDEX}/segments/{name}.gz")
+        store.delete(segment_key(name))
         return False
-    for old, _ in merged:
-        store.delete(f"{INDEX}/segments/{old}.gz")
+    store.delete_all(map(segment_key, old))
     return True
 
 

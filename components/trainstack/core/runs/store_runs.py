@@ -11,24 +11,20 @@ import json
 import os
 import sqlite3
 from collections.abc import Collection, Generator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from itertools import takewhile
 from pathlib import Path
 
-from trainstack.core.runs import store_index
+from trainstack.core.runs import segment, store_index
 from trainstack.core.runs.directory import RunDirectory
 from trainstack.core.runs.record import RunRecord, Status
+from trainstack.core.runs.store_index import Listing
 from trainstack.errors import TrainstackError
 from trainstack.storage import lease
 from trainstack.storage.store import Store
 
-_LAYOUT = 1
+_LAYOUT = 2
 _BUSY_SECONDS = 10.0
-_AT_ONCE = 8
 _LOOKS = 5
-_INDEXES = {"newest": "(created)", "named": "(name, created)"}
-_PUT = "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?)"
 # Marks of one ended run may name several versions; only its record tells which one it is.
 _UNREAD = """
 SELECT DISTINCT marks.id FROM marks LEFT JOIN runs ON runs.id = marks.id
@@ -63,14 +59,10 @@ class StoreRuns:
             # A segment that was merged into another one meanwhile is gone.
             with contextlib.suppress(FileNotFoundError), self._opened() as database:
                 facts = dict(database.execute("SELECT key, value FROM facts"))
-                if facts.get("manifest") != marked.manifest:
-                    names = self._load(database, json.loads(facts.get("segments", "[]")))
-                    facts = {"manifest": marked.manifest, "segments": json.dumps(names)}
-                    database.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", facts.items())
-                database.execute("DELETE FROM marks")
-                marks = [(run_id, version) for run_id, versions in marked.ended.items() for version in versions]
-                marks += [(run_id, "") for run_id in marked.open]
-                database.executemany("INSERT INTO marks VALUES (?, ?)", marks)
+                if facts.get("manifest") == marked.manifest:
+                    _mark(database, marked)
+                else:
+                    self._load(database, marked, json.loads(facts.get("segments", "[]")))
                 return
         raise TrainstackError(
             f"{self._store.address}: the index of its runs is damaged: remove {store_index.INDEX}/, it is made anew"
@@ -126,23 +118,26 @@ class StoreRuns:
                     changed.add(run_id)
         return changed
 
-    def _load(self, database: sqlite3.Connection, loaded: list[str]) -> list[str]:
-        """Take over the segments that are not loaded yet; returns those that count."""
+    def _load(self, database: sqlite3.Connection, marked: Listing, loaded: list[str]) -> None:
+        """Take over the segments that are not loaded yet."""
         names = [name for name, _ in store_index.segments(self._store)]
         common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(names, loaded, strict=False)))
-        if not common:
-            # Runs that are gone are not named any more in a segment that has everything.
-            database.execute("DELETE FROM runs")
-            for name in _INDEXES:
-                database.execute(f"DROP INDEX {name}")
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            for rows in pool.map(partial(store_index.read_segment, self._store), names[common:]):
-                database.executemany("DELETE FROM runs WHERE id = ?", [(row[0],) for row in rows if not row[5]])
-                database.executemany(_PUT, [row for row in rows if row[5]])
-        for name, columns in _INDEXES.items():
-            # Made after the rows of a first load, which is quicker.
-            database.execute(f"CREATE INDEX IF NOT EXISTS {name} ON runs {columns}")
-        return names
+        with contextlib.closing(segment.merged(store_index.read_segments(self._store, names[common:]))) as rows:
+            if not common:
+                # Runs that are gone are not named any more in a segment that has everything.
+                rows.execute("DELETE FROM runs WHERE record = ''")
+            content = rows.serialize()
+        # Readers beside this one see all of it or nothing; a database can be detached when that is written.
+        with segment.attached(database, content) as new, database:
+            if not common:
+                database.execute("DELETE FROM main.runs")
+            # SQLite copies rows without a look at them into an empty table that is declared alike, if it may.
+            verb = "INSERT OR REPLACE" if common else "INSERT"
+            database.execute(f"{verb} INTO main.runs SELECT * FROM {new}.runs")  # noqa: S608 (our own words)
+            database.execute("DELETE FROM main.runs WHERE record = ''")
+            facts = {"manifest": marked.manifest, "segments": json.dumps(names)}
+            database.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", facts.items())
+            _mark(database, marked)
 
     def _read_marked(self, database: sqlite3.Connection) -> list[RunRecord]:
         """Read the runs that have to be read; what has ended is known from now on. Returns the others."""
@@ -154,7 +149,7 @@ class StoreRuns:
             if row.record is None:
                 database.execute("DELETE FROM runs WHERE id = ?", (row.run_id,))
             elif row.record.status.ended and row.run_id not in open_runs:
-                database.execute(_PUT, store_index.columns(row))
+                database.execute(segment.PUT, store_index.columns(row))
             else:
                 unfinished.append(self._as_it_is(row.record))
         for run_id in local:
@@ -195,15 +190,23 @@ class StoreRuns:
     def _lay_out(self, database: sqlite3.Connection) -> None:
         if database.execute("PRAGMA user_version").fetchone()[0] == _LAYOUT:
             return
-        # All of it can be had again: no need to wait for the disk.
+        # All of it can be had again: no need to wait for the disk, or to read what an older version has left.
         for statement in (
             "PRAGMA synchronous = OFF",
-            "CREATE TABLE IF NOT EXISTS facts (key TEXT PRIMARY KEY, value TEXT)",
-            "CREATE TABLE IF NOT EXISTS marks (id TEXT, version TEXT)",
-            "CREATE TABLE IF NOT EXISTS runs (id TEXT PRIMARY KEY, version TEXT, name TEXT, status TEXT, created REAL, "
-            "record TEXT)",
-            *(f"CREATE INDEX IF NOT EXISTS {name} ON runs {columns}" for name, columns in _INDEXES.items()),
-            "CREATE INDEX IF NOT EXISTS marked ON marks (id)",
+            *(f"DROP TABLE IF EXISTS {name}" for name in ("facts", "marks", "runs")),
+            "CREATE TABLE facts (key TEXT PRIMARY KEY, value TEXT)",
+            "CREATE TABLE marks (id TEXT, version TEXT)",
+            "CREATE INDEX marked ON marks (id)",
+            segment.TABLE,
+            *segment.INDEXES.values(),
             f"PRAGMA user_version = {_LAYOUT}",
         ):
             database.execute(statement)
+
+
+def _mark(database: sqlite3.Connection, listed: Listing) -> None:
+    """Keep which runs are to be read themselves."""
+    database.execute("DELETE FROM marks")
+    marks = [(run_id, version) for run_id, versions in listed.ended.items() for version in versions]
+    marks += [(run_id, "") for run_id in listed.open]
+    database.executemany("INSERT INTO marks VALUES (?, ?)", marks)
