@@ -82,6 +82,18 @@ class Odd(tf.Module):
 
         return {"y": tf.cond(tf.reduce_sum(x) > 1e6, call, lambda: x)}
 
+    @tf.function(input_signature=[spec([None, 3], tf.float32)])
+    def sine(self, x):
+        return {"y": tf.sin(x)}
+
+    @tf.function(input_signature=[spec([None, 10], tf.float32)])
+    def sigmoid(self, x):
+        return {"y": tf.sigmoid(x)}
+
+    @tf.function(input_signature=[spec([], tf.int32)])
+    def count(self, x):
+        return {"y": tf.range(x)}
+
 
 odd = Odd()
 names = dict(name.split("=") if "=" in name else (name, name) for name in sys.argv[2:])

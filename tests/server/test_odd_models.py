@@ -13,6 +13,7 @@ from tests.server.served import Served
 pytestmark = pytest.mark.tensorflow
 SAVE = Path(__file__).parent / "save_odd_models.py"
 SERVED = ("where", "unique", "total", "product", "scalar", "brain", "half", "short", "echo", "branched")
+OF_ANY_SIZE = ("sine", "sigmoid", "count")
 UNSERVED = ("words", "sparse", "complex", "python")
 
 
@@ -25,7 +26,7 @@ def python(request: pytest.FixtureRequest, serving_interpreter: Callable[[str], 
 def odd(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Saved and served by the same version of TensorFlow; what can be empty is the default signature."""
     folder = tmp_path_factory.mktemp("odd")
-    save(python, folder / "model", "serving_default=positive", *SERVED, *UNSERVED)
+    save(python, folder / "model", "serving_default=positive", *SERVED, *UNSERVED, *OF_ANY_SIZE)
     server = Served(python, folder / "model", folder / "log.txt")
     yield server.ready()
     server.end()
@@ -127,6 +128,18 @@ def test_what_cannot_be_served_is_named_at_deploy_and_when_called(odd: Served, s
     answer = odd.predict(signature, inputs=["a"] if signature == "words" else [1])
     assert answer.status_code == 501
     assert reason in answer.json()["error"]
+
+
+def test_numbers_of_any_size_are_answered_as_tensorflow_answers_them(odd: Served):
+    answer = odd.predict("sine", inputs=[[1e10, 1e-45, -1e38]]).json()["outputs"][0]
+    np.testing.assert_allclose(answer, np.sin(np.array([1e10, 0, -1e38], np.float32).astype("f8")), atol=1e-6)
+    assert "sine: output y differs from TensorFlow's for numbers around" in odd.client.get("/healthz").text
+    assert odd.predict("sigmoid", inputs=[[1e38] * 5 + [-1e38] * 5]).json() == {"outputs": [[1.0] * 5 + [0.0] * 5]}
+
+
+def test_a_signature_that_counts_up_to_its_input_is_compared_within_seconds(odd: Served):
+    assert odd.predict("count", inputs=3).json() == {"outputs": [0, 1, 2]}
+    assert "count: it takes long for numbers around" in odd.client.get("/healthz").text
 
 
 def test_a_tensor_in_shared_memory_is_refused(odd: Served):

@@ -22,7 +22,7 @@ from ..codec.prediction_request import read_prediction
 from ..codec.signature import CLASSIFY, DEFAULT, REGRESS, Signature
 from ..codec.tensors import is_object
 from ..http.errors import HttpError
-from .comparison import rows_are_independent, same_when_not_finite, unequal
+from .comparison import compare, rows_are_independent, same_when_not_finite
 from .generated_inputs import Inputs
 from .litert import LiteRtSignature
 from .saved_model import SavedModel
@@ -94,6 +94,7 @@ class _Verdict:
         self._file: str | None = None
         self._rows = False
         self._finite_only = False
+        self._overflow: float | None = None
 
     def reach(self) -> None:
         """Convert, compare, decide."""
@@ -111,13 +112,15 @@ class _Verdict:
         except Exception as exc:  # noqa: BLE001 (the converter raises anything; TensorFlow serves then)
             self.reason = f"it does not convert ({_first_line(exc)})"
             return
-        self.reason = unequal(run, candidate.run, self._signature, self._samples)
+        comparison = compare(run, candidate.run, self._signature, self._samples)
+        self.reason = comparison.difference
         if not self.reason:
             self._file = name
             if isinstance(no_rows, dict):
                 np.savez(
                     self._folder / name.replace(".tflite", NO_ROWS), *(no_rows[key] for key in self._signature.outputs)
                 )
+            self._overflow = comparison.overflow
             self._finite_only = not same_when_not_finite(run, candidate.run, self._signature)
         else:
             (self._folder / name).unlink()
@@ -132,6 +135,7 @@ class _Verdict:
             "no_rows_refusal": _refusal(self.trial),
             "independent_rows": self._rows,
             "finite_only": self._finite_only,
+            "overflow": self._overflow,
         }
 
     def _run_tensorflow(self, tensors: Any) -> Any:
@@ -215,11 +219,18 @@ def _summary(signatures: dict[str, Any]) -> dict[str, str]:
         for name in converted
         if callable_signatures[name]["finite_only"]
     ]
+    for name in converted:
+        if (size := callable_signatures[name]["overflow"]) is not None:
+            notes.append(
+                f"{name}: where TensorFlow's answer to numbers from {size:.0e} on is not finite, it may differ"
+            )
     notes += [f"{name}: {verdict['note']}" for name, verdict in callable_signatures.items() if verdict["note"]]
     notes += [f"not served: {name}, as {reason}" for name, reason in unserved(signatures).items()]
     if DEFAULT not in callable_signatures and len(callable_signatures) > 1:
         notes.append(f"there is no {DEFAULT}: requests name one of {', '.join(callable_signatures)} as signature_name")
-    equal = f"LiteRT answers {', '.join(converted)} as TensorFlow does, on the sample input and random ones"
+    equal = (
+        f"LiteRT answers {', '.join(converted)} as TensorFlow does, on the sample input and made up ones of every size"
+    )
     if not others:
         runtime = "litert" if converted else "tensorflow"
         reasons = [equal] if converted else ["no signature takes inputs"]

@@ -24,6 +24,10 @@ _TEXTS = (b"", b"a", b"1", _PNG)
 _OPEN_SIZES = (2, 32, 224)
 # Ranks to try where even that is open, beyond the batch.
 _OPEN_RANKS = (0, 1, 2)
+# Powers of ten of the numbers that a float32 has, the subnormal ones too.
+_EXPONENTS = range(-45, 39)
+# Rows of one size that are computed at once: enough that no column of an answer is small in all of them by chance.
+_SIZED_ROWS = 6
 
 
 def filled(signature: Signature, rows: int, value: Any = 0, text: bytes = b"", *, size: int | None = None) -> Inputs:
@@ -68,6 +72,62 @@ def random_inputs(signature: Signature, rows: tuple[int, ...] = (1, 3, 8)) -> It
     for count in rows:
         for spread in ("unit", "normal", "wide"):
             yield {name: _random(spec, count, spread, random) for name, spec in signature.inputs.items()}
+
+
+def magnitudes(signature: Signature, stride: int = 1) -> Iterator[tuple[float, Inputs]]:
+    """Numbers from the smallest to the largest that the types have, in steps of magnitude, each with what it holds.
+
+    While one kind of number grows, decimal or whole, the other stays small, so that indexes stay right for tables.
+    All numbers of one step are of one size: all positive, all negative, and of random signs.
+
+    Args:
+        signature: What the inputs are for.
+        stride: Take only each so manieth step.
+    """
+    random = np.random.default_rng(_SEED)
+    specs = signature.inputs.values()
+    bits = [np.finfo(spec.numpy).bits for spec in specs if is_decimal(spec)]
+    if bits:
+        exponents = [*range(-320, -45, 25), *_EXPONENTS, *range(50, 308, 25), 308] if max(bits) > 32 else _EXPONENTS
+        for exponent in exponents[::stride]:
+            yield from _sized(signature, 10.0**exponent, True, random)
+    bounds = [int(np.iinfo(spec.numpy).max) for spec in specs if spec.numpy.lstrip("u").startswith("int")]
+    for power in range(1, max(bounds).bit_length() + 1, stride) if bounds else ():
+        yield from _sized(signature, float(2**power), False, random)
+
+
+def _sized(
+    signature: Signature, size: float, decimals: bool, random: np.random.Generator
+) -> Iterator[tuple[float, Inputs]]:
+    is_batched = all(spec.shape and spec.shape[0] == -1 for spec in signature.inputs.values())
+    signs = (1, -1, 0) if not is_batched else (None,)
+    for sign in signs:
+        yield (
+            size,
+            {
+                name: _of_size(spec, size if is_decimal(spec) is decimals else 1.0, sign, random)
+                for name, spec in signature.inputs.items()
+            },
+        )
+
+
+def _of_size(spec: TensorSpec, size: float, sign: int | None, random: np.random.Generator) -> Array:
+    """Numbers of one size; of one sign, of random ones (0), or of each in some rows (None)."""
+    shape = open_shape(spec, _SIZED_ROWS)
+    if spec.dtype == "bool":
+        return random.integers(0, 2, shape).astype(np.bool_)
+    values = np.asarray(size * random.uniform(1, 10 if size != 1.0 else 1.5, shape) * random.choice((-1.0, 1.0), shape))
+    if sign is None:
+        values[0], values[1] = size, -size
+    elif sign:
+        values = np.full(shape, sign * size)
+    if is_decimal(spec):
+        most = float(np.finfo(spec.numpy).max)
+        return np.clip(values, -most, most).astype(spec.numpy)
+    bounds = np.iinfo(spec.numpy)
+    # As Python's own numbers: no decimal has the largest of 64 bits.
+    whole = [min(max(int(value), int(bounds.min)), int(bounds.max)) for value in values.ravel().tolist()]
+    return np.array(whole, spec.numpy).reshape(shape)
 
 
 def open_shape(spec: TensorSpec, rows: int, size: int | None = None) -> tuple[int, ...]:
