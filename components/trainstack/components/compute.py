@@ -10,7 +10,7 @@ import pulumi
 from trainstack.components.base import BaseResource, Component
 from trainstack.components.declaration import checked
 from trainstack.components.kubernetes.args import KubernetesArgs
-from trainstack.components.node import Node, node_inputs
+from trainstack.components.node import Node, node_inputs, own_prices
 from trainstack.components.workspace import Workspace
 from trainstack.provider.lazy_providers import LazyComputeProvider
 from trainstack.targets import registry
@@ -88,6 +88,8 @@ class Compute(Component):
             "object_store": args.workspace.store,
             "vm_size": args.vm_size,
             "node_size": node_inputs(args.node, args.vm_size, args.workspace.sizes),
+            "prices": own_prices(args.vm_size or args.target) or None,
+            "currency": pulumi.Config("trainstack").get("currency"),
             "min_nodes": args.min_nodes,
             "max_nodes": args.max_nodes,
             "priority": args.priority,

@@ -39,6 +39,24 @@ class Node:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
+def own_prices(*names: pulumi.Input[str] | None) -> dict[str, float]:
+    """What the stack's configuration says that a node costs, `trainstack:prices`, of some sizes and targets.
+
+    Raises:
+        pulumi.RunError: It has something else than prices.
+    """
+    configured: Any = pulumi.Config("trainstack").get_object("prices") or {}
+    wanted = [name.lower() for name in names if isinstance(name, str)]
+    try:
+        return {str(key): float(price) for key, price in configured.items() if _size_name(key) in wanted}
+    except (AttributeError, TypeError, ValueError) as exc:
+        raise pulumi.RunError(f"trainstack:prices must map sizes to prices an hour, {{g6.xlarge: 0.8}}: {exc}") from exc
+
+
+def _size_name(key: object) -> str:
+    return str(key).lower().removesuffix("/low")
+
+
 def node_inputs(
     node: Node | None, vm_size: pulumi.Input[str] | None, sizes: Mapping[str, Node]
 ) -> dict[str, Any] | None:

@@ -77,6 +77,8 @@ class SweepArgs:
         seed: For the choices.
         max_trials: How many trials; those of earlier updates count.
         max_duration: Seconds after which the sweep ends with what it has, all updates counted.
+        max_cost: What the nodes of all trials may cost before the sweep ends with what it has, all updates counted. The
+            run's own `max_cost` is a trial's.
         max_concurrent: Trials at once; as many as the compute has room for when left out.
         max_failed_share: Which share of all trials may fail, or give NaN or infinity, before the sweep ends, 0 to 1.
     """
@@ -92,6 +94,7 @@ class SweepArgs:
     seed: pulumi.Input[int] = 0
     max_trials: pulumi.Input[int] = 20
     max_duration: pulumi.Input[float] | None = None
+    max_cost: pulumi.Input[float] | None = None
     max_concurrent: pulumi.Input[int] | None = None
     max_failed_share: pulumi.Input[float] = 0.5
 
@@ -161,6 +164,7 @@ class Sweep(RunOutputs):
             "seed": args.seed,
             "max_trials": args.max_trials,
             "max_duration": args.max_duration,
+            "max_total_cost": args.max_cost,
             "max_concurrent": args.max_concurrent,
             "max_failed_share": args.max_failed_share,
         }

@@ -48,6 +48,8 @@ class TrainingRunArgs:
         environment_variables: Variables for the script; part of what the run is.
         secret_variables: Variables whose values are secret; their names are part of what the run is.
         timeout: Seconds after which it is ended.
+        max_cost: What its nodes may cost, all attempts together, before it is ended; it goes on from what it has saved
+            when that is raised. In US dollars, or in `trainstack:currency` where the stack has prices of its own.
         grace: Seconds between asking it to end and ending it.
         max_attempts: How often one `up` may start the script: again when a signal, a lost node or a lack of memory
             ended it, never for an exit code of its own unless that is in `retry_exit_codes`.
@@ -73,6 +75,7 @@ class TrainingRunArgs:
     environment_variables: Mapping[str, pulumi.Input[Any]] = field(default_factory=dict[str, pulumi.Input[Any]])
     secret_variables: Mapping[str, pulumi.Input[str]] = field(default_factory=dict[str, pulumi.Input[str]])
     timeout: pulumi.Input[float] | None = None
+    max_cost: pulumi.Input[float] | None = None
     grace: pulumi.Input[float] = 10
     max_attempts: pulumi.Input[int] = 1
     backoff: pulumi.Input[float] = 2

@@ -16,7 +16,7 @@ from trainstack.core.compute.compute import ComputeSpec
 from trainstack.core.environments import environment
 from trainstack.core.images.environment_lock import lock_environment
 from trainstack.core.properties import as_mapping, integral
-from trainstack.core.runs import arguments, distribution, script_variables, snapshot
+from trainstack.core.runs import arguments, cost, distribution, script_variables, snapshot
 from trainstack.core.runs.fields import RunSettings
 from trainstack.errors import InvalidInputError, UnreachableError
 from trainstack.provider import images
@@ -62,6 +62,9 @@ def completed(news: Properties) -> Properties:
         if value is not None and known(value) and not (isinstance(value, int | float) and value >= least):
             raise InvalidInputError(f"{name} must be a number of seconds, at least {least:g}, not {value!r}")
     validated(RunSettings, inputs, "run")
+    for field in ("max_cost", "max_total_cost"):
+        if compute is not None and inputs.get(field) is not None and known(inputs[field]):
+            cost.check_priced(compute, "max_cost")
     return inputs
 
 

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Generator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pulumi.dynamic import CreateResult, DiffResult, UpdateResult
 from pulumi.runtime.rpc import UNKNOWN
@@ -169,7 +169,22 @@ def _say(log: ResourceLog, inputs: Properties, run: RunDirectory, record: RunRec
 def _reason_line(differences: dict[str, list[str]], olds: Properties, news: Properties) -> str:
     if news.get("status") == Status.COMPLETED.value:
         return diff.reason_line(differences, None, f"adopts finished run {news['run_id']}, nothing trains")
-    return diff.reason_line(differences, olds.get("duration"))
+    duration = olds.get("duration")
+    return diff.reason_line(differences, duration, estimate=_estimate(duration, news))
+
+
+def _estimate(duration: Any, news: Properties) -> str:
+    """What as long a run would cost now, in words; empty where its nodes have no price."""
+    compute, spread = news.get("compute"), news.get("distribution")
+    spec = compute_spec(compute) if compute else None
+    if not isinstance(duration, int | float) or spec is None or not isinstance(spread, dict):
+        return ""
+    from trainstack.core.runs import cost
+
+    price, nodes = cost.hourly(spec), cast("Properties", spread).get("node_count", 1)
+    if price is None or not isinstance(nodes, int | float):
+        return ""
+    return cost.money(duration / 3600 * nodes * price, spec.currency)
 
 
 def _plain(properties: Properties, name: str) -> Any:

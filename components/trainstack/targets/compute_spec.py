@@ -65,6 +65,8 @@ class ComputeSpec(BaseModel):
         object_store: The workspace's address where it is in an object store, which pods read from and write to.
         vm_size: The name of a size that says what one node holds; none shares the machine evenly between `max_nodes`.
         node_size: What one node holds; with `vm_size`, what that name stands for in this workspace or stack.
+        prices: What a node costs an hour by the stack's configuration: by size or target, and `NAME/low`.
+        currency: What prices are in.
         min_nodes: Nodes that stay up when idle; where nodes cost nothing it is only kept.
         max_nodes: Nodes that may be busy at once.
         priority: `dedicated`, or `low` for nodes that may be taken away.
@@ -81,6 +83,8 @@ class ComputeSpec(BaseModel):
     object_store: str | None = None
     vm_size: str | None = None
     node_size: NodeSize | None = None
+    prices: dict[str, float] = Field(default_factory=dict)
+    currency: str = "USD"
     min_nodes: int = Field(default=0, ge=0)
     max_nodes: int = Field(default=1, ge=1)
     priority: Literal["dedicated", "low"] = "dedicated"

@@ -165,6 +165,17 @@ def test_a_sweep_ends_with_its_time_and_goes_on_with_more(workspace, sweep_for):
     assert 0 < record.ended < 40
 
 
+def test_a_sweep_ends_with_its_cost_and_tells_it(workspace, sweep_for):
+    request = sweep_for(UNIFORM, {"--steps": 3, "--pause": 0.5}, max_trials=40, max_total_cost=4)
+    # One coin a second and node.
+    compute = request.run.compute.model_copy(update={"prices": {"local": 3600.0}})
+    request = request.model_copy(update={"run": request.run.model_copy(update={"compute": compute})})
+    record = searched(workspace, request)
+    assert record.status == "completed"
+    assert 0 < record.ended < 40
+    assert (record.cost or 0) >= 4
+
+
 @pytest.mark.parametrize(
     ("sampler", "pruner"), [("random", "hyperband"), ("cmaes", "asha"), ("tpe", "median"), ("random", "none")]
 )

@@ -6,7 +6,9 @@ from trainstack.cli import markdown as md
 from trainstack.cli.format import took
 from trainstack.cli.output import printable
 from trainstack.core.preview.explanation import DownstreamChange, Explanation, RunChange
+from trainstack.core.runs.cost import money as amount
 
+_NONE = "not measured yet"
 _NOUNS = {
     "WebService": "service",
     "Model": "model",
@@ -72,9 +74,7 @@ def markdown(explanation: Explanation) -> str:
 
 def money(cost: float | None, currency: str) -> str:
     """A sum for people: `0.02 USD`, `under 0.01 USD`; a dash for none."""
-    if cost is None:
-        return "-"
-    return f"under 0.01 {currency}" if 0 < cost < 0.01 else f"{cost:.2f} {currency}"
+    return "-" if cost is None else amount(cost, currency)
 
 
 def _row(run: RunChange, currency: str) -> tuple[str, ...]:
@@ -83,7 +83,7 @@ def _row(run: RunChange, currency: str) -> tuple[str, ...]:
     if not run.trains:
         return (md.code(run.name), f"{run.verdict} ({md.code(run.adopted)}): nothing trains", why, "-", "-", "-")
     estimate = run.estimate
-    last = took(estimate.last) if estimate.last is not None else "not measured yet"
+    last = ", ".join(filter(None, [took(estimate.last), estimate.last_cost])) if estimate.last is not None else _NONE
     last = f"{estimate.trials} trials, one {last}" if estimate.trials > 1 else last
     low = ", low priority" if estimate.low else ""
     on = f"{estimate.nodes} x {md.code(estimate.size)}{low}"
@@ -119,7 +119,8 @@ def _verdict(run: RunChange) -> str:
 
 def _facts(run: RunChange, currency: str) -> list[str]:
     estimate = run.estimate
-    last = f"last took {took(estimate.last)}" if estimate.last is not None else "not measured yet"
+    spent = f" and cost {estimate.last_cost}" if estimate.last_cost else ""
+    last = f"last took {took(estimate.last)}{spent}" if estimate.last is not None else _NONE
     last = f"{estimate.trials} trials, one {last}" if estimate.trials > 1 else last
     low = " of low priority" if estimate.low else ""
     return [last, f"{estimate.nodes} x {estimate.size}{low}", money(estimate.cost, currency)]

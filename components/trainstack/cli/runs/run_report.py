@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from trainstack.cli.runs.run_summary import stages, summary
-from trainstack.core.runs import artifacts
+from trainstack.core.runs import artifacts, cost
 from trainstack.core.runs.directory import RunDirectory, RunRecord
 from trainstack.core.runs.events import DATA_EVENT, read_events
 from trainstack.core.runs.fields import COUNTED
@@ -39,6 +39,7 @@ def detail(directory: RunDirectory, record: RunRecord, location: str) -> dict[st
     return {
         **summary(directory, record),
         **request,
+        "cost": _cost(record, submitted(directory)),
         "stages": stages(directory, record),
         "failure": record.failure.model_dump(mode="json") if record.failure else None,
         "outputs": _outputs(directory, record),
@@ -66,6 +67,22 @@ def _request(request: RunRequest | None) -> dict[str, Any]:
     return {
         "fingerprint": request.spec.fingerprint,
         **{key: _REPORTED[key](request) if key in _REPORTED else value for key, value in values.items()},
+    }
+
+
+def _cost(record: RunRecord, request: RunRequest | None) -> dict[str, Any] | None:
+    """What the run's nodes have come to; none before any worked."""
+    if request is None:
+        return None
+    spent = cost.so_far(record, request)
+    if not spent.node_seconds:
+        return None
+    priority = "low" if spent.low else "dedicated"
+    return {
+        "node_seconds": round(spent.node_seconds, 3),
+        "priority": priority,
+        "amount": None if spent.amount is None else round(spent.amount, 6),
+        "currency": spent.currency,
     }
 
 

@@ -130,6 +130,16 @@ def _row(run: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
+def _cost(cost: dict[str, Any] | None) -> str:
+    """What a run came to in words: node time, and its price where there is one."""
+    from trainstack.core.runs.cost import money
+
+    if cost is None:
+        return ""
+    held = f"{format.took(cost['node_seconds'])} of nodes{' of low priority' * (cost['priority'] == 'low')}"
+    return held if cost["amount"] is None else f"{money(cost['amount'], cost['currency'])} for {held}"
+
+
 def _print(run: dict[str, Any]) -> None:
     """The tables of `show`; what a run has none of is left out."""
     from trainstack.core.runs.fields import COUNTED
@@ -148,6 +158,7 @@ def _print(run: dict[str, Any]) -> None:
         ("reason", run["reason"]),
         ("created", format.local(run["created"])),
         ("took", format.took(run["seconds"])),
+        ("cost", _cost(run["cost"])),
         ("attempt", run["attempt"]),
         *(
             (field.label, _cell(name, run.get(field.key or name)))

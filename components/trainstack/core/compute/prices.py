@@ -72,17 +72,18 @@ class Prices:
         Own prices go first, then what the node's size says, then what the cheapest machine costs that holds as much.
 
         Args:
-            compute: A compute's spec: `vm_size`, `node_size`, `target`, `priority`.
+            compute: A compute's spec: `vm_size`, `node_size`, `target`, `priority`, and own `prices` of its stack.
 
         Raises:
             InvalidInputError: `vm_size` is not known.
         """
         name = str(compute.get("vm_size") or compute.get("target") or registry.DEFAULT).upper()
         low = compute.get("priority") == "low"
-        if low and f"{name}/LOW" in self.own:
-            return self.own[f"{name}/LOW"]
-        if name in self.own:
-            return self.own[name] * (LOW_PRIORITY_SHARE if low else 1)
+        own = {**Prices.checked(compute.get("prices") or {}).own, **self.own}
+        if low and f"{name}/LOW" in own:
+            return own[f"{name}/LOW"]
+        if name in own:
+            return own[name] * (LOW_PRIORITY_SHARE if low else 1)
         size = node_sizes.of_compute(compute)
         if size is not None and size.price is None and not size.name:
             size = node_sizes.cheapest(size)

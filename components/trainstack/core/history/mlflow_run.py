@@ -9,6 +9,7 @@ from pathlib import Path
 
 from trainstack.core.history.logged_runs import NOTE, PARENT, LoggedRuns
 from trainstack.core.history.mlflow_sweep import find_or_create
+from trainstack.core.runs import cost
 from trainstack.core.runs.attempts import PastAttempt, past_attempts
 from trainstack.core.runs.diff import seconds
 from trainstack.core.runs.directory import RunDirectory, RunRecord, Status
@@ -135,6 +136,11 @@ class MlflowRun:
             "trainstack.attempt": str(record.attempt),
             NOTE: "\n\n".join(filter(None, [self._logged.note, _note(self._directory, record)])),
         }
+        spent = cost.so_far(record, self._request)
+        if record.status.ended:
+            tags["trainstack.node_seconds"] = f"{spent.node_seconds:.1f}"
+            if spent.amount is not None:
+                tags["trainstack.cost"] = f"{spent.amount:.6f} {spent.currency}"
         if self._logged.refused:
             tags[UNTOLD_TAG] = "; ".join(self._logged.refused)
         for stage in record.stages:

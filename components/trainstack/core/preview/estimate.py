@@ -12,10 +12,11 @@ from pydantic import ValidationError
 from trainstack.core.compute import node_sizes
 from trainstack.core.compute.prices import Prices
 from trainstack.core.preview.document import UNKNOWN
+from trainstack.core.runs.cost import money
 from trainstack.core.runs.directory import RunDirectory
 from trainstack.core.runs.fields import COUNTED, ID_LENGTH, RunSpec
 from trainstack.core.runs.index import newest
-from trainstack.core.runs.record import Status
+from trainstack.core.runs.record import RunRecord, Status
 from trainstack.core.sweeps.record import Search, SweepDirectory, finished_search, sweep_id
 from trainstack.core.workspace.store_cache import local_path
 from trainstack.core.workspace.workspace import Workspace
@@ -36,6 +37,7 @@ class Estimate:
         seconds: How long all of it takes; none where nothing was measured.
         node_hours: Hours that nodes are held, added up over the nodes.
         cost: Node hours times price; none where one of them is not known.
+        last_cost: What the last run of its name came to, `0.90 USD`; empty where that is not known.
     """
 
     nodes: int
@@ -46,9 +48,12 @@ class Estimate:
     seconds: float | None
     node_hours: float | None
     cost: float | None
+    last_cost: str = ""
 
 
-def estimate(run: Mapping[str, Any], last: float | None, prices: Prices, trials: int = 1) -> Estimate:
+def estimate(
+    run: Mapping[str, Any], last: float | None, prices: Prices, trials: int = 1, *, last_cost: str = ""
+) -> Estimate:
     """Estimate a run, or the trials of a sweep, from the inputs.
 
     Args:
@@ -56,6 +61,7 @@ def estimate(run: Mapping[str, Any], last: float | None, prices: Prices, trials:
         last: Seconds that the last measured one took.
         prices: What nodes cost.
         trials: How many are to run.
+        last_cost: What the last one came to, in words.
     """
     compute = _mapping(run.get("compute"))
     nodes = _whole(_mapping(run.get("distribution")).get("node_count"), 1)
@@ -70,7 +76,7 @@ def estimate(run: Mapping[str, Any], last: float | None, prices: Prices, trials:
     node_hours = None if seconds is None else seconds * at_once / 3600 * nodes
     cost = None if node_hours is None or hourly is None else node_hours * hourly
     size = str(compute.get("vm_size") or node_sizes.of_compute(compute) or compute.get("target") or registry.DEFAULT)
-    return Estimate(nodes, size, compute.get("priority") == "low", last, trials, seconds, node_hours, cost)
+    return Estimate(nodes, size, compute.get("priority") == "low", last, trials, seconds, node_hours, cost, last_cost)
 
 
 def trials_left(sweep: Mapping[str, Any], root: Path) -> int:
@@ -138,15 +144,22 @@ def last_measured(run: Mapping[str, Any], root: Path) -> float | None:
         run: A training run's inputs.
         root: What the workspace's path is relative to.
     """
+    record = _last(run, root)
+    return None if record is None else record.duration
+
+
+def last_cost(run: Mapping[str, Any], root: Path) -> str:
+    """What that run came to, in words; empty where none was measured, or nodes had no price."""
+    record = _last(run, root)
+    return money(record.cost, record.currency) if record is not None and record.cost is not None else ""
+
+
+def _last(run: Mapping[str, Any], root: Path) -> RunRecord | None:
     workspace = _workspace(run, root)
     if workspace is None:
         return None
-    durations = [
-        record.duration
-        for record in newest(workspace, [Status.COMPLETED.value], run.get("name"))
-        if record.duration is not None
-    ]
-    return durations[0] if durations else None
+    records = newest(workspace, [Status.COMPLETED.value], run.get("name"))
+    return next((record for record in records if record.duration is not None), None)
 
 
 def _workspace(run: Mapping[str, Any], root: Path) -> Workspace | None:

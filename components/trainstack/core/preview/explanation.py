@@ -10,7 +10,7 @@ from typing import Any
 from trainstack.abbreviation import abbreviated
 from trainstack.core.compute.prices import Prices
 from trainstack.core.preview.document import UNKNOWN, Preview, Resource, Step
-from trainstack.core.preview.estimate import Estimate, estimate, finished, last_measured, trials_left
+from trainstack.core.preview.estimate import Estimate, estimate, finished, last_cost, last_measured, trials_left
 from trainstack.core.runs import change_lines, diff
 from trainstack.core.runs.fields import COUNTED, SETTINGS
 
@@ -145,7 +145,8 @@ def _run_change(step: Step, prices: Prices, root: Path) -> RunChange | None:
     else:
         maybe = reasons and all(reason.endswith("may change") for reason in reasons)
         verdict = MAY_RETRAIN if maybe else RETRAINS
-    estimated = estimate(new.inputs, 0.0 if adopted else seconds, prices)
+    spent = "" if adopted else last_cost(new.inputs, root)
+    estimated = estimate(new.inputs, 0.0 if adopted else seconds, prices, last_cost=spent)
     return RunChange(step.resource.name, verdict, reasons, adopted, estimated)
 
 

@@ -58,10 +58,13 @@ def moves(old: Mapping[str, Any], new: Mapping[str, Any], unknown: str) -> dict[
     return {"workspace": change_lines.scalar("workspace", before, after)} if before and before != after else {}
 
 
-def reason_line(differences: Mapping[str, list[str]], duration: float | None, verb: str = "will retrain") -> str:
-    """The one line that preview shows: what will be trained again and why, and what that took last time."""
+def reason_line(
+    differences: Mapping[str, list[str]], duration: float | None, verb: str = "will retrain", estimate: str = ""
+) -> str:
+    """The one line that preview shows: what will be trained again and why, what that took last time and is to cost."""
     lines = [line for lines in differences.values() for line in lines]
     last = f"; last run took {seconds(duration)}" if duration is not None else ""
+    last += f", about {estimate}" if estimate else ""
     return f"{verb}: {abbreviated(lines, separator='; ')}{last}"
 
 

@@ -86,6 +86,8 @@ def moment(text: Any, otherwise: float) -> float:
 
 
 def _apply_end(record: RunRecord, event: dict[str, Any]) -> None:
+    record.node_seconds, record.cost = event.get("node_seconds"), event.get("cost")
+    record.earlier_node_seconds, record.currency = record.node_seconds or 0.0, str(event.get("currency") or "")
     outputs = as_mapping(event.get("outputs"))
     if outputs is not None and not any(map(leads_out, outputs)):
         record.status, record.reason = Status.COMPLETED, ""

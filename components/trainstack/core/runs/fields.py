@@ -251,6 +251,7 @@ class RunSettings(BaseModel):
 
     Attributes:
         timeout: Seconds that the running stage may last; none for no limit.
+        max_cost: What its nodes may cost, all attempts together, in the compute's currency; none for no limit.
         grace: Seconds between SIGTERM and SIGKILL.
         max_attempts: How often one submission may start the script, for causes that another start can cure.
         backoff: Seconds before the second start; doubles for each further one, up to five minutes.
@@ -264,6 +265,9 @@ class RunSettings(BaseModel):
     model_config = ConfigDict(defer_build=True)
 
     timeout: Annotated[float | None, RunField(label="timeout", note="a limit, not content", show=JSON_ALONE)] = None
+    max_cost: Annotated[float | None, RunField(label="max cost", note="a limit, not content", show=JSON_ALONE)] = Field(
+        default=None, gt=0
+    )
     grace: Annotated[
         float, RunField(label="grace", note="seconds for a checkpoint before the run is killed", show=JSON_ALONE)
     ] = 10.0

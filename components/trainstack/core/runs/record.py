@@ -100,6 +100,10 @@ class RunRecord(BaseModel):
         created: Seconds since the epoch of its submission.
         updated: Seconds since the epoch of the last change.
         duration: Seconds that the successful attempt's stage `running` lasted: what counts in estimates and prices.
+        earlier_node_seconds: Seconds that nodes were held by the attempts before the current one.
+        node_seconds: The same for all attempts, known at the end.
+        cost: What that came to; none where a node has no price.
+        currency: What the cost is in.
         metrics: Last value of each metric.
         outputs: Digest of each file below `outputs/` (relative path to SHA-256), known once completed.
         failure: How it failed.
@@ -119,6 +123,10 @@ class RunRecord(BaseModel):
     created: float
     updated: float
     duration: float | None = None
+    earlier_node_seconds: float = 0.0
+    node_seconds: float | None = None
+    cost: float | None = None
+    currency: str = ""
     metrics: dict[str, float] = {}
     outputs: dict[InsideName, str] = {}
     failure: Failure | None = None

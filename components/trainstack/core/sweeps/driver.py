@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainstack.core.daemons import daemonize
-from trainstack.core.runs import distribution
+from trainstack.core.runs import cost, distribution
 from trainstack.core.runs.arguments import canonical
 from trainstack.core.runs.directory import RunDirectory, RunRecord, Status
 from trainstack.core.runs.execution import submission
@@ -92,6 +92,8 @@ class Driver:
         self._failed = 0
         self._repeats = 0
         self._total = self._search.total
+        self._costs: dict[str, float] = {}
+        self._priced = 0.0
 
     def run(self) -> None:
         """Drive the sweep to an end and write which one it was."""
@@ -143,6 +145,8 @@ class Driver:
             late = self._search.max_duration is not None and self._spent() > self._search.max_duration
             if late:
                 self._stop_all(f"the sweep's max_duration of {self._search.max_duration:g} s is over")
+                return ""
+            if self._is_over_budget():
                 return ""
             while len(self._active) < self._concurrency() and self._more():
                 self._begin()
@@ -318,6 +322,34 @@ class Driver:
     def _spent(self) -> float:
         return self._before + time.monotonic() - self._begun
 
+    def _is_over_budget(self) -> bool:
+        """Whether the trials have cost what they may; those that go on are stopped then."""
+        limit = self._search.max_total_cost
+        if limit is None or time.monotonic() < self._priced + LOOK_SECONDS:
+            return False
+        self._priced = time.monotonic()
+        if (self._cost() or 0.0) < limit:
+            return False
+        self._stop_all(f"the sweep has cost its max_cost of {cost.money(limit, self._request.run.compute.currency)}")
+        return True
+
+    def _cost(self) -> float | None:
+        """What the nodes of all trials have come to; none where a node has no price."""
+        price = cost.hourly(self._request.run.compute)
+        if price is None:
+            return None
+        running = {active.run.id for active in self._active}
+        for trial in self._study.get_trials(deepcopy=False):
+            run_id = trial.user_attrs.get(studies.RUN)
+            if run_id and run_id not in running and run_id not in self._costs:
+                self._costs[run_id] = self._cost_of(RunDirectory(self._workspace.run(run_id)))
+        return sum(self._costs.values()) + sum(self._cost_of(active.run) for active in self._active)
+
+    def _cost_of(self, run: RunDirectory) -> float:
+        with contextlib.suppress(TrainstackError):
+            return cost.so_far(run.read(), self._request.run).amount or 0.0
+        return 0.0
+
     @staticmethod
     def _is_completed(trial: optuna.trial.FrozenTrial) -> bool:
         return trial.state.name == "COMPLETE"
@@ -349,6 +381,8 @@ class Driver:
             trials=trials,
             best=best.number if best else None,
             spent=self._spent(),
+            cost=self._cost(),
+            currency=self._request.run.compute.currency,
             created=self._created,
             updated=time.time(),
         )

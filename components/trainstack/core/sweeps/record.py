@@ -34,6 +34,7 @@ class Search(BaseModel):
         seed: For the choices.
         max_trials: How many trials, those of earlier calls counted.
         max_duration: Seconds after which the sweep ends, all calls counted; none for no limit.
+        max_total_cost: What the nodes of all trials may cost before the sweep ends, all calls counted.
         max_concurrent: Trials at once; as many as the compute has room for when left out.
         max_failed_share: Which share of all trials may fail or give no number before the sweep ends, 0 to 1.
     """
@@ -50,6 +51,7 @@ class Search(BaseModel):
     seed: int = 0
     max_trials: int = Field(default=20, ge=1)
     max_duration: float | None = Field(default=None, gt=0)
+    max_total_cost: float | None = Field(default=None, gt=0)
     max_concurrent: int | None = Field(default=None, ge=1)
     max_failed_share: float = Field(default=0.5, ge=0, le=1)
 
@@ -138,6 +140,8 @@ class SweepRecord(BaseModel):
         best: The number of the best completed trial.
         importance: Each parameter's share in what the metric does.
         spent: Seconds that it has run.
+        cost: What the nodes of its trials have come to; none where a node has no price.
+        currency: What the cost is in.
         created: Seconds since the epoch.
         updated: Seconds since the epoch.
     """
@@ -155,6 +159,8 @@ class SweepRecord(BaseModel):
     best: int | None = None
     importance: dict[str, float] = {}
     spent: float = 0.0
+    cost: float | None = None
+    currency: str = ""
     created: float
     updated: float
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Generator
 
 from trainstack.core.compute import compute
-from trainstack.core.runs import artifacts, distribution, location
+from trainstack.core.runs import artifacts, cost, distribution, location
 from trainstack.core.runs.directory import RunDirectory, RunRecord, Stage, Status
 from trainstack.core.runs.execution import inputs, preparation
 from trainstack.core.runs.execution.training import Training, TrainingFailedError
@@ -53,6 +53,7 @@ class Attempt:
             runtime = preparation.prepare(
                 self._workspace, self._directory, self._request, self._target, self._secrets, self._because
             )
+            budget = cost.seconds_left(self._record, self._request)
             training = Training(
                 self._directory,
                 self._request,
@@ -70,7 +71,7 @@ class Attempt:
                     self._enter_running()
                     # What the start waited for is over.
                     self._waiting(self._attempt_reason)
-                    training.wait(self._watch.check)
+                    training.wait(self._watch.check, budget=budget)
             self._finalize(time.monotonic() - self._running_since)
 
     def go_on(self, group: NodeGroup) -> None:
@@ -79,6 +80,7 @@ class Attempt:
         since = next((stage.started for stage in record.stages if stage.name is Status.RUNNING), time.time())
         elapsed = max(0.0, time.time() - since)
         training = Training(self._directory, self._request, self._target, self._ref, group)
+        budget = cost.seconds_left(record, self._request)
         record.stages = [stage for stage in record.stages if stage.name in (Status.PREPARING, Status.SCALING)]
         reason = f"attempt {record.attempt} went on without its supervisor"
         with self._last_stage_ended():
@@ -86,7 +88,7 @@ class Attempt:
                 self._enter(Status.RUNNING, reason, since)
                 self._running_since = time.monotonic() - elapsed
                 self._scale(slots_held, patient=False)
-                training.wait(self._watch.check, elapsed=elapsed)
+                training.wait(self._watch.check, elapsed=elapsed, budget=budget)
             self._finalize(time.monotonic() - self._running_since)
 
     def finalize(self) -> None:

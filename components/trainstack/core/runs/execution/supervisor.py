@@ -22,7 +22,7 @@ from trainstack.agent.ranks import orphans
 from trainstack.agent.reporting.report import SUCCEEDED, read_report
 from trainstack.core.compute import compute
 from trainstack.core.environments import environment
-from trainstack.core.runs import distribution, heartbeat, location, reserve, saved_progress
+from trainstack.core.runs import cost, distribution, heartbeat, location, reserve, saved_progress
 from trainstack.core.runs.directory import Failure, RunDirectory, RunRecord, Status
 from trainstack.core.runs.execution import inputs, retry
 from trainstack.core.runs.execution.attempt import Attempt
@@ -144,6 +144,8 @@ class Supervisor:
         self._clear_earlier()
         for report in directory.reports.glob("*.json"):
             report.unlink()
+        record.earlier_node_seconds = cost.attempts_seconds(record, self._request)
+        record.node_seconds = record.cost = None
         record.attempt += 1
         record.supervisor = os.getpid()
         record.failure, record.stages, record.metrics, record.duration, record.resumed = None, [], {}, None, ""
@@ -201,11 +203,15 @@ class Supervisor:
         reserve.give_back(self._directory.root)
         record.status, record.reason = status, reason
         record.metrics = tracking.last(self._directory.tracking)
+        record.node_seconds = cost.attempts_seconds(record, self._request)
+        price = cost.hourly(self._compute)
+        record.cost = None if price is None else record.node_seconds / 3600 * price
+        record.currency = self._compute.currency
         record.supervisor = None
-        facts: dict[str, Any] = {}
+        facts: dict[str, Any] = {"node_seconds": record.node_seconds, "cost": record.cost, "currency": record.currency}
         if status is Status.COMPLETED:
             # Enough to write the record anew, should it be damaged.
-            facts = {"duration": record.duration, "metrics": record.metrics, "outputs": record.outputs}
+            facts |= {"duration": record.duration, "metrics": record.metrics, "outputs": record.outputs}
         self._directory.event("end", status=status.value, attempt=record.attempt, reason=reason, **facts)
         self._directory.write(record)
 

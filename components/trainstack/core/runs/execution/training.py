@@ -9,7 +9,7 @@ from secrets import token_hex
 from trainstack.agent.plan import KEY_VARIABLE, SCRIPT_PATH_VARIABLE, LaunchPlan
 from trainstack.core.compute import compute
 from trainstack.core.images.registry import PASSWORD
-from trainstack.core.runs import arguments, distribution
+from trainstack.core.runs import arguments, cost, distribution
 from trainstack.core.runs.directory import Failure, RunDirectory
 from trainstack.core.runs.execution.first_failure import first_failure
 from trainstack.core.runs.request import RunRequest
@@ -107,26 +107,29 @@ class Training:
             ),
         )
 
-    def wait(self, check: Callable[[], None], *, elapsed: float = 0.0) -> None:
+    def wait(self, check: Callable[[], None], *, elapsed: float = 0.0, budget: float | None = None) -> None:
         """Wait until every node has ended well, and everything that they wrote is in the run directory.
 
         Args:
             check: Called all the time; may raise to end the wait.
             elapsed: Seconds that the nodes have been running already.
+            budget: Seconds that they may run by the run's `max_cost`; none for no limit.
 
         Raises:
             TrainingFailedError: A node ended badly.
-            TrainstackError: The run's time is over.
+            TrainstackError: The run's time is over, or its `max_cost` is spent.
         """
         timeout = self._request.timeout
-        deadline = time.monotonic() + timeout - elapsed if timeout else None
+        begun = time.monotonic() - elapsed
         group = self._group
         if group is None:
             return
         while any(node.poll() is None for node in group.nodes) and not any(node.poll() for node in group.nodes):
             check()
-            if deadline is not None and time.monotonic() > deadline:
+            if timeout and time.monotonic() > begun + timeout:
                 raise TrainstackError(f"stopped after its timeout of {timeout:g} s: raise `timeout` or train less")
+            if budget is not None and time.monotonic() > begun + budget:
+                raise TrainstackError(cost.over(self._request))
             time.sleep(TICK)
         failed = any(node.poll() for node in group.nodes)
         # The other agents learn of a failure by themselves, and then know better than we who failed first.
