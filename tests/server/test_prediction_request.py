@@ -71,7 +71,10 @@ def test_base64_objects_in_rows_are_values_and_not_named_inputs():
         ({"instances": {"x": [1, 2]}}, "'instances' to be an list/array"),
         ({"signature_name": 5, "instances": [[1, 2]]}, "'signature_name' key must be a string value"),
         ({"signature_name": "none", "instances": [[1, 2]]}, '"none" not found in signature def'),
-        ({"instances": [[1, 2], [3]]}, "element: 1 of 'instances' list. Error: INVALID_ARGUMENT: Expecting shape [2]"),
+        (
+            {"instances": [[1, 2], [3]]},
+            "element: 1 of 'instances' list. Error: INVALID_ARGUMENT: Expecting tensor size: 2",
+        ),
         (
             {"instances": [[1, 2], ["a", "b"]]},
             "element: 1 of 'instances' list. Error: INVALID_ARGUMENT: JSON Value: \"a\"",
@@ -96,7 +99,7 @@ def test_a_body_that_does_not_fit_is_refused_with_the_reason(body: dict[str, Any
         ({"instances": [{"tag": "a"}]}, "keys must be equal to: tag,x"),
         (
             {"instances": [{"tag": "a", "x": [1]}, {"tag": "b", "x": [1, 2]}]},
-            "element: 1 key: x of 'instances' list. Error: INVALID_ARGUMENT: Expecting shape [1] but got: [2]",
+            "element: 1 key: x of 'instances' list. Error: INVALID_ARGUMENT: Expecting tensor size: 1 but got: 2",
         ),
     ],
 )

@@ -153,7 +153,7 @@ def test_an_output_of_16_bits_is_a_number(served: Served):
         (b'{"instances": 1}', "to be an list/array"),
         (b'{"instances": []}', "No values in 'instances' array"),
         (b'{"instances": ["x", "y"]}', "is not of expected type: float"),
-        (b'{"instances": [[1, 2], [3]]}', "Expecting shape [2] but got: [1]"),
+        (b'{"instances": [[1, 2], [3]]}', "Expecting tensor size: 2 but got: 1"),
         (b'{"instances": [[1, 2, 3]]}', "input 'x' has shape [1, 3]"),
         (b'{"inputs": {"y": [[1, 2, 3, 4]]}}', "Missing named input: x in 'inputs' object."),
         (b'{"signature_name": "none", "inputs": 1}', 'Serving signature name: "none" not found in signature def'),
@@ -177,9 +177,14 @@ def test_an_error_of_the_runtime_is_its_reason_without_a_trace(served: Served):
         ("GET", "/v1/models", 400, "Missing model name in request."),
         ("GET", "/v1/foo", 400, "Malformed request: GET /v1/foo"),
         ("POST", "/v1/foo", 400, "Malformed request: POST /v1/foo"),
-        ("POST", "/v1/models/zoo", 400, "Malformed request"),
-        ("GET", "/v1/models/zoo:predict", 400, "Malformed request"),
-        ("PUT", "/v1/models/zoo:predict", 400, "Malformed request"),
+        ("POST", "/v1/models/zoo", 405, "takes GET only"),
+        ("POST", "/v1/models/zoo/metadata", 405, "takes GET only"),
+        ("GET", "/v1/models/zoo:predict", 405, "takes POST only"),
+        ("PUT", "/v1/models/zoo:predict", 405, "takes POST only"),
+        ("OPTIONS", "/v1/models/zoo:predict", 405, "takes POST only"),
+        ("POST", "/v1/models", 405, "takes GET only"),
+        ("GET", "/v1/models/debug/zoo", 400, "Malformed request"),
+        ("POST", "/v1/models/zoo/versions/3/labels/a:regress", 400, "Malformed request"),
         ("POST", "/v1/models/zoo/version/3:predict", 400, "Malformed request"),
         ("POST", "/v1/models/zoo/versions/HELLO:predict", 400, "Malformed request"),
         ("POST", f"/v1/models/zoo/versions/{2**64 - 1}:predict", 400, "Failed to convert version"),
@@ -227,7 +232,13 @@ def test_a_body_may_come_packed(served: Served):
     body = gzip.compress(b'{"inputs": [[1, 2, 3, 4]]}')
     answer = served.client.post("/v1/models/zoo:predict", content=body, headers={"Content-Encoding": "gzip"})
     assert answer.json() == {"outputs": [[40.5, 49.0]]}
-    for broken in (b"{}", body[:-9]):
+    for encoding, sent in (
+        ("x-gzip", body),
+        ("gzip", gzip.compress(b'{"inputs": ') + gzip.compress(b"[[1, 2, 3, 4]]}")),
+    ):
+        answer = served.client.post("/v1/models/zoo:predict", content=sent, headers={"Content-Encoding": encoding})
+        assert answer.json() == {"outputs": [[40.5, 49.0]]}
+    for broken in (b"{}", body[:-9], body + b"x"):
         answer = served.client.post("/v1/models/zoo:predict", content=broken, headers={"Content-Encoding": "gzip"})
         refused(answer, 400, "gzip")
     answer = served.client.post("/v1/models/zoo:predict", content=body, headers={"Content-Encoding": "br"})
@@ -244,15 +255,15 @@ def test_a_million_numbers_arrive_exactly(served: Served):
 def test_classify_gives_labels_and_scores_for_each_example(served: Served):
     body = {"signature_name": "classify", "examples": [{"x": [0.25, 0.75]}, {"x": [1.0, 0.0]}]}
     answer = served.client.post("/v1/models/zoo:classify", json=body)
-    assert answer.json() == {"result": [[["cat", 0.25], ["dog", 0.75]], [["cat", 1.0], ["dog", 0.0]]]}
+    assert answer.json() == {"results": [[["cat", 0.25], ["dog", 0.75]], [["cat", 1.0], ["dog", 0.0]]]}
 
 
 def test_regress_gives_a_number_for_each_example_with_context(served: Served):
     body: dict[str, Any] = {"signature_name": "regress", "examples": [{"x": [1.0, 2.0]}, {"x": [3.0, 4.0], "plus": 1}]}
     path = "/v1/models/zoo/versions/3:regress"
-    assert served.client.post(path, json=body).json() == {"result": [3.0, 8.0]}
+    assert served.client.post(path, json=body).json() == {"results": [3.0, 8.0]}
     body["context"] = {"plus": 10}
-    assert served.client.post(path, json=body).json() == {"result": [13.0, 8.0]}
+    assert served.client.post(path, json=body).json() == {"results": [13.0, 8.0]}
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,7 @@ class WebServiceArgs:
         allowed_hosts: Names by which a service without a key may be asked, besides addresses, names of this machine and
             those of a cluster's services: `models.example.com`, `*.example.com`; `*` for any. A web page that comes by
             another name, or from another site, is refused.
+        cors_origins: Origins of web pages whose scripts may use the service: `https://app.example.com`; `*` for any.
         key_rotation: Any text, to have a key that clients must send; another text makes another key.
         tls_certificate: PEM file with a certificate chain, for https.
         tls_key: PEM file with its private key.
@@ -87,6 +88,7 @@ class WebServiceArgs:
     server_image: pulumi.Input[str] | None = None
     host: pulumi.Input[str] = "127.0.0.1"
     allowed_hosts: Sequence[pulumi.Input[str]] | None = None
+    cors_origins: Sequence[pulumi.Input[str]] | None = None
     key_rotation: pulumi.Input[str] | None = None
     tls_certificate: pulumi.Input[str] | None = None
     tls_key: pulumi.Input[str] | None = None
@@ -144,6 +146,7 @@ class WebService(Component):
             **({"compute": compute.spec, **compute.workspace.images} if compute else {}),
             "host": args.host,
             "allowed_hosts": None if args.allowed_hosts is None else list(args.allowed_hosts),
+            "cors_origins": None if args.cors_origins is None else list(args.cors_origins),
             "key_rotation": args.key_rotation,
             "tls_certificate": None if args.tls_certificate is None else portable_path(args.tls_certificate),
             "tls_key": None if args.tls_key is None else portable_path(args.tls_key),

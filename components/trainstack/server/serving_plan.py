@@ -45,6 +45,7 @@ class Plan:
         key_digests: SHA-256 of each key that is let in; empty lets everybody in.
         allowed_hosts: Names by which a service without keys may be asked, besides addresses and names of this machine
             and of a cluster: `models.example.com`, `*.example.com`; `*` for any.
+        cors_origins: Origins of web pages whose scripts may use the service: `https://app.example.com`; `*` for any.
         capture: Share of requests that are kept, 0 to 1.
         capture_folder: Where they are kept.
         runtime: `auto`, or `tensorflow` to never use LiteRT.
@@ -56,6 +57,7 @@ class Plan:
     mirror: int | None = None
     key_digests: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
     capture: float = 0.0
     capture_folder: str | None = None
     runtime: str = "auto"
@@ -82,7 +84,7 @@ class Plan:
             ValueError: It is none.
         """
         try:
-            lists = {name: tuple(value.get(name, ())) for name in ("key_digests", "allowed_hosts")}
+            lists = {name: tuple(value.get(name, ())) for name in ("key_digests", "allowed_hosts", "cors_origins")}
             fields: dict[str, Any] = {**value, **lists}
             fields["versions"] = tuple(VersionPlan(**version) for version in value["versions"])
             plan = Plan(**fields)

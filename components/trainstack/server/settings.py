@@ -97,6 +97,7 @@ def parse(arguments: Sequence[str]) -> Settings:
     network("--tls-key", type=Path, help="PEM file with its private key")
     network("--open-to-all", action="store_true", help="listen beyond this machine without a key")
     network("--allowed-host", action="append", default=[], help="name by which clients without a key may ask, or *")
+    network("--cors-origin", action="append", default=[], help="origin of web pages that may use it, or *")
     network("--metrics-port", type=int, help="another port, where /metrics is read without a key")
     network("--takeover", type=Path, help="socket on which a running server hands over its listening socket")
     limits = parser.add_argument_group("how").add_argument
@@ -131,6 +132,7 @@ def _plan(parser: argparse.ArgumentParser, options: dict[str, Any]) -> Plan | No
     sample, key = options.pop("sample_input"), options.pop("key_file")
     digests: list[str] = options.pop("key_digest")
     allowed: list[str] = options.pop("allowed_host")
+    origins: list[str] = options.pop("cors_origin")
     if options["plan"] is not None:
         if path is not None:
             parser.error("--plan and --model-path exclude each other")
@@ -150,6 +152,7 @@ def _plan(parser: argparse.ArgumentParser, options: dict[str, Any]) -> Plan | No
             ),
             key_digests=(*digests, *([key_digest(key.read_text().strip())] if isinstance(key, Path) else [])),
             allowed_hosts=tuple(allowed),
+            cors_origins=tuple(origins),
             runtime=str(runtime),
         )
     except (OSError, ValueError) as exc:

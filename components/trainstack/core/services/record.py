@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -67,6 +68,7 @@ class ServiceSpec(_OnTarget):
         labels: Version label to version number, or `latest`.
         key_digests: SHA-256 of each key that is let in; everybody when empty.
         allowed_hosts: Names by which it may be asked where it has no key, besides those that are its own.
+        cors_origins: Origins of web pages whose scripts may use it.
         tls_certificate: PEM file with the certificate chain, for https.
         tls_key: PEM file with its private key.
         capture: Share of requests that are kept in the workspace, 0 to 1.
@@ -93,6 +95,7 @@ class ServiceSpec(_OnTarget):
     labels: dict[str, str] = {}
     key_digests: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
     tls_certificate: str | None = None
     tls_key: str | None = None
     capture: float = Field(default=0.0, ge=0, le=1)
@@ -119,6 +122,9 @@ class ServiceSpec(_OnTarget):
                 raise ValueError(f"version {name!r} is no number of a version, and not {LATEST!r}")
         if self.traffic and (min(self.traffic.values()) < 0 or not any(self.traffic.values())):
             raise ValueError("traffic: shares are whole numbers from 0 on, and one is more than 0")
+        for origin in self.cors_origins:
+            if origin != "*" and not re.fullmatch(r"https?://[^/?#@\s]+", origin):
+                raise ValueError(f"cors_origins: {origin!r} is no origin: write one like https://app.example.com, or *")
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("tls_certificate and tls_key go together")
         return self

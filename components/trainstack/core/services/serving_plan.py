@@ -52,6 +52,7 @@ def service_plan(spec: ServiceSpec, model: ModelRecord, models: Sequence[ModelRe
         mirror=None if spec.mirror is None else _number(spec.mirror, model),
         key_digests=spec.key_digests,
         allowed_hosts=spec.allowed_hosts,
+        cors_origins=spec.cors_origins,
         capture=spec.capture,
         capture_folder=str(folder / "captured") if spec.capture else None,
         runtime=spec.runtime,

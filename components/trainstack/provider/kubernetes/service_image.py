@@ -19,7 +19,7 @@ class ServiceImageProvider(BaseProvider):
 
     content = (
         "model_name", "model_version", "model_digest", "traffic", "mirror", "labels", "runtime", "workers",
-        "key_rotation", "allowed_hosts", "compute", "registry", "base_image",
+        "key_rotation", "allowed_hosts", "cors_origins", "compute", "registry", "base_image",
     )  # fmt: skip
 
     def accept(self, news: Properties) -> Properties:

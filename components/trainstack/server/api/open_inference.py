@@ -84,7 +84,7 @@ class OpenInferenceApi:
         model = self._served(parameters)
         body = request.body
         split = _split(request.header(b"inference-header-content-length"), len(body))
-        document = parse_object(body[:split] if split < len(body) else body)
+        document = parse_object(body[:split] if split < len(body) else body, alone=True)
         _check(document)
         options = document.get("parameters", {})
         signature = _signature(model, options)

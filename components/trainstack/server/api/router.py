@@ -14,6 +14,7 @@ import orjson
 from ..codec.signature import DEFAULT
 from ..codec.tensors import Array
 from ..http.auth import check_key
+from ..http.cors import Cors
 from ..http.decompress import decompress
 from ..http.errors import HttpError
 from ..http.host_check import HostCheck
@@ -83,6 +84,7 @@ class Router:
         self._usual_path = f"/v1/models/{models.plan.name}:predict"
         self._usual = TensorFlowServingApi(models).read_usual
         self._hosts = HostCheck(models.plan.allowed_hosts)
+        self._cors = Cors(models.plan.cors_origins) if models.plan.cors_origins else None
         self._capture.set(models.plan.capture, models.plan.capture_folder)
 
     def finish(self) -> None:
@@ -105,12 +107,37 @@ class Router:
                 raise
         except HttpError as exc:
             self._failed(request, exc)
+            if self._cors is not None:
+                exc.headers = self._cors.headers(request)
             raise
         request.admitted = route, parameters
         return self._settings.max_body if route.method == "POST" else _SMALL_BODY
 
     def answer(self, request: Request) -> Response | Coroutine[Any, Any, Response]:
         """Answer one request: now where that is quick, else later."""
+        if self._cors is None or b"origin" not in request.headers:
+            return self._answer(request)
+        return self._answer_page(request, self._cors)
+
+    def _answer_page(self, request: Request, cors: Cors) -> Response | Coroutine[Any, Any, Response]:
+        """Answer the script of a web page."""
+        headers = Headers(cors.headers(request))
+        if request.method == "OPTIONS" and cors.allows(request) and (methods := self._routes.methods(request.path)):
+            # Browsers ask without a key.
+            return Response(b"", headers=cors.preflight(request, methods))
+        answer = self._answer(request)
+
+        async def later(answer: Coroutine[Any, Any, Response]) -> Response:
+            response = await answer
+            response.headers += headers
+            return response
+
+        if isinstance(answer, Response):
+            answer.headers += headers
+            return answer
+        return later(answer)
+
+    def _answer(self, request: Request) -> Response | Coroutine[Any, Any, Response]:
         try:
             route, parameters = request.admitted or self._let_in(request)
             return self._handle(route, request, parameters)
@@ -122,7 +149,8 @@ class Router:
         digests = self.models.plan.key_digests
         if not digests:
             # A web page has no key: where one is asked for, it does not matter by which name.
-            self._hosts.check(request.headers.get(b"host"), request.headers.get(b"origin"))
+            is_own_page = self._cors is not None and self._cors.allows(request)
+            self._hosts.check(request.headers.get(b"host"), None if is_own_page else request.headers.get(b"origin"))
             return self._routes.find(request.method, request.path)
         try:
             route, parameters = self._routes.find(request.method, request.path)
@@ -266,7 +294,7 @@ class Router:
         return self._counted(request, self.models.main, self._error_response(exc))
 
     def _error_response(self, error: HttpError) -> Response:
-        headers: dict[str, str | int] = {}
+        headers: dict[str, str | int] = {**error.headers}
         if error.retry_after is not None:
             headers["retry-after"] = error.retry_after
         if error.status == 401:

@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 
 from ..http.errors import HttpError
-from .json_text import kind, shown
+from .json_text import RepeatedNames, kind, shown
 from .prediction_request import Prediction, signature_name
 from .prediction_response import number_fragment
 from .signature import CLASSIFY, REGRESS, Signature
@@ -43,7 +43,7 @@ class Examples:
         """
         count = len(self.prediction.tensors["inputs"])
         result = _classes(outputs, count) if self.verb == "classify" else _values(outputs, count)
-        return orjson.dumps({"result": result}, option=orjson.OPT_SERIALIZE_NUMPY)
+        return orjson.dumps({"results": result}, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def read_examples(body: Mapping[str, Any], signatures: Mapping[str, Signature], verb: str) -> Examples:
@@ -89,7 +89,8 @@ def _record(value: Any) -> bytes:
     if not is_object(value):
         raise HttpError(f"Example must be JSON object but got JSON {kind(value)}")
     example: Any = importlib.import_module("tensorflow.core.example.example_pb2").Example()
-    for name, content in value.items():
+    members = value.last if isinstance(value, RepeatedNames) else value
+    for name, content in members.items():
         feature = example.features.feature[name]
         for element in content if is_list(content) else [content]:
             _add(feature, name, element)

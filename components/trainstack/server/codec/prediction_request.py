@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ..http.errors import HttpError
-from .json_text import shown
+from .json_text import RepeatedNames, shown
 from .signature import DEFAULT, Signature
 from .tensors import Array, is_base64, is_list, is_object, to_array
 
@@ -108,7 +109,7 @@ def _from_rows(rows: Any, signature: Signature) -> dict[str, Array]:
         if _is_named(row) != by_name:
             got, expected = ("list", "object") if by_name else ("object", "value/list")
             raise HttpError(f"Expecting {expected} but got {got} at item {index} of input list")
-        if by_name and row.keys() != signature.inputs.keys():
+        if by_name and (row.keys() != signature.inputs.keys() or isinstance(row, RepeatedNames)):
             raise HttpError(
                 f"Failed to process element: {index} of 'instances' list. JSON object: {shown(row)} "
                 f"keys must be equal to: {','.join(signature.inputs)}"
@@ -138,6 +139,9 @@ def _stacked(rows: list[Any], dtype: str, key: str) -> Array:
                 shape = to_array(row, dtype).shape
             except HttpError as error:
                 raise HttpError(where + str(error)) from whole
+            if expected is not None and math.prod(shape) != math.prod(expected):
+                sizes = f"{math.prod(expected)} but got: {math.prod(shape)}"
+                raise HttpError(f"{where}Expecting tensor size: {sizes}") from whole
             if expected is not None and shape != expected:
                 raise HttpError(f"{where}Expecting shape {_listed(expected)} but got: {_listed(shape)}") from whole
             expected = shape

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..http.errors import HttpError
-from .json_text import kind, shown
+from .json_text import RepeatedNames, kind, shown
 
 Array = NDArray[Any]
 
@@ -42,7 +42,12 @@ def is_list(value: Any) -> TypeGuard[list[Any]]:
 
 def is_base64(value: Any) -> TypeGuard[dict[str, str]]:
     """Whether a JSON value is a binary string: `{"b64": "…"}` and nothing else."""
-    return is_object(value) and list(value) == ["b64"] and isinstance(value["b64"], str)
+    return (
+        is_object(value)
+        and list(value) == ["b64"]
+        and isinstance(value["b64"], str)
+        and not isinstance(value, RepeatedNames)
+    )
 
 
 def to_array(value: Any, dtype: str) -> Array:

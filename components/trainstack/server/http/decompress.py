@@ -6,7 +6,7 @@ import zlib
 
 from .errors import HttpError
 
-_WBITS = {"gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
+_WBITS = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
 
 
 def decompress(body: bytes, encoding: str, limit: int) -> bytes:
@@ -24,16 +24,22 @@ def decompress(body: bytes, encoding: str, limit: int) -> bytes:
         return body
     if encoding not in _WBITS:
         raise HttpError(f"Content-Encoding {encoding!r} is not known: send gzip, deflate or none", 415)
-    unpacker = zlib.decompressobj(wbits=_WBITS[encoding])
-    try:
-        content = unpacker.decompress(body, limit + 1)
-    except zlib.error as exc:
-        raise HttpError(f"the request's body is not {encoding}, though its Content-Encoding says so") from exc
-    if len(content) > limit:
-        raise too_large(limit)
-    if not unpacker.eof:
-        raise HttpError(f"the request's {encoding} body is cut short")
-    return content
+    pieces: list[bytes] = []
+    size = 0
+    while body:
+        unpacker = zlib.decompressobj(wbits=_WBITS[encoding])
+        try:
+            pieces.append(unpacker.decompress(body, limit + 1 - size))
+        except zlib.error as exc:
+            raise HttpError(f"the request's body is not {encoding}, though its Content-Encoding says so") from exc
+        size += len(pieces[-1])
+        if size > limit:
+            raise too_large(limit)
+        if not unpacker.eof:
+            raise HttpError(f"the request's {encoding} body is cut short")
+        # A file of gzip may be several, one after the other, and zeros.
+        body = unpacker.unused_data.lstrip(b"\0") if "gzip" in encoding else b""
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def too_large(limit: int) -> HttpError:

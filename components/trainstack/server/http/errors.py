@@ -11,6 +11,8 @@ Exception
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class HttpError(Exception):
     """What the client is told, and with which HTTP status. Its text never holds a stack trace.
@@ -22,6 +24,7 @@ class HttpError(Exception):
         status: The HTTP status.
         retry_after: Seconds after which the client may try again, where that helps.
         allow: The methods that the path takes, where the request's is none of them.
+        headers: What else is said to a browser.
     """
 
     def __init__(self, message: str, status: int = 400, *, retry_after: int | None = None, allow: str = "") -> None:
@@ -29,3 +32,4 @@ class HttpError(Exception):
         self.status = status
         self.retry_after = retry_after
         self.allow = allow
+        self.headers: Mapping[str, str | int] = {}

@@ -56,7 +56,7 @@ class HostCheck:
         authority = urlsplit(origin).netloc
         name = _name(authority)
         if authority != host and not (name and _matches(name, self._allowed[len(_OWN) :])):
-            raise HttpError(f"this service answers no page of {origin}: name its host in allowed_hosts", 403)
+            raise HttpError(f"this service answers no page of {origin}: name it in cors_origins", 403)
 
     def _is_allowed(self, host: str) -> bool:
         name = _name(host)

@@ -20,7 +20,7 @@ class Route(Generic[Handler]):
     """An endpoint.
 
     Attributes:
-        method: `GET` (and with it `HEAD`), `POST`, or `*` for any.
+        method: `GET` (and with it `HEAD`), `POST`, or `*` for any, where no other route has the path.
         path: Its path; `{name}` stands for a part without a slash, `{name:PATTERN}` for what a pattern matches.
         handler: What answers.
         any_case: Whether the path's letters may be of any case.
@@ -89,6 +89,8 @@ class RouteTable(Generic[Handler]):
         for pattern, route in self._patterns:
             if (match := pattern.fullmatch(path)) is None:
                 continue
+            if route.method == "*" and allowed:
+                break
             if route.accepts(method):
                 parameters = {name: value for name, value in match.groupdict().items() if value is not None}
                 if len(self._remembered) < _REMEMBERED:
@@ -96,6 +98,14 @@ class RouteTable(Generic[Handler]):
                 return route, parameters
             allowed.append(route.method)
         if allowed:
-            methods = ", ".join(dict.fromkeys(allowed))
+            methods = _methods(allowed)
             raise HttpError(f"{path} takes {methods} only", 405, allow=methods)
         raise HttpError(f"Not found: {path}", 404)
+
+    def methods(self, path: str) -> str:
+        """The methods that a path takes, as the header `Allow` has them; empty where there is no such path."""
+        return _methods([route.method for pattern, route in self._patterns if pattern.fullmatch(path)])
+
+
+def _methods(methods: Sequence[str]) -> str:
+    return ", ".join(dict.fromkeys(method for method in methods if method != "*"))
