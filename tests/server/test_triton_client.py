@@ -32,7 +32,8 @@ def test_health_readiness_and_metadata_follow_the_protocol(client: triton.Infere
     assert client.is_model_ready("zoo")
     assert client.is_model_ready("zoo", "3")
     assert not client.is_model_ready("zoo", "4")
-    assert client.get_server_metadata()["extensions"] == ["binary_tensor_data"]
+    extensions = ["binary_tensor_data", "model_configuration", "model_repository", "statistics"]
+    assert client.get_server_metadata()["extensions"] == extensions
     assert client.get_model_metadata("zoo") == {
         "name": "zoo",
         "versions": ["3"],
@@ -40,6 +41,57 @@ def test_health_readiness_and_metadata_follow_the_protocol(client: triton.Infere
         "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 4]}],
         "outputs": [{"name": "scores", "datatype": "FP32", "shape": [-1, 2]}],
     }
+
+
+def test_configuration_and_repository_are_read(client: triton.InferenceServerClient):
+    config = client.get_model_config("zoo", "3")
+    assert (config["name"], config["platform"], config["max_batch_size"]) == ("zoo", "tensorflow_savedmodel", 0)
+    assert config["input"] == [{"name": "x", "data_type": "TYPE_FP32", "dims": [-1, 4]}]
+    assert config["output"] == [{"name": "scores", "data_type": "TYPE_FP32", "dims": [-1, 2]}]
+    index = [{"name": "zoo", "version": "3", "state": "READY", "reason": ""}]
+    assert client.get_model_repository_index() == index
+    with pytest.raises(InferenceServerException, match="no version 4"):
+        client.get_model_config("zoo", "4")
+
+
+def test_statistics_count_requests_calls_and_rows(client: triton.InferenceServerClient):
+    def stats(version: str = "") -> dict[str, Any]:
+        [model] = client.get_inference_statistics("zoo", version)["model_stats"]
+        return model
+
+    before = stats()
+    client.infer("zoo", [tensor("x", np.zeros((5, 4), np.float32), "FP32")])
+    with pytest.raises(InferenceServerException):
+        client.infer("zoo", [tensor("x", np.zeros((5, 3), np.float32), "FP32")])
+    after = stats("3")
+    assert (after["name"], after["version"]) == ("zoo", "3")
+    assert after["inference_count"] - before["inference_count"] == 5
+    assert after["execution_count"] - before["execution_count"] == 1
+    for outcome in ("success", "fail"):
+        counts = [one["inference_stats"][outcome]["count"] for one in (before, after)]
+        assert counts[1] - counts[0] == 1
+    assert after["inference_stats"]["compute_infer"]["ns"] > before["inference_stats"]["compute_infer"]["ns"]
+    assert after["last_inference"] > before["last_inference"]
+    assert next(batch for batch in after["batch_stats"] if batch["batch_size"] == 5)["compute_infer"]["count"] > 0
+    assert client.get_inference_statistics()["model_stats"][0]["version"] == "3"
+
+
+def test_what_is_not_served_of_the_extensions_says_so(client: triton.InferenceServerClient):
+    calls = [
+        (lambda: client.load_model("zoo"), "read-only"),
+        (lambda: client.unload_model("zoo"), "read-only"),
+        (client.get_system_shared_memory_status, "shared memory is not served"),
+        (lambda: client.register_system_shared_memory("r", "/r", 4), "shared memory is not served"),
+        (client.unregister_cuda_shared_memory, "shared memory is not served"),
+        (client.get_trace_settings, "trace is not served"),
+        (lambda: client.update_trace_settings("zoo", {"trace_rate": "1"}), "trace is not served"),
+        (client.get_log_settings, "logging is not served"),
+        (lambda: client.update_log_settings({"log_info": True}), "logging is not served"),
+    ]
+    for call, says in calls:
+        with pytest.raises(InferenceServerException, match=says) as refused:
+            call()
+        assert refused.value.status() in (None, "400")
 
 
 @pytest.mark.parametrize("binary_in", [True, False])

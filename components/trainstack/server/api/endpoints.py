@@ -22,6 +22,7 @@ from .open_inference import OpenInferenceApi
 from .openapi import infer_schema, openapi, predict_schema
 from .page import HEADERS, page
 from .tensorflow_serving import TensorFlowServingApi
+from .triton_extensions import TritonExtensionsApi
 
 Handler = Callable[[Request, Parameters], DirectResponse | InferenceCall]
 
@@ -51,6 +52,7 @@ class Service:
     def measure(self) -> None:
         """Bring the gauges up to date."""
         for version, model in self.models.versions.items():
+            model.measure(self.metrics)
             for name, index in model.drift.indexes().items():
                 self.metrics.set("input_drift", version, name, index)
 
@@ -92,6 +94,7 @@ def endpoints(service: Service) -> Sequence[Route[Handler]]:
         ),
         Route(method="GET", path="/openapi.json", handler=show_openapi),
         *_tensorflow_serving(TensorFlowServingApi(models)),
+        *_triton_extensions(TritonExtensionsApi(models, service.metrics)),
         *_open_inference(OpenInferenceApi(models)),
     ]  # fmt: skip
     document = orjson.dumps(openapi(routes, models))
@@ -127,6 +130,40 @@ def _tensorflow_serving(api: TensorFlowServingApi) -> Sequence[Route[Handler]]:
         ]
     routes.append(Route(method="GET", path="/v1/models{slash:/?}", handler=api.nameless, any_case=True))
     routes.append(Route(method="*", path=f"/v1{_ANY}", handler=api.malformed, any_case=True))
+    return routes
+
+
+def _triton_extensions(api: TritonExtensionsApi) -> Sequence[Route[Handler]]:
+    """https://github.com/triton-inference-server/server/tree/main/docs/protocol: those served, then the others."""
+    model, version = "/v2/models/{name}", "/versions/{version}"
+    routes: list[Route[Handler]] = [
+        Route(method="GET", path="/v2/models/stats", handler=api.statistics),
+        Route(
+            method="GET", path=f"{model}/stats", handler=api.statistics,
+            operation="statistics", summary="What the model's versions have computed",
+        ),
+        Route(method="GET", path=f"{model}{version}/stats", handler=api.statistics),
+        Route(
+            method="GET", path=f"{model}/config", handler=api.config,
+            operation="config", summary="The model's configuration",
+        ),
+        Route(method="GET", path=f"{model}{version}/config", handler=api.config),
+        Route(method="POST", path="/v2/repository/index", handler=api.index),
+        Route(method="POST", path="/v2/repository/models/{name}/{verb:load|unload}", handler=api.read_only),
+    ]  # fmt: skip
+    memory = "/v2/{kind:system|cuda}sharedmemory{region:(/region/[^/]+)?}"
+    for method, path in (
+        ("GET", f"{memory}/status"),
+        ("POST", f"{memory}/{{verb:register|unregister}}"),
+        ("GET", "/v2/trace/setting"),
+        ("POST", "/v2/trace/setting"),
+        ("GET", f"{model}/trace/setting"),
+        ("POST", f"{model}/trace/setting"),
+        ("GET", "/v2/logging"),
+        ("POST", "/v2/logging"),
+        ("POST", f"{model}{{selector:(/versions/[^/]+)?}}/{{verb:generate|generate_stream}}"),
+    ):
+        routes.append(Route(method=method, path=path, handler=api.unserved))
     return routes
 
 

@@ -23,7 +23,8 @@ from ..http.messages import Headers, Request, Response
 from ..model.model_set import InferenceCall, LoadedModel, ModelSet
 from .direct_response import DirectResponse, Parameters
 
-_SERVER = {"name": "trainstack", "version": "2", "extensions": ["binary_tensor_data"]}
+_EXTENSIONS = ["binary_tensor_data", "model_configuration", "model_repository", "statistics"]
+_SERVER = {"name": "trainstack", "version": "2", "extensions": _EXTENSIONS}
 
 
 class OpenInferenceApi:
@@ -54,7 +55,7 @@ class OpenInferenceApi:
         Raises:
             HttpError: There is no such model or version.
         """
-        model = self._served(parameters)
+        model = served_model(self._models, parameters)
         return DirectResponse(model, orjson.dumps({"name": self._models.plan.name, "ready": True}))
 
     def model(self, request: Request, parameters: Parameters) -> DirectResponse:
@@ -63,9 +64,8 @@ class OpenInferenceApi:
         Raises:
             HttpError: There is no such model or version.
         """
-        model = self._served(parameters)
-        name = request.parameter("signature_name")
-        signature = _signature(model, {} if name is None else {"signature_name": name})
+        model = served_model(self._models, parameters)
+        signature = default_signature(model, request.parameter("signature_name"))
         description = {
             "name": self._models.plan.name,
             "versions": [str(version) for version in sorted(self._models.versions)],
@@ -81,13 +81,13 @@ class OpenInferenceApi:
         Raises:
             HttpError: There is no such model or version, or the body does not fit.
         """
-        model = self._served(parameters)
+        model = served_model(self._models, parameters)
         body = request.body
         split = _split(request.header(b"inference-header-content-length"), len(body))
         document = parse_object(body[:split] if split < len(body) else body, alone=True)
         _check(document)
         options = document.get("parameters", {})
-        signature = _signature(model, options)
+        signature = default_signature(model, options.get("signature_name"))
         prediction = Prediction(signature, read_inputs(document["inputs"], body, split, signature), rows=False)
         as_bytes = _requested_outputs(document, signature)
         microseconds = options.get("timeout")
@@ -107,16 +107,45 @@ class OpenInferenceApi:
         seconds = microseconds / 1e6 if microseconds else None
         return InferenceCall(model, prediction, write, "version" in parameters, seconds)
 
-    def _served(self, parameters: Parameters) -> LoadedModel:
-        name, version = unquote(parameters["name"]), parameters.get("version")
-        if name != self._models.plan.name:
-            raise HttpError(f"there is no model {name!r}: this server serves {self._models.plan.name!r}", 404)
-        if version is None:
-            return self._models.choose()
-        model = self._models.versions.get(int(version)) if re.fullmatch(r"\d{1,18}", version) else None
-        if model is None:
-            raise HttpError(f"there is no version {unquote(version)} of model {name!r}", 404)
-        return model
+
+def served_model(models: ModelSet, parameters: Parameters) -> LoadedModel:
+    """The version that a path names, or one that is chosen.
+
+    Raises:
+        HttpError: There is no such model or version.
+    """
+    name, version = unquote(parameters["name"]), parameters.get("version")
+    if name != models.plan.name:
+        raise HttpError(f"there is no model {name!r}: this server serves {models.plan.name!r}", 404)
+    if version is None:
+        return models.choose()
+    model = models.versions.get(int(version)) if re.fullmatch(r"\d{1,18}", version) else None
+    if model is None:
+        raise HttpError(f"there is no version {unquote(version)} of model {name!r}", 404)
+    return model
+
+
+def default_signature(model: LoadedModel, name: Any) -> Signature:
+    """The signature of a name; where none is named, the default one or the only one.
+
+    Raises:
+        HttpError: There is no such signature, or several and none is the default.
+    """
+    signatures = model.servable.signatures
+    if name is None:
+        callable_names = sorted(name for name, signature in signatures.items() if signature.inputs)
+        if not callable_names:
+            raise HttpError("the model has no signature that takes inputs")
+        if DEFAULT not in callable_names and len(callable_names) > 1:
+            raise HttpError(
+                f"the model has no signature {DEFAULT}: name one of {', '.join(callable_names)} as the parameter "
+                "signature_name"
+            )
+        name = DEFAULT if DEFAULT in callable_names else callable_names[0]
+    signature = signatures.get(name) if isinstance(name, str) else None
+    if signature is None or not signature.inputs:
+        raise HttpError(f"there is no signature {shown(name)}")
+    return signature
 
 
 def _split(header_length: str | None, size: int) -> int:
@@ -146,25 +175,6 @@ def _check(document: Mapping[str, Any]) -> None:
         raise HttpError("'parameters' must be an object")
     if not isinstance(document.get("id", ""), str):
         raise HttpError("'id' must be a string")
-
-
-def _signature(model: LoadedModel, parameters: Mapping[str, Any]) -> Signature:
-    signatures = model.servable.signatures
-    name = parameters.get("signature_name")
-    if name is None:
-        callable_names = sorted(name for name, signature in signatures.items() if signature.inputs)
-        if not callable_names:
-            raise HttpError("the model has no signature that takes inputs")
-        if DEFAULT not in callable_names and len(callable_names) > 1:
-            raise HttpError(
-                f"the model has no signature {DEFAULT}: name one of {', '.join(callable_names)} as the parameter "
-                "signature_name"
-            )
-        name = DEFAULT if DEFAULT in callable_names else callable_names[0]
-    signature = signatures.get(name) if isinstance(name, str) else None
-    if signature is None or not signature.inputs:
-        raise HttpError(f"there is no signature {shown(name)}")
-    return signature
 
 
 def _requested_outputs(document: Mapping[str, Any], signature: Signature) -> dict[str, bool]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from ..codec.prediction_request import Prediction, read_prediction
 from ..codec.rows import RowDecoder
@@ -28,6 +29,18 @@ from .servable import Servable
 _log = logging.getLogger("trainstack.server")
 # Rows of the second call by which the cost of a row is told from that of a call.
 _ROWS = 16
+
+
+class Counters(Protocol):
+    """Where a version says what it has computed."""
+
+    def put(self, name: str, version: int, label: str, total: float) -> None:
+        """Say what a counter has come to."""
+        ...
+
+    def set(self, name: str, version: int, label: str, value: float) -> None:
+        """Say what a gauge shows."""
+        ...
 
 
 class LoadedModel:
@@ -84,6 +97,23 @@ class LoadedModel:
             HttpError: The model refuses, or the deadline has passed.
         """
         return await self._batchers[prediction.signature.name].run(prediction.tensors, _rows(prediction), deadline)
+
+    def measure(self, metrics: Counters) -> None:
+        """Say what all of its signatures have computed."""
+        version = self.plan.version
+        calls: dict[int, float] = {}
+        seconds: dict[int, float] = {}
+        # Copied: other threads count on.
+        for batcher in self._batchers.values():
+            for rows, (count, duration) in list(batcher.executions.items()):
+                calls[rows] = calls.get(rows, 0) + count
+                seconds[rows] = seconds.get(rows, 0.0) + duration
+        for rows, count in calls.items():
+            metrics.put("executions", version, str(rows), count)
+            metrics.put("computed", version, str(rows), seconds[rows])
+        metrics.put("queued", version, "seconds", sum(batcher.queued for batcher in self._batchers.values()))
+        last = max((batcher.last for batcher in self._batchers.values()), default=0.0)
+        metrics.set("last_inference", version, "ms", last * 1000)
 
     def _batcher(self, signature: Signature, pool: Executor, threads: int, latency: float) -> Batcher:
         servable = self.servable

@@ -57,6 +57,10 @@ class Metrics:
             histogram = self._seconds[verb, version] = [0.0] * (len(_BOUNDS) + 2)
         histogram[bisect_left(_BOUNDS, seconds)] += 1
         histogram[-1] += seconds
+        if verb != "other":
+            outcome = "succeeded" if status < 400 else "failed"
+            self._counts[outcome, version, "count"] += 1
+            self._counts[outcome, version, "seconds"] += seconds
 
     def mirrored(self, version: int, outcome: str) -> None:
         """Count a request that was copied to a mirror."""
@@ -65,6 +69,20 @@ class Metrics:
     def add(self, name: str, version: int, label: str, amount: float = 1) -> None:
         """Add to one of the named counters."""
         self._counts[name, version, label] += amount
+
+    def put(self, name: str, version: int, label: str, total: float) -> None:
+        """Say what one of the named counters has come to, where somebody else counts."""
+        self._counts[name, version, label] = total
+
+    def totals(self) -> dict[tuple[str, int, str], float]:
+        """The named counters of all workers added up, and of the gauges the largest: by name, version and label."""
+        totals: dict[tuple[str, int, str], float] = {}
+        for worker in self._all():
+            for name, version, label, value in worker["counts"]:
+                totals[name, version, label] = totals.get((name, version, label), 0.0) + value
+            for name, version, label, value in worker["gauges"]:
+                totals[name, version, label] = max(value, totals.get((name, version, label), value))
+        return totals
 
     def set(self, name: str, version: int, label: str, value: float) -> None:
         """Set one of the named gauges; the workers' largest is shown."""

@@ -26,6 +26,8 @@ _INLINE = 500e-6
 _SLOW = 10e-3
 # How much a new measurement counts.
 _WEIGHT = 0.1
+# Sizes of calls that are counted apart.
+_SIZES = 1024
 
 
 @dataclass(eq=False)
@@ -34,6 +36,7 @@ class _Waiting:
     rows: int
     deadline: float
     answer: asyncio.Future[dict[str, Array]]
+    begun: float
 
 
 class Batcher:
@@ -47,6 +50,11 @@ class Batcher:
         parallel: Calls that may run side by side.
         latency: The longest that one shared call should take, in seconds.
         cost: Seconds of a call, and of each row in it, as measured at warm-up.
+
+    Attributes:
+        executions: Rows of a call to how many there were of so many, and their seconds.
+        queued: Seconds that requests have waited for their call.
+        last: When the last call ended, of `time.time`.
     """
 
     def __init__(
@@ -71,6 +79,9 @@ class Batcher:
         self._slowness = 1.0
         self._waiting: deque[_Waiting] = deque()
         self._running = 0
+        self.executions: dict[int, list[float]] = {}
+        self.queued = 0.0
+        self.last = 0.0
 
     def estimate(self, rows: int) -> float:
         """Seconds that a call with so many rows takes, about."""
@@ -108,7 +119,7 @@ class Batcher:
             HttpError: The model refuses, or the deadline has passed (504).
         """
         answer: asyncio.Future[dict[str, Array]] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(tensors, rows, deadline, answer))
+        self._waiting.append(_Waiting(tensors, rows, deadline, answer, time.monotonic()))
         self._start()
         return await answer
 
@@ -137,6 +148,7 @@ class Batcher:
             elif not batch or (self._independent and self.estimate(rows + first.rows) <= self._latency):
                 batch.append(self._waiting.popleft())
                 rows += first.rows
+                self.queued += now - first.begun
             else:
                 break
         return batch
@@ -188,6 +200,14 @@ class Batcher:
         self._start()
 
     def _learn(self, duration: float, rows: int) -> None:
+        executions = self.executions.get(rows)
+        if executions is None:
+            # Bounded: whoever sends batches of every size must not fill the memory.
+            rows = rows if len(self.executions) < _SIZES else max(self.executions)
+            executions = self.executions.setdefault(rows, [0, 0.0])
+        executions[0] += 1
+        executions[1] += duration
+        self.last = time.time()
         expected = self._call + rows * self._row
         if expected > 0:
             # One long pause of the machine must not turn batching off.
