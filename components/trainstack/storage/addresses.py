@@ -21,6 +21,7 @@ def open_store(address: str) -> Store:
     if not urlsplit(address).scheme:
         return FolderStore(Path(address).expanduser().absolute())
     # Loaded here: only those who have a bucket wait for its library.
+    from trainstack.storage.object_store.log_segments import LogSegmentStore
     from trainstack.storage.object_store.store import ObjectStore
 
-    return ObjectStore(address)
+    return LogSegmentStore(ObjectStore(address))

@@ -77,6 +77,10 @@ class ObjectStore(Store):
         self._require_conditional_writes()
         return self._replace(key, data, version)
 
+    def put(self, key: str, data: bytes) -> str:
+        """Write an object over what is there, and return its version."""
+        return self._put(key, data, "overwrite", FileExistsError(key))
+
     def delete(self, key: str) -> None:
         """Remove an object, if it is there."""
         try:
