@@ -23,6 +23,8 @@ from trainstack.components.kubernetes.args import KubernetesArgs as KubernetesAr
 from trainstack.components.kubernetes.args import KubernetesClaim as KubernetesClaim
 from trainstack.components.kubernetes.args import KubernetesDriver as KubernetesDriver
 from trainstack.components.kubernetes.args import KubernetesVolume as KubernetesVolume
+from trainstack.components.kubernetes.queue import Queue as Queue
+from trainstack.components.kubernetes.queue import QueueArgs as QueueArgs
 from trainstack.components.kubernetes.tracking_args import ClusterTracking as ClusterTracking
 from trainstack.components.model import Model as Model
 from trainstack.components.model import ModelArgs as ModelArgs

@@ -10,6 +10,7 @@ TrainstackError
 ├── GateError                a model's metrics do not pass its gate
 ├── RunFailedError           a training run or sweep ended without success
 │   └── TrainingFailedError  its training script failed
+├── PreemptedError           the place of a run's nodes was given to others before they worked
 ├── TrackingError            an MLflow server did not answer, or refused
 ├── LeaseHeldError           another process has the lease of a shared workspace's record
 ├── LeaseLostError           another process has taken over a lease
@@ -77,6 +78,10 @@ class CommandFailedError(TrainstackError):
 
 class GateError(TrainstackError):
     """A model's metrics do not pass its gate."""
+
+
+class PreemptedError(TrainstackError):
+    """The place of a run's nodes was given to others before they worked; the run waits for another."""
 
 
 class RunFailedError(TrainstackError):

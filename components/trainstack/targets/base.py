@@ -222,6 +222,10 @@ class NodeGroup(Protocol):
         """
         ...
 
+    def preempted(self) -> str:
+        """Why their place took the nodes away for others, in its own words; empty where it did not."""
+        ...
+
     def out_of_memory(self) -> bool:
         """Whether the kernel ended a process of these nodes for want of memory, as far as can be told."""
         ...

@@ -22,6 +22,7 @@ def summary(directory: RunDirectory, record: RunRecord) -> dict[str, Any]:
         "created": iso(record.created),
         "updated": iso(record.updated),
         "seconds": _seconds(directory, record),
+        "pending_seconds": _pending_seconds(directory, record),
         "metrics": _metrics(directory, record),
         "tags": record.tags,
     }
@@ -55,6 +56,13 @@ def _seconds(directory: RunDirectory, record: RunRecord) -> float | None:
         return record.duration
     running = [stage["seconds"] for stage in stages(directory, record) if stage["name"] == Status.RUNNING]
     return sum(running) if running else None
+
+
+def _pending_seconds(directory: RunDirectory, record: RunRecord) -> float | None:
+    """How long the run has been waiting for its nodes, in a queue say; none where it does not."""
+    if record.status is not Status.SCALING:
+        return None
+    return stages(directory, record)[-1]["seconds"] if record.stages else None
 
 
 def _last_sign(directory: RunDirectory, record: RunRecord) -> float:

@@ -126,7 +126,7 @@ def _row(run: dict[str, Any]) -> tuple[str, ...]:
         format.local(run["created"]),
         format.took(run["seconds"]),
         abbreviated(metrics, 3),
-        run["reason"],
+        run["reason"] + (f" (for {format.took(run['pending_seconds'])})" if run["pending_seconds"] else ""),
     )
 
 

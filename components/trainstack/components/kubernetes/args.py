@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pulumi
 
 from trainstack.components.declaration import checked
+
+if TYPE_CHECKING:
+    from trainstack.components.kubernetes.queue import Queue
 
 
 @checked
@@ -88,7 +92,9 @@ class KubernetesArgs:
             `pulumi up` drives them when left out.
         engine: What makes the pods of Horovod's runs: an Indexed `job`, or an `mpijob` of Kubeflow's MPI operator,
             where the cluster serves it. All other runs are Indexed Jobs.
-        queue: Local queue of Kueue that jobs go through, where the cluster has it.
+        queue: The queue that jobs wait in for quota, all pods of a run or none: a `Queue`, or the name of a local queue
+            of Kueue's that is there.
+        priority_class: A priority of the `Queue`, or a WorkloadPriorityClass of Kueue's that is there.
         node_selector: Labels that nodes must have.
         tolerations: Taints that pods put up with: `key`, `operator`, `value`, `effect` as Kubernetes has them.
         pending_deadline: Seconds that pods may wait for a node and their image.
@@ -106,7 +112,8 @@ class KubernetesArgs:
     store: KubernetesVolume | None = None
     driver: KubernetesDriver | None = None
     engine: str = "job"
-    queue: str | None = None
+    queue: str | Queue | None = None
+    priority_class: str | None = None
     node_selector: Mapping[str, str] = field(default_factory=dict[str, str])
     tolerations: Sequence[Mapping[str, str]] = ()
     pending_deadline: float = 1800

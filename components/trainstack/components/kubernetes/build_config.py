@@ -70,15 +70,33 @@ def build_config(title: str, args: KubernetesArgs, *, has_login: bool, **more: A
         InvalidInputError: A value cannot be.
     """
     own = [compute_resources.pull_secret(title)] if has_login else []
+    if args.priority_class is not None and args.queue is None:
+        raise InvalidInputError("kubernetes: priority_class is of a queue: give queue too", field="priority_class")
     return checked(
         KubernetesConfig,
         {
             **{field.name: getattr(args, field.name) for field in fields(args) if field.name not in _DECLARED},
             "service_account": args.service_account or title,
             "pull_secrets": [*args.pull_secrets, *own],
+            **_queue(args),
             **more,
         },
     )
+
+
+def _queue(args: KubernetesArgs) -> dict[str, Any]:
+    """The queue by its name, and what it can hold where the program declares it."""
+    queue = args.queue
+    if queue is None or isinstance(queue, str):
+        return {}
+    if (queue.context, queue.namespace) != (args.context, args.namespace):
+        raise InvalidInputError(
+            f"kubernetes: queue {queue.name} is in namespace {queue.namespace}, the compute in {args.namespace}: give "
+            "both the same context and namespace",
+            field="queue",
+        )
+    named = {} if args.priority_class is None else {"priority_class": queue.priority_class(args.priority_class)}
+    return {"queue": queue.name, "queue_limits": queue.spec.limits, **named}
 
 
 def encoded(values: Mapping[str, pulumi.Input[str]]) -> dict[str, pulumi.Output[str]]:

@@ -69,6 +69,8 @@ class ClusterCompute:
             namespace_hold = namespace.declare(name, config, self.connection, parent, keep=bool(kept_claims))
         namespace_holds = [namespace_hold] if namespace_hold is not None else []
         self.objects += namespace_holds
+        if settings.queue is not None and not isinstance(settings.queue, str):
+            self.objects += settings.queue.objects
         request = _resource_request(title, settings, volumes, login)
         for manifest in (
             *compute_resources.objects(title, config.namespace, pulumi.get_stack(), request),

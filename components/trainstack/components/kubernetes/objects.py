@@ -10,6 +10,8 @@ from typing import Any
 import pulumi
 
 _CUSTOM = ("serving.kserve.io",)
+# Kinds with fields beside metadata and spec, which pulumi-kubernetes' class for kinds of others does not take.
+_PLAIN = ("kueue.x-k8s.io",)
 
 
 def connection(
@@ -50,6 +52,9 @@ def declare(
         return extensions.CustomResource(
             name, api_version=manifest["apiVersion"], kind=manifest["kind"], opts=opts, **fields
         )
+    if group in _PLAIN:
+        token = f"kubernetes:{manifest['apiVersion']}:{manifest['kind']}"
+        return pulumi.CustomResource(token, name, dict(manifest), opts)
     package = importlib.import_module(f"pulumi_kubernetes.{group.partition('.')[0] or 'core'}.{version}")
     return getattr(package, manifest["kind"])(name, opts=opts, **fields)
 

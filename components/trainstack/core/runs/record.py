@@ -58,6 +58,7 @@ class Cause(enum.StrEnum):
     SIGNAL = "signal"
     OUT_OF_MEMORY = "out of memory"
     LOST_NODE = "lost node"
+    PREEMPTED = "preempted"
     CHANGED_INPUTS = "changed inputs"
     OTHER = "other"
 

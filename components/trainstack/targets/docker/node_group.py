@@ -23,6 +23,10 @@ class DockerNodeGroup:
         """
         self._sidecar.finish()
 
+    def preempted(self) -> str:
+        """Nobody takes these nodes for others."""
+        return ""
+
     def out_of_memory(self) -> bool:
         """Whether the engine says so of one of the containers."""
         return any(node.out_of_memory for node in self.nodes)

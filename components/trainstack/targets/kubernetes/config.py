@@ -92,6 +92,9 @@ class KubernetesConfig(TargetConfig):
         engine: What makes the pods of Horovod's runs: an Indexed `job`, or an `mpijob` of Kubeflow's MPI operator,
             where the cluster serves it. All other runs are Indexed Jobs.
         queue: Local queue of Kueue that jobs go through, where the cluster has it.
+        priority_class: Kueue's WorkloadPriorityClass of jobs in the queue.
+        queue_limits: The most of each resource that a run in the queue ever gets, where the program declares the queue;
+            none where the cluster is to be asked.
         node_selector: Labels that nodes must have.
         tolerations: Taints that pods put up with.
         pending_deadline: Seconds that pods may wait for a node and their image.
@@ -111,6 +114,8 @@ class KubernetesConfig(TargetConfig):
     quota: dict[str, str] = Field(default_factory=dict)
     engine: Literal["job", "mpijob"] = "job"
     queue: str | None = None
+    priority_class: str | None = None
+    queue_limits: dict[str, str] | None = None
     node_selector: dict[str, str] = Field(default_factory=dict)
     tolerations: tuple[Toleration, ...] = ()
     pending_deadline: float = Field(default=1800.0, gt=0)

@@ -28,6 +28,7 @@ INDEX = "batch.kubernetes.io/job-completion-index"
 MPI_INDEX, MPI_ROLE = "training.kubeflow.org/replica-index", "training.kubeflow.org/job-role"
 """Labels that the MPI operator gives its pods."""
 QUEUE = "kueue.x-k8s.io/queue-name"
+PRIORITY = "kueue.x-k8s.io/priority-class"
 NODE, SIDECAR = "node", "sidecar"
 """Names of a pod's containers."""
 
@@ -69,6 +70,13 @@ def declared(kind: str, name: str, project: str, stack: str, limit: int = 52) ->
             field="name",
         )
     return object_name
+
+
+def queued(queue: str | None, priority: str | None) -> dict[str, str]:
+    """Labels of a job that goes through a queue of Kueue; none without one."""
+    if queue is None:
+        return {}
+    return {QUEUE: queue, **({PRIORITY: priority} if priority else {})}
 
 
 def suspended_reason(job: Manifest) -> str:

@@ -23,12 +23,14 @@ class KubernetesNodeGroup:
         pods: Pods,
         on_synced: Callable[[], None],
         on_released: Callable[[], None],
+        preempted: Callable[[], str],
     ) -> None:
         self.nodes = nodes
         self.sync_clients = sync_clients
         self._pods = pods
         self._on_synced = on_synced
         self._on_released = on_released
+        self._preempted = preempted
 
     def wait_synced(self) -> None:
         """Wait until all outputs are fetched, note that, and release the pods.
@@ -46,6 +48,10 @@ class KubernetesNodeGroup:
             list(pool.map(SyncClient.let_go, self.sync_clients))
         self._on_released()
         self._pods.close()
+
+    def preempted(self) -> str:
+        """Why Kueue took the pods away, in its own words; empty where it did not."""
+        return self._preempted()
 
     def out_of_memory(self) -> bool:
         """Whether the cluster says so of one of the nodes."""

@@ -94,15 +94,16 @@ class KubernetesPlugin(TargetPlugin):
         self.check_run(spec, node, 1, seconds)
 
     def check_run(self, spec: ComputeSpec, node: Callable[[], Capacity], node_count: int, seconds: float) -> None:
-        """Refuse more nodes than the quotas of the namespace ever hold.
+        """Refuse more nodes than the quotas of the namespace, or of the queue, ever hold.
 
         Raises:
-            InvalidInputError: Says which quota and which resource.
+            InvalidInputError: Says which quota and which resource; there is no such queue.
             TrainstackError: The cluster does not answer.
         """
-        from trainstack.targets.kubernetes.checks import quota  # loads the client library
+        from trainstack.targets.kubernetes.checks import queue, quota  # these load the client library
 
         quota.check_found(config_of(spec), node(), node_count, seconds)
+        queue.check(config_of(spec), node(), node_count, seconds)
 
 
 def config_of(spec: ComputeSpec) -> KubernetesConfig:

@@ -6,6 +6,7 @@ process can find it, take it over or remove it. The cluster drives the pods; who
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,13 +15,14 @@ from typing import Any
 
 from trainstack.agent.distribution import Distribution, Horovod
 from trainstack.agent.plan import ports_needed, read_plan
-from trainstack.errors import TrainstackError
+from trainstack.errors import PreemptedError, TrainstackError
 from trainstack.storage.object_store.presigned import PresignedStore
 from trainstack.targets.base import Addresses, Layout, NodeGroupSpec, Orphan, RunRef
 from trainstack.targets.kubernetes import labels, wait_ready
-from trainstack.targets.kubernetes.api import removal
+from trainstack.targets.kubernetes.api import kueue, removal
 from trainstack.targets.kubernetes.api.client import KubernetesApi
 from trainstack.targets.kubernetes.api.exec import run, script
+from trainstack.targets.kubernetes.api.timeouts import ANSWER_SECONDS
 from trainstack.targets.kubernetes.checks.pending_reason import PendingReason
 from trainstack.targets.kubernetes.config import KubernetesConfig
 from trainstack.targets.kubernetes.manifest import Manifest, part
@@ -112,8 +114,10 @@ class KubernetesTarget:
             job_kind.annotate(ref, labels.INPUTS_SENT, " ".join(pods.uids()))
             _run_all([*map(self._env_sender(group), nodes.nodes)], lambda: sending("variables"))
             job_kind.annotate(ref, labels.ENV_SENT)
-        except BaseException:
+        except BaseException as exc:
             pods.close()
+            if isinstance(exc, TrainstackError) and (reason := self._preempted(ref)):
+                raise PreemptedError(f"its place was taken: {reason}") from exc
             raise
         for sync_client in nodes.sync_clients:
             sync_client.start()
@@ -260,7 +264,17 @@ class KubernetesTarget:
             log.end()
             job_kind.annotate(ref, labels.OUTPUTS_SYNCED)
 
-        return KubernetesNodeGroup(nodes, sync_clients, pods, on_synced, transfer.release)
+        return KubernetesNodeGroup(nodes, sync_clients, pods, on_synced, transfer.release, lambda: self._preempted(ref))
+
+    def _preempted(self, ref: RunRef) -> str:
+        """Why Kueue took the pods of a run away, in its own words; empty where it did not, or nobody knows."""
+        if self._config.queue is None:
+            return ""
+        with contextlib.suppress(TrainstackError):
+            _, job = self._find_job(ref)
+            if job is not None:
+                return kueue.evicted_words(kueue.workload_of(self._api, job, ANSWER_SECONDS))
+        return ""
 
     def _env_sender(self, group: NodeGroupSpec) -> Callable[[KubernetesNode], Callable[[], Any]]:
         """Sends a node its variables, which no object of the cluster may hold."""

@@ -33,6 +33,10 @@ class LocalNodeGroup:
     def wait_synced(self) -> None:
         """Nothing is elsewhere."""
 
+    def preempted(self) -> str:
+        """Nobody takes these nodes for others."""
+        return ""
+
     def out_of_memory(self) -> bool:
         """Whether the kernel's count of such ends has risen since the start."""
         now = oom_kills()

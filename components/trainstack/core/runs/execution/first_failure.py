@@ -25,6 +25,9 @@ def first_failure(directory: RunDirectory, group: NodeGroup, request: RunRequest
         request: What was submitted.
     """
     failure = _reported(directory, group) or _lost_agent(directory, group)
+    if reason := group.preempted():
+        failure.cause, failure.reason = Cause.PREEMPTED, f"its place was taken: {reason}"
+        return failure
     if failure.signal == signal.SIGKILL and group.out_of_memory():
         spec = request.compute
         failure.cause = Cause.OUT_OF_MEMORY

@@ -28,9 +28,10 @@ from trainstack.core.runs.execution import inputs, retry
 from trainstack.core.runs.execution.attempt import Attempt
 from trainstack.core.runs.execution.training import TrainingFailedError
 from trainstack.core.runs.execution.watch import Stopped, Watch
+from trainstack.core.runs.record import Cause
 from trainstack.core.runs.request import RunRequest
 from trainstack.core.workspace.workspace import Workspace
-from trainstack.errors import TrainstackError
+from trainstack.errors import PreemptedError, TrainstackError
 from trainstack.mlflow import metric_files as tracking
 from trainstack.storage.atomic import full_disk
 from trainstack.targets.base import NodeGroup
@@ -96,7 +97,15 @@ class Supervisor:
                     attempt.run()
                 else:
                     attempt.go_on(group)
+            except PreemptedError as exc:
+                group, last = None, last + 1
+                self._wait(Failure(cause=Cause.PREEMPTED, reason=str(exc)), 1, last)
             except TrainingFailedError as exc:
+                if exc.failure.cause is Cause.PREEMPTED:
+                    # No failure of its own: it waits in line again, and goes on from what it has saved.
+                    group, last = None, last + 1
+                    self._wait(exc.failure, 1, last)
+                    continue
                 if record.attempt >= last or not retry.curable(exc.failure, self._request):
                     raise
                 group = None

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 
 from trainstack.errors import TrainstackError
+from trainstack.targets.kubernetes import labels
+from trainstack.targets.kubernetes.api import kueue
 from trainstack.targets.kubernetes.api.client import KubernetesApi
 from trainstack.targets.kubernetes.api.watch import Watch
-from trainstack.targets.kubernetes.manifest import Manifest
+from trainstack.targets.kubernetes.manifest import Manifest, part
 
 _AGAIN_SECONDS = 30.0
 
@@ -33,6 +36,8 @@ class PendingReason:
         self._find = find
         self._suspend_reason = suspend_reason
         self._watch: Watch | None = None
+        self._workloads: Watch | None = None
+        self._queue_words = ""
         self._first = self._event_message = ""
         self._retry_at = 0.0
 
@@ -45,7 +50,8 @@ class PendingReason:
                 # A run waits for a cluster that is away.
                 self._retry_at = time.monotonic() + _AGAIN_SECONDS
                 self._first = str(exc)
-        return self._event_message or self._first
+        # Kueue's words end with what they tell of; an event's stay.
+        return self._queue_words or self._event_message or self._first
 
     def _begin(self) -> None:
         job = self._find()
@@ -61,11 +67,37 @@ class PendingReason:
             field_selector=f"involvedObject.uid={job['metadata']['uid']}",
         )
         self._watch.follow()
+        if labels.QUEUE in part(job, "metadata", "labels"):
+            self._follow_workload(job)
+
+    def _follow_workload(self, job: Manifest) -> None:
+        """Hear what Kueue says of the job. Where nobody may ask, that it waits in a queue is all that is told."""
+
+        def listed(workloads: list[Manifest]) -> None:
+            for workload in workloads:
+                changed(workload, False)
+
+        def changed(workload: Manifest, gone: bool) -> None:
+            words = "" if gone else kueue.pending_words(workload)
+            queue = part(workload, "spec").get("queueName")
+            self._queue_words = f"in queue {queue}: {words}" if words else ""
+
+        with contextlib.suppress(TrainstackError):
+            self._workloads = Watch(
+                self._api,
+                "what Kueue says",
+                kueue.list_workloads(self._api),
+                listed,
+                changed,
+                label_selector=f"{kueue.JOB_UID}={job['metadata']['uid']}",
+            )
+            self._workloads.follow()
 
     def close(self) -> None:
         """Hear no more."""
-        if self._watch:
-            self._watch.close()
+        for watch in (self._watch, self._workloads):
+            if watch:
+                watch.close()
 
     def _listed(self, events: list[Manifest]) -> None:
         for event in events:

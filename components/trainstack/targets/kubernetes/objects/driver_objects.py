@@ -50,6 +50,11 @@ _MPI_RULE: Manifest = {
     "resources": ["mpijobs"],
     "verbs": ["get", "list", "watch", "create", "patch", "delete", "deletecollection"],
 }
+_QUEUE_RULE: Manifest = {
+    "apiGroups": ["kueue.x-k8s.io"],
+    "resources": ["workloads", "localqueues"],
+    "verbs": ["get", "list", "watch"],
+}
 
 
 def account_name(title: str) -> str:
@@ -81,7 +86,11 @@ def account(
         "labels": {labels.MANAGED: "trainstack", labels.STACK: labels.value(stack)},
     }
     rbac = "rbac.authorization.k8s.io"
-    rules = [*_RULES, *([_MPI_RULE] if config.engine == "mpijob" else [])]
+    rules = [
+        *_RULES,
+        *([_MPI_RULE] if config.engine == "mpijob" else []),
+        *([_QUEUE_RULE] if config.queue is not None else []),
+    ]
     objects: list[Manifest] = []
     if declare_account:
         pulls = [{"name": secret} for secret in config.pull_secrets]

@@ -94,7 +94,7 @@ def job(ref: RunRef, group: NodeGroupSpec, config: KubernetesConfig, *, grace: f
         low_priority: Whether they may run where machines can be taken away.
     """
     run_labels = run_objects.attempt_labels(ref, group)
-    queue = {labels.QUEUE: config.queue} if config.queue else {}
+    queue = labels.queued(config.queue, config.priority_class)
     worker = run_objects.pod(ref, group, config, grace=grace, low_priority=low_priority)
     launcher = {key: value for key, value in worker.items() if key not in ("subdomain", "restartPolicy")}
     _serve(worker, group)

@@ -83,7 +83,7 @@ def job(ref: RunRef, group: NodeGroupSpec, config: KubernetesConfig, *, grace: f
         low_priority: Whether they may run where machines can be taken away.
     """
     run_labels = attempt_labels(ref, group)
-    queue = {labels.QUEUE: config.queue} if config.queue else {}
+    queue = labels.queued(config.queue, config.priority_class)
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
