@@ -10,6 +10,7 @@ from pulumi.dynamic import DiffResult
 
 from trainstack.abbreviation import abbreviated
 from trainstack.core.models import aliases, gate, model, source
+from trainstack.core.models.keras_file import export_advice
 from trainstack.core.models.model_record import ModelInputs, ModelOutputs, ModelSpec, listed
 from trainstack.core.runs.change_lines import compare_mappings
 from trainstack.core.workspace.workspace import Workspace, checked_name
@@ -45,6 +46,8 @@ class ModelProvider(VersionedModelProvider, inputs=ModelInputs):
             news = {**news, "alias": aliases.validated(news.get("alias") or {})}
         _check_gate(news)
         path = news["path"]
+        if known(path) and (advice := export_advice([path])):
+            log_of(news).info(advice)
         if known(path) and "run_id" not in news and not absolute(path).exists():
             raise InvalidInputError(f"model {news['name']}: there is nothing at {path}")
         if known(path) and "run_id" in news and (".." in Path(path).parts or Path(path).is_absolute()):

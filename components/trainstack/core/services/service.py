@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from trainstack.abbreviation import abbreviated
+from trainstack.core.models.keras_file import export_advice
 from trainstack.core.models.model import ModelRecord, find_drift
 from trainstack.core.services import process
 from trainstack.core.services.certificate import check_certificate
@@ -333,10 +334,10 @@ def check_servable(workspace: Workspace, model: ModelRecord) -> None:
         TrainstackError: Its files are not as registered.
     """
     if _SAVED_MODEL not in model.files:
+        advice = export_advice(sorted(model.files)) or "register the folder that tf.saved_model.save wrote"
         raise InvalidInputError(
             f"model {model.name} version {model.version} is no SavedModel: a service needs {_SAVED_MODEL} at the "
-            f"top of its files, which are {abbreviated(sorted(model.files))}; register the folder that "
-            "tf.saved_model.save wrote",
+            f"top of its files, which are {abbreviated(sorted(model.files))}; {advice}",
             field="model",
         )
     changed = abbreviated(find_drift(workspace, model))

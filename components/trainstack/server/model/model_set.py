@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from ..codec import warm_up_requests
 from ..codec.prediction_request import Prediction, read_prediction
 from ..codec.rows import RowDecoder
 from ..codec.signature import DEFAULT, Signature
@@ -130,8 +131,16 @@ class LoadedModel:
         )
 
     def _warm_up(self) -> None:
-        """Run once before the first client does: with the sample input, else with zeros."""
+        """Run before the first client does: the sample input and the model's own requests, else zeros."""
         sample, signatures = self.plan.sample_input, self.servable.signatures
+        requests = warm_up_requests.read(Path(self.plan.path), signatures)
+        for request in requests:
+            try:
+                self.servable.run(request.signature, request.tensors)
+            except HttpError as exc:
+                raise ValueError(f"the model refuses a warm-up request: {exc}") from exc
+        if requests:
+            _log.info("played %d warm-up requests", len(requests))
         if sample is not None:
             try:
                 prediction = read_prediction(sample if is_object(sample) else {"instances": sample}, signatures)
@@ -140,7 +149,7 @@ class LoadedModel:
                 raise ValueError(f"the model refuses its sample input: {exc}") from exc
             return
         signature = signatures.get(DEFAULT)
-        if signature is None or not signature.inputs:
+        if requests or signature is None or not signature.inputs:
             return
         try:
             self.servable.run(signature, filled(signature, 1))

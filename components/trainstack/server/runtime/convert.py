@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from ..codec import warm_up_requests
 from ..codec.prediction_request import read_prediction
 from ..codec.signature import CLASSIFY, DEFAULT, REGRESS, Signature
 from ..codec.tensors import is_object
@@ -30,6 +31,8 @@ from .trial import Trial, attempt
 
 MANIFEST = "conversion.json"
 NO_ROWS = ".no_rows.npz"
+# Samples of a signature that two runtimes are compared on; a file of warm-up requests has up to a thousand.
+_MOST_SAMPLES = 16
 ATTEMPTED = "attempted"
 _log = logging.getLogger("trainstack.server")
 _TYPES = frozenset({"float", "double", "int8", "uint8", "int16", "int32", "uint32", "int64", "bool"})
@@ -57,8 +60,8 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     signatures: dict[str, Any] = {}
     for signature in model.signatures.values():
-        own_samples = samples if samples and samples[0][0] is signature else []
-        verdict = _Verdict(model, signature, options.output, [inputs for _, inputs in own_samples])
+        own_samples = [inputs for of, inputs in samples if of is signature][:_MOST_SAMPLES]
+        verdict = _Verdict(model, signature, options.output, own_samples)
         if not signature.inputs:
             verdict.reason = "it takes no inputs"
         elif verdict.trial.unserved:
@@ -164,19 +167,26 @@ def _refusal(trial: Trial) -> list[Any] | None:
 
 
 def _samples(model: SavedModel, sample: Any) -> list[tuple[Signature, Inputs]]:
-    """The registered sample input as tensors.
+    """The registered sample input and the model's own warm-up requests, as tensors.
 
     Raises:
-        ValueError: The model refuses it.
+        ValueError: The model refuses one.
     """
-    if sample is None:
-        return []
-    try:
-        prediction = read_prediction(sample if is_object(sample) else {"instances": sample}, model.signatures)
-        model.run(prediction.signature, prediction.tensors)
-    except HttpError as exc:
-        raise ValueError(f"the model refuses its sample input: {exc}") from exc
-    return [(prediction.signature, prediction.tensors)]
+    samples: list[tuple[Signature, Inputs]] = []
+    if sample is not None:
+        try:
+            prediction = read_prediction(sample if is_object(sample) else {"instances": sample}, model.signatures)
+            model.run(prediction.signature, prediction.tensors)
+        except HttpError as exc:
+            raise ValueError(f"the model refuses its sample input: {exc}") from exc
+        samples.append((prediction.signature, prediction.tensors))
+    for number, request in enumerate(warm_up_requests.read(model.path, model.signatures)):
+        try:
+            model.run(request.signature, request.tensors)
+        except HttpError as exc:
+            raise ValueError(f"the model refuses its warm-up request {number}: {exc}") from exc
+        samples.append((request.signature, request.tensors))
+    return samples
 
 
 def _unfit(signature: Signature) -> str:
