@@ -67,6 +67,19 @@ def test_a_queue_has_quotas_a_cohort_and_priorities():
     assert classes == {"team-a-urgent": 1000, "team-a-batch": -10}
 
 
+def test_queues_of_a_cohort_share_their_flavor_as_kueue_lends_within_one_alone():
+    others = QueueSpec(namespace="n", quota={"cpu": "1"}, cohort="research", node_labels=FULL.node_labels)
+    plain = QueueSpec(namespace="n", quota={"cpu": "1"}, cohort="research")
+    assert queue_objects.flavor_name("a", plain) == queue_objects.flavor_name("b", plain) == "research"
+    assert queue_objects.flavor_name("a", FULL) == queue_objects.flavor_name("b", FULL) != "research"
+    assert queue_objects.flavor_name("a", others) not in ("research", queue_objects.flavor_name("a", FULL))
+    assert queue_objects.flavor_name("a", QueueSpec(namespace="n", quota={})) == "a"
+    (flavor,) = of(FULL, "ResourceFlavor")
+    (cluster_queue,) = of(FULL, "ClusterQueue")
+    assert flavor["metadata"]["name"] == cluster_queue["spec"]["resourceGroups"][0]["flavors"][0]["name"]
+    assert "trainstack.stack" not in flavor["metadata"]["labels"]
+
+
 def test_what_a_quota_leaves_out_is_not_limited():
     (cluster_queue,) = of(QueueSpec(namespace="n", quota={"nvidia.com/gpu": "2"}, preemption=False), "ClusterQueue")
     (group,) = cluster_queue["spec"]["resourceGroups"]

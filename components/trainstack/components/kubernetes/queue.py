@@ -29,7 +29,8 @@ class QueueArgs:
         context: Context of the kubeconfig; its current one when left out.
         namespace: The namespace of its runs; found, or created.
         create_namespace: Whether it is created where there is none.
-        cohort: A name that queues have in common which lend each other what they do not use.
+        cohort: A name that queues have in common which lend each other what they do not use. They share their flavor,
+            which is named after it and stays when they go.
         borrowing: How much more than the quota its runs may hold, by resource; all that is free when left out.
         lending: How much of the quota others may borrow, by resource; all of it when left out.
         preemption: Whether runs of a lower priority make room for a higher one, and whether what others have borrowed
@@ -94,13 +95,16 @@ class Queue(Component):
             config = KubernetesConfig(
                 context=args.context, namespace=args.namespace, create_namespace=args.create_namespace
             )
-            connection = objects.connection(name, args.context, self)
+            # A cohort's flavor may be there already, made for another of its queues.
+            connection = objects.connection(name, args.context, self, adopts=args.cohort is not None)
             hold = namespace.declare(name, config, connection, self)
         self.objects: list[pulumi.Resource] = [hold] if hold is not None else []
         for manifest in queue_objects.objects(self.name, pulumi.get_stack(), self.spec):
-            suffix = manifest["metadata"]["name"].removeprefix(self.name)
+            object_name = manifest["metadata"]["name"]
+            suffix = object_name.removeprefix(self.name) if object_name.startswith(self.name) else ""
+            shared = manifest["kind"] == "ResourceFlavor" and args.cohort is not None
             # A queue names its flavor, and goes before it.
-            options = pulumi.ResourceOptions(parent=self, depends_on=list(self.objects))
+            options = pulumi.ResourceOptions(parent=self, depends_on=list(self.objects), retain_on_delete=shared)
             resource = objects.declare(f"{name}{suffix}-{manifest['kind'].lower()}", manifest, connection, options)
             self.objects.append(resource)
         self.register_outputs({"name": self.name})

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from trainstack.storage.digest import of_json
 from trainstack.targets.kubernetes import labels
 from trainstack.targets.kubernetes.api.kueue import GROUP, VERSION
 from trainstack.targets.kubernetes.manifest import Manifest
@@ -61,6 +62,14 @@ def priority_class(title: str, priority: str) -> str:
     return f"{title}-{priority}"
 
 
+def flavor_name(title: str, spec: QueueSpec) -> str:
+    """What the queue's flavor is called. Kueue lends within a flavor alone, so the queues of a cohort share theirs."""
+    if spec.cohort is None:
+        return title
+    machines = {"labels": dict(spec.node_labels), "tolerations": [dict(each) for each in spec.tolerations]}
+    return f"{spec.cohort}-{of_json(machines)[:8]}" if any(machines.values()) else spec.cohort
+
+
 def objects(title: str, stack: str, spec: QueueSpec) -> list[Manifest]:
     """All objects of a queue, in the order in which they are to be made; the queue itself comes last but priorities.
 
@@ -72,9 +81,13 @@ def objects(title: str, stack: str, spec: QueueSpec) -> list[Manifest]:
     common = {labels.MANAGED: "trainstack", labels.STACK: labels.value(stack)}
 
     def manifest(kind: str, name: str, namespace: str | None = None, **content: object) -> Manifest:
-        metadata = {"name": name, "labels": common, **({"namespace": namespace} if namespace else {})}
+        # A flavor that queues share is no stack's.
+        own = {key: text for key, text in common.items() if name != shared or key != labels.STACK}
+        metadata = {"name": name, "labels": own, **({"namespace": namespace} if namespace else {})}
         return {"apiVersion": f"{GROUP}/{VERSION}", "kind": kind, "metadata": metadata, **content}
 
+    flavor_title = flavor_name(title, spec)
+    shared = flavor_title if spec.cohort is not None else None
     flavor: Manifest = {}
     if spec.node_labels:
         flavor["nodeLabels"] = dict(spec.node_labels)
@@ -90,14 +103,14 @@ def objects(title: str, stack: str, spec: QueueSpec) -> list[Manifest]:
         for priority, value in spec.priorities.items()
     ]
     return [
-        manifest("ResourceFlavor", title, spec=flavor),
-        manifest("ClusterQueue", title, spec=_cluster_queue(title, spec)),
+        manifest("ResourceFlavor", flavor_title, spec=flavor),
+        manifest("ClusterQueue", title, spec=_cluster_queue(flavor_title, spec)),
         manifest("LocalQueue", title, spec.namespace, spec={"clusterQueue": title}),
         *classes,
     ]
 
 
-def _cluster_queue(title: str, spec: QueueSpec) -> Manifest:
+def _cluster_queue(flavor: str, spec: QueueSpec) -> Manifest:
     quota = {**_UNLIMITED, **spec.quota}
     resources = [
         {
@@ -111,7 +124,7 @@ def _cluster_queue(title: str, spec: QueueSpec) -> Manifest:
     queue: Manifest = {
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": spec.namespace}},
         "queueingStrategy": "BestEffortFIFO",
-        "resourceGroups": [{"coveredResources": list(quota), "flavors": [{"name": title, "resources": resources}]}],
+        "resourceGroups": [{"coveredResources": list(quota), "flavors": [{"name": flavor, "resources": resources}]}],
         "preemption": {
             "withinClusterQueue": "LowerPriority" if spec.preemption else "Never",
             "reclaimWithinCohort": "Any" if spec.preemption and spec.cohort else "Never",
