@@ -19,6 +19,7 @@ from trainstack.components.distribution import TensorFlow as TensorFlow
 from trainstack.components.distribution import TensorflowConfiguration as TensorflowConfiguration
 from trainstack.components.environment import Environment as Environment
 from trainstack.components.environment import EnvironmentArgs as EnvironmentArgs
+from trainstack.components.kubernetes.args import KarpenterPool as KarpenterPool
 from trainstack.components.kubernetes.args import KubernetesArgs as KubernetesArgs
 from trainstack.components.kubernetes.args import KubernetesClaim as KubernetesClaim
 from trainstack.components.kubernetes.args import KubernetesDriver as KubernetesDriver

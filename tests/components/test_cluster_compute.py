@@ -192,6 +192,21 @@ def test_a_drivers_named_account_is_bound_and_not_made(declared):
         declared(driver=ts.KubernetesDriver(service_account="trainer", annotations={"a": "b"}))
 
 
+def test_a_pool_is_declared_and_runs_go_there(declared):
+    import trainstack as ts
+
+    found = declared(pool=ts.KarpenterPool(node_class="AKSNodeClass/default", zones=["eastus-1"]))
+    (pool,) = [inputs for (kind, _), inputs in found.items() if kind.endswith(":NodePool")]
+    values = {each["key"]: each["values"] for each in pool["spec"]["template"]["spec"]["requirements"]}
+    assert values["node.kubernetes.io/instance-type"] == ["Standard_D1_v2"]
+    assert values["topology.kubernetes.io/zone"] == ["eastus-1"]
+    assert pool["spec"]["limits"] == {"cpu": "1"}
+    assert pool["spec"]["disruption"]["consolidateAfter"] == "1800s"
+    config = next(inputs["kubernetes"] for (_, name), inputs in found.items() if name == "k" and "kubernetes" in inputs)
+    assert config["pool"] == config["node_selector"]["trainstack.pool"] == "k-shop-prod"
+    assert config["tolerations"] == [{"key": "trainstack.pool", "operator": "Equal", "value": "k-shop-prod"}]
+
+
 def test_a_store_is_declared_or_named_and_runs_know_its_name(declared):
     import trainstack as ts
 

@@ -71,6 +71,29 @@ class KubernetesDriver:
 
 @checked
 @dataclass(kw_only=True)
+class KarpenterPool:
+    """Machines that Karpenter makes for the runs of one compute and removes again; nothing else goes there.
+
+    The compute's `max_nodes` limits their CPUs and GPUs together, an empty one goes after
+    `idle_seconds_before_scaledown`, `priority` says whether they are spot machines, and `min_nodes` stay (Karpenter's
+    static capacity).
+
+    Attributes:
+        node_class: The cloud's node class that is there: `EC2NodeClass/default`, `AKSNodeClass/default`, or
+            GROUP/KIND/NAME.
+        sizes: The machines that it may take; the compute's `vm_size`, else any on which a node fits, when left out.
+        zones: The zones that they may be in; any when left out.
+        requirements: Values by label that machines must have one of: `{"karpenter.k8s.aws/instance-family": ["g6"]}`.
+    """
+
+    node_class: str
+    sizes: Sequence[str] = ()
+    zones: Sequence[str] = ()
+    requirements: Mapping[str, Sequence[str]] = field(default_factory=dict[str, "Sequence[str]"])
+
+
+@checked
+@dataclass(kw_only=True)
 class KubernetesArgs:
     """A cluster and a namespace of it. All but the settings' values are plain: what is declared there depends on them.
 
@@ -95,6 +118,7 @@ class KubernetesArgs:
         queue: The queue that jobs wait in for quota, all pods of a run or none: a `Queue`, or the name of a local queue
             of Kueue's that is there.
         priority_class: A priority of the `Queue`, or a WorkloadPriorityClass of Kueue's that is there.
+        pool: Machines that Karpenter makes for the runs; the cluster's own when left out.
         node_selector: Labels that nodes must have.
         tolerations: Taints that pods put up with: `key`, `operator`, `value`, `effect` as Kubernetes has them.
         pending_deadline: Seconds that pods may wait for a node and their image.
@@ -114,6 +138,7 @@ class KubernetesArgs:
     engine: str = "job"
     queue: str | Queue | None = None
     priority_class: str | None = None
+    pool: KarpenterPool | None = None
     node_selector: Mapping[str, str] = field(default_factory=dict[str, str])
     tolerations: Sequence[Mapping[str, str]] = ()
     pending_deadline: float = 1800

@@ -13,12 +13,22 @@ import pulumi
 from trainstack.components.kubernetes.args import KubernetesArgs
 from trainstack.errors import InvalidInputError
 from trainstack.targets.kubernetes.config import KubernetesConfig
-from trainstack.targets.kubernetes.objects import compute_resources
+from trainstack.targets.kubernetes.objects import compute_resources, node_pool
 from trainstack.targets.kubernetes.objects.validation import checked
 
 # Arguments whose values are not those of the config: the config has the names of what is declared for them. All others
 # go into the config as they are, so that a new one needs a field there and nothing here.
-_DECLARED = {"service_account", "pull_secrets", "settings", "secret_settings", "claims", "store", "quota", "driver"}
+_DECLARED = {
+    "service_account",
+    "pull_secrets",
+    "settings",
+    "secret_settings",
+    "claims",
+    "store",
+    "quota",
+    "driver",
+    "pool",
+}
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -69,6 +79,13 @@ def build_config(title: str, args: KubernetesArgs, *, has_login: bool, **more: A
     Raises:
         InvalidInputError: A value cannot be.
     """
+    pooled: dict[str, Any] = {}
+    if args.pool is not None:
+        pooled = {
+            "pool": title,
+            "node_selector": {**args.node_selector, node_pool.POOL: title},
+            "tolerations": [*args.tolerations, {"key": node_pool.POOL, "operator": "Equal", "value": title}],
+        }
     own = [compute_resources.pull_secret(title)] if has_login else []
     if args.priority_class is not None and args.queue is None:
         raise InvalidInputError("kubernetes: priority_class is of a queue: give queue too", field="priority_class")
@@ -79,6 +96,7 @@ def build_config(title: str, args: KubernetesArgs, *, has_login: bool, **more: A
             "service_account": args.service_account or title,
             "pull_secrets": [*args.pull_secrets, *own],
             **_queue(args),
+            **pooled,
             **more,
         },
     )

@@ -12,6 +12,7 @@ from trainstack.components.base import program_errors
 from trainstack.components.kubernetes import namespace, objects
 from trainstack.components.kubernetes.args import KubernetesArgs, KubernetesDriver, KubernetesVolume
 from trainstack.components.kubernetes.build_config import build_config, check_plain, check_variables, encoded
+from trainstack.components.kubernetes.pool import declared_pool
 from trainstack.errors import InvalidInputError
 from trainstack.targets.kubernetes import labels
 from trainstack.targets.kubernetes.checks import pvc
@@ -64,6 +65,7 @@ class ClusterCompute:
             self.connection = None
             if not chosen:
                 return
+            pool = [] if settings.pool is None else declared_pool(title, args, settings.pool)
             kept_claims = {claim_name for claim_name, (_, volume) in volumes.items() if volume.keep}
             self.connection = objects.connection(name, config.context, parent, adopts=bool(kept_claims))
             namespace_hold = namespace.declare(name, config, self.connection, parent, keep=bool(kept_claims))
@@ -75,6 +77,7 @@ class ClusterCompute:
         for manifest in (
             *compute_resources.objects(title, config.namespace, pulumi.get_stack(), request),
             *_driver_account(title, settings, config),
+            *pool,
         ):
             kind = "" if manifest["kind"] not in _RBAC else f"-{manifest['kind'].lower()}"
             object_name = manifest["metadata"]["name"]

@@ -11,7 +11,7 @@ import pulumi
 
 _CUSTOM = ("serving.kserve.io",)
 # Kinds with fields beside metadata and spec, which pulumi-kubernetes' class for kinds of others does not take.
-_PLAIN = ("kueue.x-k8s.io",)
+_PLAIN = ("kueue.x-k8s.io", "karpenter.sh")
 
 
 def connection(

@@ -95,6 +95,7 @@ class KubernetesConfig(TargetConfig):
         priority_class: Kueue's WorkloadPriorityClass of jobs in the queue.
         queue_limits: The most of each resource that a run in the queue ever gets, where the program declares the queue;
             none where the cluster is to be asked.
+        pool: What the pool is called that Karpenter makes machines of for its runs; none without one.
         node_selector: Labels that nodes must have.
         tolerations: Taints that pods put up with.
         pending_deadline: Seconds that pods may wait for a node and their image.
@@ -116,6 +117,7 @@ class KubernetesConfig(TargetConfig):
     queue: str | None = None
     priority_class: str | None = None
     queue_limits: dict[str, str] | None = None
+    pool: str | None = None
     node_selector: dict[str, str] = Field(default_factory=dict)
     tolerations: tuple[Toleration, ...] = ()
     pending_deadline: float = Field(default=1800.0, gt=0)

@@ -85,12 +85,13 @@ class KubernetesPlugin(TargetPlugin):
             TrainstackError: The cluster does not answer.
         """
         # These load the client library.
-        from trainstack.targets.kubernetes.checks import machine_room, namespace_check, pvc
+        from trainstack.targets.kubernetes.checks import karpenter, machine_room, namespace_check, pvc
 
         config = config_of(spec)
         namespace_check.check_namespace(config, seconds)
         pvc.check_found(config, spec.max_nodes, seconds)
         machine_room.check(config, node(), seconds)
+        karpenter.check(config, seconds)
         self.check_run(spec, node, 1, seconds)
 
     def check_run(self, spec: ComputeSpec, node: Callable[[], Capacity], node_count: int, seconds: float) -> None:
