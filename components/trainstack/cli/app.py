@@ -10,7 +10,7 @@ from trainstack.cli import init, lock, ui, workspace, workspace_create
 from trainstack.cli.command_group import RootGroup, command_group, help_when_bare
 from trainstack.cli.doctor import doctor
 from trainstack.cli.maintenance import fsck, gc, purge
-from trainstack.cli.preview import plan
+from trainstack.cli.preview import graph, plan
 from trainstack.cli.resources import computes, datasets, environments, models, services, sweeps
 from trainstack.cli.runs import preemption, run_logs, run_metrics, runs
 
@@ -58,6 +58,7 @@ app.command("init")(init.init)
 app.command("lock")(lock.lock)
 app.command("plan")(plan.plan)
 app.command("compare")(plan.compare)
+app.command("graph")(graph.graph)
 app.command("gc")(gc.gc)
 app.command("fsck")(fsck.fsck)
 app.command("purge")(purge.purge)

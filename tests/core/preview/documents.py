@@ -31,6 +31,7 @@ def state(kind: str, name: str, inputs: dict[str, Any], outputs: dict[str, Any] 
         "inputs": {"__provider": "x", **inputs},
         "outputs": outputs or {},
         "propertyDependencies": {key: [value] for key, value in sources.items()},
+        "dependencies": list(sources.values()),
     }
 
 

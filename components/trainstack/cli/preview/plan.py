@@ -58,7 +58,7 @@ def compare(
     from trainstack.cli.preview import compare_format
     from trainstack.core.preview import comparison, document
 
-    states = [document.read_state(_read(path)) for path in (before, after)]
+    states = [document.read_state(read_text(path)) for path in (before, after)]
     deltas = comparison.compare(*states)
     if as_json:
         output.emit_json([asdict(delta) for delta in deltas])
@@ -80,7 +80,7 @@ def preview_text(file: Path | None, stack: str | None, *options: str) -> str:
         TrainstackError: There is no Pulumi, or it printed no document.
     """
     if file is not None:
-        return sys.stdin.read() if str(file) == "-" else _read(file)
+        return read_text(file)
     program = pulumi_program()
     if program is None:
         raise TrainstackError("pulumi is not on PATH: install it, or give FILE")
@@ -91,5 +91,8 @@ def preview_text(file: Path | None, stack: str | None, *options: str) -> str:
     return done.stdout
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Read a document from a file, or from standard input (`-`)."""
+    if str(path) == "-":
+        return sys.stdin.read()
     return path.read_text(encoding="utf-8", errors="replace")

@@ -28,6 +28,8 @@ class Resource:
         inputs: What it is asked to be.
         outputs: What it came to; empty where it is not there yet.
         sources: The URNs that an input comes from, by input.
+        modified: When its state was written last, in ISO 8601; empty where it is not in a state.
+        dependencies: The URNs that it comes from in all.
     """
 
     urn: str
@@ -35,6 +37,8 @@ class Resource:
     inputs: dict[str, Any]
     outputs: dict[str, Any]
     sources: dict[str, list[str]]
+    modified: str = ""
+    dependencies: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -162,6 +166,8 @@ def _resource(state: object) -> Resource | None:
         inputs=inputs,
         outputs=outputs,
         sources={name: [str(urn) for urn in urns or ()] for name, urns in sources.items()},
+        modified=str(entry.get("modified") or ""),
+        dependencies=tuple(map(str, entry.get("dependencies") or ())),
     )
 
 
