@@ -58,6 +58,7 @@ class WebServiceArgs:
     Attributes:
         model: The model to serve.
         port: Its port; a free one is chosen, and kept, when left out.
+        grpc_port: Another port, for gRPC (KServe's and TensorFlow Serving's services); none when left out.
         compute: Where it runs; a process of this machine when left out. With target `docker` it is a container, and the
             port is one of the engine's machine. With target `kubernetes` it is a Deployment.
         kubernetes: How it runs on a cluster, for a compute with target `kubernetes`.
@@ -82,6 +83,7 @@ class WebServiceArgs:
 
     model: Model
     port: pulumi.Input[int] = 0
+    grpc_port: pulumi.Input[int] | None = None
     compute: Compute | None = None
     kubernetes: KubernetesServiceArgs | None = None
     server: pulumi.Input[str] = "trainstack"
@@ -141,6 +143,7 @@ class WebService(Component):
             "model_version": args.model.version,
             "model_digest": args.model.digest,
             "port": args.port,
+            "grpc_port": args.grpc_port,
             "server": args.server,
             "server_image": args.server_image,
             **({"compute": compute.spec, **compute.workspace.images} if compute else {}),

@@ -36,7 +36,7 @@ class WebServiceProvider(BaseProvider):
 
     content = (
         "model_name", "model_version", "model_digest", "port", "host", "traffic", "mirror", "labels", "key_rotation",
-        "allowed_hosts", "cors_origins",
+        "allowed_hosts", "cors_origins", "grpc_port",
         "tls_certificate", "tls_key", "capture", "runtime", "workers", "server", "server_image",
         "serving", "image", "object_name",
     )  # fmt: skip

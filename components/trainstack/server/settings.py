@@ -40,6 +40,7 @@ class Settings:
         drain: Seconds that requests in flight have to finish after SIGTERM.
         linger: Seconds after SIGTERM in which requests are still taken, before the drain.
         metrics_port: Port at which metrics are read without a key; None for none.
+        grpc_port: Port for gRPC; None for none.
         tls_certificate: PEM file with the certificate chain; None for plain HTTP.
         tls_key: PEM file with its private key.
         code: Which version of the server itself was asked for; only kept for comparison.
@@ -67,6 +68,7 @@ class Settings:
     drain: int
     linger: float
     metrics_port: int | None
+    grpc_port: int | None
     tls_certificate: Path | None
     tls_key: Path | None
     code: str
@@ -97,6 +99,7 @@ def parse(arguments: Sequence[str]) -> Settings:
     network("--tls-key", type=Path, help="PEM file with its private key")
     network("--open-to-all", action="store_true", help="listen beyond this machine without a key")
     network("--allowed-host", action="append", default=[], help="name by which clients without a key may ask, or *")
+    network("--grpc-port", type=int, help="another port, for gRPC")
     network("--cors-origin", action="append", default=[], help="origin of web pages that may use it, or *")
     network("--metrics-port", type=int, help="another port, where /metrics is read without a key")
     network("--takeover", type=Path, help="socket on which a running server hands over its listening socket")
@@ -122,6 +125,8 @@ def parse(arguments: Sequence[str]) -> Settings:
     plan = _plan(parser, options)
     if (options["tls_certificate"] is None) != (options["tls_key"] is None):
         parser.error("--tls-certificate and --tls-key go together")
+    if options["grpc_port"] is not None and options["tls_certificate"] is not None:
+        parser.error("gRPC is served without TLS only: leave out --grpc-port or --tls-certificate")
     return Settings(plan_path=options.pop("plan"), plan=plan, **options)
 
 

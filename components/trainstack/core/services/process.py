@@ -109,10 +109,11 @@ def workers(spec: ServiceSpec, model: ModelRecord) -> int:
 
 
 def arguments(spec: ServiceSpec, model: ModelRecord) -> list[str]:
-    """What a server is started with that cannot change while it runs: its workers and its certificate."""
+    """What a server is started with that cannot change while it runs: its workers, certificate and gRPC."""
     tls = ["--tls-certificate", spec.tls_certificate, "--tls-key", spec.tls_key] if spec.tls_certificate else []
+    remote = ["--grpc-port", str(spec.grpc_port)] if spec.grpc_port else []
     # Another version of the server itself is another server.
-    return ["--workers", str(workers(spec, model)), *map(str, tls), "--code", server_code.code_digest()]
+    return ["--workers", str(workers(spec, model)), *map(str, tls), *remote, "--code", server_code.code_digest()]
 
 
 def launch(

@@ -63,6 +63,7 @@ class ServiceSpec(_OnTarget):
         name: Its name.
         port: Its port; 0 for a free one, which is then kept.
         host: The address to listen on; another than this machine's own takes a key.
+        grpc_port: Another port, for gRPC; None for none.
         traffic: Version number (or `latest`, the model's own) to its share; all to the model's own when empty.
         mirror: A version that gets a copy of what the others answer.
         labels: Version label to version number, or `latest`.
@@ -90,6 +91,7 @@ class ServiceSpec(_OnTarget):
     name: str
     port: int = 0
     host: str = "127.0.0.1"
+    grpc_port: int | None = Field(default=None, gt=0, lt=65536)
     traffic: dict[str, int] = {}
     mirror: str | None = None
     labels: dict[str, str] = {}
@@ -125,6 +127,8 @@ class ServiceSpec(_OnTarget):
         for origin in self.cors_origins:
             if origin != "*" and not re.fullmatch(r"https?://[^/?#@\s]+", origin):
                 raise ValueError(f"cors_origins: {origin!r} is no origin: write one like https://app.example.com, or *")
+        if self.grpc_port is not None and (self.tls_certificate is not None or self.grpc_port == self.port):
+            raise ValueError("grpc_port is a port of its own, without TLS: leave out tls_certificate or grpc_port")
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("tls_certificate and tls_key go together")
         return self

@@ -142,7 +142,12 @@ def check_local_only(spec: ServiceSpec, instead: Callable[[str], str]) -> None:
     Raises:
         InvalidInputError: Names the field.
     """
-    fields = {"host": not spec.is_local, "tls_certificate": spec.tls_certificate, "capture": spec.capture}
+    fields = {
+        "host": not spec.is_local,
+        "tls_certificate": spec.tls_certificate,
+        "capture": spec.capture,
+        "grpc_port": spec.grpc_port,
+    }
     for field in (field for field, value in fields.items() if value):
         raise refusal(spec, field, f"{field} is for services of this machine: leave out {instead(field)} or compute")
 

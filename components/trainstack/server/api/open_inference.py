@@ -23,8 +23,8 @@ from ..http.messages import Headers, Request, Response
 from ..model.model_set import InferenceCall, LoadedModel, ModelSet
 from .direct_response import DirectResponse, Parameters
 
-_EXTENSIONS = ["binary_tensor_data", "model_configuration", "model_repository", "statistics"]
-_SERVER = {"name": "trainstack", "version": "2", "extensions": _EXTENSIONS}
+EXTENSIONS = ["binary_tensor_data", "model_configuration", "model_repository", "statistics"]
+_SERVER = {"name": "trainstack", "version": "2", "extensions": EXTENSIONS}
 
 
 class OpenInferenceApi:

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from ..codec.prediction_request import Prediction
 from ..codec.signature import DEFAULT
 from ..codec.tensors import Array
 from ..http.auth import check_key
@@ -217,6 +218,32 @@ class Router:
             raise HttpError("too many requests wait already: try again later", 429, retry_after=1)
         self.waiting += 1
         return self._infer_later(route, request, parameters, call)
+
+    async def infer(
+        self, model: LoadedModel, prediction: Prediction, *, named: bool, seconds: float | None
+    ) -> Mapping[str, Array]:
+        """Compute what came by another way than HTTP, within the same limits.
+
+        Raises:
+            HttpError: The model refuses, or too many wait.
+        """
+        call = InferenceCall(model, prediction, lambda outputs: Response(b""), named, seconds)
+        outputs = model.now(prediction)
+        if outputs is None:
+            if self.waiting >= self._settings.max_queue:
+                raise HttpError("too many requests wait already: try again later", 429, retry_after=1)
+            self.waiting += 1
+            try:
+                limit = self._settings.deadline
+                outputs = await model.run(prediction, time.monotonic() + min(limit, seconds or limit))
+            finally:
+                self.waiting -= 1
+        self._observe(call, outputs)
+        return outputs
+
+    def count(self, path: str, version: int, status: int, seconds: float) -> None:
+        """Count a request that came by another way than HTTP."""
+        self._metrics.count(path, version, status, seconds)
 
     async def _infer_later(
         self, route: Route[Handler], request: Request, parameters: Parameters, call: InferenceCall | None

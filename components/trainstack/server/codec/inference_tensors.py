@@ -48,14 +48,14 @@ def read_inputs(inputs: Sequence[Mapping[str, Any]], body: bytes, start: int, si
             )
         if name in tensors:
             raise HttpError(f"input {name!r} comes twice")
-        shape = _shape(declaration, spec, signature)
+        shape = checked_shape(declaration, spec, signature)
         size = declaration.get("parameters", {}).get("binary_data_size")
         if size is None:
             tensors[name] = _from_json(declaration, spec, shape)
             continue
         if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= len(body) - start:
             raise HttpError(f"input {name!r}: binary_data_size {shown(size)} is not within the body")
-        tensors[name] = _from_bytes(name, memoryview(body)[start : start + size], spec, shape)
+        tensors[name] = from_bytes(name, memoryview(body)[start : start + size], spec, shape)
         start += size
     if start != len(body) and any("binary_data_size" in declaration.get("parameters", {}) for declaration in inputs):
         raise HttpError(f"{len(body) - start} bytes are left after the last tensor")
@@ -81,16 +81,9 @@ def write_outputs(
     declarations: list[dict[str, Any]] = []
     blobs: list[bytes] = []
     for name, tensor in outputs.items():
-        kind = (
-            "string"
-            if tensor.dtype.kind in "OS"
-            else {"float32": "float", "float64": "double"}.get(tensor.dtype.name, tensor.dtype.name)
-        )
-        declaration: dict[str, Any] = {"name": name, "datatype": DATATYPES.get(kind), "shape": list(tensor.shape)}
-        if declaration["datatype"] is None:
-            raise HttpError(f"output {name!r} is of type {kind}, which the protocol does not have", 501)
+        declaration: dict[str, Any] = {"name": name, "datatype": datatype_of(name, tensor), "shape": list(tensor.shape)}
         if binary[name]:
-            blob = _to_bytes(tensor)
+            blob = to_bytes(tensor)
             declaration["parameters"] = {"binary_data_size": len(blob)}
             blobs.append(blob)
         else:
@@ -102,7 +95,25 @@ def write_outputs(
     return b"".join([written, *blobs]), len(written)
 
 
-def _shape(declaration: Mapping[str, Any], spec: TensorSpec, signature: Signature) -> tuple[int, ...]:
+def datatype_of(name: str, tensor: Array) -> str:
+    """The protocol's name of an output's type.
+
+    Raises:
+        HttpError: It has none.
+    """
+    numpy = tensor.dtype.name
+    kind = "string" if tensor.dtype.kind in "OS" else {"float32": "float", "float64": "double"}.get(numpy, numpy)
+    if kind not in DATATYPES:
+        raise HttpError(f"output {name!r} is of type {kind}, which the protocol does not have", 501)
+    return DATATYPES[kind]
+
+
+def checked_shape(declaration: Mapping[str, Any], spec: TensorSpec, signature: Signature) -> tuple[int, ...]:
+    """The shape that a tensor is declared with.
+
+    Raises:
+        HttpError: Its type or shape is not what the signature takes.
+    """
     name, shape, datatype = declaration["name"], declaration.get("shape"), declaration.get("datatype")
     if datatype != DATATYPES.get(spec.dtype):
         raise HttpError(f"input {name!r} is of type {shown(datatype)}, but the model takes {DATATYPES.get(spec.dtype)}")
@@ -132,7 +143,12 @@ def _from_json(declaration: Mapping[str, Any], spec: TensorSpec, shape: tuple[in
     return values.reshape(shape)
 
 
-def _from_bytes(name: str, data: memoryview, spec: TensorSpec, shape: tuple[int, ...]) -> Array:
+def from_bytes(name: str, data: memoryview, spec: TensorSpec, shape: tuple[int, ...]) -> Array:
+    """A tensor of its bytes.
+
+    Raises:
+        HttpError: They are not as many as the shape says.
+    """
     count = math.prod(shape)
     if spec.dtype == "string":
         return _strings(name, data, count).reshape(shape)
@@ -168,7 +184,8 @@ def _little_endian(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return dtype if dtype.kind == "V" else dtype.newbyteorder("<")
 
 
-def _to_bytes(tensor: Array) -> bytes:
+def to_bytes(tensor: Array) -> bytes:
+    """The bytes of a tensor: little-endian, row by row; a string has its length before it."""
     if tensor.dtype.kind not in "OS":
         return np.ascontiguousarray(tensor, _little_endian(tensor.dtype)).tobytes()
     return b"".join(_LENGTH.pack(len(value)) + value for value in tensor.ravel().tolist())

@@ -45,6 +45,53 @@ _DECLARATIONS: dict[str, dict[str, str]] = {
         "PredictionLog": (
             "log_type ExamplesLog classify_log 2, log_type ExamplesLog regress_log 3, log_type PredictLog predict_log 6"
         ),
+        "GetModelMetadataRequest": "one ModelSpec model_spec 1, many string metadata_field 2",
+        # Of `google.protobuf.Any`.
+        "Any": "one string type_url 1, one bytes value 2",
+        "GetModelMetadataResponse": "one ModelSpec model_spec 1, map Any metadata 2",
+        "GetModelStatusRequest": "one ModelSpec model_spec 1",
+        "StatusProto": "one int32 error_code 1, one string error_message 2",
+        "ModelVersionStatus": "one int64 version 1, one int32 state 2, one StatusProto status 3",
+        "GetModelStatusResponse": "many ModelVersionStatus model_version_status 1",
+    },
+    INFERENCE: {
+        "ServerLiveRequest": "",
+        "ServerLiveResponse": "one bool live 1",
+        "ServerReadyRequest": "",
+        "ServerReadyResponse": "one bool ready 1",
+        "ModelReadyRequest": "one string name 1, one string version 2",
+        "ModelReadyResponse": "one bool ready 1",
+        "ServerMetadataRequest": "",
+        "ServerMetadataResponse": "one string name 1, one string version 2, many string extensions 3",
+        "ModelMetadataRequest": "one string name 1, one string version 2",
+        "TensorMetadata": "one string name 1, one string datatype 2, many int64 shape 3",
+        "ModelMetadataResponse": (
+            "one string name 1, many string versions 2, one string platform 3, many TensorMetadata inputs 4, "
+            "many TensorMetadata outputs 5"
+        ),
+        "InferParameter": (
+            "choice bool bool_param 1, choice int64 int64_param 2, choice string string_param 3, "
+            "choice double double_param 4, choice uint64 uint64_param 5"
+        ),
+        "InferTensorContents": (
+            "many bool bool_contents 1, many int32 int_contents 2, many int64 int64_contents 3, "
+            "many uint32 uint_contents 4, many uint64 uint64_contents 5, many float fp32_contents 6, "
+            "many double fp64_contents 7, many bytes bytes_contents 8"
+        ),
+        "InferTensor": (
+            "one string name 1, one string datatype 2, many int64 shape 3, map inference.InferParameter parameters 4, "
+            "one InferTensorContents contents 5"
+        ),
+        "RequestedOutput": "one string name 1, map inference.InferParameter parameters 2",
+        "ModelInferRequest": (
+            "one string model_name 1, one string model_version 2, one string id 3, "
+            "map inference.InferParameter parameters 4, many InferTensor inputs 5, many RequestedOutput outputs 6, "
+            "many bytes raw_input_contents 7"
+        ),
+        "ModelInferResponse": (
+            "one string model_name 1, one string model_version 2, one string id 3, many InferTensor outputs 5, "
+            "many bytes raw_output_contents 6"
+        ),
     },
 }
 
@@ -84,7 +131,7 @@ def _pool() -> Any:
 def _declare(declared: Any, package: str, outer: str, fields: str) -> None:
     full_name = f"{package}.{outer}.{declared.name}" if outer else f"{package}.{declared.name}"
     nested = {entry.name for entry in declared.nested_type}
-    for declaration in fields.split(", "):
+    for declaration in filter(None, fields.split(", ")):
         label, kind, name, number = declaration.split()
         field = declared.field.add(name=name, number=int(number))
         field.label = field.LABEL_REPEATED if label in ("many", "map") else field.LABEL_OPTIONAL

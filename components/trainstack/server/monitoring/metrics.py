@@ -20,7 +20,10 @@ from ..whole_file import write_json
 
 # Upper bounds of the latency histogram, in seconds.
 _BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-_VERBS = re.compile(r"/v1/models/[^/]+.*:(predict|classify|regress)|/v2/models/[^/]+.*/(infer)", re.IGNORECASE)
+_VERBS = re.compile(
+    r"/v1/models/[^/]+.*:(predict|classify|regress)|/v2/models/[^/]+.*/(infer)|grpc:(?:Model)?(Predict|Infer)",
+    re.IGNORECASE,
+)
 _FILE = "metrics-{}.json"
 
 
@@ -106,7 +109,7 @@ class Metrics:
 
     def _verb(self, path: str) -> str:
         match = _VERBS.fullmatch(path)
-        verb = (match[1] or match[2]).lower() if match else "other"
+        verb = (match[1] or match[2] or match[3]).lower() if match else "other"
         # Bounded: whoever makes up paths must not fill the memory.
         if len(self._verbs) < 256:
             self._verbs[path] = verb

@@ -83,6 +83,9 @@ def _serve(settings: Settings, temporary: Path) -> int:
     conversions = (settings.state or temporary) / "conversions"
     _log.info("loading %s for port %d", plan.name, settings.port)
     _lay_ready(plan, digest, conversions, temporary)
+    if settings.grpc_port is not None and settings.takeover is None:
+        # Its workers share the port, so a stranger on it would not be noticed.
+        hold(settings.host, settings.grpc_port).close()
     scraped = None if settings.metrics_port is None else hold(settings.host, settings.metrics_port)
     supervisor = Supervisor(settings, temporary, holder, scraped, certificate)
     if settings.plan_path is not None:
@@ -196,6 +199,7 @@ def _started_as(settings: Settings) -> list[str]:
         "--workers": settings.workers,
         "--tls-certificate": settings.tls_certificate,
         "--tls-key": settings.tls_key,
+        "--grpc-port": settings.grpc_port,
         "--code": settings.code,
     }
     return [text for option, value in options.items() if value is not None for text in (option, str(value))]

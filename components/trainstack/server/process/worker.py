@@ -138,6 +138,14 @@ class Worker:
             scrapes.tick(loop)
             await loop.create_server(lambda: Connection(scrapes), sock=self._scraped)
 
+        remote = None
+        if settings.grpc_port is not None:
+            # Only where it is asked for: it is a megabyte of threads and memory.
+            from ..api.grpc_api import grpc_server
+
+            remote = grpc_server(self._router, _address(settings.host, settings.grpc_port), settings.max_body)
+            await remote.start()
+
         def leave() -> None:
             connections.draining = True
 
@@ -152,6 +160,8 @@ class Worker:
         acceptor.close()
         connections.close_idle()
         end = loop.time() + settings.drain
+        if remote is not None:
+            await remote.stop(settings.drain)
         while connections.open and loop.time() < end:
             await asyncio.sleep(0.02)
         self._router.finish()
@@ -272,6 +282,10 @@ def living_workers(state: Path) -> list[dict[str, Any]]:
             os.kill(report["pid"], 0)
             reports.append(report)
     return reports
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _keep_memory() -> None:

@@ -39,6 +39,23 @@ def signatures(path: Path) -> dict[str, Signature]:
         return {}
 
 
+def signature_map(path: str) -> bytes:
+    """The signatures of a SavedModel as a `SignatureDefMap` (tensorflow_serving/apis/get_model_metadata.proto)."""
+    data = memoryview((Path(path) / "saved_model.pb").read_bytes())
+    graph = next(value for number, value in _fields(data) if number == 2 and isinstance(value, memoryview))
+    # Both are maps by name, so their entries are the same bytes.
+    entries = [bytes(value) for number, value in _fields(graph) if number == 5 and isinstance(value, memoryview)]
+    return b"".join(b"\x0a" + _length(len(entry)) + entry for entry in entries)
+
+
+def _length(size: int) -> bytes:
+    content = bytearray()
+    while size >= 0x80:
+        content.append(size & 0x7F | 0x80)
+        size >>= 7
+    return bytes([*content, size])
+
+
 def _signature(name: str, data: memoryview) -> Signature:
     sides: dict[int, dict[str, TensorSpec]] = {1: {}, 2: {}}
     method = ""
