@@ -66,6 +66,8 @@ def test_a_components_page_tells_every_argument(site, args):
     pages = {
         "distribution": "training_run",
         "kubernetes.args": "compute",
+        "kubernetes.queue": "compute",
+        "node": "compute",
         "kubernetes.tracking_args": "workspace",
     }
     page = pages.get(module, module)
