@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import grpc
 import httpx
 import pytest
+from tests.server.served import free_port
 from tests.waiting import until
 
 from trainstack.core.models import model
@@ -22,6 +24,7 @@ from trainstack.core.services.record import write_record
 from trainstack.core.services.service import ServiceSpec
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
+from trainstack.server.codec.protobuf_messages import INFERENCE, message
 from trainstack.server.http.auth import key_digest
 
 DIGITS = ServiceSpec(name="digits")
@@ -441,3 +444,24 @@ def test_a_start_that_is_killed_is_finished_by_the_next_call(
     # Whoever the killed start had started is told by its command line, even before it has its lock.
     until(lambda: sessions(Path(record.folder)) == {record.pid}, 10)
     assert [instance.pid for instance in living(Path(record.folder))] == [record.pid]
+
+
+def test_grpc_answers_on_its_port_also_while_another_server_takes_over(
+    workspace: Workspace, zoo_model: model.ModelRecord, serving_python: Path
+):
+    port = free_port()
+    old = service.start(workspace, ServiceSpec(name="digits", grpc_port=port), zoo_model, serving_python)
+    ready = f"{INFERENCE}.GRPCInferenceService/ModelReady"
+    request = message(INFERENCE, "ModelReadyRequest")(name="zoo")
+
+    def answers() -> bool:
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            response = message(INFERENCE, "ModelReadyResponse").FromString
+            return channel.unary_unary(f"/{ready}", type(request).SerializeToString, response)(
+                request, timeout=30
+            ).ready
+
+    assert answers()
+    new = service.start(workspace, ServiceSpec(name="digits", grpc_port=port, workers=1), zoo_model, serving_python)
+    assert new.pid != old.pid
+    assert answers()
