@@ -97,7 +97,8 @@ def test_a_model_without_gpus_is_refused():
     ("node", "hourly"),
     [
         ({"vm_size": "g6.xlarge"}, 0.8048),
-        ({"vm_size": "p3.2xlarge", "priority": "low"}, 1.1288),
+        ({"vm_size": "a2-highgpu-1g", "priority": "low"}, 1.102),
+        # No list that the table is drawn from has spot prices of AWS.
         ({"vm_size": "g6.xlarge", "priority": "low"}, 0.8048 * 0.2),
         ({"node_size": {"cpus": 2, "memory_gib": 4, "price": 3.0}}, 3.0),
         ({"node_size": {"cpus": 2, "memory_gib": 4, "price": 3.0, "spot_price": 1.0}, "priority": "low"}, 1.0),
