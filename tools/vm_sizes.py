@@ -96,7 +96,7 @@ def _azure(listed: dict[str, Row], prices: dict[str, float]) -> list[Row]:
         constrained = re.match(r"Standard_[A-Z]+\d+-(\d+)", row.name)
         row = replace(row, cpus=int(constrained[1]) if constrained else row.cpus,
                       gib=facts.AZURE_GIB.get(row.name, row.gib), price=prices.get(row.name, row.price))  # fmt: skip
-        # Announced with a third of an A10, and never sold.
+        # A preview without a price, whose figures the vendor does not publish any more.
         if not re.fullmatch(r"Standard_NC\d+ads_A10_v4", row.name):
             found.append(_azure_gpus(row))
     return found

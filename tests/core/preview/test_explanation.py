@@ -52,7 +52,7 @@ def test_cost_is_last_duration_times_nodes_times_price(tmp_path):
     [
         ('{"standard_nc6": 0.5}', {}, 0.5),
         ('{"STANDARD_NC6/low": 0.11}', {"priority": "low"}, 0.11),
-        ("{}", {"priority": "low"}, 0.09),
+        ("{}", {"priority": "low"}, 0.9 * 0.2),
         ('{"docker": 0.02}', {"vm_size": None}, 0.02),
     ],
 )
