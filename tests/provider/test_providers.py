@@ -168,6 +168,7 @@ def test_a_compute_changes_in_place_and_another_name_is_another(workspace):
     inputs = {"workspace": "ws", "name": "c", "max_nodes": 1.0}
     id_, state = deployed(provider, inputs)
     assert state["node"]["cpus"] >= 1
+    assert None not in state["node"].values()
     bigger = provider.diff(id_, state, {**inputs, "idle_seconds_before_scaledown": 60.0})
     assert (bigger.changes, bigger.replaces) == (True, [])
     assert provider.diff(id_, state, {**inputs, "name": "d"}).replaces == ["name"]

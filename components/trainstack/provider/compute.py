@@ -70,7 +70,8 @@ class ComputeProvider(BaseProvider):
         existed = compute.ensure(workspace_of(props), spec)
         capacity = compute.node_capacity(spec)
         log_of(props).info(f"{'found' if existed else 'created'}: up to {spec.max_nodes} nodes of {capacity.cpus} CPUs")
-        return with_workspace_id({**own(props), "node": capacity.model_dump(), "drift": []})
+        # Without nulls: a refresh would take them out of the state, and leave another one.
+        return with_workspace_id({**own(props), "node": capacity.model_dump(exclude_none=True), "drift": []})
 
 
 def _check_driver(spec: compute.ComputeSpec, inputs: Properties) -> None:
