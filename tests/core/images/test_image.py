@@ -1,10 +1,12 @@
 """Environments as images, on a real engine and with a real registry."""
 
+import contextlib
 import os
 import re
 from pathlib import Path
 
 import pytest
+from docker.errors import NotFound
 from tests.core.engine_images import needs_engine, unique_variables
 
 from trainstack.core.environments.environment import EnvironmentSpec, lock
@@ -20,11 +22,12 @@ pytestmark = needs_engine
 @pytest.fixture
 def client():
     with engine_api.connected() as connected:
-        before = {image.id for image in connected.images.list()}
+        before = set(connected.api.images(quiet=True))
         yield connected
-        for image in connected.images.list(filters={"label": CONTENT}):
-            if image.id not in before:
-                connected.images.remove(image.id, force=True)
+        for image in set(connected.api.images(quiet=True, filters={"label": CONTENT})) - before:
+            # Tests beside this one remove theirs.
+            with contextlib.suppress(NotFound):
+                connected.images.remove(image, force=True)
 
 
 @pytest.fixture

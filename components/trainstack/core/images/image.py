@@ -241,7 +241,9 @@ def _find_local(client: DockerClient, tag: str, content: str) -> DockerClient | 
 
 def _list_by_content(client: DockerClient, content: str) -> list[DockerClient]:
     with engine_errors("listing images"):
-        return list(client.images.list(filters={"label": f"{CONTENT}={content}"}))
+        ids: list[str] = client.api.images(quiet=True, filters={"label": f"{CONTENT}={content}"})
+    # Each is looked at by itself, as another process may remove one meanwhile.
+    return [image for each in ids if (image := _get_image(client, each)) is not None]
 
 
 def _get_image(client: DockerClient, reference: str) -> DockerClient | None:
