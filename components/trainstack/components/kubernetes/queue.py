@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pulumi
 
 from trainstack.components.base import Component, program_errors
 from trainstack.components.declaration import checked
-from trainstack.components.kubernetes import namespace, objects
-from trainstack.components.kubernetes.build_config import check_plain
 from trainstack.errors import InvalidInputError
-from trainstack.targets.kubernetes import labels
-from trainstack.targets.kubernetes.config import KubernetesConfig
-from trainstack.targets.kubernetes.objects import queue_objects
-from trainstack.targets.kubernetes.objects.queue_objects import QueueSpec
+
+if TYPE_CHECKING:
+    from trainstack.targets.kubernetes.objects.queue_objects import QueueSpec
 
 
 @checked
@@ -86,6 +84,13 @@ class Queue(Component):
     kind = "Queue"
 
     def __init__(self, name: str, args: QueueArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        # Programs without a queue wait for none of this.
+        from trainstack.components.kubernetes import namespace, objects
+        from trainstack.components.kubernetes.build_config import check_plain
+        from trainstack.targets.kubernetes import labels
+        from trainstack.targets.kubernetes.config import KubernetesConfig
+        from trainstack.targets.kubernetes.objects import queue_objects
+
         super().__init__(name, opts)
         with program_errors(f"queue {name}"):
             check_plain(args, "queue")
@@ -115,6 +120,8 @@ class Queue(Component):
         Raises:
             InvalidInputError: It has no such priority.
         """
+        from trainstack.targets.kubernetes.objects import queue_objects
+
         if priority not in self.spec.priorities:
             known = ", ".join(self.spec.priorities) or "none"
             raise InvalidInputError(
@@ -125,6 +132,8 @@ class Queue(Component):
 
 
 def _spec(args: QueueArgs) -> QueueSpec:
+    from trainstack.targets.kubernetes.objects.queue_objects import QueueSpec
+
     amounts = {name: _texts(getattr(args, name), name) for name in ("quota", "borrowing", "lending")}
     for name in ("borrowing", "lending"):
         if amounts[name] and args.cohort is None:
