@@ -13,17 +13,16 @@ from typing import Any, Protocol
 import grpc
 
 from ..codec.inference_messages import parameters_of, read_inputs, requested_outputs, write_outputs
-from ..codec.inference_tensors import DATATYPES
 from ..codec.prediction_request import Prediction
 from ..codec.protobuf_messages import INFERENCE, SERVING, message
-from ..codec.signature import DEFAULT, Signature, TensorSpec
-from ..codec.tensor_proto import read_tensor, write_tensor
+from ..codec.signature import DEFAULT, Signature
+from ..codec.tensor_proto import read_tensors, write_tensor
 from ..codec.tensors import Array
 from ..http.auth import check_key
 from ..http.errors import HttpError
 from ..model.model_set import LoadedModel, ModelSet
 from ..runtime.declared import signature_map
-from .open_inference import EXTENSIONS, default_signature, served_model
+from .open_inference import EXTENSIONS, default_signature, model_metadata, served_model
 
 _log = logging.getLogger("trainstack.server")
 _AVAILABLE = 30
@@ -125,14 +124,7 @@ class GrpcApi(grpc.GenericRpcHandler):
 
     async def _model_metadata(self, request: Any, context: Any) -> Any:
         signature = default_signature(self._model_of(request.name, request.version), None)
-        models = self._inference.models
-        return message(INFERENCE, "ModelMetadataResponse")(
-            name=models.plan.name,
-            versions=[str(version) for version in sorted(models.versions)],
-            platform="tensorflow_savedmodel",
-            inputs=[_metadata(name, spec) for name, spec in signature.inputs.items()],
-            outputs=[_metadata(name, spec) for name, spec in signature.outputs.items()],
-        )
+        return message(INFERENCE, "ModelMetadataResponse")(**model_metadata(self._inference.models, signature))
 
     async def _model_infer(self, request: Any, context: Any) -> Any:
         model = self._model_of(request.model_name, request.model_version)
@@ -155,13 +147,7 @@ class GrpcApi(grpc.GenericRpcHandler):
                 f"input size does not match signature: {len(request.inputs)}!={len(signature.inputs)}: it takes "
                 + ", ".join(signature.inputs)
             )
-        tensors = {key: read_tensor(request.inputs[key], key, spec.dtype) for key, spec in signature.inputs.items()}
-        for key, tensor in tensors.items():
-            if not signature.inputs[key].accepts(tensor.shape):
-                raise HttpError(
-                    f"input {key!r} has shape {list(tensor.shape)}, but signature {name!r} takes "
-                    f"{list(signature.inputs[key].shape or ())} (-1 is any size)"
-                )
+        tensors = read_tensors(request.inputs, signature)
         names = list(request.output_filter) or list(signature.outputs)
         unknown = [output for output in names if output not in signature.outputs]
         if unknown:
@@ -231,11 +217,3 @@ def grpc_server(inference: Inference, address: str, max_body: int) -> Any:
 
 def _serialized(response: Any) -> bytes:
     return response.SerializeToString()
-
-
-def _metadata(name: str, spec: TensorSpec) -> Any:
-    return message(INFERENCE, "TensorMetadata")(
-        name=name,
-        datatype=DATATYPES.get(spec.dtype, spec.dtype.upper()),
-        shape=[-1] if spec.shape is None else spec.shape,
-    )

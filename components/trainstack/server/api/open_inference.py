@@ -13,16 +13,24 @@ from urllib.parse import unquote
 
 import orjson
 
-from ..codec.inference_tensors import DATATYPES, NO_SHARED_MEMORY, SHARED_MEMORY, read_inputs, write_outputs
+from ..codec.inference_tensors import (
+    NO_SHARED_MEMORY,
+    SHARED_MEMORY,
+    declared_datatype,
+    declared_shape,
+    read_inputs,
+    write_outputs,
+)
 from ..codec.json_text import parse_object, shown
 from ..codec.prediction_request import Prediction
-from ..codec.signature import DEFAULT, Signature
+from ..codec.signature import DEFAULT, Signature, TensorSpec
 from ..codec.tensors import Array, is_list, is_object
 from ..http.errors import HttpError
 from ..http.messages import Headers, Request, Response
 from ..model.model_set import InferenceCall, LoadedModel, ModelSet
 from .direct_response import DirectResponse, Parameters
 
+PLATFORM = "tensorflow_savedmodel"
 EXTENSIONS = ["binary_tensor_data", "model_configuration", "model_repository", "statistics"]
 _SERVER = {"name": "trainstack", "version": "2", "extensions": EXTENSIONS}
 
@@ -66,14 +74,7 @@ class OpenInferenceApi:
         """
         model = served_model(self._models, parameters)
         signature = default_signature(model, request.parameter("signature_name"))
-        description = {
-            "name": self._models.plan.name,
-            "versions": [str(version) for version in sorted(self._models.versions)],
-            "platform": "tensorflow_savedmodel",
-            "inputs": _tensor_specs(signature.inputs),
-            "outputs": _tensor_specs(signature.outputs),
-        }
-        return DirectResponse(model, orjson.dumps(description))
+        return DirectResponse(model, orjson.dumps(model_metadata(self._models, signature)))
 
     def infer(self, request: Request, parameters: Parameters) -> InferenceCall:
         """Read an inference: JSON, and behind it the tensors that come as bytes.
@@ -123,6 +124,17 @@ def served_model(models: ModelSet, parameters: Parameters) -> LoadedModel:
     if model is None:
         raise HttpError(f"there is no version {unquote(version)} of model {name!r}", 404)
     return model
+
+
+def model_metadata(models: ModelSet, signature: Signature) -> dict[str, Any]:
+    """The protocol's metadata of a model: what a signature takes and gives."""
+    return {
+        "name": models.plan.name,
+        "versions": [str(version) for version in sorted(models.versions)],
+        "platform": PLATFORM,
+        "inputs": _tensor_specs(signature.inputs),
+        "outputs": _tensor_specs(signature.outputs),
+    }
 
 
 def default_signature(model: LoadedModel, name: Any) -> Signature:
@@ -197,12 +209,8 @@ def _requested_outputs(document: Mapping[str, Any], signature: Signature) -> dic
     return requested
 
 
-def _tensor_specs(tensors: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _tensor_specs(tensors: Mapping[str, TensorSpec]) -> list[dict[str, Any]]:
     return [
-        {
-            "name": name,
-            "datatype": DATATYPES.get(spec.dtype, spec.dtype.upper()),
-            "shape": [-1] if spec.shape is None else list(spec.shape),
-        }
+        {"name": name, "datatype": declared_datatype(spec), "shape": declared_shape(spec)}
         for name, spec in tensors.items()
     ]

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from ..codec.inference_tensors import DATATYPES
+from ..codec.inference_tensors import declared_datatype, declared_shape
 from ..codec.json_text import parse_object
 from ..codec.signature import TensorSpec
 from ..http.errors import HttpError
@@ -19,7 +19,7 @@ from ..http.messages import Request
 from ..model.model_set import LoadedModel, ModelSet
 from ..monitoring.metrics import Metrics
 from .direct_response import DirectResponse, Parameters
-from .open_inference import default_signature, served_model
+from .open_inference import PLATFORM, default_signature, served_model
 
 _NANOSECONDS = 1e9
 _NEVER = {"count": 0, "ns": 0}
@@ -47,7 +47,7 @@ class TritonExtensionsApi:
         signature = default_signature(model, request.parameter("signature_name"))
         document = {
             "name": self._models.plan.name,
-            "platform": "tensorflow_savedmodel",
+            "platform": PLATFORM,
             "backend": "tensorflow",
             "version_policy": {"specific": {"versions": sorted(self._models.versions)}},
             # The batch is a dimension as the others, of any size.
@@ -151,9 +151,9 @@ def _duration(counted: Mapping[tuple[str, str], float], name: str, label: str | 
 
 
 def _tensor(name: str, spec: TensorSpec) -> dict[str, Any]:
-    datatype = DATATYPES.get(spec.dtype, spec.dtype.upper())
+    datatype = declared_datatype(spec)
     return {
         "name": name,
         "data_type": f"TYPE_{'STRING' if datatype == 'BYTES' else datatype}",
-        "dims": [-1] if spec.shape is None else list(spec.shape),
+        "dims": declared_shape(spec),
     }

@@ -95,6 +95,16 @@ def write_outputs(
     return b"".join([written, *blobs]), len(written)
 
 
+def declared_datatype(spec: TensorSpec) -> str:
+    """The protocol's name of a tensor's type; TensorFlow's in capitals where the protocol has none."""
+    return DATATYPES.get(spec.dtype, spec.dtype.upper())
+
+
+def declared_shape(spec: TensorSpec) -> list[int]:
+    """A tensor's dimensions as the protocol has them, -1 for any size; one of any size where even the rank is open."""
+    return [-1] if spec.shape is None else list(spec.shape)
+
+
 def datatype_of(name: str, tensor: Array) -> str:
     """The protocol's name of an output's type.
 

@@ -9,11 +9,21 @@ from typing import Any
 DEFAULT = "serving_default"
 PREDICT, CLASSIFY, REGRESS = (f"tensorflow/serving/{method}" for method in ("predict", "classify", "regress"))
 
+TYPES = {
+    1: "float", 2: "double", 3: "int32", 4: "uint8", 5: "int16", 6: "int8", 7: "string", 8: "complex64", 9: "int64",
+    10: "bool", 14: "bfloat16", 17: "uint16", 18: "complex128", 19: "float16", 22: "uint32", 23: "uint64",
+}  # fmt: skip
+"""TensorFlow's names of types by their numbers (tensorflow/core/framework/types.proto)."""
 SERVED_TYPES = frozenset(
     {"bool", "float", "double", "float16", "bfloat16", "string"}
     | {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
 )
 """The types that requests and answers can carry."""
+
+
+def numpy_name(dtype: str) -> str:
+    """Numpy's name of a type of TensorFlow's."""
+    return {"float": "float32", "double": "float64", "string": "object"}.get(dtype, dtype)
 
 
 @dataclass(frozen=True)
@@ -40,7 +50,7 @@ class TensorSpec:
     @property
     def numpy(self) -> str:
         """Numpy's name of the type."""
-        return {"float": "float32", "double": "float64", "string": "object"}.get(self.dtype, self.dtype)
+        return numpy_name(self.dtype)
 
 
 @dataclass(frozen=True)
@@ -58,6 +68,11 @@ class Signature:
     inputs: Mapping[str, TensorSpec]
     outputs: Mapping[str, TensorSpec]
     method: str = PREDICT
+
+    @property
+    def is_batched(self) -> bool:
+        """Whether the first dimension of each input is of any size."""
+        return all(spec.shape and spec.shape[0] == -1 for spec in self.inputs.values())
 
     def to_json(self) -> dict[str, Any]:
         """As `from_json` reads it."""

@@ -3,26 +3,50 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from ..http.errors import HttpError
-from .protobuf_messages import TENSORFLOW, message
+from .signature import TYPES, Signature, numpy_name
 from .tensors import Array
 
-# tensorflow/core/framework/types.proto: number, TensorFlow's name, and the field that holds such values.
-_TYPES = {
-    1: ("float", "float_val"), 2: ("double", "double_val"), 3: ("int32", "int_val"), 4: ("uint8", "int_val"),
-    5: ("int16", "int_val"), 6: ("int8", "int_val"), 7: ("string", "string_val"), 9: ("int64", "int64_val"),
-    10: ("bool", "bool_val"), 14: ("bfloat16", "half_val"), 17: ("uint16", "int_val"), 19: ("float16", "half_val"),
-    22: ("uint32", "uint32_val"), 23: ("uint64", "uint64_val"),
+# The field of a `TensorProto` that holds values of a type.
+_FIELDS = {
+    "float": "float_val", "double": "double_val", "string": "string_val", "int64": "int64_val", "bool": "bool_val",
+    "uint32": "uint32_val", "uint64": "uint64_val", **dict.fromkeys(("bfloat16", "float16"), "half_val"),
+    **dict.fromkeys(("int32", "uint8", "int16", "int8", "uint16"), "int_val"),
 }  # fmt: skip
-_NUMBERS = {name: number for number, (name, _) in _TYPES.items()}
-_NUMPY = {"float": "float32", "double": "float64", "string": "object"}
+_NUMBERS = {name: number for number, name in TYPES.items() if name in _FIELDS}
 # Values that one may stand for: a request of a few bytes must not fill the memory.
 _MOST_REPEATED = 2**24
-_TENSORFLOW = {numpy: name for name, numpy in _NUMPY.items()}
+_TENSORFLOW = {"float32": "float", "float64": "double"}
+
+
+def read_tensors(protos: Mapping[str, Any], signature: Signature) -> dict[str, Array]:
+    """Read the inputs of a signature, all of which are there.
+
+    Raises:
+        HttpError: One is of another type or shape, or holds other values than its shape says.
+    """
+    tensors = {name: read_tensor(protos[name], name, spec.dtype) for name, spec in signature.inputs.items()}
+    check_shapes(tensors, signature)
+    return tensors
+
+
+def check_shapes(tensors: Mapping[str, Array], signature: Signature) -> None:
+    """Refuse a tensor of a shape that its input does not take.
+
+    Raises:
+        HttpError: There is one.
+    """
+    for name, tensor in tensors.items():
+        if not signature.inputs[name].accepts(tensor.shape):
+            raise HttpError(
+                f"input {name!r} has shape {list(tensor.shape)}, but signature {signature.name!r} takes "
+                f"{list(signature.inputs[name].shape or ())} (-1 is any size)"
+            )
 
 
 def read_tensor(proto: Any, name: str, dtype: str) -> Array:
@@ -36,13 +60,14 @@ def read_tensor(proto: Any, name: str, dtype: str) -> Array:
     Raises:
         HttpError: It is of another type, or holds other values than its shape says.
     """
-    sent, field = _TYPES.get(proto.dtype, (str(proto.dtype), ""))
-    if sent != dtype:
+    sent = TYPES.get(proto.dtype, str(proto.dtype))
+    if sent != dtype or sent not in _FIELDS:
         raise HttpError(f"input {name!r} is of type {sent}, but the model takes {dtype}")
+    field = _FIELDS[sent]
     shape = tuple(dim.size for dim in proto.tensor_shape.dim)
     if proto.tensor_shape.unknown_rank or any(size < 0 for size in shape):
         raise HttpError(f"input {name!r} has no shape")
-    numpy = np.dtype(_NUMPY.get(dtype, dtype))
+    numpy = np.dtype(numpy_name(dtype))
     if proto.tensor_content:
         if numpy.kind == "O" or len(proto.tensor_content) != math.prod(shape) * numpy.itemsize:
             raise HttpError(f"input {name!r}: its content is not as long as shape {list(shape)} says")
@@ -73,10 +98,5 @@ def write_tensor(proto: Any, tensor: Array) -> None:
     for size in tensor.shape:
         proto.tensor_shape.dim.add().size = size
     flat = np.ascontiguousarray(tensor).ravel()
-    field = _TYPES[proto.dtype][1]
+    field = _FIELDS[name]
     getattr(proto, field).extend((flat.view(np.uint16) if field == "half_val" else flat).tolist())
-
-
-def new_tensor() -> Any:
-    """An empty `TensorProto`."""
-    return message(TENSORFLOW, "TensorProto")()

@@ -19,7 +19,7 @@ from ..http.errors import HttpError
 from .prediction_request import Prediction
 from .protobuf_messages import SERVING, message
 from .signature import DEFAULT, Signature
-from .tensor_proto import read_tensor
+from .tensor_proto import check_shapes, read_tensors
 
 _log = logging.getLogger("trainstack.server")
 FILE = Path("assets.extra") / "tf_serving_warmup_requests"
@@ -87,12 +87,10 @@ def _prediction(log: Any, signatures: Mapping[str, Signature]) -> Prediction | N
         records = np.empty(len(examples), object)
         records[:] = [context + example for example in examples]
         tensors = dict.fromkeys(signature.inputs, records)
+        check_shapes(tensors, signature)
     else:
         missing = set(signature.inputs) - set(request.inputs)
         if missing:
             raise HttpError(f"input {min(missing)!r} is missing")
-        tensors = {name: read_tensor(request.inputs[name], name, spec.dtype) for name, spec in signature.inputs.items()}
-    for name, tensor in tensors.items():
-        if not signature.inputs[name].accepts(tensor.shape):
-            raise HttpError(f"input {name!r} has shape {list(tensor.shape)}")
+        tensors = read_tensors(request.inputs, signature)
     return Prediction(signature, tensors, rows=False)

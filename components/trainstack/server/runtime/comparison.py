@@ -12,7 +12,7 @@ import numpy as np
 from ..codec.signature import Signature
 from ..codec.tensors import Array
 from ..http.errors import HttpError
-from .generated_inputs import Inputs, filled, is_decimal, magnitudes, open_shape, random_inputs
+from .generated_inputs import Inputs, filled, is_decimal, is_whole, magnitudes, open_shape, random_inputs
 
 Run = Callable[[Mapping[str, Array]], Mapping[str, Array]]
 
@@ -137,7 +137,7 @@ def _inputs(reference: Run, signature: Signature, samples: list[Inputs]) -> Iter
     for size, inputs in magnitudes(signature, _stride(reference, signature)):
         yield size, inputs
         # One row has an interpreter of its own, which may compute otherwise.
-        rows = len(next(iter(inputs.values()))) if _is_batched(signature) else 0
+        rows = len(next(iter(inputs.values()))) if signature.is_batched else 0
         for row in range(min(rows, _SINGLE)):
             yield size, {name: tensor[row : row + 1] for name, tensor in inputs.items()}
     yield from ((None, inputs) for inputs in random_inputs(signature))
@@ -158,13 +158,9 @@ def _stride(reference: Run, signature: Signature) -> int:
     return next(stride for bound, stride in _STRIDES if seconds < bound)
 
 
-def _is_batched(signature: Signature) -> bool:
-    return all(spec.shape and spec.shape[0] == -1 for spec in signature.inputs.values())
-
-
 def _is_counted(signature: Signature) -> bool:
     """Whether whole numbers go in, of which some models do something as often as they say."""
-    return any(spec.numpy.lstrip("u").startswith("int") for spec in signature.inputs.values())
+    return any(is_whole(spec) for spec in signature.inputs.values())
 
 
 def _repeated(signature: Signature) -> Inputs:

@@ -9,13 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..codec.signature import Signature, TensorSpec
+from ..codec.signature import TYPES, Signature, TensorSpec
 
-# tensorflow/core/framework/types.proto
-_TYPES = {
-    1: "float", 2: "double", 3: "int32", 4: "uint8", 5: "int16", 6: "int8", 7: "string", 8: "complex64", 9: "int64",
-    10: "bool", 14: "bfloat16", 17: "uint16", 18: "complex128", 19: "float16", 22: "uint32", 23: "uint64",
-}  # fmt: skip
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
@@ -73,7 +68,7 @@ def _tensor(data: memoryview) -> TensorSpec:
     dtype, shape = "", None
     for number, value in _fields(data):
         if number == 2 and isinstance(value, int):
-            dtype = dtype or _TYPES.get(value, str(value))
+            dtype = dtype or TYPES.get(value, str(value))
         elif number == 4:
             dtype = "SparseTensor"
         elif number == 5 and isinstance(value, memoryview):

@@ -91,7 +91,7 @@ def magnitudes(signature: Signature, stride: int = 1) -> Iterator[tuple[float, I
         exponents = [*range(-320, -45, 25), *_EXPONENTS, *range(50, 308, 25), 308] if max(bits) > 32 else _EXPONENTS
         for exponent in exponents[::stride]:
             yield from _sized(signature, 10.0**exponent, True, random)
-    bounds = [int(np.iinfo(spec.numpy).max) for spec in specs if spec.numpy.lstrip("u").startswith("int")]
+    bounds = [int(np.iinfo(spec.numpy).max) for spec in specs if is_whole(spec)]
     for power in range(1, max(bounds).bit_length() + 1, stride) if bounds else ():
         yield from _sized(signature, float(2**power), False, random)
 
@@ -99,8 +99,7 @@ def magnitudes(signature: Signature, stride: int = 1) -> Iterator[tuple[float, I
 def _sized(
     signature: Signature, size: float, decimals: bool, random: np.random.Generator
 ) -> Iterator[tuple[float, Inputs]]:
-    is_batched = all(spec.shape and spec.shape[0] == -1 for spec in signature.inputs.values())
-    signs = (1, -1, 0) if not is_batched else (None,)
+    signs = (None,) if signature.is_batched else (1, -1, 0)
     for sign in signs:
         yield (
             size,
@@ -146,6 +145,11 @@ def open_shape(spec: TensorSpec, rows: int, size: int | None = None) -> tuple[in
 def is_decimal(spec: TensorSpec) -> bool:
     """Whether a tensor holds decimal numbers."""
     return spec.dtype in ("float", "double", "float16", "bfloat16")
+
+
+def is_whole(spec: TensorSpec) -> bool:
+    """Whether a tensor holds whole numbers."""
+    return spec.numpy.lstrip("u").startswith("int")
 
 
 def _random(spec: TensorSpec, rows: int, spread: str, random: np.random.Generator) -> Array:
