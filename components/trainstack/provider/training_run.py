@@ -181,10 +181,9 @@ def _estimate(duration: Any, news: Properties) -> str:
         return ""
     from trainstack.core.runs import cost
 
-    price, nodes = cost.hourly(spec), cast("Properties", spread).get("node_count", 1)
-    if price is None or not isinstance(nodes, int | float):
-        return ""
-    return cost.money(duration / 3600 * nodes * price, spec.currency)
+    nodes = cast("Properties", spread).get("node_count", 1)
+    amount = cost.amount(spec, duration * nodes) if isinstance(nodes, int | float) else None
+    return "" if amount is None else cost.money(amount, spec.currency)
 
 
 def _plain(properties: Properties, name: str) -> Any:

@@ -32,14 +32,15 @@ def detail(directory: RunDirectory, record: RunRecord, location: str) -> dict[st
         "checkpoints": directory.checkpoints,
         "tracking": directory.tracking,
     }
-    request = _request(submitted(directory))
+    request = submitted(directory)
+    described = _request(request)
     for name, lent in _lent(directory).items():
-        if name in request.get("datasets", {}):
-            request["datasets"][name]["given"] = lent
+        if name in described.get("datasets", {}):
+            described["datasets"][name]["given"] = lent
     return {
         **summary(directory, record),
-        **request,
-        "cost": _cost(record, submitted(directory)),
+        **described,
+        "cost": _cost(record, request),
         "stages": stages(directory, record),
         "failure": record.failure.model_dump(mode="json") if record.failure else None,
         "outputs": _outputs(directory, record),

@@ -136,8 +136,8 @@ class MlflowRun:
             "trainstack.attempt": str(record.attempt),
             NOTE: "\n\n".join(filter(None, [self._logged.note, _note(self._directory, record)])),
         }
-        spent = cost.so_far(record, self._request)
         if record.status.ended:
+            spent = cost.so_far(record, self._request)
             tags["trainstack.node_seconds"] = f"{spent.node_seconds:.1f}"
             if spent.amount is not None:
                 tags["trainstack.cost"] = f"{spent.amount:.6f} {spent.currency}"

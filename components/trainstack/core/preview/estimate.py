@@ -12,7 +12,6 @@ from pydantic import ValidationError
 from trainstack.core.compute import node_sizes
 from trainstack.core.compute.prices import Prices
 from trainstack.core.preview.document import UNKNOWN
-from trainstack.core.runs.cost import money
 from trainstack.core.runs.directory import RunDirectory
 from trainstack.core.runs.fields import COUNTED, ID_LENGTH, RunSpec
 from trainstack.core.runs.index import newest
@@ -144,17 +143,12 @@ def last_measured(run: Mapping[str, Any], root: Path) -> float | None:
         run: A training run's inputs.
         root: What the workspace's path is relative to.
     """
-    record = _last(run, root)
+    record = last_run(run, root)
     return None if record is None else record.duration
 
 
-def last_cost(run: Mapping[str, Any], root: Path) -> str:
-    """What that run came to, in words; empty where none was measured, or nodes had no price."""
-    record = _last(run, root)
-    return money(record.cost, record.currency) if record is not None and record.cost is not None else ""
-
-
-def _last(run: Mapping[str, Any], root: Path) -> RunRecord | None:
+def last_run(run: Mapping[str, Any], root: Path) -> RunRecord | None:
+    """The newest completed run of the same name that was measured; arguments as for `last_measured`."""
     workspace = _workspace(run, root)
     if workspace is None:
         return None

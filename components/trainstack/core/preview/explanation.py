@@ -10,8 +10,9 @@ from typing import Any
 from trainstack.abbreviation import abbreviated
 from trainstack.core.compute.prices import Prices
 from trainstack.core.preview.document import UNKNOWN, Preview, Resource, Step
-from trainstack.core.preview.estimate import Estimate, estimate, finished, last_cost, last_measured, trials_left
+from trainstack.core.preview.estimate import Estimate, estimate, finished, last_measured, last_run, trials_left
 from trainstack.core.runs import change_lines, diff
+from trainstack.core.runs.cost import money
 from trainstack.core.runs.fields import COUNTED, SETTINGS
 
 RETRAINS, MAY_RETRAIN, TRAINS, ADOPTS = "retrains", "may retrain", "trains for the first time", "adopts a finished run"
@@ -137,7 +138,8 @@ def _run_change(step: Step, prices: Prices, root: Path) -> RunChange | None:
     reasons = [line for lines in (*differences.values(), *moves.values()) for line in lines]
     adopted = finished(new.inputs, root)
     measured = before.get("duration")
-    seconds = float(measured) if isinstance(measured, int | float) else last_measured(new.inputs, root)
+    last = None if adopted else last_run(new.inputs, root)
+    seconds = float(measured) if isinstance(measured, int | float) else last and last.duration
     if adopted is not None:
         verdict = ADOPTS
     elif not before:
@@ -145,7 +147,7 @@ def _run_change(step: Step, prices: Prices, root: Path) -> RunChange | None:
     else:
         maybe = reasons and all(reason.endswith("may change") for reason in reasons)
         verdict = MAY_RETRAIN if maybe else RETRAINS
-    spent = "" if adopted else last_cost(new.inputs, root)
+    spent = "" if last is None or last.cost is None else money(last.cost, last.currency)
     estimated = estimate(new.inputs, 0.0 if adopted else seconds, prices, last_cost=spent)
     return RunChange(step.resource.name, verdict, reasons, adopted, estimated)
 

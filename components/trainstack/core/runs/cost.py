@@ -50,13 +50,19 @@ def hourly(compute: ComputeSpec) -> float | None:
         return None
 
 
+def amount(compute: ComputeSpec, node_seconds: float) -> float | None:
+    """What so many seconds of a compute's nodes cost; none where a node has no price."""
+    price = hourly(compute)
+    return None if price is None else node_seconds / 3600 * price
+
+
 def so_far(record: RunRecord, request: RunRequest) -> RunCost:
     """What a run has come to until now, or came to."""
     low, currency = request.compute.priority == "low", request.compute.currency
     if record.status.ended and record.node_seconds is not None:
         return RunCost(record.node_seconds, record.cost, record.currency or currency, low)
-    seconds, price = attempts_seconds(record, request), hourly(request.compute)
-    return RunCost(seconds, None if price is None else seconds / 3600 * price, currency, low)
+    seconds = attempts_seconds(record, request)
+    return RunCost(seconds, amount(request.compute, seconds), currency, low)
 
 
 def attempts_seconds(record: RunRecord, request: RunRequest) -> float:

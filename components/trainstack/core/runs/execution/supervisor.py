@@ -213,8 +213,7 @@ class Supervisor:
         record.status, record.reason = status, reason
         record.metrics = tracking.last(self._directory.tracking)
         record.node_seconds = cost.attempts_seconds(record, self._request)
-        price = cost.hourly(self._compute)
-        record.cost = None if price is None else record.node_seconds / 3600 * price
+        record.cost = cost.amount(self._compute, record.node_seconds)
         record.currency = self._compute.currency
         record.supervisor = None
         facts: dict[str, Any] = {"node_seconds": record.node_seconds, "cost": record.cost, "currency": record.currency}
