@@ -68,15 +68,9 @@ def registry_of(inputs: Properties) -> Registry | None:
 def on_base(inputs: Properties, spec: EnvironmentSpec) -> EnvironmentSpec:
     """The environment on the workspace's base image, where it names none itself and the nodes have no GPU."""
     base = inputs.get("base_image")
-    if not base or spec.base_image is not None or spec.only_image or has_gpu(compute_of(inputs)):
+    if not base or spec.base_image is not None or spec.only_image or node_sizes.has_gpus(compute_of(inputs)):
         return spec
     return spec.model_copy(update={"base_image": str(base)})
-
-
-def has_gpu(compute: Properties) -> bool:
-    """Whether a compute's nodes have GPUs, by its size."""
-    size = node_sizes.of_compute(compute)
-    return size is not None and size.gpus > 0
 
 
 def ensure(inputs: Properties, spec: EnvironmentSpec, lock: Lock, progress: Callable[[str], None]) -> Image:
@@ -88,7 +82,7 @@ def ensure(inputs: Properties, spec: EnvironmentSpec, lock: Lock, progress: Call
     compute: dict[str, Any] = compute_of(inputs)
     with engine_api.connected(compute.get("docker_host")) as client:
         return image.ensure(
-            on_base(inputs, spec), lock, client, registry_of(inputs), progress, gpu=has_gpu(compute)
+            on_base(inputs, spec), lock, client, registry_of(inputs), progress, gpu=node_sizes.has_gpus(compute)
         )  # fmt: skip
 
 

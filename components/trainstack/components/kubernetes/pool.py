@@ -10,7 +10,7 @@ from trainstack.components.kubernetes.args import KarpenterPool
 from trainstack.components.node import node_inputs
 from trainstack.errors import InvalidInputError
 from trainstack.targets.kubernetes.manifest import Manifest
-from trainstack.targets.kubernetes.objects import node_pool
+from trainstack.targets.kubernetes.objects import gpu_labels, node_pool
 from trainstack.targets.kubernetes.objects.node_pool import PoolSpec
 
 if TYPE_CHECKING:
@@ -44,8 +44,7 @@ def declared_pool(title: str, args: ComputeArgs, pool: KarpenterPool) -> list[Ma
     if pool.zones:
         requirements["topology.kubernetes.io/zone"] = list(pool.zones)
     nodes = int(args.max_nodes)  # pyright: ignore[reportArgumentType]
-    vendor = "amd" if size.gpu.startswith("amd-") else "nvidia"
-    gpus = {f"{vendor}.com/gpu": str(nodes * size.gpus)} if size.gpus else {}
+    gpus = {gpu_labels.resource(size.gpu_vendor): str(nodes * size.gpus)} if size.gpus else {}
     spec = PoolSpec(
         node_class=pool.node_class,
         limits={"cpu": str(nodes * size.cpus), **gpus},

@@ -119,8 +119,7 @@ def node_capacity(spec: ComputeSpec, holds: Capacity | None = None) -> Capacity:
             memory_gib=round(holds.memory_gib / spec.max_nodes, 1),
             gpus=(holds.gpus or 0) // spec.max_nodes,
         )
-    vendor = "amd" if size.gpu.startswith("amd-") else "nvidia"
-    node = Capacity(cpus=size.cpus, memory_gib=size.memory_gib, gpus=size.gpus, gpu_vendor=vendor)
+    node = Capacity(cpus=size.cpus, memory_gib=size.memory_gib, gpus=size.gpus, gpu_vendor=size.gpu_vendor)
     if spec.node_size is not None:
         node = node.model_copy(update={"gpu": spec.node_size.gpu})
     if holds is None:

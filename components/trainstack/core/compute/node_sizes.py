@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from trainstack.errors import InvalidInputError
 from trainstack.targets.compute_spec import NodeSize
@@ -43,6 +43,11 @@ class Size:
     gpu_memory_gib: float | None = None
     price: float | None = None
     spot_price: float | None = None
+
+    @property
+    def gpu_vendor(self) -> Literal["nvidia", "amd"]:
+        """Whose GPUs they are; NVIDIA's where nobody says."""
+        return "amd" if self.gpu.startswith("amd-") else "nvidia"
 
     def __str__(self) -> str:
         gpus = f", {self.gpus} {self.gpu or 'GPUs'}" if self.gpus else ""
@@ -100,6 +105,7 @@ def of_node(node: NodeSize) -> Size:
     return Size("", node.cpus, node.memory_gib, node.gpus, node.gpu or "", None, node.price, node.spot_price)
 
 
+@functools.cache
 def cheapest(node: Size) -> Size | None:
     """The machine with the lowest price on demand that holds all of a node; none where no machine with a price does."""
     all_sizes = list(sizes())
@@ -116,6 +122,12 @@ def cheapest(node: Size) -> Size | None:
         and (node.gpus > 0 or size.gpus == 0)
     ]
     return min(fitting, key=lambda size: size.price or 0, default=None)
+
+
+def has_gpus(compute: Mapping[str, Any]) -> bool:
+    """Whether a node of a compute has GPUs, by its size."""
+    size = of_compute(compute)
+    return size is not None and size.gpus > 0
 
 
 @functools.cache

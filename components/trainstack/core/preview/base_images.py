@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from trainstack.core.compute.node_sizes import of_compute
+from trainstack.core.compute.node_sizes import has_gpus
 from trainstack.core.environments import environment
 from trainstack.core.environments.base_image import base_image
 from trainstack.core.environments.spec import EnvironmentSpec
@@ -75,8 +75,7 @@ def dockerfile_bases(text: str) -> list[str]:
 
 
 def _base_names(resource: Resource, compute: Mapping[str, Any], root: Path) -> Iterator[str]:
-    size = of_compute(compute)
-    gpu = size is not None and size.gpus > 0
+    gpu = has_gpus(compute)
     chosen = None if gpu else resource.inputs.get("base_image")
     if server := resource.inputs.get("server_image"):
         yield str(server)

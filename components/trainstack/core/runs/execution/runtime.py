@@ -33,8 +33,7 @@ def ready(request: RunRequest, secrets: Mapping[str, str], because: Callable[[st
     spec, lock, compute = request.environment.spec, request.environment.lock, request.compute
     if not compute.plugin.capabilities.uses_images:
         return Runtime(str(environment.build(spec, lock, because).python))
-    size = node_sizes.of_compute(compute.model_dump(include={"vm_size", "node_size"}))
-    gpu = size is not None and size.gpus > 0
+    gpu = node_sizes.has_gpus(compute.model_dump(include={"vm_size", "node_size"}))
     built = as_image(request, spec, lock, secrets, because, gpu=gpu)
     if compute.plugin.capabilities.needs_registry and "@" not in built.reference:
         raise TrainstackError(

@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeAlias, cast
 
 from trainstack.abbreviation import abbreviated
@@ -219,6 +219,22 @@ class KubernetesApi:
                     return None
                 raise
         return cast("Manifest", answer if isinstance(answer, dict) else json.loads(answer.data))
+
+    def resources_of(self, doing: str, group: str, version: str, seconds: float) -> Manifest | None:
+        """What the API server has of a group's version; none where it does not serve that.
+
+        Args:
+            doing: What is being done, for an error.
+            group: The API group.
+            version: Its version.
+            seconds: How long to wait for an answer.
+
+        Raises:
+            TrainstackError: The cluster refuses or does not answer.
+        """
+        resources = self.custom.get_api_resources
+        ask = partial(resources, group, version, _preload_content=False, _request_timeout=seconds)
+        return self.request(doing, ask)
 
     def _unconfigured(self, path: str | None, exc: BaseException) -> str:
         from kubernetes import config

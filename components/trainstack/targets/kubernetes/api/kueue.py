@@ -78,7 +78,7 @@ def limits(api: KubernetesApi, queue: str, seconds: float) -> dict[str, str] | N
     try:
         local = api.request("looking for a queue", partial(ask, **options), (FORBIDDEN,))
     except TrainstackError as exc:
-        if api.request("asking for Kueue", partial(api.custom.get_api_resources, GROUP, VERSION, **options)) is None:
+        if api.resources_of("asking for Kueue", GROUP, VERSION, seconds) is None:
             raise InvalidInputError(
                 f"kubernetes: queue {queue!r}: the cluster serves no Kueue ({GROUP}/{VERSION}): install it there, or "
                 "leave out queue",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import partial
 from typing import TYPE_CHECKING
 
 from trainstack.errors import InvalidInputError
@@ -49,8 +48,7 @@ def check(api: KubernetesApi) -> None:
         InvalidInputError: It does not.
         TrainstackError: The cluster refuses or does not answer.
     """
-    ask = partial(api.custom.get_api_resources, GROUP, VERSION, _preload_content=False, _request_timeout=ANSWER_SECONDS)
-    if api.request("asking for MPIJobs", ask) is None:
+    if api.resources_of("asking for MPIJobs", GROUP, VERSION, ANSWER_SECONDS) is None:
         raise InvalidInputError(
             f"kubernetes: {api.client_configuration.host} serves no MPIJob ({GROUP}/{VERSION}): install Kubeflow's MPI "
             'operator there, or leave out engine="mpijob"',

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from trainstack.errors import InvalidInputError
 from trainstack.targets.kubernetes.api.client import KubernetesApi
 from trainstack.targets.kubernetes.config import KubernetesConfig
@@ -19,9 +17,7 @@ def check(config: KubernetesConfig, seconds: float) -> None:
     """
     if config.pool is None:
         return
-    api = KubernetesApi(config)
-    ask = partial(api.custom.get_api_resources, GROUP, VERSION, _preload_content=False, _request_timeout=seconds)
-    if api.request("asking for Karpenter", ask) is None:
+    if KubernetesApi(config).resources_of("asking for Karpenter", GROUP, VERSION, seconds) is None:
         raise InvalidInputError(
             f"kubernetes: pool: the cluster serves no NodePool ({GROUP}/{VERSION}): install Karpenter there, or leave "
             "out pool",

@@ -56,8 +56,7 @@ def check_inference_service(api: KubernetesApi, seconds: float) -> None:
         TrainstackError: It does not answer.
     """
     group, version, plural = KSERVE
-    ask = partial(api.custom.get_api_resources, group, version, **_plain(seconds))
-    resources = api.request("asking for InferenceServices", ask)
+    resources = api.resources_of("asking for InferenceServices", group, version, seconds)
     if not any(resource["name"] == plural for resource in parts(resources, "resources")):
         raise InvalidInputError(
             f"kubernetes: {api.client_configuration.host} serves no InferenceService ({group}/{version}): install "

@@ -31,6 +31,11 @@ _PRODUCTS = {
 }
 
 
+def resource(vendor: str) -> str:
+    """What a cluster calls the GPUs of a vendor, which is also the usual taint of machines that have some."""
+    return f"{vendor}.com/gpu"
+
+
 def required(model: str) -> Manifest:
     """Return the part of a node affinity that asks for GPUs of a model, by whichever of the labels a cluster has.
 

@@ -134,17 +134,12 @@ def ended(attempt: int, index: int | str) -> str:
 def resources(holds: Capacity) -> Manifest:
     """Requests and limits of a node: what the size leaves, less what its sidecar asks for."""
     memory = int(holds.memory_gib * 1024)
-    gpus = {gpu_resource(holds): str(holds.gpus)} if holds.gpus else {}
+    gpus = {gpu_labels.resource(holds.gpu_vendor): str(holds.gpus)} if holds.gpus else {}
     cpus = round((holds.cpus - holds.reserved_cpus) * 1000)
     return {
         "requests": {"cpu": f"{cpus - 10}m", "memory": f"{max(memory - 32, 16)}Mi", **gpus},
         "limits": {"cpu": str(holds.cpus), "memory": f"{memory}Mi", **gpus},
     }
-
-
-def gpu_resource(holds: Capacity) -> str:
-    """What a cluster calls the GPUs of a node, which is also the usual taint of machines that have some."""
-    return f"{holds.gpu_vendor}.com/gpu"
 
 
 def pod(ref: RunRef, group: NodeGroupSpec, config: KubernetesConfig, *, grace: float, low_priority: bool) -> Manifest:
@@ -175,7 +170,9 @@ def pod(ref: RunRef, group: NodeGroupSpec, config: KubernetesConfig, *, grace: f
     }
     tolerated = [each.model_dump(exclude_none=True) for each in config.tolerations]
     if group.holds.gpus:
-        tolerated.append({"key": gpu_resource(group.holds), "operator": "Exists", "effect": "NoSchedule"})
+        tolerated.append(
+            {"key": gpu_labels.resource(group.holds.gpu_vendor), "operator": "Exists", "effect": "NoSchedule"}
+        )
     affinity: Manifest = gpu_labels.required(group.holds.gpu) if group.holds.gpu else {}
     if low_priority:
         tolerated += [{"key": key, "operator": "Equal", "value": text} for key, text in _SPOT]
