@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -11,8 +10,7 @@ import typer
 
 from trainstack.cli import output
 from trainstack.cli.options import JsonOption
-from trainstack.cli.preview.plan import preview_text, read_text
-from trainstack.core.workspace.project import pulumi_program
+from trainstack.cli.preview.plan import preview_text, read_text, run_pulumi
 from trainstack.errors import InvalidInputError, TrainstackError
 
 _SUFFIXES = (".svg", ".html", ".mmd")
@@ -45,9 +43,8 @@ def graph(
 
     Without FILE, runs `pulumi stack export`. The picture is one file, light or dark as the viewer is.
     """
-    from trainstack.cli.preview import graph_mermaid, graph_svg
+    from trainstack.cli.preview import graph_mermaid, graph_svg, stack_graph
     from trainstack.core.preview import document, explanation
-    from trainstack.core.preview import graph as graphs
     from trainstack.core.workspace.project import project_root
 
     if picture.suffix not in _SUFFIXES:
@@ -59,7 +56,7 @@ def graph(
         explained = explanation.explain(previewed, project_root())
         if explained.errors:
             raise TrainstackError(f"the preview failed: {explained.errors[0]}")
-    drawn = graphs.graph(resources, previewed, explained)
+    drawn = stack_graph.graph(resources, previewed, explained)
     if as_json:
         output.emit_json({"stack": drawn.stack, "nodes": [asdict(node) for node in drawn.nodes], "edges": drawn.edges})
         return
@@ -71,12 +68,8 @@ def graph(
 def _state_text(file: Path | None, stack: str | None) -> str:
     if file is not None:
         return read_text(file)
-    program = pulumi_program()
-    if program is None:
-        raise TrainstackError("pulumi is not on PATH: install it, or give FILE")
     # Without `--show-secrets`: no picture needs one.
-    command = [program, "stack", "export", "--non-interactive", *(["--stack", stack] if stack else [])]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = run_pulumi(stack, "stack", "export")
     if done.returncode:
         raise TrainstackError(f"`pulumi stack export` failed: {' '.join((done.stderr or done.stdout).split())}")
     return done.stdout

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from trainstack.core.preview.graph import Graph, Node
+from trainstack.cli.preview.stack_graph import Graph, Node
 
 # What would end a label or begin Mermaid's own syntax, and HTML, which it renders.
 _SPECIAL = re.compile(r"[^\w .,:;/=+@()→…%-]")

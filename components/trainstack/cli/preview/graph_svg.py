@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from trainstack.core.preview.graph import Graph, Node
+from trainstack.cli.preview.stack_graph import Graph, Node
 
 WIDTH, LINE, PAD = 216, 16, 10
 GAP_X, GAP_Y, MARGIN, HEAD = 64, 18, 24, 56

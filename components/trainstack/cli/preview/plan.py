@@ -81,14 +81,27 @@ def preview_text(file: Path | None, stack: str | None, *options: str) -> str:
     """
     if file is not None:
         return read_text(file)
-    program = pulumi_program()
-    if program is None:
-        raise TrainstackError("pulumi is not on PATH: install it, or give FILE")
-    command = [program, "preview", "--json", "--non-interactive", *options, *(["--stack", stack] if stack else [])]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = run_pulumi(stack, "preview", "--json", *options)
     if done.returncode and "{" not in done.stdout:
         raise TrainstackError(f"`pulumi preview` failed: {(done.stderr or done.stdout).strip()}")
     return done.stdout
+
+
+def run_pulumi(stack: str | None, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of Pulumi's on a stack, in place of a FILE that was not given.
+
+    Args:
+        stack: The stack; the selected one when left out.
+        command: The command and its options.
+
+    Raises:
+        TrainstackError: There is no Pulumi.
+    """
+    program = pulumi_program()
+    if program is None:
+        raise TrainstackError("pulumi is not on PATH: install it, or give FILE")
+    words = [program, *command, "--non-interactive", *(["--stack", stack] if stack else [])]
+    return subprocess.run(words, capture_output=True, text=True, check=False)
 
 
 def read_text(path: Path) -> str:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from trainstack.abbreviation import abbreviated
+from trainstack.cli.format import size as bytes_in_words
+from trainstack.cli.format import took
 from trainstack.core.preview.document import UNKNOWN, Preview, Resource
 from trainstack.core.preview.explanation import Explanation
-from trainstack.core.runs.diff import seconds
 
 KINDS = (
     *("Workspace", "Compute", "Environment", "Dataset", "AdoptedDataset"),
@@ -91,14 +92,13 @@ def graph(resources: Iterable[Resource], preview: Preview | None = None, explain
         preview: What would change; nothing where none was made.
         explained: What the preview means, in words.
     """
-    drawn = {resource.urn: resource for resource in resources if resource.kind in KINDS}
+    by_urn = {resource.urn: resource for resource in resources if resource.kind in KINDS}
     operations: dict[str, str] = {}
     for step in preview.steps if preview else ():
         if step.resource.kind in KINDS and step.operation not in ("same", "read", "refresh"):
             operations[step.resource.urn] = step.operation
-            known = drawn.get(step.resource.urn)
-            # What it came from may be another one now; what it is known by is what it is.
-            drawn[step.resource.urn] = known or step.resource
+            # What is there already is shown as it is.
+            by_urn.setdefault(step.resource.urn, step.resource)
     words = _words(explained) if explained else {}
     nodes = [
         Node(
@@ -111,18 +111,18 @@ def graph(resources: Iterable[Resource], preview: Preview | None = None, explain
             operation=operations.get(urn, ""),
             change=words.get((resource.kind, resource.name), "") if urn in operations else "",
         )
-        for urn, resource in drawn.items()
+        for urn, resource in by_urn.items()
     ]
     nodes.sort(key=lambda node: (KINDS.index(node.kind), node.name))
-    stack = next((urn.split(":")[2] for urn in drawn if urn.count(":") > 3), preview.stack if preview else "")
-    return Graph(stack, nodes, _reduced(_edges(drawn)), preview is not None)
+    stack = next((urn.split(":")[2] for urn in by_urn if urn.count(":") > 3), preview.stack if preview else "")
+    return Graph(stack, nodes, _reduced(_edges(by_urn)), preview is not None)
 
 
-def _edges(drawn: Mapping[str, Resource]) -> dict[str, set[str]]:
+def _edges(by_urn: Mapping[str, Resource]) -> dict[str, set[str]]:
     """Return what each resource comes from."""
     return {
-        urn: {source for source in resource.dependencies if source in drawn and source != urn}
-        for urn, resource in drawn.items()
+        urn: {source for source in resource.dependencies if source in by_urn and source != urn}
+        for urn, resource in by_urn.items()
     }
 
 
@@ -157,50 +157,50 @@ def _facts(resource: Resource) -> list[str]:
     return [fact for fact in describe(resource.known) if fact] if describe else []
 
 
-def _run(known: Mapping[str, Any]) -> list[str]:
-    duration = known.get("duration")
-    metrics: Mapping[str, float] = known.get("metrics") or {}
-    shown = [f"{name} {value:.4g}" for name, value in metrics.items()]
-    status = _text(known.get("status"))
+def _run(properties: Mapping[str, Any]) -> list[str]:
+    duration = properties.get("duration")
+    metrics: Mapping[str, float] = properties.get("metrics") or {}
+    values = [f"{name} {value:.4g}" for name, value in metrics.items()]
+    status = _text(properties.get("status"))
     if isinstance(duration, int | float):
-        status += f" in {duration:.1f} s" if duration < 10 else f" in {seconds(float(duration))}"
-    return [status, *shown[:2], _text(known.get("run_id"))[:8]]
+        status += f" in {took(duration)}"
+    return [status, *values[:2], _text(properties.get("run_id"))[:8]]
 
 
-def _dataset(known: Mapping[str, Any]) -> list[str]:
-    from rich.filesize import decimal
-
-    count, size = known.get("file_count"), known.get("size")
+def _dataset(properties: Mapping[str, Any]) -> list[str]:
+    count, size = properties.get("file_count"), properties.get("size")
     files = f"{count:.0f} {'file' if count == 1 else 'files'}" if isinstance(count, int | float) else ""
-    return [_version(known), f"{files}, {decimal(int(size))}" if files and isinstance(size, int | float) else files]
+    if files and isinstance(size, int | float):
+        files += f", {bytes_in_words(int(size))}"
+    return [_version(properties), files]
 
 
-def _model(known: Mapping[str, Any]) -> list[str]:
-    aliases: Mapping[str, Any] = known.get("aliases") or {}
-    return [_version(known), abbreviated(sorted(aliases), 3), _text(known.get("framework"))]
+def _model(properties: Mapping[str, Any]) -> list[str]:
+    aliases: Mapping[str, Any] = properties.get("aliases") or {}
+    return [_version(properties), abbreviated(sorted(aliases), 3), _text(properties.get("framework"))]
 
 
-def _service(known: Mapping[str, Any]) -> list[str]:
-    version = known.get("model_version")
-    model = f"{known.get('model_name', '')} {_version({'version': version})}".strip()
-    return [model, _text(known.get("scoring_uri"))]
+def _service(properties: Mapping[str, Any]) -> list[str]:
+    version = properties.get("model_version")
+    model = f"{properties.get('model_name', '')} {_version({'version': version})}".strip()
+    return [model, _text(properties.get("scoring_uri"))]
 
 
-def _compute(known: Mapping[str, Any]) -> list[str]:
-    nodes = known.get("max_nodes")
+def _compute(properties: Mapping[str, Any]) -> list[str]:
+    nodes = properties.get("max_nodes")
     most = f"up to {nodes:.0f} {'node' if nodes == 1 else 'nodes'}" if isinstance(nodes, int | float) else ""
-    return [_text(known.get("target")), most, _text(known.get("priority")).replace("dedicated", "")]
+    return [_text(properties.get("target")), most, _text(properties.get("priority")).replace("dedicated", "")]
 
 
-def _environment(known: Mapping[str, Any]) -> list[str]:
-    packages: Mapping[str, str] = known.get("packages") or {}
+def _environment(properties: Mapping[str, Any]) -> list[str]:
+    packages: Mapping[str, str] = properties.get("packages") or {}
     tensorflow = next((f"{name} {version}" for name, version in packages.items() if name.startswith("tensorflow")), "")
     count = f"{len(packages)} {'package' if len(packages) == 1 else 'packages'}" if packages else ""
     return [tensorflow, count]
 
 
-def _version(known: Mapping[str, Any]) -> str:
-    version = known.get("version")
+def _version(properties: Mapping[str, Any]) -> str:
+    version = properties.get("version")
     return f"version {version:.0f}" if isinstance(version, int | float) else ""
 
 
@@ -209,7 +209,7 @@ def _text(value: object) -> str:
 
 
 _FACTS: dict[str, Callable[[Mapping[str, Any]], Sequence[str]]] = {
-    "Workspace": lambda known: [_text(known.get("root"))],
+    "Workspace": lambda properties: [_text(properties.get("root"))],
     "Compute": _compute,
     "Environment": _environment,
     "Dataset": _dataset,

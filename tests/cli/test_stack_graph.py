@@ -4,9 +4,9 @@ from pathlib import Path
 
 from tests.core.preview.documents import RUN, exported, preview, retraining, state, step, urn
 
+from trainstack.cli.preview.stack_graph import graph
 from trainstack.core.preview.document import read_preview, read_state
 from trainstack.core.preview.explanation import explain
-from trainstack.core.preview.graph import graph
 
 WORKSPACE, DATA, FIT = urn("Workspace", "w"), urn("Dataset", "numbers"), urn("TrainingRun", "fit")
 STACK = [
