@@ -19,7 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.core.kubernetes_runs import reachable_endpoint
+from tests.core.kubernetes_runs import reachable_endpoint, store_secret
 from tests.end_to_end.project import Project, new_project
 from tests.kubectl_objects import stand_in
 from tests.waiting import until
@@ -120,9 +120,7 @@ def emptied() -> None:
     """Remove the namespace, and make it anew with the Secret that opens the store from there."""
     kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=120s")
     kubectl("create", "namespace", NAMESPACE)
-    settings = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
-    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "store"}, "stringData": settings}
-    kubectl("-n", NAMESPACE, "apply", "-f", "-", stdin=json.dumps(secret))
+    kubectl("-n", NAMESPACE, "apply", "-f", "-", stdin=json.dumps(store_secret()))
 
 
 def main() -> None:

@@ -3,6 +3,8 @@
 import pytest
 from pulumi.runtime import mocks
 
+from trainstack.targets.kubernetes.objects import namespace
+
 
 class Recorder(mocks.Mocks):
     def __init__(self):
@@ -23,4 +25,23 @@ def recorder(tmp_path, monkeypatch):
     (tmp_path / "Pulumi.yaml").write_text("name: graph\nruntime: python\n")
     recorder = Recorder()
     mocks.set_mocks(recorder, project="graph", stack="test")
+    return recorder
+
+
+class ClusterRecorder(Recorder):
+    """Answers as what is declared on a cluster does."""
+
+    def new_resource(self, args):
+        self.resources[args.typ, args.name] = args.inputs
+        return f"{args.name}-id", {**args.inputs, "root": "ws", "node": {"cpus": 1, "memory_gib": 1, "gpus": 0}}
+
+
+@pytest.fixture
+def cluster_recorder(tmp_path, monkeypatch):
+    """The same for the stack `prod` of project `shop`, in a namespace that nobody has looked at."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(namespace, "look", lambda *_: None)
+    (tmp_path / "Pulumi.yaml").write_text("name: shop\nruntime: python\n")
+    recorder = ClusterRecorder()
+    mocks.set_mocks(recorder, project="shop", stack="prod")
     return recorder

@@ -5,32 +5,13 @@ import json
 
 import pulumi
 import pytest
-from pulumi.runtime import mocks
 
 from trainstack.errors import TrainstackError
 from trainstack.targets.kubernetes.objects import namespace
 
 
-class Recorder(mocks.Mocks):
-    def __init__(self):
-        self.resources = {}
-
-    def new_resource(self, args):
-        self.resources[args.typ, args.name] = args.inputs
-        return f"{args.name}-id", {**args.inputs, "root": "ws", "node": {"cpus": 1, "memory_gib": 1, "gpus": 0}}
-
-    def call(self, args):
-        return {}, None
-
-
 @pytest.fixture
-def declared(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(namespace, "look", lambda *_: None)
-    (tmp_path / "Pulumi.yaml").write_text("name: shop\nruntime: python\n")
-    recorder = Recorder()
-    mocks.set_mocks(recorder, project="shop", stack="prod")
-
+def declared(cluster_recorder):
     def declare(*names, registry="registry.example.com", **asked):
         import trainstack as ts
 
@@ -52,7 +33,7 @@ def declared(tmp_path, monkeypatch):
             return pulumi.Output.all(*(it.node for it in made))
 
         run()
-        return recorder.resources
+        return cluster_recorder.resources
 
     return declare
 

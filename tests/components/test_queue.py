@@ -2,31 +2,10 @@
 
 import pulumi
 import pytest
-from pulumi.runtime import mocks
-
-from trainstack.targets.kubernetes.objects import namespace
-
-
-class Recorder(mocks.Mocks):
-    def __init__(self):
-        self.resources = {}
-
-    def new_resource(self, args):
-        self.resources[args.typ, args.name] = args.inputs
-        return f"{args.name}-id", {**args.inputs, "root": "ws", "node": {"cpus": 1, "memory_gib": 1, "gpus": 0}}
-
-    def call(self, args):
-        return {}, None
 
 
 @pytest.fixture
-def declare(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(namespace, "look", lambda *_: None)
-    (tmp_path / "Pulumi.yaml").write_text("name: shop\nruntime: python\n")
-    recorder = Recorder()
-    mocks.set_mocks(recorder, project="shop", stack="prod")
-
+def declare(cluster_recorder):
     def declare(compute=None, **arguments):
         import trainstack as ts
 
@@ -43,7 +22,7 @@ def declare(tmp_path, monkeypatch):
             return ts.Compute("k", args).node
 
         run()
-        return recorder.resources
+        return cluster_recorder.resources
 
     return declare
 

@@ -126,3 +126,10 @@ def taken(thing: dict[str, Any], namespace: str = CLUSTER.namespace) -> None:
         **({"namespace": namespace} if kind.namespaced else {}),
     )
     assert made.metadata.name == thing["metadata"]["name"]
+
+
+def store_secret() -> dict[str, Any]:
+    """A Secret `store` with what opens this process's object store, for pods."""
+    settings = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    settings["AWS_ENDPOINT_URL"] = reachable_endpoint()
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "store"}, "stringData": settings}

@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import pytest
-from tests.core.kubernetes_runs import needs_cluster, needs_kubectl, reachable_endpoint
+from tests.core.kubernetes_runs import needs_cluster, needs_kubectl, reachable_endpoint, store_secret
 from tests.end_to_end.project import Project, new_project
 from tests.kubectl_objects import stand_in
 from tests.waiting import until
@@ -106,9 +106,7 @@ def namespace(bucket_address, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", reachable_endpoint())
     subprocess.run(["kubectl", "delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=90s"], check=True)
     subprocess.run(["kubectl", "create", "namespace", NAMESPACE], check=True)
-    settings = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
-    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "store"}, "stringData": settings}
-    kubectl("apply", "-f", "-", stdin=json.dumps(secret))
+    kubectl("apply", "-f", "-", stdin=json.dumps(store_secret()))
     yield NAMESPACE
     subprocess.run(["kubectl", "delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=false"], check=True)
 

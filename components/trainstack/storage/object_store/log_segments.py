@@ -23,7 +23,7 @@ from trainstack.storage.store import Entry, Item, Store
 
 SEGMENT = 1 << 20
 _LOG = re.compile(r"(?:[^\n]+/)?logs/[^/\n]+")
-_MARK = ".segments/"
+_SUFFIX = ".segments"
 _AT_ONCE = 8
 # What was merged into a log and not noted before a kill is cut off and merged again: it is in the last segments.
 _COMPARED = 4
@@ -99,7 +99,7 @@ class LogSegmentStore(Store):
             while chunk := file.read(SEGMENT):
                 sent.append((digests.of_bytes(chunk), self._store.put(_segment(key, len(sent)), chunk)))
         if not known:
-            surplus = {item.key for item in self._store.list(key + _MARK.rstrip("/"))}
+            surplus = {item.key for item in self._store.list(key + _SUFFIX)}
             surplus -= {_segment(key, index) for index in range(len(sent))}
             self._store.delete_all([key, *surplus])
         elif len(known) > len(sent):
@@ -114,7 +114,7 @@ class LogSegmentStore(Store):
         try:
             return self._store.download(key, path, digest)
         except FileNotFoundError:
-            segments = list(self._store.list(key + _MARK.rstrip("/")))
+            segments = list(self._store.list(key + _SUFFIX))
             if not segments:
                 raise
         return self._download_segments(key, segments, path)
@@ -152,12 +152,12 @@ def _same(file: BinaryIO, known: Sequence[tuple[str, str]]) -> int:
 
 
 def _segment(key: str, index: int) -> str:
-    return f"{key}{_MARK}{index:06}"
+    return f"{key}{_SUFFIX}/{index:06}"
 
 
 def _log_of(key: str) -> str:
     """Return the log that a key is a segment of; empty for any other key."""
-    log, mark, _ = key.rpartition(_MARK)
+    log, mark, _ = key.rpartition(f"{_SUFFIX}/")
     return log if mark and _LOG.fullmatch(log) else ""
 
 
