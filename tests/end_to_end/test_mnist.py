@@ -90,17 +90,18 @@ def test_preview_names_a_changed_argument_and_what_follows(mnist):
     assert preview.lines("WebService: (update)")
 
 
-def test_a_killed_service_is_started_again_after_refresh(mnist, outputs, workspace):
+def test_a_killed_service_is_started_again_by_the_next_up(mnist, outputs, workspace):
     record = service.find(workspace, "mnist")
     assert record.pid is not None
     os.kill(record.pid, signal.SIGKILL)
-    mnist.pulumi("refresh", "--yes", "--skip-preview")
     preview = mnist.preview()
+    assert preview.lines("service is down: starts again")
     assert preview.lines("WebService: (update)")
     assert not preview.lines("will retrain")
     mnist.up()
     status = httpx.get(outputs["scoring_uri"].removesuffix(":predict")).json()
     assert status["model_version_status"][0]["state"] == "AVAILABLE"
+    mnist.unchanged()
 
 
 def test_a_changed_model_file_is_restored_without_training(mnist, outputs, workspace):

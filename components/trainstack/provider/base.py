@@ -109,7 +109,7 @@ class BaseProvider(ResourceProvider):
         return str(outputs["name"])
 
     def compare(self, olds: Properties, news: Properties) -> DiffResult:
-        """Compare the old outputs with the new inputs; does no I/O."""
+        """Compare the old outputs with the new inputs; asks nobody, so that a preview is quick."""
         if drift := olds.get("drift"):
             log_of(news).info(f"drifted: {'; '.join(drift)}")
             return DiffResult(changes=True)

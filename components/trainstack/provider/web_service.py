@@ -10,7 +10,7 @@ from trainstack.core.models import model
 from trainstack.core.services import service
 from trainstack.core.services.certificate import check_certificate
 from trainstack.core.services.runner import ServingImages, runner_of
-from trainstack.errors import InvalidInputError, NotFoundError, WorkspaceNotFoundError
+from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError, WorkspaceNotFoundError
 from trainstack.provider import images
 from trainstack.provider.base import (
     BaseProvider,
@@ -60,10 +60,15 @@ class WebServiceProvider(BaseProvider):
         return news
 
     def compare(self, olds: Properties, news: Properties) -> DiffResult:
-        """Also look whether it is to run elsewhere."""
+        """Also look whether it is to run elsewhere, and whether the server that it should have is gone."""
         moved = changed(("target", "docker_host", *registry.names()), images.compute_of(olds), images.compute_of(news))
         before: list[str] = olds.get("drift") or []
         drift = [*before, *(f"its compute's {name} changed" for name in moved)]
+        if not drift and _is_down(olds):
+            log_of(news).info("service is down: starts again")
+            # Beside what else has changed, which the engine shows.
+            compared = super().compare(olds, news)
+            return DiffResult(changes=True, replaces=compared.replaces)
         return super().compare({**olds, "drift": drift}, news)
 
     def create(self, props: Properties) -> CreateResult:
@@ -115,6 +120,16 @@ class WebServiceProvider(BaseProvider):
             "key": key,
             "drift": [],
         }
+
+
+def _is_down(properties: Properties) -> bool:
+    """Whether no server is left of a service that state says runs: killed, or gone with a reboot of the machine."""
+    try:
+        record = service.find(workspace_of(properties), properties["name"])
+    except TrainstackError:
+        # Another machine's, or in a workspace that is not here: a refresh looks closer.
+        return False
+    return runner_of(record.target).is_down(record)
 
 
 def new_key(inputs: Properties, before: Properties) -> str:

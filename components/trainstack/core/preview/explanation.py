@@ -239,7 +239,10 @@ def _service(step: Step) -> str:
         rest = [input_name for input_name in differing if input_name not in ("model_version", "model_digest")]
         more = f"; also {', '.join(rest)}" if rest else ""
         return f"switches from {was} of {name} to {to}, if that differs{_pointers(inputs)}{more}"
-    return f"keeps its model; its settings change ({_names(step)})" if differing else "is put right in place"
+    if differing:
+        return f"keeps its model; its settings change ({_names(step)})"
+    drift: list[str] = (step.old.known.get("drift") if step.old else None) or []
+    return f"is repaired in place: {'; '.join(drift)}" if drift else "is down: starts again"
 
 
 def _dataset(step: Step) -> str:

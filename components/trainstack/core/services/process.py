@@ -94,6 +94,11 @@ def living(folder: Path) -> list[Instance]:
     return [instance for _, instance in sorted(instances, key=lambda entry: entry[0])]
 
 
+def is_alive(folder: Path) -> bool:
+    """Whether a service has a server, one that is just starting included."""
+    return any(locks.is_locked(lock) for lock in (folder / "instances").glob("*.lock"))
+
+
 def sweep(folder: Path) -> None:
     """Remove what dead servers left; only for whoever holds the service's own lock."""
     for lock in (folder / "instances").glob("*.lock"):

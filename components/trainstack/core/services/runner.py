@@ -81,6 +81,13 @@ class ServiceRunner(Protocol):
         """Ask a service how it does; one whose target does not answer is down."""
         ...
 
+    def is_down(self, record: ServiceRecord) -> bool:
+        """Whether no server is left that could answer, as a look of a millisecond tells; asks nobody.
+
+        False where the target itself starts again what has ended.
+        """
+        ...
+
     def stop(self, workspace: Workspace, record: ServiceRecord, drain: int) -> None:
         """End its servers, and note it in its record.
 

@@ -74,6 +74,10 @@ class ClusterRunner:
         """Ask the cluster for its rollout."""
         return cluster.status(record)
 
+    def is_down(self, record: ServiceRecord) -> bool:
+        """No: a cluster starts again what has ended."""
+        return False
+
     def stop(self, workspace: Workspace, record: ServiceRecord, drain: int) -> None:
         """Note that it is stopped; its objects go as they were declared."""
         cluster.stop(record)

@@ -79,6 +79,10 @@ class ContainerRunner:
         """Ask the engine for the container's health."""
         return container.status(workspace, record)
 
+    def is_down(self, record: ServiceRecord) -> bool:
+        """No: an engine starts again what has ended."""
+        return False
+
     def stop(self, workspace: Workspace, record: ServiceRecord, drain: int) -> None:
         """End and remove its containers.
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 from trainstack.core.environments import environment
 from trainstack.core.models.model import ModelRecord
-from trainstack.core.services import service
+from trainstack.core.services import process, service
 from trainstack.core.services.record import ServiceRecord, ServiceSpec, ServiceStatus
 from trainstack.core.services.runner import (
     ServingImages,
@@ -68,6 +69,10 @@ class ProcessRunner:
     def status(self, workspace: Workspace, record: ServiceRecord) -> ServiceStatus:
         """Ask the server at its port."""
         return service.process_status(record)
+
+    def is_down(self, record: ServiceRecord) -> bool:
+        """Look whether a server holds its lock."""
+        return not process.is_alive(Path(record.folder))
 
     def stop(self, workspace: Workspace, record: ServiceRecord, drain: int) -> None:
         """End its processes.
