@@ -41,8 +41,38 @@ with mlflow.start_run():
     looks.clear()
     mlflow.log_metrics({f"metric{number}": 1.0 for number in range(50)}, step=1)
     print(len(looks))
-    mlflow.log_metric("between", 1.0, step=1.7)
-    mlflow.log_metric("after", 1.0, step=2)
+"""
+ODD = """
+import mlflow
+from mlflow.tracking import MlflowClient
+client, refused = MlflowClient(), []
+with mlflow.start_run() as run:
+    mlflow.log_metrics({"loss/val": 1.0, "loss": 2.0, "loss/val/top": 3.0})
+    mlflow.log_metric("loss/val", 4.0, step=1)
+    mlflow.log_params({"layers": 1, "layers/first": 2})
+    mlflow.set_tags({"a": 1, "a/b": 2})
+    for step in (1.7, "2"):
+        try:
+            mlflow.log_metric("loss", 1.0, step=step)
+        except TypeError:
+            refused.append(step)
+    for _ in range(3):
+        for value in (1.0, 2.0, float("nan")):
+            mlflow.log_metric("same", value, step=True)
+    for _ in range(2):
+        client.log_metric(run.info.run_id, "then", 1.0, timestamp=1000)
+data = client.get_run(run.info.run_id).data
+print(refused, sorted(data.metrics), data.params, data.tags["a"], data.tags["a/b"])
+history = client.get_metric_history(run.info.run_id, "same")
+print(len(history), len({(point.timestamp, str(point.value)) for point in history}), {point.step for point in history})
+print([point.timestamp for point in client.get_metric_history(run.info.run_id, "then")])
+"""
+QUEUED = """
+import mlflow
+with mlflow.start_run():
+    for step in range(500):
+        mlflow.log_metric("loss/val", 1.0, step=step)
+        mlflow.log_metrics({"same": 1.0})
 """
 ENDLESS = """
 import itertools, mlflow, pathlib
@@ -88,8 +118,30 @@ def test_a_new_metric_costs_no_look_at_all_others(tmp_path, version):
     assert int(done.stdout) <= 1
     read = metric_files.read(tmp_path / "tracking")
     assert len([name for name in read if name.startswith("metric")]) == 50
-    # Nor does one with a step between two others stop later calls.
-    assert len(read["after"]) == 1
+
+
+@pytest.mark.parametrize("version", [OLDEST, pytest.param("2.22.4", marks=pytest.mark.long), NEWEST])
+def test_it_takes_and_refuses_what_a_server_does(tmp_path, version):
+    done = subprocess.run(
+        [python_with(version), "-c", ODD], env=variables(tmp_path), capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == [
+        "[1.7, '2'] ['loss', 'loss/val', 'loss/val/top', 'same', 'then'] {'layers': '1', 'layers/first': '2'} 1 2",
+        "9 9 {1}",
+        "[1000, 1000]",
+    ]
+    read = metric_files.read(tmp_path / "tracking")
+    assert [point.value for point in read["loss/val"]] == [1, 4]
+    [run] = metric_files.runs(tmp_path / "tracking")
+    assert run.params == {"layers": "1", "layers/first": "2"}
+
+
+def test_a_client_that_logs_from_a_queue_of_its_own_loses_nothing(tmp_path):
+    given = variables(tmp_path) | {"MLFLOW_ENABLE_ASYNC_LOGGING": "true"}
+    subprocess.run([python_with(NEWEST), "-c", QUEUED], env=given, check=True)
+    read = metric_files.read(tmp_path / "tracking")
+    assert [point.step for point in read["loss/val"]] == list(range(500))
+    assert len(set(read["same"])) == 500
 
 
 def test_a_killed_script_has_lost_nothing_that_it_logged(tmp_path):

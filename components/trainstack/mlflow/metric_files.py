@@ -46,7 +46,7 @@ def read(folder: Path, rank: int = 0) -> dict[str, list[Point]]:
     for run in (folder / f"rank-{rank}").glob("*/*/metrics"):
         for path in run.rglob("*"):
             if path.is_file():
-                metrics.setdefault(path.relative_to(run).as_posix(), []).extend(_points(path))
+                metrics.setdefault(_name(path, run), []).extend(_points(path))
     for points in metrics.values():
         points.sort(key=lambda point: (point.time, point.step))
     return {name: points for name, points in sorted(metrics.items()) if points}
@@ -135,7 +135,7 @@ class NewPoints:
         """Return metric and point, by metric in the order in which they were written."""
         points: list[tuple[str, Point]] = []
         for path in sorted(self._folder.rglob("*")):
-            name = path.relative_to(self._folder).as_posix()
+            name = _name(path, self._folder)
             with contextlib.suppress(OSError), path.open("rb") as file:
                 file.seek(self._read.get(path, 0))
                 for line in file:
@@ -145,6 +145,11 @@ class NewPoints:
                     if (point := _point(line.decode(errors="replace"))) is not None:
                         points.append((name, point))
         return points
+
+
+def _name(path: Path, folder: Path) -> str:
+    """The name of what a file is about; the store that scripts find ends its folders with `~`."""
+    return path.relative_to(folder).as_posix().replace("~/", "/")
 
 
 def _logged_run(folder: Path, rank: int) -> LoggedRun:
@@ -163,7 +168,7 @@ def _texts(folder: Path) -> dict[str, str]:
     for path in sorted(folder.rglob("*")):
         with contextlib.suppress(OSError):
             if path.is_file():
-                texts[path.relative_to(folder).as_posix()] = path.read_text(encoding="utf-8", errors="replace")
+                texts[_name(path, folder)] = path.read_text(encoding="utf-8", errors="replace")
     return texts
 
 

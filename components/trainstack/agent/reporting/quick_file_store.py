@@ -5,14 +5,20 @@ beside a copy of this file. MLflow's own store reads and checks the run's `meta.
 first value there is nothing new to learn from it, so what follows is appended to the metric's file at once. Each call
 still ends with the value in the file: killed a moment later, the script has lost nothing. Where a client's version has
 no such store, it goes on with its own.
+
+It takes and refuses what MLflow's server does, where the file store differs: `loss` and `loss/val` are both kept, a
+step of 1.7 is refused at once and not when the run is read, and a value that is logged twice within a millisecond
+counts twice.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+import operator
 import os
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,9 +32,23 @@ if TYPE_CHECKING:
         def log_metric(self, run_id: str, metric: Any) -> None: ...
         def log_batch(self, run_id: str, metrics: Any, params: Any, tags: Any) -> None: ...
         def delete_run(self, run_id: str) -> None: ...
-        def get_run(self, run_id: str) -> Any: ...
+        def _get_run_info(self, run_uuid: str) -> Any: ...
+        def _get_run_dir(self, experiment_id: str, run_uuid: str) -> str | None: ...
+        def _get_metric_path(self, experiment_id: str, run_uuid: str, metric_key: str) -> str: ...
+        def _get_param_path(self, experiment_id: str, run_uuid: str, param_name: str) -> str: ...
+        def _get_tag_path(self, experiment_id: str, run_uuid: str, tag_name: str) -> str: ...
+        def _get_model_metric_path(self, experiment_id: str, model_id: str, metric_key: str) -> str: ...
+        def _get_resource_files(self, root_dir: str, subfolder_name: str) -> tuple[str, list[str]]: ...
+
+    _file_store: Any
 else:
-    _FileStore = importlib.import_module("mlflow.store.tracking.file_store").FileStore
+    _file_store = importlib.import_module("mlflow.store.tracking.file_store")
+    _FileStore = _file_store.FileStore
+
+_FOLDER = "~"
+"""Ends the folders that a name with slashes becomes. It is in no name that MLflow takes, so none is a file's too."""
+# A value whose time is further from now has it from the script.
+_NOW_MILLISECONDS = 1000
 
 
 class QuickFileStore(_FileStore):
@@ -37,16 +57,28 @@ class QuickFileStore(_FileStore):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._known: dict[tuple[str, str], str] = {}
-        self._experiments: dict[str, str] = {}
+        self._recent: dict[tuple[str, str], set[tuple[int, int, Any]]] = {}
+        self._folders: dict[str, str] = {}
 
     def log_metric(self, run_id: str, metric: Any) -> None:
-        """Append a value; the first one of a metric goes through MLflow's own checks."""
+        """Append a value; the first one of a metric goes through MLflow's own checks.
+
+        Raises:
+            TypeError: Its step or time is no integer, as MLflow's client says before it calls a server.
+        """
+        self._check(run_id, metric)
         if not self._append(run_id, metric):
             super().log_metric(run_id, metric)
             self._learn(run_id, metric.key)
 
     def log_batch(self, run_id: str, metrics: Any, params: Any, tags: Any) -> None:
-        """Append values; what is new goes through MLflow's own checks."""
+        """Append values; what is new goes through MLflow's own checks.
+
+        Raises:
+            TypeError: A step or time is no integer.
+        """
+        for metric in metrics:
+            self._check(run_id, metric)
         remaining = [metric for metric in metrics if not self._append(run_id, metric)]
         if remaining or params or tags or not metrics:
             super().log_batch(run_id, remaining, params, tags)
@@ -57,6 +89,21 @@ class QuickFileStore(_FileStore):
         """Delete a run, after which MLflow refuses to log to it."""
         self._known = {key: path for key, path in self._known.items() if key[0] != run_id}
         super().delete_run(run_id)
+
+    def _check(self, run_id: str, metric: Any) -> None:
+        """Refuse what a server does, and set apart equal values of one millisecond, which would count once."""
+        metric._step, metric._timestamp = int(operator.index(metric.step)), int(operator.index(metric.timestamp))
+        step, at, value = metric.step, metric.timestamp, metric.value
+        if abs(time.time() * 1000 - at) > _NOW_MILLISECONDS:
+            return
+        recent = self._recent.setdefault((run_id, metric.key), set())
+        recent.difference_update([point for point in recent if point[0] < at])
+        # NaN is equal to nothing, itself included.
+        point = (at, step, value if value == value else None)
+        while point in recent:
+            point = (point[0] + 1, *point[1:])
+        metric._timestamp = point[0]
+        recent.add(point)
 
     def _append(self, run_id: str, metric: Any) -> bool:
         """Write a value, when it is an ordinary one of a metric that is known."""
@@ -77,13 +124,58 @@ class QuickFileStore(_FileStore):
         return True
 
     def _learn(self, run_id: str, key: str) -> None:
-        if run_id not in self._experiments:
-            # It reads every metric that the run has.
-            self._experiments[run_id] = self.get_run(run_id).info.experiment_id
-        experiment = self._experiments[run_id]
-        path = os.path.join(self.root_directory, experiment, run_id, "metrics", key)  # noqa: PTH118 - any Python
-        if os.path.isfile(path):  # noqa: PTH113 - a str, not to make a Path a call
+        if run_id not in self._folders:
+            self._get_run_dir(self._get_run_info(run_id).experiment_id, run_id)
+        path = os.path.join(self._folders[run_id], "metrics", _file_name(key))  # noqa: PTH118 (a str, not to make a Path a call)
+        if os.path.isfile(path):  # noqa: PTH113
             self._known[run_id, key] = path
+
+    def _get_run_dir(self, experiment_id: str, run_uuid: str) -> str | None:
+        # MLflow looks through all experiments for each new metric, parameter and tag.
+        folder = self._folders.get(run_uuid)
+        if folder is not None and os.path.isdir(folder):  # noqa: PTH112
+            return folder
+        folder = super()._get_run_dir(experiment_id, run_uuid)
+        if folder is not None:
+            self._folders[run_uuid] = folder
+        return folder
+
+    # Where MLflow writes a name, and how it reads one: with slashes, in folders that are no other name's file.
+
+    def _get_metric_path(self, experiment_id: str, run_uuid: str, metric_key: str) -> str:
+        return _stored(super()._get_metric_path(experiment_id, run_uuid, metric_key), metric_key)
+
+    def _get_param_path(self, experiment_id: str, run_uuid: str, param_name: str) -> str:
+        return _stored(super()._get_param_path(experiment_id, run_uuid, param_name), param_name)
+
+    def _get_tag_path(self, experiment_id: str, run_uuid: str, tag_name: str) -> str:
+        return _stored(super()._get_tag_path(experiment_id, run_uuid, tag_name), tag_name)
+
+    def _get_model_metric_path(self, experiment_id: str, model_id: str, metric_key: str) -> str:
+        return _stored(super()._get_model_metric_path(experiment_id, model_id, metric_key), metric_key)
+
+    def _get_resource_files(self, root_dir: str, subfolder_name: str) -> tuple[str, list[str]]:
+        folder, names = super()._get_resource_files(root_dir, subfolder_name)
+        return folder, [name.replace(f"{_FOLDER}/", "/") for name in names]
+
+
+def _file_name(name: str) -> str:
+    return name.replace("/", f"{_FOLDER}/")
+
+
+def _stored(path: str, name: str) -> str:
+    return path.removesuffix(name) + _file_name(name)
+
+
+def _read_stored(function: str) -> None:
+    """Have a function by which MLflow's store reads a name read it from where it is stored."""
+    read = getattr(_file_store, function)
+
+    def read_stored(parent: str, name: str) -> Any:
+        there = _file_name(name)
+        return read(parent, there if os.path.isfile(os.path.join(parent, there)) else name)  # noqa: PTH113, PTH118
+
+    setattr(_file_store, function, read_stored)
 
 
 def quick_file_store(store_uri: str, **_: Any) -> QuickFileStore:
@@ -98,3 +190,7 @@ def quick_file_store(store_uri: str, **_: Any) -> QuickFileStore:
         absent: Any = None
         sys.modules.setdefault("pyspark", absent)
     return QuickFileStore(store_uri, store_uri)
+
+
+_read_stored("read_file")
+_read_stored("read_file_lines")
