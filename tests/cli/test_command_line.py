@@ -97,7 +97,7 @@ def test_no_workspace_is_one_line_that_says_what_to_do(cli, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     nowhere, named = cli("runs", "list"), cli("runs", "list", "--workspace", str(tmp_path / "none"))
     assert nowhere.exit_code == named.exit_code == 1
-    assert nowhere.stderr.startswith("error: no config.json in ")
+    assert nowhere.stderr.startswith(f"error: no workspace in {tmp_path} or a parent: change to the project's folder")
     assert named.stderr.startswith(f"error: no workspace at {tmp_path}/none: run `pulumi up`")
 
 

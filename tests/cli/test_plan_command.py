@@ -87,7 +87,7 @@ def test_a_comment_is_never_longer_than_a_host_takes(run):
 
 
 def test_without_a_file_and_without_pulumi_it_says_what_to_do(run, monkeypatch):
-    monkeypatch.setattr("trainstack.cli.preview.plan.pulumi_program", lambda: None)
+    monkeypatch.setattr("trainstack.cli.preview.pulumi_command.pulumi_program", lambda: None)
     result = run("plan")
     assert result.exit_code == 1
     assert "pulumi is not on PATH" in result.stderr

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from trainstack.cli import output
-from trainstack.cli.preview.plan import preview_text
+from trainstack.cli.preview.pulumi_command import preview_text
 from trainstack.errors import TrainstackError
 
 

@@ -10,7 +10,7 @@ import typer
 
 from trainstack.cli import output
 from trainstack.cli.options import JsonOption
-from trainstack.cli.preview.plan import preview_text, read_text, run_pulumi
+from trainstack.cli.preview.pulumi_command import preview_text, state_text
 from trainstack.errors import InvalidInputError, TrainstackError
 
 _SUFFIXES = (".svg", ".html", ".mmd")
@@ -49,7 +49,7 @@ def graph(
 
     if picture.suffix not in _SUFFIXES:
         raise InvalidInputError(f"--output {picture}: a picture's name ends with {', '.join(_SUFFIXES)}")
-    resources = document.read_state(_state_text(state, stack))
+    resources = document.read_state(state_text(state, stack))
     previewed = explained = None
     if preview or preview_file:
         previewed = document.read_preview(preview_text(preview_file, stack))
@@ -63,13 +63,3 @@ def graph(
     draw = {".svg": graph_svg.svg, ".html": graph_svg.page, ".mmd": graph_mermaid.mermaid}[picture.suffix]
     picture.write_text(draw(drawn), encoding="utf-8")
     output.say(f"wrote {picture}: {graph_svg.summary(drawn)}")
-
-
-def _state_text(file: Path | None, stack: str | None) -> str:
-    if file is not None:
-        return read_text(file)
-    # Without `--show-secrets`: no picture needs one.
-    done = run_pulumi(stack, "stack", "export")
-    if done.returncode:
-        raise TrainstackError(f"`pulumi stack export` failed: {' '.join((done.stderr or done.stdout).split())}")
-    return done.stdout

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -12,8 +10,7 @@ import typer
 
 from trainstack.cli import output
 from trainstack.cli.options import JsonOption
-from trainstack.core.workspace.project import pulumi_program
-from trainstack.errors import TrainstackError
+from trainstack.cli.preview.pulumi_command import preview_text, read_text
 
 MarkdownOption = Annotated[bool, typer.Option("--markdown", help="Print Markdown, for a pull request's comment.")]
 
@@ -66,46 +63,3 @@ def compare(
         typer.echo(compare_format.markdown(deltas))
     else:
         compare_format.print_tables(deltas)
-
-
-def preview_text(file: Path | None, stack: str | None, *options: str) -> str:
-    """Read a preview: from a file, from standard input (`-`), or from `pulumi preview --json` run here.
-
-    Args:
-        file: The file; none runs the preview.
-        stack: The stack to preview; the selected one when left out.
-        options: More options of `pulumi preview`.
-
-    Raises:
-        TrainstackError: There is no Pulumi, or it printed no document.
-    """
-    if file is not None:
-        return read_text(file)
-    done = run_pulumi(stack, "preview", "--json", *options)
-    if done.returncode and "{" not in done.stdout:
-        raise TrainstackError(f"`pulumi preview` failed: {(done.stderr or done.stdout).strip()}")
-    return done.stdout
-
-
-def run_pulumi(stack: str | None, *command: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of Pulumi's on a stack, in place of a FILE that was not given.
-
-    Args:
-        stack: The stack; the selected one when left out.
-        command: The command and its options.
-
-    Raises:
-        TrainstackError: There is no Pulumi.
-    """
-    program = pulumi_program()
-    if program is None:
-        raise TrainstackError("pulumi is not on PATH: install it, or give FILE")
-    words = [program, *command, "--non-interactive", *(["--stack", stack] if stack else [])]
-    return subprocess.run(words, capture_output=True, text=True, check=False)
-
-
-def read_text(path: Path) -> str:
-    """Read a document from a file, or from standard input (`-`)."""
-    if str(path) == "-":
-        return sys.stdin.read()
-    return path.read_text(encoding="utf-8", errors="replace")

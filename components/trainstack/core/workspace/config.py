@@ -55,7 +55,8 @@ def find(start: Path) -> tuple[Path, WorkspaceConfig]:
                     raise InvalidInputError(f'{path} must hold {{"name": …, "root": …}}: add what is missing') from exc
                 return folder / Path(config.root).expanduser(), config
     raise NotFoundError(
-        f"no {FILE} in {start}, its {FOLDER} folder or a parent: run `pulumi up` first, or name the workspace's folder"
+        f"no workspace in {start} or a parent: change to the project's folder, run `pulumi up` there first, or name "
+        f"the workspace's folder (no {FOLDER}/{FILE} is here)"
     )
 
 
