@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.changes.example import FILES
+from tests.changes.program_host import ProgramHost, program_host
 from tests.changes.stack import Stack
 from tests.end_to_end.project import Project, new_project
 
@@ -43,9 +44,22 @@ def finished(tmp_path_factory: pytest.TempPathFactory, website: tuple[Path, str]
     return project
 
 
+@pytest.fixture(scope="session")
+def host() -> Iterator[ProgramHost]:
+    with program_host() as host:
+        yield host
+
+
 @pytest.fixture
-def stack(finished: Project, website: tuple[Path, str], tmp_path: Path) -> Stack:
+def stack(
+    finished: Project,
+    website: tuple[Path, str],
+    host: ProgramHost,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Stack:
     """A copy of the finished stack, to change."""
     root = tmp_path / "project"
     shutil.copytree(finished.root, root, symlinks=True)
-    return Stack(Project(root, {"PULUMI_STACK": "test"}), website[0])
+    monkeypatch.chdir(tmp_path)
+    return Stack(Project(root, {"PULUMI_STACK": "test"}), website[0], host=host)

@@ -29,7 +29,7 @@ def play(change: Change, stack: Stack) -> None:
         return
     assert stack.up() == change.trained()
     if change.settled:
-        stack.project.unchanged()
+        stack.unchanged()
 
 
 def _without_ids(line: str) -> str:

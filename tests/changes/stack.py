@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.changes.program_host import ProgramHost
 from tests.end_to_end.project import Project
 from typer.testing import CliRunner
 
@@ -25,11 +26,13 @@ class Stack:
         project: Its Pulumi project.
         web: The folder that the remote dataset is served from.
         root: The workspace's folder, relative to the project.
+        host: What runs the program; Pulumi's language plugin where there is none.
     """
 
     project: Project
     web: Path
     root: str = ".trainstack/tiny"
+    host: ProgramHost | None = None
 
     @property
     def source(self) -> Path:
@@ -50,7 +53,7 @@ class Stack:
     def plan(self) -> dict[str, Any]:
         """What `trainstack plan` says of a preview."""
         preview = subprocess.run(
-            ["pulumi", "preview", "--json", "--non-interactive"],
+            ["pulumi", "preview", "--json", "--non-interactive", *self._host()],
             cwd=self.project.root, env=self.project.environment(), capture_output=True, text=True, timeout=300,
         )  # fmt: skip
         assert preview.returncode == 0, preview.stdout + preview.stderr
@@ -67,8 +70,19 @@ class Stack:
     def up(self, *options: str) -> set[str]:
         """Update, and say which runs trained."""
         before = self.attempts()
-        self.project.pulumi("up", "--yes", "--skip-preview", *options)
+        self.project.pulumi("up", "--yes", "--skip-preview", *self._host(), *options)
         return {run.split()[0] for run, count in self.attempts().items() if count != before.get(run)}
+
+    def unchanged(self) -> None:
+        """Fail where a preview finds a change."""
+        self.project.pulumi("preview", "--expect-no-changes", "--diff", *self._host())
+
+    def _host(self) -> list[str]:
+        if self.host is None:
+            return []
+        self.host.folder = self.source
+        self.project.variables["PULUMI_DEBUG_PROVIDERS"] = f"pulumi-python:{self.host.provider_port}"
+        return [f"--client=127.0.0.1:{self.host.port}"]
 
 
 def link(path: Path, target: str) -> None:
