@@ -8,7 +8,7 @@ import pytest
 import yaml
 from tests.end_to_end.project import REPOSITORY
 
-from trainstack.cli.app import app
+from trainstack.cli.commands import Commands
 
 ACTIONLINT = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.7"
 WORKFLOWS = sorted((REPOSITORY / ".github" / "workflows").glob("*.yml"))
@@ -49,7 +49,7 @@ def test_gitlabs_jobs_are_shell_that_parses():
 
 
 def test_every_command_of_ours_in_the_workflows_is_there():
-    known = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    known = set(Commands())
     for path in [*WORKFLOWS, GITLAB]:
         for line in path.read_text().splitlines():
             code = line.split("#")[0]

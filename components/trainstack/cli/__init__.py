@@ -8,7 +8,11 @@ from __future__ import annotations
 
 def main() -> None:
     """Run the command line; the entry point of the `trainstack` program."""
+    import os
     import sys
+
+    # Looking for plugins of pydantic means to read the metadata of every installed package; our records use none.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
     from trainstack.cli.app import app
 

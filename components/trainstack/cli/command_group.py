@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from trainstack.cli.commands import Commands
 from trainstack.errors import TrainstackError
 
 FAILED, WRONG_USE, INTERRUPTED = 1, 2, 130
@@ -18,6 +19,10 @@ FAILED, WRONG_USE, INTERRUPTED = 1, 2, 130
 
 class RootGroup(TyperGroup):
     """The root command: an error that a person can act on ends it with one line on standard error."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = Commands()
 
     def main(
         self,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trainstack.cli import format, output
+from trainstack.cli import format, output, workspace_create
 from trainstack.cli.command_group import FAILED, command_group
 from trainstack.cli.options import JsonOption, WorkspaceOption, open_workspace
 from trainstack.cli.progress import bytes_progress
@@ -87,3 +87,6 @@ def _print(report: Report, did: str, name: str, root: Path, store: Store, *, as_
         output.say(f"{did} {report.files:,} files, {format.size(report.size)}, of workspace {name} {place}")
     if report.conflicts or report.damages:
         raise typer.Exit(FAILED)
+
+
+app.command("create")(workspace_create.create)

@@ -11,6 +11,7 @@ from trainstack.abbreviation import abbreviated
 from trainstack.cli import format, output
 from trainstack.cli.command_group import command_group
 from trainstack.cli.options import JsonOption, RunArgument, WorkspaceOption, find_run, location_of, open_workspace
+from trainstack.cli.runs import preemption, run_logs, run_metrics
 
 app = command_group("Training runs: list, show, logs, compare, plot, stop, download.")
 _SHOWN = 30
@@ -244,3 +245,9 @@ def _some(rows: list[Any]) -> list[Any]:
         return rows
     blank = [""] * (len(rows[0]) - 1)
     return [*rows[:_SHOWN], (f"and {len(rows) - _SHOWN} more (--json lists all)", *blank)]
+
+
+app.command("logs")(run_logs.logs)
+app.command("compare")(run_metrics.compare)
+app.command("plot")(run_metrics.plot)
+app.command("simulate-preemption")(preemption.simulate_preemption)

@@ -1,0 +1,70 @@
+"""The commands of the command line, each loaded when it is called: `trainstack runs list` imports nothing of `ui`."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, MutableMapping
+from typing import Any, cast
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+# Name and place, in the order of the help: a group's Typer application, or one command's function.
+_PLACES = {
+    "runs": "runs.runs:app",
+    "sweeps": "resources.sweeps:app",
+    "datasets": "resources.datasets:app",
+    "models": "resources.models:app",
+    "environments": "resources.environments:app",
+    "services": "resources.services:app",
+    "computes": "resources.computes:app",
+    "workspace": "workspace:app",
+    "doctor": "doctor.doctor:doctor",
+    "init": "init:init",
+    "lock": "lock:lock",
+    "plan": "preview.plan:plan",
+    "compare": "preview.plan:compare",
+    "graph": "preview.graph:graph",
+    "gc": "maintenance.gc:gc",
+    "fsck": "maintenance.fsck:fsck",
+    "purge": "maintenance.purge:purge",
+    "ui": "ui:ui",
+    "tensorboard": "runs.run_metrics:tensorboard",
+}
+
+
+class Commands(MutableMapping[str, TyperCommand | TyperGroup]):
+    """What the root group looks its commands up in."""
+
+    def __init__(self) -> None:
+        self._places = dict(_PLACES)
+        self._loaded: dict[str, TyperCommand | TyperGroup] = {}
+
+    def __getitem__(self, name: str) -> TyperCommand | TyperGroup:
+        if name not in self._loaded:
+            self._loaded[name] = _load(name, self._places[name])
+        return self._loaded[name]
+
+    def __setitem__(self, name: str, command: TyperCommand | TyperGroup) -> None:
+        self._loaded[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._loaded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys([*self._places, *self._loaded]))
+
+    def __len__(self) -> int:
+        return len({*self._places, *self._loaded})
+
+
+def _load(name: str, place: str) -> TyperCommand | TyperGroup:
+    module, _, attribute = place.partition(":")
+    found: Any = getattr(importlib.import_module(f"trainstack.cli.{module}"), attribute)
+    if isinstance(found, typer.Typer):
+        group = typer.main.get_group(found)
+        group.name = name
+        return group
+    alone = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
+    alone.command(name)(found)
+    return cast(TyperCommand, typer.main.get_command(alone))
