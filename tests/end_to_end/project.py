@@ -81,6 +81,13 @@ class Project:
         return path
 
 
+def engine_folder() -> Path:
+    """The folder of the Pulumi that the checkout uses, without its wrapper, which sets PATH and a passphrase."""
+    wrapper = (Path(sys.executable).parent / "pulumi").read_text(errors="replace")
+    [command] = [line for line in wrapper.splitlines() if line.startswith("exec ")]
+    return Path(command.split()[1]).parent
+
+
 def new_project(root: Path) -> Project:
     (root / "programs" / "main").mkdir(parents=True)
     (root / "stacks").mkdir()

@@ -1,11 +1,10 @@
 """Trainstack's own commands in the wrong folder, without a stack, without its passphrase: one line says what to do."""
 
-import shutil
 import subprocess
 import sys
 
 import pytest
-from tests.end_to_end.project import REPOSITORY, Project
+from tests.end_to_end.project import Project, engine_folder
 
 pytestmark = pytest.mark.end_to_end
 
@@ -26,14 +25,6 @@ def project(tmp_path_factory):
     created.pulumi("config", "set", "--secret", "token", "x")
     created.pulumi("stack", "unselect")
     return created
-
-
-@pytest.fixture(scope="module")
-def engine():
-    """Pulumi as it is installed, without the checkout's wrapper, which sets an empty passphrase."""
-    wrapper = (REPOSITORY / ".venv/bin/pulumi").read_text()
-    plain = next((line.split()[1] for line in wrapper.splitlines() if line.startswith("exec ")), None)
-    return plain or shutil.which("pulumi")
 
 
 def failed(project, *words, folder=None, without=(), **variables):
@@ -72,10 +63,8 @@ def test_a_wrong_passphrase_says_which_variable(project):
     assert "the passphrase is not the stack's: set PULUMI_CONFIG_PASSPHRASE" in said
 
 
-def test_no_passphrase_says_which_variable(project, engine, tmp_path):
-    (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "pulumi").symlink_to(engine)
-    path = f"{tmp_path / 'bin'}:{project.environment()['PATH']}"
+def test_no_passphrase_says_which_variable(project):
+    path = f"{engine_folder()}:{project.environment()['PATH']}"
     said = failed(project, "plan", "--stack", "dev", without=["PULUMI_CONFIG_PASSPHRASE"], PATH=path)
     assert "the stack's secrets need its passphrase: set PULUMI_CONFIG_PASSPHRASE" in said
 

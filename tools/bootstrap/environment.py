@@ -71,7 +71,7 @@ class Environment:
             upgrade: Take the newest versions instead.
         """
         common = ["pip", "compile", "--universal", "--python-version=3.11", "--generate-hashes", "--no-emit-index-url"]
-        common += ["--no-emit-find-links", "--custom-compile-command=make lock"]
+        common += ["--extra=kubernetes", "--no-emit-find-links", "--custom-compile-command=make lock"]
         newest = ["--upgrade"] if upgrade else []
         everything = ["pyproject.toml", "--group=pyproject.toml:dev", OWN_NEEDS, f"--output-file={LOCK}"]
         self.uv(*common, *newest, *everything)

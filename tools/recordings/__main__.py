@@ -38,7 +38,6 @@ def main() -> None:
                 sys.exit(f"{' '.join(command)}: {done.stdout}{done.stderr}")
 
         subprocess.run([BIN / "trainstack", "init", root], env=variables, check=True, capture_output=True)
-        run("pulumi", "stack", "init", "dev", "--non-interactive")
         record(root, variables, "up", ["pulumi up --yes"])
         run("pulumi", "config", "set", "--path", "trainstack:prices.local", "0.40")
         record(root, variables, "preview", ["pulumi config set epochs 200", "pulumi preview"])

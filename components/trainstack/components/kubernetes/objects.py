@@ -9,6 +9,9 @@ from typing import Any
 
 import pulumi
 
+from trainstack.components.base import program_errors
+from trainstack.targets.kubernetes import installed
+
 _CUSTOM = ("serving.kserve.io",)
 # Kinds with fields beside metadata and spec, which pulumi-kubernetes' class for kinds of others does not take.
 _PLAIN = ("kueue.x-k8s.io", "karpenter.sh")
@@ -25,6 +28,8 @@ def connection(
         parent: Whose child it is.
         adopts: Whether what is there already under the same name is taken over: a claim that a destroy has kept.
     """
+    with program_errors(name):
+        installed.require("pulumi_kubernetes")
     kubernetes: Any = importlib.import_module("pulumi_kubernetes")
     options = {"upsert_existing_objects": True} if adopts else {}
     return kubernetes.Provider(name, context=context, **options, opts=pulumi.ResourceOptions(parent=parent))

@@ -11,6 +11,7 @@ import pulumi
 from trainstack.components.base import Component, program_errors
 from trainstack.components.declaration import checked
 from trainstack.errors import InvalidInputError
+from trainstack.targets.kubernetes import installed
 
 if TYPE_CHECKING:
     from trainstack.targets.kubernetes.objects.queue_objects import QueueSpec
@@ -153,6 +154,7 @@ def _spec(args: QueueArgs) -> QueueSpec:
 
 
 def _texts(amounts: Mapping[str, str | int], field: str) -> dict[str, str]:
+    installed.require()
     from kubernetes import utils
 
     for resource, amount in amounts.items():

@@ -10,6 +10,7 @@ from trainstack.storage.object_store.address import checked_for_pods
 from trainstack.storage.object_store.presigned import PresignedStore
 from trainstack.targets.base import Capacity, DriverHost, Target
 from trainstack.targets.compute_spec import ComputeSpec
+from trainstack.targets.kubernetes import installed
 from trainstack.targets.kubernetes.config import KubernetesConfig
 from trainstack.targets.plugin import Capabilities, LocationKey, TargetPlugin
 
@@ -54,11 +55,12 @@ class KubernetesPlugin(TargetPlugin):
         return config_of(spec).described
 
     def check(self, spec: ComputeSpec) -> None:
-        """Refuse a workspace in an object store that pods cannot reach.
+        """Refuse a workspace in an object store that pods cannot reach, and to go on without the extra's packages.
 
         Raises:
-            InvalidInputError: Its server is on the loopback.
+            InvalidInputError: Its server is on the loopback, or a package is not installed.
         """
+        installed.require()
         super().check(spec)
         # With a claim as their store pods do not go there.
         if spec.object_store and config_of(spec).store is None:

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias, cast
 
 from trainstack.abbreviation import abbreviated
 from trainstack.errors import InvalidInputError, TrainstackError
+from trainstack.targets.kubernetes import installed
 from trainstack.targets.kubernetes.api import mpijobs
 from trainstack.targets.kubernetes.api.timeouts import ANSWER_SECONDS
 from trainstack.targets.kubernetes.config import KubernetesConfig
@@ -53,8 +54,9 @@ class KubernetesApi:
         """Where the API server is and who we are.
 
         Raises:
-            InvalidInputError: There is no such context, or no kubeconfig.
+            InvalidInputError: There is no such context, no kubeconfig, or no client library.
         """
+        installed.require()
         from kubernetes import client, config
 
         load: Any = config
