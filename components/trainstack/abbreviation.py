@@ -1,4 +1,4 @@
-"""Long lists in messages: the first of them, and how many more there are."""
+"""Lists and numbers in messages: the first items and how many more there are, one thing or several."""
 
 from __future__ import annotations
 
@@ -23,3 +23,13 @@ def abbreviated(items: Sequence[str], most: int = 5, *, separator: str = ", ", u
         return shown
     # Items that hold commas themselves need their separator before the count too.
     return f"{shown}{' ' if separator == ', ' else separator}and {hidden} more"
+
+
+def counted(count: int, noun: str) -> str:
+    """A number of things: `1 file`, `2 files`.
+
+    Args:
+        count: How many there are.
+        noun: What one of them is called.
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -68,5 +68,11 @@ def test_a_metric_is_plotted_in_the_terminal_and_into_files(searched, tmp_path):
     assert "there is score" in said(searched, "runs", "plot", "tiny", "loss", code=1)
 
 
+def test_several_metrics_are_plotted_and_one_point_is_told(searched):
+    printed = CliRunner().invoke(app, ["runs", "plot", "tiny", "score", "--workspace", str(searched.root)])
+    assert printed.exit_code == 0
+    assert "missing" in said(searched, "runs", "plot", "tiny", "score", "missing", code=1)
+
+
 def test_tensorboard_says_when_there_is_nothing_to_show(searched):
     assert "wrote no TensorBoard logs" in said(searched, "tensorboard", "tiny", code=1)

@@ -77,7 +77,7 @@ def test_a_run_waits_until_a_node_is_free_and_says_for_what(workspace):
         assert got == []
     waiter.join(5)
     assert got == [[0]]
-    assert said == ["waiting for 1 of 1 nodes of c: 0 free"]
+    assert said == ["waiting for 1 of 1 node of c: 0 free"]
 
 
 def _take(workspace, spec, said):

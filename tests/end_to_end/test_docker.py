@@ -85,7 +85,7 @@ def abandoned(project: Project, folder: Path) -> RunDirectory:
 
 def test_up_trains_in_a_container_and_then_shows_no_change(tiny):
     said = tiny.up()
-    assert said.lines("up to 1 nodes of")
+    assert said.lines("up to 1 node of")
     run = run_of(tiny)
     assert (run.outputs / "total").read_text() == "3"
     tiny.unchanged()

@@ -1,11 +1,13 @@
 """The page to try a model on, in a real browser."""
 
 import hashlib
+import json
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 from tests.conftest import SAVE_ZOO
@@ -69,5 +71,34 @@ def test_a_service_with_a_key_asks_for_it(browser: Page, serving_python, picture
         browser.locator("#unlock").click()
         expect(browser.locator("#locked")).to_be_hidden()
         expect(browser.locator("canvas")).to_be_visible()
+    finally:
+        server.end()
+
+
+@pytest.mark.parametrize("keyed", [False, True])
+def test_the_scoring_address_opened_in_a_browser_is_the_page(browser, serving_python, picture, tmp_path, keyed):
+    digest = hashlib.sha256(b"open-sesame-4711").hexdigest()
+    options = [f"--key-digest={digest}"] if keyed else []
+    server = Served(serving_python, picture, tmp_path / "log.txt", *options).ready()
+    address = f"http://127.0.0.1:{server.port}/v1/models/zoo:predict"
+    try:
+        browser.goto(address)
+        expect(browser.locator("h1")).to_have_text("zoo, version 3")
+        # A program that asks the same way is told what it did wrong.
+        assert httpx.get(address).status_code == (401 if keyed else 405)
+    finally:
+        server.end()
+
+
+def test_the_request_can_be_saved_as_a_file(browser: Page, serving_python, picture, tmp_path):
+    server = Served(serving_python, picture, tmp_path / "log.txt").ready()
+    try:
+        browser.goto(f"http://127.0.0.1:{server.port}/")
+        expect(browser.locator("canvas")).to_be_visible()
+        with browser.expect_download() as download:
+            browser.locator("#save").click()
+        assert download.value.suggested_filename == "request.json"
+        request = json.loads(Path(download.value.path()).read_text())
+        assert len(request["instances"][0]) == 8
     finally:
         server.end()

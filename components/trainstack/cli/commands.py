@@ -29,6 +29,7 @@ _PLACES = {
     "fsck": "maintenance.fsck:fsck",
     "purge": "maintenance.purge:purge",
     "ui": "ui:ui",
+    "down": "down:down",
     "tensorboard": "runs.run_metrics:tensorboard",
 }
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sized
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from trainstack.abbreviation import counted
 from trainstack.cli import output
 from trainstack.cli.preview.pulumi_command import preview_text
 from trainstack.errors import TrainstackError
@@ -47,7 +47,8 @@ def lock(
         if result.unknown:
             raise TrainstackError(f"{file} is not written: not everything is known yet")
         pins.write_pins(file, result.pins)
-        pinned = f"{_count(result.pins.environments, 'environment')} and {_count(result.pins.datasets, 'dataset')}"
+        environments, datasets = len(result.pins.environments), len(result.pins.datasets)
+        pinned = f"{counted(environments, 'environment')} and {counted(datasets, 'dataset')}"
         output.say(f"{file}: {pinned} pinned")
         return
     if result.unknown:
@@ -59,7 +60,3 @@ def lock(
     if lines:
         raise TrainstackError(f"{len(lines)} not as {file} pins: undo the change, or run `trainstack lock` and commit")
     output.say(f"all as {file} pins")
-
-
-def _count(items: Sized, name: str) -> str:
-    return f"{len(items)} {name}{'' if len(items) == 1 else 's'}"

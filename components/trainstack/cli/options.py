@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from trainstack.cli.completion import run_names
 from trainstack.errors import TrainstackError
 
 if TYPE_CHECKING:
@@ -24,7 +25,9 @@ WorkspaceOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
-RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, the start of one, or a name.")]
+RunArgument = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run's id, the start of one, or a name.", autocompletion=run_names)
+]
 
 
 def open_workspace(folder: Path | None) -> Workspace:

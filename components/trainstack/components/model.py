@@ -51,7 +51,8 @@ class ModelArgs:
         path: Its path in the run's directory (`outputs/model`); without a run a folder, relative to the program's.
         workspace: The workspace, where there is no run.
         framework: What made it.
-        framework_version: That framework's version; names the server that can serve it.
+        framework_version: That framework's version; names the server that can serve it. By default what the environment
+            of the run has.
         sample_input: An input in the serving protocol's form; warms the service up.
         resource_configuration: What serving it takes.
         description: What it is.

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
 
+from trainstack.abbreviation import counted
 from trainstack.core.runs import artifacts, index
 from trainstack.core.runs.directory import RunDirectory
 from trainstack.core.sweeps import record as sweeps
@@ -135,7 +136,7 @@ class Runs(Sequence[Run]):
         return iter(self._runs)
 
     def __repr__(self) -> str:
-        return f"<{len(self)} runs>"
+        return f"<{counted(len(self), 'run')}>"
 
     def _repr_html_(self) -> str:
         return html.runs(self.rows())

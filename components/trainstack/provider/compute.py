@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pulumi.dynamic import CreateResult, UpdateResult
 
+from trainstack.abbreviation import counted
 from trainstack.core.compute import compute, target_checks
 from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError, WorkspaceNotFoundError
 from trainstack.provider.base import BaseProvider, Properties, known, log_of, own, with_workspace_id, workspace_of
@@ -69,7 +70,8 @@ class ComputeProvider(BaseProvider):
             raise InvalidInputError("compute: an input is not known")
         existed = compute.ensure(workspace_of(props), spec)
         capacity = compute.node_capacity(spec)
-        log_of(props).info(f"{'found' if existed else 'created'}: up to {spec.max_nodes} nodes of {capacity.cpus} CPUs")
+        size = f"{counted(spec.max_nodes, 'node')} of {counted(capacity.cpus, 'CPU')}"
+        log_of(props).info(f"{'found' if existed else 'created'}: up to {size}")
         # Without nulls: a refresh would take them out of the state, and leave another one.
         return with_workspace_id({**own(props), "node": capacity.model_dump(exclude_none=True), "drift": []})
 

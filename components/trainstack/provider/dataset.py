@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from trainstack.abbreviation import counted
 from trainstack.core.datasets.expected import expect
 from trainstack.core.datasets.in_place.object_source import is_address
 from trainstack.core.datasets.spec import DatasetInputs, DatasetOutputs, DatasetSpec, local_digest, validate
@@ -49,7 +50,7 @@ class DatasetProvider(BaseProvider, inputs=DatasetInputs):
         workspace = workspace_of(inputs)
         record = dataset.register(workspace, spec, log.progress, check_remote=drifted, objects=spec.objects)
         where = ", in place" if record.objects else ""
-        log.info(f"version {record.version}: {record.file_count:,} files, {record.size:,} bytes{where}")
+        log.info(f"version {record.version}: {counted(record.file_count, 'file')}, {record.size:,} bytes{where}")
         # What was listed, which may be newer than what preview saw.
         listed = {"objects": record.objects.digest} if record.objects else {}
         return {**inputs, **listed, **DatasetOutputs.of(workspace, record).model_dump()}

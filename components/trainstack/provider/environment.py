@@ -10,6 +10,7 @@ from pulumi.dynamic import DiffResult
 from pulumi.runtime.rpc import UNKNOWN
 from pydantic import BaseModel, ConfigDict
 
+from trainstack.abbreviation import counted
 from trainstack.core.environments import environment
 from trainstack.core.environments.environment import EnvironmentDescription
 from trainstack.core.images.environment_lock import lock_environment
@@ -111,7 +112,7 @@ class EnvironmentProvider(BaseProvider, inputs=EnvironmentInputs):
         elif not spec.only_image:
             built = environment.build(spec, lock, log.progress)
             outputs.built_in = _machine()
-            log.info(f"{len(lock.packages)} packages, {built.digest[:12]}")
+            log.info(f"{counted(len(lock.packages), 'package')}, {built.digest[:12]}")
         return {**inputs, **outputs.model_dump()}
 
     def refresh(self, properties: Properties) -> Properties:

@@ -81,7 +81,11 @@ class ModelProvider(VersionedModelProvider, inputs=ModelInputs):
         if request.run_id and request.require:
             gate.check(workspace, request.name, request.run_id, gate.parse(request.require))
         log = log_of(inputs)
-        record = model.register(workspace, request.spec, files, request.run_id, log.progress)
+        spec = request.spec
+        if spec.framework_version is None and request.run_id:
+            version = source.framework_version(workspace, spec.framework, request.run_id)
+            spec = spec.model_copy(update={"framework_version": version})
+        record = model.register(workspace, spec, files, request.run_id, log.progress)
         log.info(f"version {record.version}, {record.digest[:12]}")
         versions = alias_versions(inputs, record.version)
         aliases.move(workspace, request.name, versions, (olds or {}).get("alias"))

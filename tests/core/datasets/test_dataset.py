@@ -521,8 +521,8 @@ def test_progress_is_told_at_most_four_times_a_second(workspace, server):
     register(workspace, DatasetSpec(name="x", urls=(server.url("slow.gz"),)), lines.append)
     seconds = time.monotonic() - started
     assert 2 <= len(lines) <= seconds * 4 + 2
-    assert lines[-1] == "1 of 1 files"
-    assert all(line.startswith("slow.gz ") and line.endswith(" MB · 0 of 1 files") for line in lines[:-1])
+    assert lines[-1] == "1 of 1 file"
+    assert all(line.startswith("slow.gz ") and line.endswith(" MB · 0 of 1 file") for line in lines[:-1])
 
 
 # Finding and handing out

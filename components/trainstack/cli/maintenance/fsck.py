@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from trainstack.abbreviation import counted
 from trainstack.cli import format, output
 from trainstack.cli.command_group import FAILED
 from trainstack.cli.options import JsonOption, WorkspaceOption, open_workspace
@@ -68,6 +69,6 @@ def fsck(
             output.table(("kind", "name", "problem", "what to do"), rows)
         many = len(damages)
         state = f"{many} damaged" if many else "all whole"
-        output.say(f"{files:,} files, {format.size(size)} read: {state}")
+        output.say(f"{counted(files, 'file')}, {format.size(size)} read: {state}")
     if damages:
         raise typer.Exit(FAILED)

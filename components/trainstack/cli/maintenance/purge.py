@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trainstack.cli import format, output
+from trainstack.cli.completion import dataset_names, model_names, run_names
 from trainstack.cli.options import JsonOption, WorkspaceOption, open_workspace
 from trainstack.cli.reference import FORM, parsed
 
@@ -16,9 +17,17 @@ if TYPE_CHECKING:
 
 
 def purge(
-    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="A run's id, the start of one, or a name.")] = None,
-    model: Annotated[str | None, typer.Option("--model", metavar=FORM, help="A model, or one version.")] = None,
-    dataset: Annotated[str | None, typer.Option("--dataset", metavar=FORM, help="A dataset, or one version.")] = None,
+    run: Annotated[
+        str | None,
+        typer.Argument(metavar="[RUN]", help="A run's id, the start of one, or a name.", autocompletion=run_names),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", metavar=FORM, help="A model, or one version.", autocompletion=model_names)
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option("--dataset", metavar=FORM, help="A dataset, or one version.", autocompletion=dataset_names),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,

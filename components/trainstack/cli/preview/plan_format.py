@@ -123,7 +123,8 @@ def _facts(run: RunChange, currency: str) -> list[str]:
     last = f"last took {took(estimate.last)}{spent}" if estimate.last is not None else _NONE
     last = f"{estimate.trials} trials, one {last}" if estimate.trials > 1 else last
     low = " of low priority" if estimate.low else ""
-    return [last, f"{estimate.nodes} x {estimate.size}{low}", money(estimate.cost, currency)]
+    price = [] if estimate.cost is None else [money(estimate.cost, currency)]
+    return [last, f"{estimate.nodes} x {estimate.size}{low}", *price]
 
 
 def _unchanged_text(explanation: Explanation) -> str:

@@ -9,6 +9,7 @@ import typer
 
 from trainstack.cli import format, output
 from trainstack.cli.command_group import command_group
+from trainstack.cli.completion import dataset_names
 from trainstack.cli.options import JsonOption, WorkspaceOption, open_workspace
 from trainstack.cli.reference import FORM, parsed
 
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 
 app = command_group("Registered datasets: list, show, diff.")
 
-Reference = Annotated[str, typer.Argument(metavar=FORM, help="A dataset; its newest version when left out.")]
+Reference = Annotated[
+    str, typer.Argument(metavar=FORM, help="A dataset; its newest version when left out.", autocompletion=dataset_names)
+]
 _SHOWN = 20
 
 
@@ -128,8 +131,8 @@ def show(
 
 @app.command("diff")
 def diff(
-    before: Annotated[str, typer.Argument(metavar="A", help=f"A version, {FORM}.")],
-    after: Annotated[str, typer.Argument(metavar="B", help=f"Another one, {FORM}.")],
+    before: Annotated[str, typer.Argument(metavar="A", help=f"A version, {FORM}.", autocompletion=dataset_names)],
+    after: Annotated[str, typer.Argument(metavar="B", help=f"Another one, {FORM}.", autocompletion=dataset_names)],
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from trainstack.cli import format, output
+from trainstack.cli.completion import run_names
 from trainstack.cli.options import JsonOption, RunArgument, WorkspaceOption, open_workspace
 
 if TYPE_CHECKING:
@@ -35,8 +36,10 @@ Points = list[tuple[int, float]]
 
 
 def compare(
-    first: Annotated[str, typer.Argument(metavar="A", help="A run's id, the start of one, or a name.")],
-    second: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
+    first: Annotated[
+        str, typer.Argument(metavar="A", help="A run's id, the start of one, or a name.", autocompletion=run_names)
+    ],
+    second: Annotated[str, typer.Argument(metavar="B", help="Another one.", autocompletion=run_names)],
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -61,8 +64,13 @@ def compare(
 
 def plot(
     run: RunArgument,
-    metric: Annotated[str | None, typer.Argument(metavar="[METRIC]", help="The metric; all when left out.")] = None,
-    more: Annotated[list[str] | None, typer.Option("--with", metavar="RUN", help="Another run; repeatable.")] = None,
+    metrics: Annotated[
+        list[str] | None, typer.Argument(metavar="[METRIC]…", help="The metrics; all when left out.")
+    ] = None,
+    more: Annotated[
+        list[str] | None,
+        typer.Option("--with", metavar="RUN", help="Another run; repeatable.", autocompletion=run_names),
+    ] = None,
     to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="A .png or .svg to write.")] = None,
     workspace: WorkspaceOption = None,
 ) -> None:
@@ -74,15 +82,20 @@ def plot(
         raise typer.BadParameter(f"{to} is neither .png nor .svg")
     opened = open_workspace(workspace)
     directories = [resolve(opened, reference) for reference in (run, *(more or []))]
-    series = _series(directories, metric)
-    if not series:
-        logged = sorted({name for directory in directories for name in _metrics(directory)})
-        raise NotFoundError(f"no metric {metric or ''} to plot: there is {', '.join(logged) or 'none'}")
+    logged = sorted({name for directory in directories for name in _metrics(directory)})
+    missing = [name for name in metrics or () if name not in logged]
+    if missing or not logged:
+        raise NotFoundError(f"no metric {', '.join(missing)} to plot: there is {', '.join(logged) or 'none'}")
+    series = _series(directories, metrics or logged)
+    for name, points in series.items():
+        if len(points) == 1:
+            step, value = points[0]
+            output.note(f"{name} is one point, {format.number(value)} at step {step}: the script logged it once")
     if to is not None:
         from trainstack.core.sweeps.plot import lines
         from trainstack.storage.atomic import write_bytes
 
-        write_bytes(to, lines(metric or run, series, to.suffix[1:]))
+        write_bytes(to, lines(", ".join(metrics or [run]), series, to.suffix[1:]))
         output.say(str(to))
         return
     # It has no type stubs.
@@ -90,7 +103,8 @@ def plot(
     screen.clear_figure()
     screen.theme("clear")
     for name, points in series.items():
-        screen.plot([step for step, _ in points], [value for _, value in points], label=name)
+        draw = screen.plot if len(points) > 1 else screen.scatter
+        draw([step for step, _ in points], [value for _, value in points], label=name)
     screen.plot_size(100, 25)
     screen.xlabel("step")
     typer.echo(screen.build())
@@ -209,10 +223,10 @@ def _metrics(run: RunDirectory) -> dict[str, Points]:
     }
 
 
-def _series(runs: list[RunDirectory], metric: str | None) -> dict[str, Points]:
+def _series(runs: list[RunDirectory], metrics: list[str]) -> dict[str, Points]:
     series: dict[str, Points] = {}
     for run in runs:
         for name, points in _metrics(run).items():
-            if metric in (None, name):
+            if name in metrics:
                 series[name if len(runs) == 1 else f"{run.id[:8]} {name}"] = points
     return series

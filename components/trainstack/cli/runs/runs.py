@@ -234,9 +234,11 @@ def _lent(dataset: dict[str, Any]) -> str:
 
 
 def _arguments(arguments: dict[str, str | list[str] | bool] | list[str]) -> list[tuple[str, ...]]:
+    from trainstack.core.runs.arguments import named
+
     if isinstance(arguments, list):
-        return [(argument, "") for argument in arguments]
-    return [(name, " ".join(value) if isinstance(value, list) else str(value)) for name, value in arguments.items()]
+        return [(named(argument), "") for argument in arguments]
+    return [(name, named(value)) for name, value in arguments.items()]
 
 
 def _some(rows: list[Any]) -> list[Any]:

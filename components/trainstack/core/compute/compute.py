@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from trainstack.abbreviation import counted
 from trainstack.core.compute import allocatable, node_sizes
 from trainstack.core.workspace.workspace import Workspace, checked_name
 from trainstack.errors import InvalidInputError, TrainstackError
@@ -211,7 +212,8 @@ def slots(
     """
     if count > spec.max_nodes:
         raise TrainstackError(
-            f"{count} nodes asked of compute {spec.name!r}, which has at most {spec.max_nodes}: raise its max_nodes"
+            f"{counted(count, 'node')} asked of compute {spec.name!r}, which has at most {spec.max_nodes}: "
+            "raise its max_nodes"
         )
     folder = workspace.compute(spec.name) / "slots"
     folder.mkdir(parents=True, exist_ok=True)
@@ -226,7 +228,7 @@ def slots(
                     if len(slots) >= count or not patient:
                         _release(slots, sorted(slots)[count:])
                         break
-                    now = f"waiting for {count} of {spec.max_nodes} nodes of {spec.name}: {len(slots)} free"
+                    now = f"waiting for {count} of {counted(spec.max_nodes, 'node')} of {spec.name}: {len(slots)} free"
                     _release(slots, list(slots))
                 else:
                     now = f"waiting in line for {spec.name}"

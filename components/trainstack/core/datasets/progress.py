@@ -6,6 +6,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from trainstack.abbreviation import counted
+
 INTERVAL_SECONDS = 0.25
 
 
@@ -32,7 +34,7 @@ class RegistrationProgress:
                 return
             self._next = now + INTERVAL_SECONDS
             oldest, (done, size) = next(iter(self._active.items()))
-            line = f"{oldest} {format_bytes(done, size)} · {self._finished} of {self._files} files"
+            line = f"{oldest} {format_bytes(done, size)} · {self._finished} of {counted(self._files, 'file')}"
         self._report(line)
 
     def finish(self, name: str) -> None:
@@ -42,7 +44,7 @@ class RegistrationProgress:
             self._finished += 1
             if self._finished < self._files:
                 return
-        self._report(f"{self._files} of {self._files} files")
+        self._report(f"{self._files} of {counted(self._files, 'file')}")
 
 
 def format_bytes(done: int, size: int | None) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from trainstack.abbreviation import counted
 from trainstack.core.environments import conda, conda_tool
 from trainstack.core.environments.requirements import Pin, check_lock_covers, read_lock
 from trainstack.core.environments.spec import EnvironmentSpec
@@ -81,7 +82,7 @@ def lock(
         with contextlib.suppress(TrainstackError):
             write_json(_cache_path(spec, cache), locked.model_dump(mode="json"))
     if locked is None:
-        progress(f"resolving {len(spec.requirements)} packages for Python {spec.python}")
+        progress(f"resolving {counted(len(spec.requirements), 'package')} for Python {spec.python}")
         locked = _lock_of_text(spec, resolve(spec, retries=retries))
         write_json(_cache_path(spec, cache), locked.model_dump(mode="json"))
     if locked.conda and here:

@@ -18,6 +18,7 @@ from typing import IO, Any
 
 from pydantic import BaseModel, ConfigDict
 
+from trainstack.abbreviation import counted
 from trainstack.core.environments import conda_tool, sealed_files
 from trainstack.core.environments.horovod_wheel import horovod_wheel
 from trainstack.core.environments.lock import Lock
@@ -88,7 +89,7 @@ def build(spec: EnvironmentSpec, lock: Lock, progress: Progress = no_progress) -
             progress(f"building again: {reason}")
         began = time.monotonic()
         _build(spec, lock, built, progress, lock_fd)
-        progress(f"built {len(lock.packages)} packages in {time.monotonic() - began:.1f} s")
+        progress(f"built {counted(len(lock.packages), 'package')} in {time.monotonic() - began:.1f} s")
     return built
 
 
@@ -220,7 +221,7 @@ def _install(lock: Lock, built: BuiltEnvironment, progress: Progress, log: IO[st
     # First, because it is what can fail (no compiler) and what takes longest.
     wheel = horovod_wheel(lock, progress) if len(plain) < len(pins) else None
     if plain:
-        progress(f"installing {len(plain)} packages")
+        progress(f"installing {counted(len(plain), 'package')}")
         _run(install_command(lock, plain, built), built.folder, _uv_progress(progress), log, lock_fd)
     if wheel is not None:
         command = [uv(), "pip", "install", "--no-deps", "--no-index", "--compile-bytecode", *link_options(built.folder)]

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from trainstack.abbreviation import counted
 from trainstack.core.models.model_record import ModelRecord, ModelSpec, ResourceConfiguration
 from trainstack.core.models.source import file_digests, resolve_source, source_digest, source_files
 from trainstack.core.runs.directory import RunDirectory
@@ -76,7 +77,7 @@ def register(
             return same
         _fetch_source(workspace, source, run_id)
     files = source_files(resolve_source(workspace, source, run_id))
-    progress(f"hashing {len(files)} files")
+    progress(f"hashing {counted(len(files), 'file')}")
     contents = file_digests(files)
     about = spec.model_dump(mode="json", exclude={"name"})
     with (

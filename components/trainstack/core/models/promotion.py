@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from trainstack.abbreviation import counted
 from trainstack.core.models.model import list_models, register
 from trainstack.core.models.model_record import ModelRecord, ModelSpec
 from trainstack.core.models.source import source_digest
@@ -104,7 +105,7 @@ def promote(workspace: Workspace, name: str, promotion: Promotion, progress: Cal
         progress(f"version {record.version} holds these files already")
         return record
     original = read_source(promotion)
-    progress(f"checking {len(original.files)} files")
+    progress(f"checking {counted(len(original.files), 'file')}")
     if (digest := source_digest(Path(promotion.path))) != promotion.digest:
         raise DigestMismatchError(
             f"the files at {promotion.path} are {digest[:12]}, not {promotion.digest[:12]} as registered: "

@@ -10,7 +10,7 @@ from trainstack.abbreviation import abbreviated
 from trainstack.core.runs.artifacts import listing
 from trainstack.core.runs.directory import RunDirectory, Status
 from trainstack.core.workspace.workspace import Workspace
-from trainstack.errors import InvalidInputError, NotFoundError
+from trainstack.errors import InvalidInputError, NotFoundError, TrainstackError
 from trainstack.storage import digest as digests
 from trainstack.storage.digest import DigestCache
 from trainstack.storage.file_names import is_utf8, printable
@@ -54,6 +54,18 @@ def resolve_source(workspace: Workspace, source: Path, run_id: str | None = None
     if not path.exists():
         raise NotFoundError(f"run {run_id} left nothing at {str(source)!r}: {_list_outputs(directory)}")
     return path
+
+
+def framework_version(workspace: Workspace, framework: str, run_id: str) -> str | None:
+    """Return the version of a framework in the lock of the run that made a model; None where it has none."""
+    try:
+        packages = RunDirectory(workspace.run(run_id)).request().spec.environment.packages
+    except (OSError, ValueError, TrainstackError):
+        # Another Trainstack's run: what it was made with is not told.
+        return None
+    name = framework.lower()
+    variants = (name, *(f"{name}-{kind}" for kind in ("cpu", "gpu", "intel", "macos", "rocm")))
+    return next((packages[variant] for variant in variants if variant in packages), None)
 
 
 def check_left(workspace: Workspace, run_id: str, path: str) -> None:

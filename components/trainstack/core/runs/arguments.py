@@ -72,6 +72,12 @@ def scalar(value: Any, name: str) -> str:
     )
 
 
+def named(value: str | list[str] | bool) -> str:
+    """A value for people, with `points` in place of `${dataset:points}`."""
+    text = " ".join(value) if isinstance(value, list) else str(value)
+    return DATASET.sub(lambda match: match[1], text)
+
+
 def argv(arguments: Canonical, folders: Mapping[str, str]) -> list[str]:
     """The command line that a process gets.
 

@@ -20,7 +20,7 @@ from trainstack.core.tracking.settings import ClusterServer, Settings, read_sett
 from trainstack.core.tracking.token import read_token
 from trainstack.core.workspace.store_cache import address_of
 from trainstack.core.workspace.workspace import Workspace
-from trainstack.errors import TrainstackError
+from trainstack.errors import TrackingError, TrainstackError
 from trainstack.mlflow.guard.token_gate import TOKEN_PARAMETER
 from trainstack.mlflow.rest_client import TrackingServer, checked_address
 from trainstack.storage import locks
@@ -74,9 +74,16 @@ def client_variables(workspace: Workspace) -> dict[str, str]:
 
 
 def link(workspace: Workspace) -> str:
-    """Return the address of the server's page for a browser, with the token that logs it in."""
+    """Return the address of the workspace's training runs for a browser, with the token that logs it in.
+
+    Without its last part MLflow opens on its page for language models.
+    """
     settings = read_settings(workspace)
-    return f"{settings.address}/?{TOKEN_PARAMETER}={read_token(workspace)}" if settings.embedded else settings.address
+    token = f"?{TOKEN_PARAMETER}={read_token(workspace)}" if settings.embedded else ""
+    with contextlib.suppress(TrackingError), contextlib.closing(connect(workspace)) as server:
+        experiment = server.experiment(workspace.name)
+        return f"{settings.address}/{token}#/experiments/{experiment}/runs?workflowType=machine_learning"
+    return f"{settings.address}/{token}"
 
 
 def running(workspace: Workspace) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from trainstack.abbreviation import counted
 from trainstack.errors import InvalidInputError
 
 
@@ -26,7 +27,7 @@ def check_size(field: str, folder: Path, names: Sequence[str], size: int, limit:
         return
     largest = max(names, key=lambda name: (folder / name).stat().st_size)
     raise InvalidInputError(
-        f"{field} {str(folder)!r} holds {size:,} bytes in {len(names)} files, over the limit of {limit:,} "
+        f"{field} {str(folder)!r} holds {size:,} bytes in {counted(len(names), 'file')}, over the limit of {limit:,} "
         f"(largest: {largest}): {remedy}",
         field=field,
     )

@@ -152,9 +152,9 @@ class Router:
             # A web page has no key: where one is asked for, it does not matter by which name.
             is_own_page = self._cors is not None and self._cors.allows(request)
             self._hosts.check(request.headers.get(b"host"), None if is_own_page else request.headers.get(b"origin"))
-            return self._routes.find(request.method, request.path)
+            return self._find(request)
         try:
-            route, parameters = self._routes.find(request.method, request.path)
+            route, parameters = self._find(request)
         except HttpError:
             # Which paths there are is nobody's business who has no key.
             _check_key(request, digests)
@@ -162,6 +162,13 @@ class Router:
         if route.needs_key:
             _check_key(request, digests)
         return route, parameters
+
+    def _find(self, request: Request) -> tuple[Route[Handler], Parameters]:
+        """Find a request's route. A browser that opens the scoring address is shown the page to try the model on."""
+        is_visit = request.method == "GET" and request.path.endswith(":predict")
+        if is_visit and b"text/html" in request.headers.get(b"accept", b""):
+            return self._routes.find("GET", "/")
+        return self._routes.find(request.method, request.path)
 
     def answer_metrics(self, request: Request) -> Response:
         """Answer a request to the port for metrics, where no key is asked for and nothing else is told."""

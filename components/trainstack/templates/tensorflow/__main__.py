@@ -31,7 +31,7 @@ else:
     )
     model = ts.Model(
         "line",
-        ts.ModelArgs(run=run, path="outputs/model", framework_version="2.15", sample_input={"instances": [[0.5]]}),
+        ts.ModelArgs(run=run, path="outputs/model", sample_input={"instances": [[0.5]]}),
     )
     pulumi.export("metrics", run.metrics)
 

@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Generator
 
+from trainstack.abbreviation import counted
 from trainstack.core.compute import compute
 from trainstack.core.runs import artifacts, cost, distribution, location
 from trainstack.core.runs.directory import RunDirectory, RunRecord, Stage, Status
@@ -156,7 +157,7 @@ class Attempt:
         nodes = slots_held.enter_context(slots)
         self._watch.check()
         if patient:
-            self._because(f"{len(nodes)} of {spec.max_nodes} nodes of {spec.name}")
+            self._because(f"{len(nodes)} of {counted(spec.max_nodes, 'node')} of {spec.name}")
 
     @contextlib.contextmanager
     def _ended(self, training: Training) -> Generator[None]:
