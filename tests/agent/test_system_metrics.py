@@ -25,7 +25,7 @@ NAMES = {
 
 def measured(folder):
     [node] = metric_files.system_metrics(folder)
-    return {name.removeprefix("system/"): point for name, point in metric_files.NewPoints(node).points()}
+    return {name.removeprefix("system/"): point for name, point in metric_files.NewPoints(node.folder).points()}
 
 
 def test_a_run_has_what_its_machine_did(launch):

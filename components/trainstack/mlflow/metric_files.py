@@ -16,15 +16,26 @@ from trainstack.storage.path_address import file_address
 # The numbers of MLflow's protocol buffers.
 _STATUS = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
 _META = re.compile(r"^(start_time|end_time|status): (\d+)$", re.MULTILINE)
+_RUN_ID = re.compile(r"[0-9a-f]{32}")
+_DELETED = re.compile(r"^lifecycle_stage: deleted$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Point:
-    """One logged value: milliseconds since the epoch, the value, the step."""
+    """One logged value.
+
+    Attributes:
+        time: Milliseconds since the epoch.
+        value: The value.
+        step: The step.
+        context: What the client wrote behind the step: of a logged model's metric the run's id, then perhaps a
+            dataset's name and digest.
+    """
 
     time: int
     value: float
     step: int
+    context: tuple[str, ...] = ()
 
 
 def variables(folder: PurePath) -> dict[str, str]:
@@ -67,6 +78,7 @@ class LoggedRun:
         started: When it started, in seconds since the epoch; 0 where its file does not say.
         ended: When it ended, in seconds since the epoch; None while it goes on.
         status: Its status as MLflow calls it; `RUNNING` also after its process was killed.
+        deleted: Whether the script deleted it.
     """
 
     folder: Path
@@ -74,6 +86,7 @@ class LoggedRun:
     started: float = 0.0
     ended: float | None = None
     status: str = "RUNNING"
+    deleted: bool = False
 
     @property
     def id(self) -> str:
@@ -83,12 +96,12 @@ class LoggedRun:
     @property
     def params(self) -> dict[str, str]:
         """Parameters that the script logged, by hand or by autologging."""
-        return _texts(self.folder / "params")
+        return texts(self.folder / "params")
 
     @property
     def tags(self) -> dict[str, str]:
         """Its tags, the client's own (`mlflow.…`) among them."""
-        return _texts(self.folder / "tags")
+        return texts(self.folder / "tags")
 
     @property
     def artifacts(self) -> Path:
@@ -104,6 +117,9 @@ def runs(folder: Path) -> list[LoggedRun]:
     """
     started: list[LoggedRun] = []
     for meta in folder.glob("rank-*/*/*/meta.yaml"):
+        # A registered model lies beside the experiments.
+        if _RUN_ID.fullmatch(meta.parent.name) is None:
+            continue
         with contextlib.suppress(OSError, ValueError):
             rank = int(meta.parents[2].name.removeprefix("rank-"))
             started.append(_logged_run(meta.parent, rank))
@@ -125,10 +141,14 @@ def system_metrics(folder: Path) -> list[LoggedRun]:
 
 
 class NewPoints:
-    """The new points of a logged run since the last call; reads only what was appended."""
+    """The new points of a logged run or model since the last call; reads only what was appended.
 
-    def __init__(self, run: LoggedRun) -> None:
-        self._folder = run.folder / "metrics"
+    Args:
+        folder: The folder of the run or model.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / "metrics"
         self._read: dict[Path, int] = {}
 
     def points(self) -> list[tuple[str, Point]]:
@@ -154,16 +174,18 @@ def _name(path: Path, folder: Path) -> str:
 
 def _logged_run(folder: Path, rank: int) -> LoggedRun:
     """Read the numbers in a run's `meta.yaml`, which its client replaces whole."""
-    numbers: dict[str, int] = {}
+    text = ""
     with contextlib.suppress(OSError):
         text = (folder / "meta.yaml").read_text(encoding="utf-8", errors="replace")
-        numbers = {name: int(value) for name, value in _META.findall(text)}
+    numbers = {name: int(value) for name, value in _META.findall(text)}
     started, ended = numbers.get("start_time", 0) / 1000, numbers.get("end_time")
     status = _STATUS.get(numbers.get("status", 0), "RUNNING")
-    return LoggedRun(folder, rank, started, None if ended is None else ended / 1000, status)
+    deleted = _DELETED.search(text) is not None
+    return LoggedRun(folder, rank, started, None if ended is None else ended / 1000, status, deleted)
 
 
-def _texts(folder: Path) -> dict[str, str]:
+def texts(folder: Path) -> dict[str, str]:
+    """Return names and values of a folder with a file for each, as the store keeps parameters and tags."""
     texts: dict[str, str] = {}
     for path in sorted(folder.rglob("*")):
         with contextlib.suppress(OSError):
@@ -182,6 +204,6 @@ def _points(path: Path) -> list[Point]:
 def _point(line: str) -> Point | None:
     words = line.split()
     try:
-        return Point(int(words[0]), float(words[1]), int(words[2]) if len(words) > 2 else 0)
+        return Point(int(words[0]), float(words[1]), int(words[2]) if len(words) > 2 else 0, tuple(words[3:]))
     except (ValueError, IndexError):
         return None

@@ -102,14 +102,21 @@ class TrackingServer:
             self.post("experiments/restore", experiment_id=experiment["experiment_id"])
         return str(experiment["experiment_id"])
 
-    def find_run(self, experiment: str, tag: str, value: str) -> str | None:
-        """Return the id of the newest run of an experiment with a tag, or None."""
+    def find_run(self, experiment: str, tag: str, value: str, *, deleted: bool = False) -> str | None:
+        """Return the id of the newest run of an experiment with a tag, or None.
+
+        Args:
+            experiment: The experiment's id.
+            tag: The tag's name.
+            value: Its value.
+            deleted: Also look among those that were deleted.
+        """
         response = self.post(
             "runs/search",
             experiment_ids=[experiment],
             filter=f"tags.`{tag}` = '{value}'",
             max_results=1,
-            run_view_type="ACTIVE_ONLY",
+            run_view_type="ALL" if deleted else "ACTIVE_ONLY",
         )
         runs: list[dict[str, Any]] = response.get("runs", [])
         return str(runs[0]["info"]["run_id"]) if runs else None
@@ -150,10 +157,20 @@ class TrackingServer:
         for part in _parts(list((tags or {}).items()), _TAGS):
             self.post("runs/log-batch", run_id=run, tags=_pairs(dict(part)))
         for part in _parts(metrics, _METRICS):
-            points = [
-                {"key": key, "value": _number(point.value), "timestamp": point.time, "step": point.step}
-                for key, point in part
-            ]
+            points = [{"key": key, **_point(point)} for key, point in part]
+            self.post("runs/log-batch", run_id=run, metrics=points)
+
+    def delete_tag(self, run: str, tag: str) -> None:
+        """Remove a tag of a run."""
+        self.post("runs/delete-tag", run_id=run, key=tag)
+
+    def log_model_metrics(self, run: str, model: str, metrics: Sequence[tuple[str, Point]]) -> None:
+        """Log metrics of a logged model, which a run computed."""
+        for part in _parts(metrics, _METRICS):
+            points: list[dict[str, Any]] = []
+            for key, point in part:
+                dataset = dict(zip(("dataset_name", "dataset_digest"), point.context[1:], strict=False))
+                points.append({"key": key, **_point(point), "model_id": model, **dataset})
             self.post("runs/log-batch", run_id=run, metrics=points)
 
     def log_dataset(self, run: str, *, name: str, digest: str, source: str, context: str = "training") -> None:
@@ -164,6 +181,10 @@ class TrackingServer:
 
     def get(self, path: str, /, **query: Any) -> dict[str, Any]:
         """Send a GET request.
+
+        Args:
+            path: The call's name below MLflow's API 2.0, or a path of the server that begins with a slash.
+            query: The query's parameters.
 
         Raises:
             TrackingError: No answer, or a refusal.
@@ -224,11 +245,35 @@ class TrackingServer:
         except httpx.HTTPError as exc:
             raise TrackingError(f"the tracking server at {self.uri} did not take {path}: {exc}") from exc
 
-    def _call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+    def export_spans(self, experiment: str, document: Mapping[str, Any]) -> None:
+        """Send spans of traces in OpenTelemetry's form.
+
+        Args:
+            experiment: The experiment's id.
+            document: An `ExportTraceServiceRequest` as JSON.
+
+        Raises:
+            TrackingError: No answer, or a refusal; a server before MLflow 3.4 has no such call.
+        """
         import httpx
 
         try:
-            response = self._client.request(method, path, **options)
+            response = self._client.post(
+                f"{self.uri}/v1/traces", json=document, headers={"x-mlflow-experiment-id": experiment}
+            )
+        except httpx.HTTPError as exc:
+            raise TrackingError(f"the tracking server at {self.uri} does not answer: {exc}") from exc
+        if not response.is_success:
+            raise TrackingError(
+                f"the tracking server at {self.uri} refused spans: {response.text[:200]}", str(response.status_code)
+            )
+
+    def _call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        import httpx
+
+        address = f"{self.uri}{path}" if path.startswith("/") else path
+        try:
+            response = self._client.request(method, address, **options)
         except httpx.HTTPError as exc:
             raise TrackingError(f"the tracking server at {self.uri} does not answer: {exc}") from exc
         with contextlib.suppress(ValueError):
@@ -238,11 +283,17 @@ class TrackingServer:
             code = str(document.get("error_code", response.status_code))
             message = document.get("message", code)
             raise TrackingError(f"the tracking server at {self.uri} refused {path}: {message}", code)
-        raise TrackingError(f"{self.uri} does not speak MLflow: {path} gave status {response.status_code}")
+        # An older server does not have every call.
+        code = "ENDPOINT_NOT_FOUND" if response.status_code in (404, 405) else ""
+        raise TrackingError(f"{self.uri} does not speak MLflow: {path} gave status {response.status_code}", code)
 
 
 def _pairs(values: Mapping[str, str], length: int = _TAG_LENGTH) -> list[dict[str, str]]:
     return [{"key": key, "value": str(value)[:length]} for key, value in values.items()]
+
+
+def _point(point: Point) -> dict[str, Any]:
+    return {"value": _number(point.value), "timestamp": point.time, "step": point.step}
 
 
 def _number(value: float) -> float | str:

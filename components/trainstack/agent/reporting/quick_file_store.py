@@ -7,8 +7,8 @@ still ends with the value in the file: killed a moment later, the script has los
 no such store, it goes on with its own.
 
 It takes and refuses what MLflow's server does, where the file store differs: `loss` and `loss/val` are both kept, a
-step of 1.7 is refused at once and not when the run is read, and a value that is logged twice within a millisecond
-counts twice.
+step of 1.7 is refused at once and not when the run is read, and values that are logged within a millisecond all count,
+in their order.
 """
 
 from __future__ import annotations
@@ -37,6 +37,10 @@ if TYPE_CHECKING:
         def _get_metric_path(self, experiment_id: str, run_uuid: str, metric_key: str) -> str: ...
         def _get_param_path(self, experiment_id: str, run_uuid: str, param_name: str) -> str: ...
         def _get_tag_path(self, experiment_id: str, run_uuid: str, tag_name: str) -> str: ...
+        def get_logged_model(self, model_id: str) -> Any: ...
+        def log_logged_model_params(self, model_id: str, params: Any) -> None: ...
+        def set_logged_model_tags(self, model_id: str, tags: Any) -> None: ...
+        def _get_model_dir(self, experiment_id: str, model_id: str) -> str: ...
         def _get_model_metric_path(self, experiment_id: str, model_id: str, metric_key: str) -> str: ...
         def _get_resource_files(self, root_dir: str, subfolder_name: str) -> tuple[str, list[str]]: ...
 
@@ -49,6 +53,8 @@ _FOLDER = "~"
 """Ends the folders that a name with slashes becomes. It is in no name that MLflow takes, so none is a file's too."""
 # A value whose time is further from now has it from the script.
 _NOW_MILLISECONDS = 1000
+# So far values of one step run ahead of the clock, until a call waits for it.
+_AHEAD_MILLISECONDS = 100
 
 
 class QuickFileStore(_FileStore):
@@ -57,7 +63,7 @@ class QuickFileStore(_FileStore):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._known: dict[tuple[str, str], str] = {}
-        self._recent: dict[tuple[str, str], set[tuple[int, int, Any]]] = {}
+        self._last: dict[tuple[str, str], tuple[int, int]] = {}
         self._folders: dict[str, str] = {}
 
     def log_metric(self, run_id: str, metric: Any) -> None:
@@ -91,19 +97,19 @@ class QuickFileStore(_FileStore):
         super().delete_run(run_id)
 
     def _check(self, run_id: str, metric: Any) -> None:
-        """Refuse what a server does, and set apart equal values of one millisecond, which would count once."""
+        """Refuse what a server does, and set apart values of one step and millisecond."""
         metric._step, metric._timestamp = int(operator.index(metric.step)), int(operator.index(metric.timestamp))
-        step, at, value = metric.step, metric.timestamp, metric.value
-        if abs(time.time() * 1000 - at) > _NOW_MILLISECONDS:
+        step, at = metric.step, metric.timestamp
+        now = time.time() * 1000
+        if abs(now - at) > _NOW_MILLISECONDS:
             return
-        recent = self._recent.setdefault((run_id, metric.key), set())
-        recent.difference_update([point for point in recent if point[0] < at])
-        # NaN is equal to nothing, itself included.
-        point = (at, step, value if value == value else None)
-        while point in recent:
-            point = (point[0] + 1, *point[1:])
-        metric._timestamp = point[0]
-        recent.add(point)
+        last_step, last = self._last.get((run_id, metric.key), (None, 0))
+        if step == last_step and at <= last:
+            # Of two values of one step and millisecond a server shows the greater one as the last.
+            at = metric._timestamp = last + 1
+            if at - now > _AHEAD_MILLISECONDS:
+                time.sleep((at - now - _AHEAD_MILLISECONDS) / 1000)
+        self._last[run_id, metric.key] = (step, at)
 
     def _append(self, run_id: str, metric: Any) -> bool:
         """Write a value, when it is an ordinary one of a metric that is known."""
@@ -153,6 +159,25 @@ class QuickFileStore(_FileStore):
 
     def _get_model_metric_path(self, experiment_id: str, model_id: str, metric_key: str) -> str:
         return _stored(super()._get_model_metric_path(experiment_id, model_id, metric_key), metric_key)
+
+    def log_logged_model_params(self, model_id: str, params: Any) -> None:
+        """Log parameters of a model, which has those of its run."""
+        super().log_logged_model_params(model_id, [param for param in params or () if "/" not in param.key])
+        self._write_with_slashes(model_id, "params", params)
+
+    def set_logged_model_tags(self, model_id: str, tags: Any) -> None:
+        """Set tags of a model."""
+        super().set_logged_model_tags(model_id, [tag for tag in tags or () if "/" not in tag.key])
+        self._write_with_slashes(model_id, "tags", tags)
+
+    def _write_with_slashes(self, model_id: str, kind: str, pairs: Any) -> None:
+        for pair in pairs or ():
+            if "/" in pair.key:
+                experiment_id = self.get_logged_model(model_id).experiment_id
+                path = os.path.join(self._get_model_dir(experiment_id, model_id), kind, _file_name(pair.key))  # noqa: PTH118
+                os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
+                with open(path, "w", encoding="utf-8") as file:  # noqa: PTH123
+                    file.write("" if pair.value is None else str(pair.value))
 
     def _get_resource_files(self, root_dir: str, subfolder_name: str) -> tuple[str, list[str]]:
         folder, names = super()._get_resource_files(root_dir, subfolder_name)

@@ -8,32 +8,58 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 
-from trainstack.core.history import refusals
+from trainstack.core.history import artifact_links, refusals
+from trainstack.core.history.client_ids import ClientIds
 from trainstack.core.runs.attempts import PastAttempt
 from trainstack.core.runs.directory import RunDirectory
-from trainstack.mlflow import metric_files
+from trainstack.mlflow import logged_files, metric_files
 from trainstack.mlflow.metric_files import LoggedRun, NewPoints
 from trainstack.mlflow.rest_client import TrackingServer
-from trainstack.storage.file_names import is_utf8
 
 PARENT = "mlflow.parentRunId"
 _NAME = "mlflow.runName"
 NOTE = "mlflow.note.content"
-_LOGGED_TAG = "trainstack.logged"
-_OURS = "trainstack."
+LOGGED_TAG = "trainstack.logged"
+"""Tag of what a script made on the server: the run, and the id that the script's client chose."""
+OURS = "trainstack."
+"""Begins tags that only Trainstack may give."""
 # What the page's run says of itself by what Trainstack knows.
 _OF_THE_RUN = frozenset({"mlflow.user", "mlflow.source.name", "mlflow.source.type", "mlflow.source.git.commit", NOTE})
 # A name that a client makes up where the script gives none.
 _RANDOM_NAME = re.compile(r"[a-z]+-[a-z]+-\d+")
 
 
+@dataclass(frozen=True)
+class _Placed:
+    """A logged run, and what it is on the server.
+
+    Attributes:
+        logged: The run as the client knows it.
+        own: Whether it is the page's run.
+        leads: Whether it is the first of its rank in its attempt.
+        status: Its status.
+    """
+
+    logged: LoggedRun
+    own: bool
+    leads: bool
+    status: str
+
+
 class LoggedRuns:
     """Keeps a run of the server, and its child runs, equal to what the script logs."""
 
     def __init__(
-        self, server: TrackingServer, experiment: str, directory: RunDirectory, run: str, arguments: frozenset[str]
+        self,
+        server: TrackingServer,
+        experiment: str,
+        directory: RunDirectory,
+        run: str,
+        arguments: frozenset[str],
+        ids: ClientIds,
     ) -> None:
         """Prepare to mirror.
 
@@ -43,20 +69,22 @@ class LoggedRuns:
             directory: The run.
             run: The id of the server's run.
             arguments: Names of the run's arguments: of a parameter of that name the argument's value stays.
+            ids: The ids of the client and of the server, where the server's runs are noted.
         """
         self._server, self._experiment = server, experiment
-        self._directory, self._run, self._arguments = directory, run, arguments
-        self._runs: dict[str, str] = {}
+        self._directory, self._run, self._arguments, self._ids = directory, run, arguments, ids
+        self._placed: list[_Placed] = []
         self._points: dict[str, NewPoints] = {}
         self._logged: dict[str, dict[str, str]] = {}
-        self._status: dict[str, str] = {}
+        self._linked: dict[str, set[str]] = {}
+        self._status: dict[str, tuple[str, bool]] = {}
         self.refused: dict[str, None] = {}
         """A line for each value that the server refused, in order."""
         self.note = ""
         """The description that the script gave."""
 
-    def sync(self, past: Sequence[PastAttempt], status: str) -> None:
-        """Mirror what is new.
+    def place(self, past: Sequence[PastAttempt], status: str) -> None:
+        """Find the runs on the server, or make them.
 
         Args:
             past: The attempts before the current one.
@@ -65,6 +93,7 @@ class LoggedRuns:
         Raises:
             TrackingError: The server does not answer.
         """
+        self._placed = []
         first: set[tuple[int, int]] = set()
         for logged in metric_files.runs(self._directory.tracking):
             tags = logged.tags
@@ -72,38 +101,52 @@ class LoggedRuns:
             leads = PARENT not in tags and (logged.rank, attempt) not in first
             if leads:
                 first.add((logged.rank, attempt))
-            own = leads and logged.rank == 0
-            if logged.id not in self._runs:
-                self._runs[logged.id] = self._run if own else self._child(logged, leads, tags)
-                self._points[logged.id] = NewPoints(logged)
-            self._log(logged, self._tags(tags, own=own, keep_name=leads and logged.rank > 0), own=own)
-            if not own:
-                ended = "KILLED" if attempt < len(past) else status
-                self._set_status(logged, ended if logged.status == "RUNNING" else logged.status)
+            if logged.id not in self._ids.runs:
+                own = leads and logged.rank == 0
+                self._ids.runs[logged.id] = self._run if own else self._child(logged, leads, tags)
+                self._points[logged.id] = NewPoints(logged.folder)
+            own = self._ids.runs[logged.id] == self._run
+            ended = "KILLED" if attempt < len(past) else status
+            self._placed.append(_Placed(logged, own, leads, ended if logged.status == "RUNNING" else logged.status))
 
-    def files(self) -> Iterator[tuple[str, Path, str]]:
-        """Yield the server's run, a file that the script logged to it as an artifact, and the artifact's path."""
-        for logged in metric_files.runs(self._directory.tracking):
-            run = self._runs.get(logged.id)
-            for path in logged.artifacts.rglob("*") if run else ():
-                relative = path.relative_to(logged.artifacts).as_posix()
-                # A link of the script's may lead to any file that this user can read.
-                if path.is_file() and not path.is_symlink() and is_utf8(relative):
-                    yield str(run), path, relative
+    def sync(self) -> None:
+        """Mirror what is new of each.
+
+        Raises:
+            TrackingError: The server does not answer.
+        """
+        for placed in self._placed:
+            self._log(placed)
+            self._log_inputs(placed.logged)
+            if not placed.own:
+                self._set_status(placed.logged, placed.status)
+
+    def files(self) -> Iterator[tuple[Path, PurePosixPath]]:
+        """Yield each file that the script logged, and its path among the artifacts of the server's experiment."""
+        for placed in self._placed:
+            run = self._ids.runs[placed.logged.id]
+            yield from artifact_links.files(placed.logged.artifacts, PurePosixPath(run, "artifacts"))
 
     def _child(self, logged: LoggedRun, leads: bool, tags: dict[str, str]) -> str:
         value = f"{self._directory.id}/{logged.id}"
-        run = self._server.find_run(self._experiment, _LOGGED_TAG, value)
+        run = self._server.find_run(self._experiment, LOGGED_TAG, value, deleted=True)
         if run is None:
             name = f"rank {logged.rank}" if leads else tags.get(_NAME, logged.id)
-            parent = self._runs.get(tags.get(PARENT, ""), self._run)
-            named = {_LOGGED_TAG: value, PARENT: parent}
+            parent = self._ids.runs.get(tags.get(PARENT, ""), self._run)
+            named = {LOGGED_TAG: value, PARENT: parent}
             run = self._server.create_run(self._experiment, name, logged.started, named)
+        elif logged.deleted:
+            # Nothing can be logged to a run that is deleted.
+            self._server.post("runs/restore", run_id=run)
         return run
 
     def _tags(self, tags: dict[str, str], *, own: bool, keep_name: bool) -> dict[str, str]:
         """The script's tags, less those that only Trainstack or the page's tree of runs may give."""
-        scripted = {name: value for name, value in tags.items() if name != PARENT and not name.startswith(_OURS)}
+        scripted = {
+            name: self._ids.translate(value) if name.startswith("mlflow.") else value
+            for name, value in tags.items()
+            if name != PARENT and not name.startswith(OURS)
+        }
         if own:
             self.note = scripted.get(NOTE, "")
             scripted = {name: value for name, value in scripted.items() if name not in _OF_THE_RUN}
@@ -111,9 +154,11 @@ class LoggedRuns:
             scripted.pop(_NAME, None)
         return scripted
 
-    def _log(self, logged: LoggedRun, tags: dict[str, str], *, own: bool) -> None:
+    def _log(self, placed: _Placed) -> None:
         """Log what the server does not have yet."""
-        run, known = self._runs[logged.id], self._logged.setdefault(logged.id, {})
+        logged, own = placed.logged, placed.own
+        run, known = self._ids.runs[logged.id], self._logged.setdefault(logged.id, {})
+        tags = self._tags(logged.tags, own=own, keep_name=placed.leads and logged.rank > 0)
         values = {f"tag {name}": value for name, value in tags.items()}
         params = {name: value for name, value in logged.params.items() if not own or name not in self._arguments}
         values.update({f"param {name}": value for name, value in params.items()})
@@ -125,10 +170,43 @@ class LoggedRuns:
             tags={name: value for name, value in tags.items() if f"tag {name}" in changed},
             metrics=self._points[logged.id].points(),
         )
+        for tag in [what.removeprefix("tag ") for what in known.keys() - values.keys() if what.startswith("tag ")]:
+            refused += refusals.attempt(f"tag {tag}", lambda tag=tag: self._server.delete_tag(run, tag))
         self.refused.update(dict.fromkeys(refused))
-        known.update(values)
+        self._logged[logged.id] = values
+
+    def _log_inputs(self, logged: LoggedRun) -> None:
+        """Log the run's datasets, and the models that it took and made."""
+        run, linked = self._ids.runs[logged.id], self._linked.setdefault(logged.id, set())
+        datasets = logged_files.dataset_inputs(logged)
+        taken = {model: self._ids.models.get(model) for model in logged_files.model_inputs(logged)}
+        made = logged_files.model_outputs(logged)
+        inputs = {
+            "datasets": [dataset for each, dataset in datasets.items() if each not in linked],
+            "models": [{"model_id": model} for each, model in taken.items() if model and f"to {each}" not in linked],
+        }
+        outputs = [
+            {"model_id": self._ids.models[each], "step": step}
+            for each, step in made.items()
+            if each in self._ids.models and f"from {each}" not in linked
+        ]
+        refused: list[str] = []
+        if any(inputs.values()):
+            refused += refusals.attempt("inputs", lambda: self._server.post("runs/log-inputs", run_id=run, **inputs))
+        if outputs:
+            refused += refusals.attempt(
+                "outputs", lambda: self._server.post("runs/outputs", run_id=run, models=outputs)
+            )
+        linked.update(datasets, (f"to {each}" for each in taken), (f"from {each}" for each in made))
+        self.refused.update(dict.fromkeys(refused))
 
     def _set_status(self, logged: LoggedRun, status: str) -> None:
-        if self._status.get(logged.id) != status:
-            self._server.set_status(self._runs[logged.id], status, logged.ended)
-            self._status[logged.id] = status
+        if self._status.get(logged.id) == (status, logged.deleted):
+            return
+        run = self._ids.runs[logged.id]
+        if self._status.get(logged.id, ("", False))[1]:
+            self._server.post("runs/restore", run_id=run)
+        self._server.set_status(run, status, logged.ended)
+        if logged.deleted:
+            self._server.post("runs/delete", run_id=run)
+        self._status[logged.id] = (status, logged.deleted)

@@ -67,7 +67,8 @@ class Mirror:
         self._take_queue()
         if self._shared:
             self._shared.queue(self._pending)
-        for entry in sorted(self._pending.iterdir()):
+        # The oldest first: versions that scripts register under one name follow each other.
+        for entry in sorted(self._pending.iterdir(), key=_age):
             if self._try_entry(entry.name):
                 # A run that was queued again meanwhile is in the queue again, and comes next.
                 entry.unlink(missing_ok=True)
@@ -91,7 +92,7 @@ class Mirror:
         )
 
     def _queue_everything(self) -> None:
-        for record in index.newest(self._workspace):
+        for record in reversed(list(index.newest(self._workspace))):
             (self._pending / record.id).touch()
         for name in {record.name for record in list_models(self._workspace)}:
             (self._pending / f"{MODEL_PREFIX}{name}").touch()
@@ -185,3 +186,9 @@ class Mirror:
             self._server.post("runs/delete", run_id=run)
             if self._artifacts is not None:
                 shutil.rmtree(self._artifacts / self._experiment / run, ignore_errors=True)
+
+
+def _age(entry: Path) -> tuple[int, str]:
+    with contextlib.suppress(FileNotFoundError):
+        return entry.stat().st_mtime_ns, entry.name
+    return 0, entry.name

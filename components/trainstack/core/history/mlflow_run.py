@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from trainstack.core.history.logged_runs import NOTE, PARENT, LoggedRuns
+from trainstack.core.history import artifact_links
+from trainstack.core.history.logged_runs import NOTE, PARENT
 from trainstack.core.history.mlflow_sweep import find_or_create
+from trainstack.core.history.script_log import ScriptLog
 from trainstack.core.runs import cost
 from trainstack.core.runs.attempts import PastAttempt, past_attempts
 from trainstack.core.runs.diff import seconds
@@ -19,7 +20,6 @@ from trainstack.errors import NotFoundError
 from trainstack.mlflow import metric_files
 from trainstack.mlflow.metric_files import NewPoints
 from trainstack.mlflow.rest_client import TrackingServer
-from trainstack.storage.file_names import is_utf8
 
 RUN_TAG = "trainstack.run_id"
 UNTOLD_TAG = "trainstack.untold"
@@ -64,7 +64,7 @@ class MlflowRun:
         self._id = self._find_or_create(RUN_TAG, directory.id, record.name, record.created)
         self._artifacts = artifacts / experiment if artifacts else None
         arguments = frozenset(_arguments(self._request))
-        self._logged = LoggedRuns(server, experiment, directory, self._id, arguments)
+        self._logged = ScriptLog(server, experiment, directory, self._id, arguments)
         self._system_points: dict[int, NewPoints] = {}
         self._status = ""
         self._logged_tags: dict[str, str] = {}
@@ -155,7 +155,7 @@ class MlflowRun:
         """Mirror the agents' system metrics, those of several nodes under the nodes' names, as MLflow does."""
         for node_run in metric_files.system_metrics(self._directory.tracking):
             node = node_run.rank
-            points = self._system_points.setdefault(node, NewPoints(node_run)).points()
+            points = self._system_points.setdefault(node, NewPoints(node_run.folder)).points()
             if node:
                 points = [(name.replace("system/", f"system/node-{node}/", 1), point) for name, point in points]
             if points:
@@ -173,29 +173,15 @@ class MlflowRun:
         self._logged_tags[key] = attempt.reason
 
     def _link(self) -> None:
-        """Make the run's files artifacts, by hard link, so that no byte is stored twice."""
-        if self._artifacts is None:
-            return
-        for run, source, relative in self._files():
-            target = self._artifacts / run / "artifacts" / relative
-            with contextlib.suppress(OSError):
-                if target.exists():
-                    if target.samefile(source):
-                        continue
-                    target.unlink()
-                target.parent.mkdir(parents=True, exist_ok=True)
-                os.link(source, target)
+        """Make the run's files artifacts, where the server takes them from a folder here."""
+        if self._artifacts is not None:
+            for source, target in self._files():
+                artifact_links.link(source, self._artifacts / target, self._logged.ids)
 
-    def _files(self) -> Iterator[tuple[str, Path, str]]:
-        """Yield the server's run, a file and its path among that run's artifacts."""
-        for folder_name in _ARTIFACT_FOLDERS:
-            top = self._directory.root / folder_name
-            for folder, _, names in os.walk(top):
-                for name in names:
-                    path = Path(folder, name)
-                    relative = path.relative_to(top).as_posix()
-                    if not path.is_symlink() and is_utf8(relative):
-                        yield self._id, path, f"{folder_name}/{relative}"
+    def _files(self) -> Iterator[tuple[Path, PurePosixPath]]:
+        """Yield each file, and its path among the experiment's artifacts."""
+        for folder in _ARTIFACT_FOLDERS:
+            yield from artifact_links.files(self._directory.root / folder, PurePosixPath(self._id, "artifacts", folder))
         yield from self._logged.files()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from trainstack.errors import TrackingError
 from trainstack.mlflow.metric_files import Point
@@ -10,6 +10,8 @@ from trainstack.mlflow.rest_client import TrackingServer
 
 # MLflow's codes for a call whose content is wrong; it stays wrong when it is sent again.
 _FINAL = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS", "INVALID_STATE", "400", "413")
+# Of a call of its own also: the server is older than the script's client, or what it is about is gone.
+_NOT_THERE = ("ENDPOINT_NOT_FOUND", "RESOURCE_DOES_NOT_EXIST", "NOT_IMPLEMENTED", "404", "405", "415", "422", "501")
 
 Value = tuple[str, str | Point]
 
@@ -42,6 +44,28 @@ def log(
         *_log(server, run, "tag", list((tags or {}).items())),
         *_log(server, run, "metric", metrics),
     ]
+
+
+def attempt(what: str, call: Callable[[], object]) -> list[str]:
+    """Call the server.
+
+    Args:
+        what: What it is told.
+        call: The call.
+
+    Returns:
+        A line if it refuses.
+
+    Raises:
+        TrackingError: The server does not answer, or refuses for another reason than what it is told.
+    """
+    try:
+        call()
+    except TrackingError as exc:
+        if exc.code not in (*_FINAL, *_NOT_THERE):
+            raise
+        return [f"{what}: {exc}"[:500]]
+    return []
 
 
 def _log(server: TrackingServer, run: str, kind: str, values: Sequence[Value]) -> list[str]:
