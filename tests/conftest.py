@@ -114,6 +114,17 @@ def bucket_address(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[
 
 
 @pytest.fixture
+def azure_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+    """The address of an empty folder in the container `trainstack` of Azurite, Azure's emulator."""
+    if "AZURE_STORAGE_USE_EMULATOR" not in os.environ:
+        pytest.skip("AZURE_STORAGE_USE_EMULATOR is not set: no Azurite")
+    monkeypatch.setenv("TRAINSTACK_CACHE", str(tmp_path / "cache"))
+    store = ObjectStore(f"az://trainstack/tests-{secrets.token_hex(6)}")
+    yield store.address
+    store.delete_all([item.key for item in store.list()])
+
+
+@pytest.fixture
 def proxy(bucket_address: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
     """A proxy before that server, which the environment names in its place."""
     with contextlib.closing(FaultyProxy(os.environ["AWS_ENDPOINT_URL"])) as proxy:

@@ -22,11 +22,13 @@ RECORD = f"{NAME}/run.json"
 BRIEF = 0.5
 
 
-@pytest.fixture(params=["folder", "s3"])
+@pytest.fixture(params=["folder", "s3", "az"])
 def store(request, tmp_path):
     if request.param == "folder":
         return FolderStore(tmp_path / "workspace")
-    return ObjectStore(request.getfixturevalue("bucket_address"))
+    if request.param == "s3":
+        return ObjectStore(request.getfixturevalue("bucket_address"))
+    return ObjectStore(request.getfixturevalue("azure_folder"))
 
 
 def content(store):

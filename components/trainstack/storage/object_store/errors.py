@@ -42,7 +42,10 @@ def is_transient(error: BaseException) -> bool:
     status = _STATUS.search(text)
     if status is None:
         return "HTTP error: " in text and "builder error" not in text
-    # A conflict of two conditional requests at the same moment is 409; one that came too late is 412.
+    # S3's 409 is a conflict of two conditional requests at the same moment, Azure's is its answer to one that came too
+    # late, which S3 and Google answer by 412.
+    if code_of(error) == "BlobAlreadyExists":
+        return False
     return int(status[1]) >= 500 or status[1] in ("408", "409", "429") or code_of(error) == "RequestTimeout"
 
 

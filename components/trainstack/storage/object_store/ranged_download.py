@@ -17,6 +17,7 @@ from obstore.exceptions import PreconditionError
 from trainstack.errors import DigestMismatchError, TrainstackError
 from trainstack.storage import digest as digests
 from trainstack.storage.atomic import disk_errors
+from trainstack.storage.object_store.etag import etag_of
 
 _PART = 16 << 20
 _AT_ONCE = 4
@@ -82,7 +83,7 @@ def _fetch(store: Any, key: str, descriptor: int, expected: Expected | None) -> 
     condition = _condition(expected)
     with _changes(expected):
         first = obstore.get(store, key, options=condition)
-        size, e_tag = int(first.meta["size"]), str(first.meta["e_tag"])
+        size, e_tag = int(first.meta["size"]), etag_of(first.meta)
         if expected is not None and (e_tag, size) != (expected.e_tag, expected.size):
             raise ObjectChangedError(f"its ETag is {e_tag}, it has {size:,} bytes")
         if size <= _PART:

@@ -18,6 +18,7 @@ from trainstack.storage.object_store.address import checked_form
 from trainstack.storage.object_store.conditional_writes import require_conditional_writes
 from trainstack.storage.object_store.connection import connect
 from trainstack.storage.object_store.errors import code_of, readable
+from trainstack.storage.object_store.etag import etag_of
 from trainstack.storage.object_store.ranged_download import download
 from trainstack.storage.object_store.retry import Retry
 from trainstack.storage.store import Entry, Item, Store, VersionConflictError, blob_digest, checked_key
@@ -63,7 +64,7 @@ class ObjectStore(Store):
 
         def read() -> Entry:
             result = obstore.get(self._records, checked_key(key))
-            return Entry(bytes(result.bytes()), str(result.meta["e_tag"]))
+            return Entry(bytes(result.bytes()), etag_of(result.meta))
 
         return self._repeated(read, f"reading {key}")
 
@@ -106,7 +107,7 @@ class ObjectStore(Store):
                 for page in listing.list(self._records, prefix or None, offset=last, chunk_size=_PAGE):
                     for entry in page:
                         modified = entry["last_modified"].timestamp()
-                        yield Item(entry["path"], int(entry["size"]), str(entry["e_tag"]), modified)
+                        yield Item(entry["path"], int(entry["size"]), etag_of(entry), modified)
                         last = entry["path"]
                     retry.reset()
             except _FAILURES as exc:
@@ -125,7 +126,7 @@ class ObjectStore(Store):
             lambda: obstore.put(self._content, checked_key(key), path, chunk_size=part, max_concurrency=8),
             f"uploading {key}",
         )
-        return str(result["e_tag"])
+        return etag_of(result)
 
     def download(self, key: str, path: Path, digest: str | None = None) -> str:
         """Write content to a file, by ranges where it is large."""
@@ -148,7 +149,7 @@ class ObjectStore(Store):
         retry = Retry(self._patience)
         while True:
             try:
-                return str(obstore.put(self._records, checked_key(key), data, mode=mode, use_multipart=False)["e_tag"])
+                return etag_of(obstore.put(self._records, checked_key(key), data, mode=mode, use_multipart=False))
             except _FAILURES as exc:
                 if retry.again(exc):
                     continue
@@ -166,7 +167,7 @@ class ObjectStore(Store):
             meta = self._repeated(lambda: obstore.head(self._records, key), f"reading {key}")
         except FileNotFoundError as exc:
             raise VersionConflictError(key) from exc
-        if str(meta["e_tag"]) != version:
+        if etag_of(meta) != version:
             raise VersionConflictError(key)
         return {"e_tag": version, "version": meta["version"]}
 

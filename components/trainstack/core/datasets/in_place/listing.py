@@ -17,6 +17,7 @@ from trainstack.core.datasets.in_place.object_source import ObjectSource, object
 from trainstack.core.datasets.sources import check_name
 from trainstack.errors import InvalidInputError, TrainstackError
 from trainstack.storage.object_store.access import StoreAccess
+from trainstack.storage.object_store.etag import etag_of
 
 MOST_OBJECTS = 1_000_000
 _PAGE = 1000
@@ -150,7 +151,7 @@ def _source_objects(source: ObjectSource, access: StoreAccess, budget: _Budget) 
 
 
 def _object(name: str, source: ObjectSource, entry: Any) -> ObjectFile:
-    etag = str(entry["e_tag"] or "")
+    etag = etag_of(entry)
     if not etag:
         raise InvalidInputError(
             f"{source.bucket} gives no ETag of {entry['path']!r}, so that nobody would notice when it is overwritten: "

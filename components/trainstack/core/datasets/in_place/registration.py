@@ -120,6 +120,7 @@ def _versions(bucket: str, objects: Sequence[ObjectFile], datastores: Sequence[D
 
     from trainstack.storage.object_store.connection import connect
     from trainstack.storage.object_store.errors import readable
+    from trainstack.storage.object_store.etag import etag_of
 
     access = access_of(objects[0].address, datastores)
     store = connect(bucket, timeout=timedelta(seconds=20), retries=6, access=access)
@@ -131,7 +132,7 @@ def _versions(bucket: str, objects: Sequence[ObjectFile], datastores: Sequence[D
             raise _changed(entry) from exc
         except (BaseError, OSError) as exc:
             raise readable(exc, bucket, f"reading {entry.key}", access.endpoint, "list and read") from exc
-        if meta["e_tag"] != entry.etag:
+        if etag_of(meta) != entry.etag:
             raise _changed(entry)
         return str(meta["version"] or "")
 
