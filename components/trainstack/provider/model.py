@@ -9,6 +9,7 @@ from typing import Any
 from pulumi.dynamic import DiffResult
 
 from trainstack.abbreviation import abbreviated
+from trainstack.core.history import shown_aliases
 from trainstack.core.models import aliases, gate, model, source
 from trainstack.core.models.keras_file import export_advice
 from trainstack.core.models.model_record import ModelInputs, ModelOutputs, ModelSpec, listed
@@ -23,7 +24,7 @@ class VersionedModelProvider(BaseProvider):
     """What registered and promoted models share: files that drift and are put back, and aliases that move."""
 
     def refresh(self, properties: Properties) -> Properties:
-        """Compare the version's files with their digests, and its aliases with the workspace's."""
+        """Compare the version's files with their digests, and its aliases with the workspace's and the server's."""
         workspace = workspace_of(properties)
         record = model.find(workspace, properties["name"], int(properties["version"]))
         return {"drift": [*model.find_drift(workspace, record), *_moved_aliases(workspace, properties)]}
@@ -99,13 +100,16 @@ def alias_versions(inputs: Properties, version: int) -> dict[str, int]:
 
 
 def _moved_aliases(workspace: Workspace, properties: Properties) -> list[str]:
-    """A sentence for each alias that somebody else moved or removed."""
+    """A sentence for each alias that somebody else moved or removed, in the workspace or on the tracking server."""
     current = aliases.read(workspace, properties["name"])
-    return [
+    expected = alias_versions(properties, int(properties["version"]))
+    moved = [
         f"alias {alias} is {f'version {current[alias]}' if alias in current else 'gone'}, not version {version}"
-        for alias, version in alias_versions(properties, int(properties["version"])).items()
+        for alias, version in expected.items()
         if current.get(alias) != version
     ]
+    kept = {alias: version for alias, version in expected.items() if current.get(alias) == version}
+    return [*moved, *shown_aliases.moved(workspace, properties["name"], kept)]
 
 
 def _check_path(news: Properties) -> None:

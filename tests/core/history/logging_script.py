@@ -1,7 +1,6 @@
 """A script that logs all that its MLflow client can, whatever the client's version."""
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false
 
-import os
 import pathlib
 import tempfile
 
@@ -75,8 +74,12 @@ def log_models(run_id):
         mlflow.log_metric("by_model", 0.5, model_id=logged.model_id)
         mlflow.set_logged_model_tags(logged.model_id, {"kind": "small"})
         mlflow.create_external_model(name="elsewhere", model_type="agent")
-    else:
+    elif VERSION >= (2, 1):
         mlflow.pyfunc.log_model("doubled", python_model=Doubled(), registered_model_name="registered")
+    else:
+        # It has a registry only where it has a server.
+        mlflow.pyfunc.log_model("doubled", python_model=Doubled())
+        return
     mlflow.register_model(f"runs:/{run_id}/doubled", "registered")
     client = MlflowClient()
     client.update_model_version("registered", "2", description="the second")
@@ -113,8 +116,7 @@ with mlflow.start_run(run_name="first") as run:
                 mlflow.log_text("inner", "inner.txt")
     if VERSION >= (2, 4):
         log_datasets()
-    if "models" in os.environ.get("LOGS", "models"):
-        log_models(run_id)
+    log_models(run_id)
     if VERSION >= (3, 0):
         log_traces()
     mlflow.set_tag("mlflow.runName", "renamed")

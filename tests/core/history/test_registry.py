@@ -15,6 +15,8 @@ from trainstack.core.models import aliases, model
 from trainstack.core.models.model import ModelSpec
 from trainstack.core.runs.execution import submission
 from trainstack.core.tracking import tracking_server
+from trainstack.core.tracking.queue import is_pending
+from trainstack.provider.model import ModelProvider
 from trainstack.server.runtime.declared import signatures
 
 LOAD = """
@@ -24,6 +26,12 @@ found = mlflow.pyfunc.load_model(sys.argv[1])
 name, shape = json.loads(sys.argv[2])
 answer = found.predict({name: numpy.ones(shape, "float32")})
 print(json.dumps({"signature": str(found.metadata.signature), "outputs": sorted(answer)}))
+"""
+
+REGISTERS = """
+from mlflow.tracking import MlflowClient
+MlflowClient().create_registered_model("shared")
+MlflowClient().create_model_version("shared", "s3://bucket/model")
 """
 
 
@@ -52,6 +60,42 @@ def test_versions_aliases_and_lineage_are_in_the_registry(workspace, server, req
     until(lambda: version(server, 3).get("aliases") == ["production"] and not version(server, 1).get("aliases"))
     purge.purge(workspace, purge.models(workspace, "net", 2))
     until(lambda: not version(server, 2))
+
+
+def test_a_refresh_finds_an_alias_that_somebody_moved_on_the_page(workspace, server, tmp_path):
+    for number in (1, 2):
+        (tmp_path / "weights").write_text(str(number))
+        model.register(workspace, ModelSpec(name="moved"), tmp_path / "weights")
+    aliases.move(workspace, "moved", {"production": 2})
+    properties = {"workspace": str(workspace.root), "name": "moved", "version": 2, "alias": {"production": "latest"}}
+    refresh = ModelProvider().refresh
+    until(lambda: version(server, 2, "moved").get("aliases") == ["production"])
+    until(lambda: not is_pending(workspace, "model@moved"))
+    assert refresh(properties)["drift"] == []
+    server.post("registered-models/alias", name="moved", alias="production", version="1")
+    assert refresh(properties)["drift"] == ["alias production is version 1 on the tracking server, not version 2"]
+    server.call("DELETE", "registered-models/alias", name="moved", alias="production")
+    assert refresh(properties)["drift"] == ["alias production is gone on the tracking server, not version 2"]
+    # What an update does.
+    aliases.move(workspace, "moved", {"production": 2}, {"production": 2})
+    until(lambda: version(server, 2, "moved").get("aliases") == ["production"])
+    until(lambda: not is_pending(workspace, "model@moved"))
+    assert refresh(properties)["drift"] == []
+
+
+def test_a_model_of_the_workspace_has_its_name_alone(workspace, server, request_for, source, tmp_path):
+    (source / "train.py").write_text(REGISTERS)
+    for seed in (1, 2):
+        submission.follow(submission.submit(workspace, request_for({"--seed": seed}), source, {}).directory)
+    until(lambda: version(server, 2, "shared"))
+    (tmp_path / "weights").write_text("ours")
+    model.register(workspace, ModelSpec(name="shared", description="ours"), tmp_path / "weights")
+    until(lambda: version(server, 1, "shared").get("description") == "ours")
+    assert not version(server, 2, "shared")
+    assert version(server, 2, "shared (scripts)")["tags"]
+    submission.follow(submission.submit(workspace, request_for({"--seed": 3}), source, {}).directory)
+    until(lambda: version(server, 3, "shared (scripts)"))
+    assert not version(server, 2, "shared")
 
 
 @pytest.mark.tensorflow

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from trainstack.core.history.mlflow_run import RUN_TAG
+from trainstack.core.history.script_models import SCRIPTS_TAG, beside
 from trainstack.core.models import aliases, model
 from trainstack.core.models.model_record import ModelRecord
 from trainstack.core.workspace.workspace import Workspace
@@ -50,8 +51,7 @@ class MlflowModels:
             TrackingError: The server does not answer.
         """
         server = self._server
-        if server.get_or_none("registered-models/get", name=name) is None:
-            server.post("registered-models/create", name=name)
+        self._ensure(name)
         records = {record.version: record for record in model.list_models(self._workspace) if record.name == name}
         numbers = self._version_numbers(name)
         for version in range(1, max([*records, 0]) + 1):
@@ -66,6 +66,23 @@ class MlflowModels:
             server.call("PATCH", "registered-models/update", name=name, description=newest.description)
         self._sync_aliases(name)
         return True
+
+    def _ensure(self, name: str) -> None:
+        """Make the registered model; one that scripts made goes aside, since its versions have other numbers."""
+        server = self._server
+        response = server.get_or_none("registered-models/get", name=name)
+        if response is not None and any(
+            tag["key"] == SCRIPTS_TAG for tag in response["registered_model"].get("tags", [])
+        ):
+            aside = beside(name)
+            if server.get_or_none("registered-models/get", name=aside) is None:
+                server.post("registered-models/rename", name=name, new_name=aside)
+            else:
+                # Its runs have its versions, and tell them anew when they are rebuilt.
+                server.call("DELETE", "registered-models/delete", name=name)
+            response = None
+        if response is None:
+            server.post("registered-models/create", name=name)
 
     def _version_numbers(self, name: str) -> set[int]:
         """Return the numbers that the server has assigned, also those of removed versions."""

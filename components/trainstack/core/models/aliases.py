@@ -78,10 +78,12 @@ def move(workspace: Workspace, name: str, targets: Mapping[str, int], olds: Mapp
         before = read(workspace, name)
         after = {alias: version for alias, version in before.items() if alias in targets or alias not in (olds or {})}
         after.update(targets)
-        if after == before:
+        if after == before and not targets:
             return
-        _append_history(folder / _HISTORY, before, after)
-        write_json(folder / _FILE, after)
+        if after != before:
+            _append_history(folder / _HISTORY, before, after)
+            write_json(folder / _FILE, after)
+    # Also where nothing moves: somebody may have moved one on the server.
     enqueue(workspace, f"{MODEL_PREFIX}{name}")
     tracking_server.start_in_background(workspace)
 

@@ -29,3 +29,13 @@ def enqueue(workspace: Workspace, name: str) -> None:
         queue = workspace.history / "queue"
         queue.mkdir(parents=True, exist_ok=True)
         (queue / name).touch()
+
+
+def is_pending(workspace: Workspace, name: str) -> bool:
+    """Return whether the server has still to be told of something.
+
+    Args:
+        workspace: Its workspace.
+        name: The run's id, or a model or sweep with its prefix.
+    """
+    return any((workspace.history / folder / name).exists() for folder in ("queue", "pending"))
