@@ -2,6 +2,7 @@ import pytest
 
 from trainstack.errors import TrainstackError
 from trainstack.storage import disk_space
+from trainstack.storage.quota import Quota
 
 
 def test_bytes_that_fit_pass_even_in_a_missing_folder(tmp_path):
@@ -33,7 +34,7 @@ def test_a_file_with_two_links_is_freed_with_its_last_one(tmp_path):
 def test_a_quota_counts_links_once_and_what_it_granted(tmp_path):
     (tmp_path / "one").write_bytes(bytes(600))
     (tmp_path / "two").hardlink_to(tmp_path / "one")
-    quota = disk_space.Quota(tmp_path, 1000)
+    quota = Quota(str(tmp_path), 1000, lambda: disk_space.used(tmp_path), again_after=5)
     quota.require(300, "a file")
     with pytest.raises(
         TrainstackError, match=r"quota: the model needs 200 bytes, .* holds 900 of the 1,000 that quota"

@@ -74,13 +74,14 @@ class WorkspaceProvider(BaseProvider, inputs=WorkspaceInputs):
 
         A new resource also leaves `config.json` where the command line looks for it.
         """
-        from trainstack.core.workspace import config  # preview does not need it
+        from trainstack.core.replication import shared  # preview needs neither
+        from trainstack.core.workspace import config
 
         request = parsed(WorkspaceInputs, inputs, "workspace")
         workspace = opened(request.root) if olds is not None else _created(request)
         # A new stack that sets no quota leaves alone what another stack has set.
         if olds is not None or request.quota_gib is not None:
-            workspace = workspace.limited(None if request.quota_gib is None else _in_bytes(request.quota_gib))
+            workspace = shared.limited(workspace, None if request.quota_gib is None else _in_bytes(request.quota_gib))
         if olds is None:
             config.write(project_root(), workspace)
         address = _declare_tracking(workspace, request)

@@ -20,6 +20,7 @@ from trainstack.storage import disk_space
 from trainstack.storage.atomic import disk_errors
 from trainstack.storage.blob_origin import BlobOrigin
 from trainstack.storage.clone import clone
+from trainstack.storage.quota import Quota
 
 # What keeps a hard link from being made where a copy still works: another file system, one without links, a
 # file with too many of them, or the kernel's rule against linking to other users' files.
@@ -39,7 +40,7 @@ class BlobStore:
     trusted again.
     """
 
-    def __init__(self, root: Path, quota: disk_space.Quota | None = None, origin: BlobOrigin | None = None) -> None:
+    def __init__(self, root: Path, quota: Quota | None = None, origin: BlobOrigin | None = None) -> None:
         """Use a folder.
 
         Args:

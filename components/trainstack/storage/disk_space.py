@@ -4,46 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import time
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 from trainstack.errors import TrainstackError
-
-# Measuring takes a while with many files, and one dataset checks each of its own.
-REMEASURE_SECONDS = 5.0
-
-
-class Quota:
-    """How many bytes a folder may hold, checked before something is written; a file with several links counts once."""
-
-    def __init__(self, folder: Path, limit: int) -> None:
-        """Limit `folder` to `limit` bytes."""
-        self.folder = folder
-        self.limit = limit
-        self._used = 0
-        self._measured = float("-inf")
-
-    def require(self, size: int, label: str) -> None:
-        """Check that `size` more bytes are allowed; they count as used from then on.
-
-        Args:
-            size: How many bytes.
-            label: What they are, for the message.
-
-        Raises:
-            TrainstackError: They exceed the quota.
-        """
-        if time.monotonic() - self._measured > REMEASURE_SECONDS:
-            self._used = used(self.folder)
-            self._measured = time.monotonic()
-        if self._used + size > self.limit:
-            raise TrainstackError(
-                f"quota: {label} needs {size:,} bytes, {self.folder} holds {self._used:,} of the {self.limit:,} that "
-                "quota_gib allows: free some (`trainstack gc` says what can go) or raise it, and run again"
-            )
-        self._used += size
 
 
 def require(folder: Path, size: int, label: str) -> None:

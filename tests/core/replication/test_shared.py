@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from trainstack.core.compute import compute
-from trainstack.core.replication.shared import RECORDS, created, opened, updating
+from trainstack.core.replication.shared import RECORDS, created, limited, opened, refreshed, updating
 from trainstack.core.runs.record import RunRecord, Status
 from trainstack.core.workspace import store_cache
 from trainstack.errors import TrainstackError, WorkspaceNotFoundError
@@ -79,6 +79,19 @@ def test_another_name_at_the_address_is_refused(machine):
     created(machine("a"), "team")
     with pytest.raises(TrainstackError, match="is the workspace 'team', not 'mine'"):
         created(machine("b"), "mine")
+
+
+def test_a_quota_is_that_of_the_store(machine, bucket_address, tmp_path):
+    first = limited(created(machine("a"), "team"), 5_000)
+    (tmp_path / "file").write_bytes(bytes(4_000))
+    ObjectStore(bucket_address).upload(tmp_path / "file", "runs/0123456789abcdef/outputs/file")
+    second = refreshed(machine("b"))
+    assert (first.quota, second.quota) == (5_000, 5_000)
+    second.blobs.require(500, "a small file")
+    with pytest.raises(TrainstackError, match=r"quota: the model needs 2,000 bytes, s3://.* holds .* of the 5,000"):
+        second.blobs.require(2_000, "the model")
+    limited(second, None)
+    assert refreshed(machine("a")).quota is None
 
 
 def test_a_change_waits_for_another_machine_and_says_for_whom(machine, bucket_address):

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+from trainstack.core.replication.marker import Marker, marker_in
 from trainstack.core.replication.replication import Progress, Replication, Report, Send, Side
 from trainstack.core.replication.workspace_folder import WorkspaceFolder
 from trainstack.core.runs.directory import RunDirectory
 from trainstack.core.runs.indexed_store import indexed
 from trainstack.core.workspace.journal import Journal
-from trainstack.core.workspace.layout import FOLDERS, ID, LAYOUT, MARKER, RECORDS_LEASE
+from trainstack.core.workspace.layout import FOLDERS, ID, MARKER, RECORDS_LEASE
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import DigestMismatchError, NotFoundError, TrainstackError
 from trainstack.storage import digest as digests
@@ -35,7 +35,8 @@ def push(workspace: Workspace, store: Store, progress: Progress = lambda _done, 
     Raises:
         TrainstackError: The store has another workspace, refuses, or does not answer.
     """
-    name = _name_in(store)
+    marker = marker_in(store)
+    name = marker and marker.name
     if name not in (None, workspace.name):
         raise TrainstackError(
             f"{store.address} is the workspace {name!r}, not {workspace.name!r}: name another address"
@@ -51,7 +52,7 @@ def push(workspace: Workspace, store: Store, progress: Progress = lambda _done, 
         if relied_on and not isinstance(store, FolderStore):
             _send_collected(relied_on, folder, store)
     if name is None:
-        store.create(MARKER, _marker(workspace.name))
+        store.create(MARKER, Marker(workspace.name, workspace.quota).encoded())
     return report
 
 
@@ -95,7 +96,6 @@ def pull(store: Store, root: Path, progress: Progress = lambda _done, _all: None
         NotFoundError: There is no workspace in the store.
         TrainstackError: The folder has another workspace; or the store refuses or does not answer.
     """
-    exists = (root / MARKER).is_file()
     workspace = claimed(store, root)
     folder = WorkspaceFolder(workspace)
     with locks.shared(workspace.records_lock):
@@ -104,9 +104,7 @@ def pull(store: Store, root: Path, progress: Progress = lambda _done, _all: None
         report = Replication(
             source, target, lambda key, digest: folder.fetch(store, key, digest), journal, progress
         ).run(running(workspace))
-    if not exists:
-        workspace = Workspace.create(root, workspace.name)
-    return workspace, report
+    return marked(workspace), report
 
 
 def claimed(store: Store, root: Path) -> Workspace:
@@ -116,32 +114,23 @@ def claimed(store: Store, root: Path) -> Workspace:
         NotFoundError: There is no workspace in the store.
         TrainstackError: The folder has another workspace.
     """
-    name = _name_in(store)
-    if name is None:
+    marker = marker_in(store)
+    if marker is None:
         raise NotFoundError(
             f"no workspace at {store.address}: `trainstack workspace push {store.address}` makes one, and has not "
             "ended where some of it is there"
         )
-    workspace = Workspace.open(root) if (root / MARKER).is_file() else Workspace(root, name)
-    if workspace.name != name:
-        raise TrainstackError(f"{root} is the workspace {workspace.name!r}, not {name!r}: name another folder")
+    workspace = Workspace.open(root) if (root / MARKER).is_file() else Workspace(root, marker.name)
+    if workspace.name != marker.name:
+        raise TrainstackError(f"{root} is the workspace {workspace.name!r}, not {marker.name!r}: name another folder")
     claim(WorkspaceFolder(workspace), store.get(ID).data.decode().strip(), store.address)
-    return workspace
+    return replace(workspace, quota=marker.quota)
 
 
-def _name_in(store: Store) -> str | None:
-    """Return the name of the workspace in a store; None where there is none."""
-    try:
-        marker: Any = json.loads(store.get(MARKER).data)
-    except FileNotFoundError:
-        return None
-    except ValueError as exc:
-        raise TrainstackError(f"{store.address}: {MARKER} is damaged: restore it") from exc
-    if marker["layout"] != LAYOUT:
-        raise TrainstackError(
-            f"{store.address} has layout {marker['layout']}, this Trainstack knows {LAYOUT}: upgrade it"
-        )
-    return str(marker["name"])
+def marked(workspace: Workspace) -> Workspace:
+    """Let a folder say what its store does of the workspace: its name, and how much it may hold."""
+    there = Workspace.create(workspace.root, workspace.name)
+    return there if there.quota == workspace.quota else there.limited(workspace.quota)
 
 
 def claim(target: Store, workspace_id: str, source: object) -> None:
@@ -157,10 +146,6 @@ def claim(target: Store, workspace_id: str, source: object) -> None:
             raise TrainstackError(
                 f"{target.address} has another workspace of that name than {source}: name another place"
             ) from exc
-
-
-def _marker(name: str) -> bytes:
-    return (json.dumps({"layout": LAYOUT, "name": name}, indent=2) + "\n").encode()
 
 
 def running(workspace: Workspace) -> set[str]:

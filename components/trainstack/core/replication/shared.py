@@ -17,6 +17,7 @@ from pathlib import Path
 
 from trainstack.core.replication import copies
 from trainstack.core.replication.changes import push_changes
+from trainstack.core.replication.marker import limit
 from trainstack.core.replication.record_pull import pull_records, updating_lock
 from trainstack.core.replication.unit import unit_of
 from trainstack.core.runs import store_index
@@ -25,6 +26,7 @@ from trainstack.core.runs.record import RunRecord
 from trainstack.core.workspace import store_cache
 from trainstack.core.workspace.journal import Journal
 from trainstack.core.workspace.layout import RECORDS_LEASE
+from trainstack.core.workspace.origin import origin_of
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import NotFoundError, TrainstackError, WorkspaceNotFoundError
 from trainstack.storage import lease, locks
@@ -89,6 +91,18 @@ def created(root: Path, name: str) -> Workspace:
         except WorkspaceNotFoundError:
             copies.push(Workspace.create(folder, name), open_store(address))
         return _pull(address)
+
+
+def limited(workspace: Workspace, quota: int | None) -> Workspace:
+    """Set how much a workspace may hold, or lift the limit, for everyone who uses it.
+
+    Args:
+        workspace: The workspace.
+        quota: Bytes; None for no limit.
+    """
+    if store := origin_of(workspace.root):
+        limit(store, quota)
+    return workspace.limited(quota)
 
 
 @contextlib.contextmanager
@@ -171,7 +185,7 @@ def _pull(address: str) -> Workspace:
     except NotFoundError as exc:
         raise WorkspaceNotFoundError(str(exc)) from exc
     pull_records(store, workspace)
-    return Workspace.create(root, workspace.name)
+    return copies.marked(workspace)
 
 
 def _push(workspace: Workspace, store: Store, name: str) -> None:

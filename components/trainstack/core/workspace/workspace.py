@@ -10,11 +10,11 @@ from pathlib import Path
 from trainstack.core.workspace.layout import LAYOUT, MARKER
 from trainstack.core.workspace.origin import blob_origin
 from trainstack.core.workspace.ownership import check_owner
+from trainstack.core.workspace.workspace_quota import quota_of
 from trainstack.errors import InvalidInputError, TrainstackError, WorkspaceNotFoundError
 from trainstack.storage.atomic import read_json, write_bytes_once, write_json
 from trainstack.storage.blobs import BlobStore
 from trainstack.storage.digest import DigestCache
-from trainstack.storage.disk_space import Quota
 from trainstack.storage.file_names import is_utf8, printable
 
 _ID = re.compile(r"[0-9a-f]{8}")
@@ -147,7 +147,7 @@ class Workspace:
     @property
     def blobs(self) -> BlobStore:
         """The content-addressed files of all datasets and models."""
-        quota = Quota(self.root, self.quota) if self.quota is not None else None
+        quota = None if self.quota is None else quota_of(self.root, self.quota)
         return BlobStore(self.root / "blobs", quota, blob_origin(self.root))
 
     @property
