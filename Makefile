@@ -38,11 +38,12 @@ preview: setup ## Say what `make up` would change, and why
 down: setup ## Stop and remove what the stack holds; finished runs and models stay in the workspace
 	@$(PULUMI) destroy --yes --stack $(STACK)
 
-lint: setup ## Ruff, pyright, import-linter; what is known against locked packages is named
+lint: setup ## Ruff, pyright, import-linter, spelling; what is known against locked packages is named
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
+	@$(BIN)/codespell README.md CHANGELOG.md CONTRIBUTING.md docs components programs policy tools
 	@$(BIN)/python tools/audit.py --advise
 
 audit: setup ## Look up every locked package in a database of known vulnerabilities; fail if any is named there

@@ -86,7 +86,7 @@ def test_a_workspace_is_found_by_its_config_in_a_parent(recorder, tmp_path, monk
 def test_no_config_is_one_clear_line(recorder, tmp_path):
     import trainstack as ts
 
-    with pytest.raises(pulumi.RunError, match=r"Workspace\.from_config: no config\.json in"):
+    with pytest.raises(pulumi.RunError, match=r"Workspace\.from_config: no workspace in .* or a parent"):
         ts.Workspace.from_config(str(tmp_path))
 
 

@@ -1,16 +1,14 @@
 """The documentation's site builds without a warning, and what it says of messages and rows is so."""
 
 import dataclasses
-import os
 import re
-import subprocess
-import sys
 import tomllib
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 import pytest
 import typer
+from tests.docs.build_site import build_site
 from tests.end_to_end.project import REPOSITORY
 
 import trainstack as ts
@@ -40,13 +38,7 @@ class Addresses(HTMLParser):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("site")
-    done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", folder],
-        cwd=REPOSITORY, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return folder
+    return build_site(tmp_path_factory.mktemp("site"))
 
 
 def public():

@@ -58,7 +58,7 @@ class ComputeSpec(BaseModel):
     Attributes:
         name: Its name in the workspace.
         target: Where its nodes are: `local` is this machine, `docker` an engine, a container a node, `kubernetes` a
-            cluster, a pod a node. It decides which model `config` is.
+            cluster, one pod per node. It decides which model `config` is.
         config: What only computes of this target have.
         docker_host: The address of the Docker engine that makes images, and for `docker` runs the nodes; none takes the
             one that DOCKER_HOST names where it is used.

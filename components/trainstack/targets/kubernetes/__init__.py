@@ -1,1 +1,1 @@
-"""Kubernetes clusters: a pod a node, of one Indexed Job a run."""
+"""Kubernetes clusters: one pod per node, of one Indexed Job a run."""

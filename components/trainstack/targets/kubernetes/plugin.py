@@ -16,7 +16,7 @@ from trainstack.targets.plugin import Capabilities, LocationKey, TargetPlugin
 
 
 class KubernetesPlugin(TargetPlugin):
-    """A Kubernetes cluster: a pod a node."""
+    """A Kubernetes cluster: one pod per node."""
 
     name = "kubernetes"
     capabilities = Capabilities(uses_images=True, needs_registry=True, elastic_capacity=True, remote=True)

@@ -1,4 +1,4 @@
-"""A Kubernetes cluster as a target: a pod a node, of one Job or MPIJob, and volumes of the pods in place of a folder.
+"""A Kubernetes cluster as a target: one pod per node, of one Job or MPIJob, and volumes in place of a folder.
 
 Nothing on the cluster needs rights on its API. Everything that a run has there bears its labels, from which another
 process can find it, take it over or remove it. The cluster drives the pods; whoever drives the run talks to them.

@@ -1,4 +1,4 @@
-"""This machine as a target: the run's directory is where its nodes work, so nothing is carried to or fro."""
+"""This machine as a target: the run's directory is where its nodes work, so nothing is carried."""
 
 from __future__ import annotations
 
