@@ -49,6 +49,7 @@ else:
     _file_store = importlib.import_module("mlflow.store.tracking.file_store")
     _FileStore = _file_store.FileStore
 
+_PARAM_LENGTH = 6000
 _FOLDER = "~"
 """Ends the folders that a name with slashes becomes. It is in no name that MLflow takes, so none is a file's too."""
 # A value whose time is further from now has it from the script.
@@ -214,6 +215,10 @@ def quick_file_store(store_uri: str, **_: Any) -> QuickFileStore:
     if importlib.util.find_spec("pyspark") is None:
         absent: Any = None
         sys.modules.setdefault("pyspark", absent)
+    # Old clients refuse in files what today's server takes, which cuts off what is longer still.
+    limits: Any = importlib.import_module("mlflow.utils.validation")
+    if getattr(limits, "MAX_PARAM_VAL_LENGTH", _PARAM_LENGTH) < _PARAM_LENGTH:
+        limits.MAX_PARAM_VAL_LENGTH = sys.maxsize
     return QuickFileStore(store_uri, store_uri)
 
 
