@@ -71,6 +71,13 @@ def test_a_components_page_tells_every_argument(site, args):
     assert fields - told == set()
 
 
+def test_a_table_of_arguments_shows_type_and_default(site):
+    text = (site / "components" / "compute" / "index.html").read_text()
+    row = text[text.index('title="trainstack.components.compute.ComputeArgs.max_nodes"') :].partition("</tr>")[0]
+    cells = re.findall(r"<td>(.*?)</td>", row, re.DOTALL)
+    assert [re.sub(r"<[^>]+>|\s", "", cell) for cell in cells[:2]] == ["Input[int]", "1"]
+
+
 def leaves(command, path=()):
     below = getattr(command, "commands", None)
     if below is None:

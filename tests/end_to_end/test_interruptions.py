@@ -89,6 +89,9 @@ def test_the_first_ctrl_c_waits_for_the_run(slow, tmp_path):
     up = slow.start_up(tmp_path / "up.txt")
     run = training(slow, up)
     os.killpg(up.pid, signal.SIGINT)
+    # At once, and not when the run has ended.
+    until(lambda: f"trainstack runs stop {run.id}" in (tmp_path / "up.txt").read_text())
+    assert run.read().status is Status.RUNNING
     assert up.wait(60) != 0
     assert "update canceled" in (tmp_path / "up.txt").read_text()
     assert run.read().status is Status.COMPLETED

@@ -26,7 +26,7 @@ class ComputeArgs:
 
     Attributes:
         workspace: The workspace that it belongs to.
-        target: Where its nodes are: `local`, this machine, `docker`, an engine with a container a node, or
+        target: Where its nodes are: `local`, this machine, `docker`, an engine with one container per node, or
             `kubernetes`, a cluster with one pod per node.
         docker_host: The engine's address (`unix:///…`, `tcp://…`, `ssh://USER@HOST`); when left out, the one that
             DOCKER_HOST or Docker's own context names where `pulumi up` runs. For `kubernetes` it makes the images.

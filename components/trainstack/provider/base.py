@@ -26,6 +26,7 @@ from trainstack.core.workspace.project import project_root
 from trainstack.core.workspace.store_cache import local_path
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import InvalidInputError, NotFoundError, WorkspaceNotFoundError
+from trainstack.provider.cancellation import watch_cancellation
 from trainstack.provider.engine_watch import end_with_engine
 from trainstack.provider.resource_log import ResourceLog, one_line_errors
 from trainstack.storage.object_store.address import address_in
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 one_line_errors()
+watch_cancellation()
 end_with_engine()
 
 Properties = dict[str, Any]

@@ -26,6 +26,7 @@ from trainstack.provider.base import (
     with_workspace_id,
     workspace_of,
 )
+from trainstack.provider.cancellation import announced
 from trainstack.provider.compute_inputs import compute_spec
 from trainstack.provider.known_run import known_run
 from trainstack.storage.object_store.address import address_in
@@ -104,7 +105,8 @@ class TrainingRunProvider(BaseProvider):
         log = log_of(inputs)
         if driven := self._driven(inputs):
             outcome = driven.submit(request(inputs, source), source, secrets_of(inputs), log.progress)
-            record = driven.follow(log.progress)
+            with announced(lambda: log.warn(_canceled(driven.run_id, inputs.get("on_disconnect")))):
+                record = driven.follow(log.progress)
             _say(log, inputs, driven.directory, record, adopted=outcome is submission.Outcome.ADOPTED)
             return CreateResult(driven.run_id, with_workspace_id(outputs(inputs, driven.directory, record, outcome)))
         submitted = submission.submit(workspace, request(inputs, source), source, secrets_of(inputs))
@@ -113,7 +115,8 @@ class TrainingRunProvider(BaseProvider):
             log.warn(submitted.note)
         if submitted.outcome is not submission.Outcome.ADOPTED:
             log.progress(f"{submitted.outcome.value} run {run.id}: code {inputs['snapshot']}")
-        record = submission.follow(run, log.progress)
+        with announced(lambda: log.warn(_canceled(run.id, inputs.get("on_disconnect")))):
+            record = submission.follow(run, log.progress)
         _say(log, inputs, run, record, adopted=submitted.outcome is submission.Outcome.ADOPTED)
         return CreateResult(run.id, with_workspace_id(outputs(inputs, run, record, submitted.outcome)))
 
@@ -149,6 +152,15 @@ class TrainingRunProvider(BaseProvider):
         run = RunDirectory(workspace_of(properties).run(str(properties["run_id"])))
         record = run.read()
         return {"status": record.status.value, "drift": artifacts.drift(run, record)}
+
+
+def _canceled(run_id: str, on_disconnect: object) -> str:
+    """What Ctrl-C means for a run."""
+    goes_on = "stops, as on_disconnect says" if on_disconnect == "stop" else "goes on"
+    return (
+        f"run {run_id} goes on, and this update waits for its end; press Ctrl-C again to leave (the run {goes_on}). "
+        f"Look: trainstack runs logs -f {run_id}. Stop it: trainstack runs stop {run_id}"
+    )
 
 
 def _say(log: ResourceLog, inputs: Properties, run: RunDirectory, record: RunRecord, *, adopted: bool) -> None:

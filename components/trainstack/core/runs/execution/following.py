@@ -49,7 +49,10 @@ def follow(directory: RunDirectory, progress: Callable[[str], None] = lambda _: 
 
 
 def progress_line(directory: RunDirectory, record: RunRecord) -> str:
-    """The run's state in one line: stage, seconds, reason, the last metrics, else the last thing printed."""
+    """The run's state in one line: stage, seconds, reason; of a running one first metrics, else the last line printed.
+
+    A narrow terminal cuts a row at its end.
+    """
     stage = record.stages[-1] if record.stages else None
     # Between two attempts the last stage is that of the one before.
     lasting = stage is not None and stage.name is record.status
@@ -61,9 +64,9 @@ def progress_line(directory: RunDirectory, record: RunRecord) -> str:
         if points:
             step = max(series[-1].step for series in points.values())
             values = ", ".join(f"{name} {series[-1].value:.4g}" for name, series in list(points.items())[:4])
-            words.append(f"step {step}: {values}")
+            words[:0] = [values, f"step {step}"]
         elif last := last_lines(directory.merged_log, 1):
-            words.append(last[0][:80])
+            words.insert(0, last[0][:80])
     return " · ".join(words)
 
 
