@@ -474,6 +474,14 @@ def test_another_workspace_makes_another_resource(provider, root, finished, line
         ({"distribution": {"kind": "horovod", "node_count": 1.0}}, "Horovod is not in the environment"),
         ({"compute": {"name": "c", "vm_size": "STANDARD_X"}}, "vm_size 'STANDARD_X'"),
         ({"environment_spec": {"name": "x", "packages": ["six=="]}}, "six=="),
+        (
+            {
+                "registry": {"address": "registry.example.com"},
+                "environment_spec": {"name": "x", "curated": "tensorflow-2.21"},
+                "compute": {"name": "c", "target": "kubernetes", "vm_size": "Standard_NC4as_T4_v3"},
+            },
+            "compute 'c' has GPUs, and tensorflow-cpu trains on the processor alone",
+        ),
     ],
 )
 def test_a_wrong_run_is_refused_in_preview(tmp_path, change, words):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .coordination.coordination import AllJoined, Coordination, RunEnded
 from .errors import LaunchError
+from .gpu_check import require_gpus
 from .plan import LaunchPlan
 from .ranks.orphans import adopt_orphans
 from .ranks.rank_environment import rank_environment
@@ -58,6 +59,7 @@ class Agent:
         adopt_orphans()
         self._write_report()
         try:
+            require_gpus(self._plan.gpus)
             self._strategy.prepare()
             self._coordination.join()
             if self._plan.tracking:

@@ -61,6 +61,7 @@ class LaunchPlan:
             then that of Horovod's rendezvous on node 0; TensorFlow: then one for each task (rank). All
             differ, so that all nodes can be on one machine.
         cores: CPU cores that belong to one node; its ranks share them.
+        gpus: GPUs of NVIDIA that one node has; a run whose TensorFlow sees fewer ends before its script starts.
         grace_seconds: Time between SIGTERM and SIGKILL when the run is stopped, for a last checkpoint.
         rank_variables: Environment variables for every rank; `{rank}` in their values is filled in; elastic: with 0.
         tracking: Folder for the system metrics that the agents record, `node-N` below it; empty for nothing.
@@ -78,6 +79,7 @@ class LaunchPlan:
     nodes: tuple[str, ...] = ("127.0.0.1",)
     ports: tuple[int, ...] = ()
     cores: int = 1
+    gpus: int = 0
     grace_seconds: float = 10.0
     join_seconds: float = 120.0
     tracking: str = ""

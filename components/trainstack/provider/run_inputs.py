@@ -12,7 +12,7 @@ from pulumi.runtime.rpc import UNKNOWN
 
 from trainstack.abbreviation import abbreviated
 from trainstack.core.compute import target_checks
-from trainstack.core.compute.compute import ComputeSpec
+from trainstack.core.compute.compute import ComputeSpec, has_gpus
 from trainstack.core.environments import environment
 from trainstack.core.images.environment_lock import lock_environment
 from trainstack.core.properties import as_mapping, integral
@@ -50,6 +50,8 @@ def completed(news: Properties) -> Properties:
         packed = spec.only_image
         _check_reserved(inputs, spec.variables)
         inputs["environment"] = _environment(spec, inputs)
+        if compute is not None:
+            _check_gpus(inputs["environment"]["packages"], compute)
     if known(inputs["distribution"]):
         # What packages an image has is not known before it runs.
         packages = None if packed else inputs.get("environment")
@@ -80,6 +82,16 @@ def _check_network(inputs: Properties, compute: ComputeSpec) -> None:
         log_of(inputs).warn(
             "allow_network=True: while this run trains, TensorFlow's servers take orders from whoever reaches this "
             "machine's ports, its other users among them"
+        )
+
+
+def _check_gpus(packages: object, compute: ComputeSpec) -> None:
+    """Refuse TensorFlow without CUDA on machines that are paid for their GPUs."""
+    if "tensorflow-cpu" in (as_mapping(packages) or {}) and has_gpus(compute):
+        raise InvalidInputError(
+            f"compute {compute.name!r} has GPUs, and tensorflow-cpu trains on the processor alone: use the environment "
+            "trainstack-tensorflow-2.21-gpu or the package tensorflow[and-cuda], or a size without GPUs",
+            field="environment",
         )
 
 

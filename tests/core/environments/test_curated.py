@@ -47,6 +47,7 @@ def test_the_shipped_curated_environments() -> None:
         "trainstack-tensorflow-2.15",
         "trainstack-tensorflow-2.15-horovod",
         "trainstack-tensorflow-2.21",
+        "trainstack-tensorflow-2.21-gpu",
     ]
 
 
@@ -67,8 +68,9 @@ def test_a_curated_lock_is_complete_and_names_no_index(
     assert cached_lock(spec) == locked
     asked = json.loads((FOLDER / name.removeprefix(CURATED_PREFIX) / "environment.json").read_bytes())
     assert set(asked["packages"]) == set(spec.packages)
-    assert ("tensorflow-cpu" in locked.packages) == name.startswith(("trainstack-tensorflow-", "trainstack-serving-"))
-    assert "tensorflow" not in locked.packages
+    with_tensorflow = name.startswith(("trainstack-tensorflow-", "trainstack-serving-"))
+    assert ("tensorflow-cpu" in locked.packages) == (with_tensorflow and not name.endswith("-gpu"))
+    assert ("tensorflow" in locked.packages) == ("nvidia-cudnn-cu12" in locked.packages) == name.endswith("-gpu")
     assert "://" not in locked.text
 
 

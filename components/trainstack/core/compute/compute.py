@@ -162,6 +162,12 @@ def check(spec: ComputeSpec) -> None:
     spec.plugin.check(spec)
 
 
+def has_gpus(spec: ComputeSpec) -> bool:
+    """Whether a node of a compute has GPUs, by its size."""
+    size = _size(spec)
+    return size is not None and size.gpus > 0
+
+
 def _size(spec: ComputeSpec) -> node_sizes.Size | None:
     return node_sizes.of_compute({"vm_size": spec.vm_size, "node_size": spec.node_size})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from trainstack.core.compute import node_sizes
+from trainstack.core.compute.compute import has_gpus
 from trainstack.core.environments import environment
 from trainstack.core.images.registry import Registry
 from trainstack.core.runs.request import RunRequest
@@ -33,8 +33,7 @@ def ready(request: RunRequest, secrets: Mapping[str, str], because: Callable[[st
     spec, lock, compute = request.environment.spec, request.environment.lock, request.compute
     if not compute.plugin.capabilities.uses_images:
         return Runtime(str(environment.build(spec, lock, because).python))
-    gpu = node_sizes.has_gpus(compute.model_dump(include={"vm_size", "node_size"}))
-    built = as_image(request, spec, lock, secrets, because, gpu=gpu)
+    built = as_image(request, spec, lock, secrets, because, gpu=has_gpus(compute))
     if compute.plugin.capabilities.needs_registry and "@" not in built.reference:
         raise TrainstackError(
             f"environment {spec.name} is an image of the Docker engine alone, and a cluster pulls from a registry: "

@@ -167,6 +167,7 @@ class Training:
         layout = self._target.layout(self._ref)
         folders = {name: str(layout.data / name) for name in self._request.datasets}
         addresses = self._target.addresses(self._ref, spread, count)
+        node = compute.node_capacity(self._request.compute)
         return LaunchPlan(
             distribution=spread,
             nodes=addresses.nodes,
@@ -177,7 +178,8 @@ class Training:
             code=str(layout.code),
             outputs=str(layout.outputs),
             reports=str(layout.nodes),
-            cores=compute.node_capacity(self._request.compute).cpus,
+            cores=node.cpus,
+            gpus=(node.gpus or 0) if compute.has_gpus(self._request.compute) and node.gpu_vendor == "nvidia" else 0,
             grace_seconds=self._request.grace,
             tracking=str(layout.tracking),
             system_seconds=self._request.system_metrics,
