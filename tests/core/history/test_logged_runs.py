@@ -1,15 +1,19 @@
 """What a script logs through its client is on the server as the script said it, and one run holds up no other."""
 
+import contextlib
 import os
 
 import pytest
 from tests.core.history.conftest import values
+from tests.waiting import until
 
 from trainstack.core.history import mirror
 from trainstack.core.history.mirror import Mirror
 from trainstack.core.history.retries import Retries
+from trainstack.core.maintenance import purge
 from trainstack.core.runs.execution import submission
-from trainstack.errors import TrackingError
+from trainstack.core.tracking import tracking_server
+from trainstack.errors import RunFailedError, TrackingError
 
 SEEDS = """
 import mlflow
@@ -44,7 +48,24 @@ mlflow.set_tag("trainstack.fingerprint", "forged")
 mlflow.set_tag("trainstack.stack", "forged")
 mlflow.set_tag("mlflow.user", "forged")
 """
-
+EVERYTHING = """
+import os, mlflow
+from mlflow.tracking import MlflowClient
+with mlflow.start_run(run_name="outer") as outer:
+    mlflow.log_metric("loss", 0.5)
+    with mlflow.start_run(nested=True, run_name="inner"):
+        mlflow.log_metric("loss", 0.25)
+    MlflowClient().create_logged_model("0", name="net", source_run_id=outer.info.run_id)
+    with mlflow.start_span("call"):
+        pass
+    mlflow.flush_trace_async_logging()
+for seed in (1, 2):
+    mlflow.start_run(run_name=f"seed {seed}")
+    mlflow.log_metric("score", seed)
+    if seed == 2:
+        os.kill(os.getpid(), 9)
+    mlflow.end_run()
+"""
 LINK = """
 import os, mlflow
 mlflow.log_text("seen", "seen.txt")
@@ -174,3 +195,41 @@ def test_a_link_among_artifacts_is_not_on_the_page(workspace, train, shown):
     folder = workspace.history / "artifacts" / there["info"]["experiment_id"] / there["info"]["run_id"] / "artifacts"
     assert (folder / "seen.txt").read_text() == "seen"
     assert not os.path.lexists(folder / "leaked.txt")
+
+
+def test_what_a_killed_run_logged_comes_again_by_a_rebuild_and_goes_by_a_purge(workspace, server, train, shown):
+    run = train(EVERYTHING)
+    with contextlib.suppress(RunFailedError):
+        submission.follow(run)
+
+    def contents():
+        [there] = shown("trainstack.run_id", run.id, ended)
+        experiment = there["info"]["experiment_id"]
+        logged = server.post(
+            "runs/search", experiment_ids=[experiment], filter=f"tags.`trainstack.logged` LIKE '{run.id}/%'"
+        )
+        runs = {each["info"]["run_name"]: each["info"]["status"] for each in logged.get("runs", [])}
+        return there["info"]["run_name"], there["info"]["status"], runs, *of_script(experiment)
+
+    def of_script(experiment):
+        models = server.post(
+            "logged-models/search", experiment_ids=[experiment], filter=f"tags.`trainstack.logged` LIKE '{run.id}/%'"
+        )
+        place = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": experiment}}
+        traces = server.post(
+            "/api/3.0/mlflow/traces/search", locations=[place], filter=f"tags.`trainstack.run_id` = '{run.id}'"
+        )
+        return len(models.get("models", [])), len(traces.get("traces", []))
+
+    expected = ("outer", "FAILED", {"inner": "FINISHED", "seed 1": "FINISHED", "seed 2": "FAILED"}, 1, 1)
+    assert contents() == expected
+    tracking_server.stop(workspace)
+    tracking_server.reset(workspace)
+    tracking_server.ensure(workspace)
+    assert contents() == expected
+    experiment = server.experiment(workspace.name)
+    purge.purge(workspace, purge.run(workspace, run))
+    until(lambda: server.find_run(experiment, "trainstack.run_id", run.id) is None)
+    until(lambda: of_script(experiment) == (0, 0))
+    left = server.post("runs/search", experiment_ids=[experiment], filter=f"tags.`trainstack.logged` LIKE '{run.id}/%'")
+    assert left.get("runs", []) == []

@@ -7,11 +7,10 @@ their name), so the mirror keeps no state of its own. A server that does not kno
 from __future__ import annotations
 
 import contextlib
-import shutil
 import traceback
 from pathlib import Path
 
-from trainstack.core.history import mlflow_sweep
+from trainstack.core.history import mlflow_sweep, purged_run
 from trainstack.core.history.mlflow_model import MlflowModels
 from trainstack.core.history.mlflow_run import RUN_TAG, UNTOLD_TAG, MlflowRun
 from trainstack.core.history.retries import Retries
@@ -146,7 +145,7 @@ class Mirror:
             # One that goes on elsewhere is among the changes of the next look.
             return self._runs[name].sync() or directory.is_copy
         except NotFoundError:
-            self._forget(name)
+            purged_run.remove(self._server, self._experiment, name, self._artifacts)
             return True
         except TrackingError:
             raise
@@ -179,13 +178,6 @@ class Mirror:
         except NotFoundError:
             return True
         return directory.read().status != "running" or not locks.is_locked(directory.lock)
-
-    def _forget(self, name: str) -> None:
-        """Remove a run that was purged."""
-        while (run := self._server.find_run(self._experiment, RUN_TAG, name)) is not None:
-            self._server.post("runs/delete", run_id=run)
-            if self._artifacts is not None:
-                shutil.rmtree(self._artifacts / self._experiment / run, ignore_errors=True)
 
 
 def _age(entry: Path) -> tuple[int, str]:

@@ -22,6 +22,7 @@ from trainstack.mlflow.metric_files import NewPoints
 from trainstack.mlflow.rest_client import TrackingServer
 
 RUN_TAG = "trainstack.run_id"
+ATTEMPT_TAG = "trainstack.attempt_of"
 UNTOLD_TAG = "trainstack.untold"
 """Tag of a run with what its history could not be told."""
 _STATUS = {
@@ -167,7 +168,7 @@ class MlflowRun:
         key = f"attempt {attempt.number}"
         if key in self._logged_tags:
             return
-        run = self._find_or_create("trainstack.attempt_of", value, key, attempt.started, **{PARENT: self._id})
+        run = self._find_or_create(ATTEMPT_TAG, value, key, attempt.started, **{PARENT: self._id})
         self._server.log(run, tags={"trainstack.reason": attempt.reason})
         self._server.set_status(run, "KILLED" if attempt.killed else "FAILED", attempt.ended)
         self._logged_tags[key] = attempt.reason
