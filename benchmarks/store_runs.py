@@ -1,7 +1,7 @@
 """Listing the runs of a workspace in an object store with a filter: from an empty cache, and again.
 
-Usage: `python -m benchmarks.store_runs ADDRESS [--runs N]`, with the store's credentials in the environment. ADDRESS is
-a folder of a bucket, which is emptied first and afterwards.
+Usage: `python -m benchmarks.store_runs ADDRESS [--runs N]… [--picture FILE]`, with the store's credentials in the
+environment. ADDRESS is a folder of a bucket, which is emptied first and afterwards.
 """
 
 from __future__ import annotations
@@ -71,24 +71,52 @@ def _listed(address: str, cache: Path, status: str) -> tuple[float, float]:
     return passed, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def main() -> None:
-    """Fill the folder, list, and empty it."""
-    parser = argparse.ArgumentParser(description="`runs list` with a filter over a workspace in an object store.")
-    parser.add_argument("address", metavar="ADDRESS")
-    parser.add_argument("--runs", type=int, default=100_000)
-    options = parser.parse_args()
-    store = open_store(options.address)
+def measured(address: str, count: int) -> dict[str, float]:
+    """Fill the folder with so many runs, list them, empty it; seconds from an empty cache, and the best again."""
+    store = open_store(address)
+    seconds: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="trainstack-benchmarks-") as folder:
         try:
             store.delete_all([item.key for item in store.list()])
             os.environ["TRAINSTACK_CACHE"] = f"{folder}/first"
-            shared.created(Path(options.address), "benchmark")
-            fill(store, options.runs)
+            shared.created(Path(address), "benchmark")
+            fill(store, count)
             for label in ("from an empty cache", "again", "again"):
-                passed, processor = _listed(options.address, Path(folder, "second"), "failed")
-                print(f"{options.runs:,} runs, {label}: {passed:.2f} s, {processor:.2f} s of the processor")
+                passed, processor = _listed(address, Path(folder, "second"), "failed")
+                print(f"{count:,} runs, {label}: {passed:.2f} s, {processor:.2f} s of the processor", flush=True)
+                seconds[label] = min(passed, seconds.get(label, passed))
         finally:
             store.delete_all([item.key for item in store.list()])
+    return seconds
+
+
+def picture(path: Path, results: dict[int, dict[str, float]]) -> None:
+    """Draw seconds over the number of runs, a curve for each way."""
+    import matplotlib.pyplot as plt
+
+    plt.rcParams["svg.hashsalt"] = "trainstack"
+    figure, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+    for label, marker in (("from an empty cache", "o"), ("again", "s")):
+        axes.plot(list(results), [seconds[label] for seconds in results.values()], marker=marker, label=label)
+    axes.set(
+        xscale="log", xlabel="runs in the workspace", ylabel="seconds", ylim=(0, None), title="trainstack runs list"
+    )
+    axes.legend(frameon=False)
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, metadata={"Date": None})
+
+
+def main() -> None:
+    """Measure each number of runs, and draw them."""
+    parser = argparse.ArgumentParser(description="`runs list` with a filter over a workspace in an object store.")
+    parser.add_argument("address", metavar="ADDRESS")
+    parser.add_argument("--runs", type=int, action="append", help="how many; may be given several times")
+    parser.add_argument("--picture", type=Path, help="an SVG of all of them")
+    options = parser.parse_args()
+    results = {count: measured(options.address, count) for count in options.runs or [100_000]}
+    if options.picture:
+        picture(options.picture, results)
 
 
 if __name__ == "__main__":
