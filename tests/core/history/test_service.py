@@ -49,6 +49,28 @@ def test_a_file_that_is_no_database_is_named_with_the_way_out(tmp_path):
         database.ensure(damaged, tmp_path, [], {})
 
 
+def test_a_server_whose_environment_is_built_ends_at_once(tmp_path, monkeypatch):
+    daemon = TrackingDaemon(Workspace.create(tmp_path / "ws", "ws"))
+    stopped = []
+
+    class Building:
+        alive, problem = False, ""
+
+        def start(self):
+            # The signal comes while uv waits for an index.
+            daemon.request_end(signal.SIGTERM, None)
+            pytest.fail("it goes on building")
+
+        def stop(self):
+            daemon.request_end(signal.SIGTERM, None)
+            stopped.append(True)
+
+    monkeypatch.setattr(daemon, "_make_server", lambda _settings: Building())
+    with pytest.raises(SystemExit):
+        daemon.run()
+    assert stopped
+
+
 def test_a_cluster_server_has_our_port_and_is_not_reset(tmp_path):
     workspace = Workspace.create(tmp_path / "ws", "ws")
     before = read_settings(workspace)

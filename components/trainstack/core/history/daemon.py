@@ -64,6 +64,7 @@ class TrackingDaemon:
         self._ended = threading.Event()
         self._server: Server | None = None
         self._mirror: Mirror | None = None
+        self._starting = False
         self._failures = 0
         self._backoff = _BACKOFF_SECONDS
 
@@ -85,8 +86,11 @@ class TrackingDaemon:
                 self._server.stop()
 
     def request_end(self, _number: int, _frame: FrameType | None) -> None:
-        """Signal handler: end the server and this process."""
+        """Signal handler: end the server and this process; an environment that is still being built at once."""
         self._ended.set()
+        if self._starting:
+            self._starting = False
+            raise SystemExit(0)
 
     def report(self, status: str) -> None:
         """Write the daemon's status for other processes."""
@@ -102,7 +106,11 @@ class TrackingDaemon:
             # A server that was killed starts again; its database holds what it had acknowledged.
             if not self._server.alive:
                 self._mirror = None
-                self._server.start()
+                self._starting = True
+                try:
+                    self._server.start()
+                finally:
+                    self._starting = False
                 settings = read_settings(self._workspace)
         if self._ended.is_set():
             return

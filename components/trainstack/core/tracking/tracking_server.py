@@ -33,8 +33,7 @@ SERVING = "serving"
 STATUS_FILE = "daemon.json"
 """Below the history: the daemon's process id and status."""
 _START_SECONDS = 300.0
-# The first server of a busy machine builds its environment and database when it is told to end.
-_END_SECONDS = 60.0
+_END_SECONDS = 20.0
 # A daemon that has not taken its lock by then has failed; a busy machine needs seconds to load it.
 _LOCK_SECONDS = 20.0
 
