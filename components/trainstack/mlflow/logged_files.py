@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
+from trainstack.mlflow import plain_files
 from trainstack.mlflow.metric_files import LoggedRun, texts
 
 _META = "meta.yaml"
@@ -72,16 +73,18 @@ def logged_models(tracking: Path) -> list[LoggedModel]:
     Args:
         tracking: The run's tracking folder.
     """
-    models = [LoggedModel(path.parent) for path in tracking.glob(f"rank-*/*/models/m-*/{_META}")]
+    models = [LoggedModel(path.parent) for path in plain_files.matching(tracking, f"rank-*/*/models/m-*/{_META}")]
     return sorted(models, key=lambda model: (model.about.get("creation_timestamp", 0), model.id))
 
 
 def dataset_inputs(run: LoggedRun) -> dict[str, dict[str, Any]]:
     """Return the datasets that a script gave as inputs of a run, by their ids, as MLflow's API takes them."""
     inputs: dict[str, dict[str, Any]] = {}
-    for path in sorted((run.folder / "inputs").glob(f"*/{_META}")):
+    datasets = {path.parent.name: path for path in plain_files.matching(run.folder.parent, f"datasets/*/{_META}")}
+    for path in sorted(plain_files.matching(run.folder, f"inputs/*/{_META}")):
         document = _document(path)
-        dataset = _document(run.folder.parent / "datasets" / str(document.get("source_id")) / _META)
+        source = datasets.get(str(document.get("source_id")))
+        dataset = _document(source) if source else {}
         if document.get("source_type") == "DATASET" and dataset:
             tags = [{"key": key, "value": value} for key, value in document["tags"].items()]
             given = {name: value for name, value in dataset.items() if value is not None}
@@ -91,13 +94,15 @@ def dataset_inputs(run: LoggedRun) -> dict[str, dict[str, Any]]:
 
 def model_inputs(run: LoggedRun) -> list[str]:
     """Return the ids of the logged models that a run took."""
-    documents = [_document(path) for path in sorted((run.folder / "inputs").glob(f"*/{_META}"))]
+    documents = [_document(path) for path in sorted(plain_files.matching(run.folder, f"inputs/*/{_META}"))]
     return [str(document["source_id"]) for document in documents if document.get("source_type") == "MODEL"]
 
 
 def model_outputs(run: LoggedRun) -> dict[str, int]:
     """Return the ids of the logged models that a run made, with the step of each."""
-    documents = {path.parent.name: _document(path) for path in sorted((run.folder / "outputs").glob(f"m-*/{_META}"))}
+    documents = {
+        path.parent.name: _document(path) for path in sorted(plain_files.matching(run.folder, f"outputs/m-*/{_META}"))
+    }
     return {model: int(document["step"]) for model, document in documents.items() if "step" in document}
 
 
@@ -148,7 +153,7 @@ class RegisteredModel:
     @property
     def versions(self) -> list[ModelVersion]:
         """Its versions, oldest first."""
-        folders = [path.parent for path in self.folder.glob(f"version-*/{_META}")]
+        folders = [path.parent for path in plain_files.matching(self.folder, f"version-*/{_META}")]
         versions = [
             ModelVersion(int(folder.name.removeprefix("version-")), document, texts(folder / "tags"))
             for folder in folders
@@ -164,7 +169,7 @@ def registered_models(tracking: Path) -> list[RegisteredModel]:
         tracking: The run's tracking folder.
     """
     models: list[RegisteredModel] = []
-    for path in sorted(tracking.glob(f"rank-*/models/*/{_META}")):
+    for path in sorted(plain_files.matching(tracking, f"rank-*/models/*/{_META}")):
         if document := _document(path):
             models.append(RegisteredModel(path.parent, str(document["name"]), document.get("description") or ""))
     return models
@@ -201,16 +206,18 @@ class Trace:
         return _document(self.folder / "trace_info.yaml")
 
     @property
-    def data(self) -> Path:
-        """The file with its spans."""
-        return self.folder / "artifacts" / "traces.json"
+    def data(self) -> Path | None:
+        """The file with its spans; None before it is written."""
+        return next(plain_files.matching(self.folder, "artifacts/traces.json"), None)
 
     @property
     def spans(self) -> list[dict[str, Any]]:
         """Its spans; none while they are being written."""
-        with contextlib.suppress(OSError, ValueError):
-            spans: list[dict[str, Any]] = json.loads(self.data.read_bytes())["spans"]
-            return spans
+        data = self.data
+        if data is not None:
+            with contextlib.suppress(OSError, ValueError):
+                spans: list[dict[str, Any]] = json.loads(plain_files.read_bytes(data))["spans"]
+                return spans
         return []
 
 
@@ -220,14 +227,14 @@ def traces(tracking: Path) -> list[Trace]:
     Args:
         tracking: The run's tracking folder.
     """
-    return [Trace(path.parent) for path in sorted(tracking.glob("rank-*/*/traces/*/trace_info.yaml"))]
+    return [Trace(path.parent) for path in sorted(plain_files.matching(tracking, "rank-*/*/traces/*/trace_info.yaml"))]
 
 
 def _document(path: Path) -> dict[str, Any]:
     import yaml
 
     with contextlib.suppress(OSError, ValueError, yaml.YAMLError):
-        document: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document: Any = yaml.safe_load(plain_files.read_bytes(path))
         if isinstance(document, dict):
             return cast("dict[str, Any]", document)
     return {}

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from trainstack.mlflow import plain_files
 from trainstack.storage.path_address import file_address
 
 # The numbers of MLflow's protocol buffers.
@@ -54,10 +55,9 @@ def read(folder: Path, rank: int = 0) -> dict[str, list[Point]]:
     out.
     """
     metrics: dict[str, list[Point]] = {}
-    for run in (folder / f"rank-{rank}").glob("*/*/metrics"):
-        for path in run.rglob("*"):
-            if path.is_file():
-                metrics.setdefault(_name(path, run), []).extend(_points(path))
+    for run in plain_files.matching(folder, f"rank-{rank}/*/*/metrics"):
+        for path in plain_files.files_below(run):
+            metrics.setdefault(_name(path, run), []).extend(_points(path))
     for points in metrics.values():
         points.sort(key=lambda point: (point.time, point.step))
     return {name: points for name, points in sorted(metrics.items()) if points}
@@ -116,7 +116,7 @@ def runs(folder: Path) -> list[LoggedRun]:
         folder: The run's tracking folder.
     """
     started: list[LoggedRun] = []
-    for meta in folder.glob("rank-*/*/*/meta.yaml"):
+    for meta in plain_files.matching(folder, "rank-*/*/*/meta.yaml"):
         # A registered model lies beside the experiments.
         if _RUN_ID.fullmatch(meta.parent.name) is None:
             continue
@@ -134,7 +134,7 @@ def system_metrics(folder: Path) -> list[LoggedRun]:
         folder: The run's tracking folder.
     """
     nodes: list[LoggedRun] = []
-    for node in folder.glob("node-*"):
+    for node in plain_files.matching(folder, "node-*"):
         with contextlib.suppress(ValueError):
             nodes.append(LoggedRun(node, int(node.name.removeprefix("node-"))))
     return sorted(nodes, key=lambda node: node.rank)
@@ -154,9 +154,9 @@ class NewPoints:
     def points(self) -> list[tuple[str, Point]]:
         """Return metric and point, by metric in the order in which they were written."""
         points: list[tuple[str, Point]] = []
-        for path in sorted(self._folder.rglob("*")):
+        for path in plain_files.files_below(self._folder):
             name = _name(path, self._folder)
-            with contextlib.suppress(OSError), path.open("rb") as file:
+            with contextlib.suppress(OSError), plain_files.opened(path) as file:
                 file.seek(self._read.get(path, 0))
                 for line in file:
                     if not line.endswith(b"\n"):
@@ -176,7 +176,7 @@ def _logged_run(folder: Path, rank: int) -> LoggedRun:
     """Read the numbers in a run's `meta.yaml`, which its client replaces whole."""
     text = ""
     with contextlib.suppress(OSError):
-        text = (folder / "meta.yaml").read_text(encoding="utf-8", errors="replace")
+        text = plain_files.read_text(folder / "meta.yaml")
     numbers = {name: int(value) for name, value in _META.findall(text)}
     started, ended = numbers.get("start_time", 0) / 1000, numbers.get("end_time")
     status = _STATUS.get(numbers.get("status", 0), "RUNNING")
@@ -187,16 +187,15 @@ def _logged_run(folder: Path, rank: int) -> LoggedRun:
 def texts(folder: Path) -> dict[str, str]:
     """Return names and values of a folder with a file for each, as the store keeps parameters and tags."""
     texts: dict[str, str] = {}
-    for path in sorted(folder.rglob("*")):
+    for path in plain_files.files_below(folder):
         with contextlib.suppress(OSError):
-            if path.is_file():
-                texts[_name(path, folder)] = path.read_text(encoding="utf-8", errors="replace")
+            texts[_name(path, folder)] = plain_files.read_text(path)
     return texts
 
 
 def _points(path: Path) -> list[Point]:
     with contextlib.suppress(OSError):
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+        lines = plain_files.read_text(path).splitlines(keepends=True)
         return [point for line in lines if line.endswith("\n") and (point := _point(line)) is not None]
     return []
 

@@ -18,6 +18,7 @@ import importlib.util
 import operator
 import os
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +67,7 @@ class QuickFileStore(_FileStore):
         self._known: dict[tuple[str, str], str] = {}
         self._last: dict[tuple[str, str], tuple[int, int]] = {}
         self._folders: dict[str, str] = {}
+        self._times = threading.Lock()
 
     def log_metric(self, run_id: str, metric: Any) -> None:
         """Append a value; the first one of a metric goes through MLflow's own checks.
@@ -104,13 +106,16 @@ class QuickFileStore(_FileStore):
         now = time.time() * 1000
         if abs(now - at) > _NOW_MILLISECONDS:
             return
-        last_step, last = self._last.get((run_id, metric.key), (None, 0))
-        if step == last_step and at <= last:
-            # Of two values of one step and millisecond a server shows the greater one as the last.
-            at = metric._timestamp = last + 1
-            if at - now > _AHEAD_MILLISECONDS:
-                time.sleep((at - now - _AHEAD_MILLISECONDS) / 1000)
-        self._last[run_id, metric.key] = (step, at)
+        # A client that logs in the background does so from several threads.
+        with self._times:
+            last_step, last = self._last.get((run_id, metric.key), (None, 0))
+            behind = step == last_step and at <= last
+            if behind:
+                # Of two values of one step and millisecond a server shows the greater one as the last.
+                at = metric._timestamp = last + 1
+            self._last[run_id, metric.key] = (step, at)
+        if behind and at - now > _AHEAD_MILLISECONDS:
+            time.sleep((at - now - _AHEAD_MILLISECONDS) / 1000)
 
     def _append(self, run_id: str, metric: Any) -> bool:
         """Write a value, when it is an ordinary one of a metric that is known."""

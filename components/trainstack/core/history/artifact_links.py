@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from trainstack.core.history.client_ids import ClientIds
+from trainstack.mlflow import plain_files
 from trainstack.storage.file_names import is_utf8
 
 _MODEL = "MLmodel"
@@ -16,10 +17,9 @@ _MODEL = "MLmodel"
 
 def files(folder: Path, target: PurePosixPath) -> Iterator[tuple[Path, PurePosixPath]]:
     """Yield the files below a folder, and where each is below `target`."""
-    for path in folder.rglob("*"):
+    for path in plain_files.files_below(folder):
         relative = path.relative_to(folder).as_posix()
-        # A link of the script's may lead to any file that this user can read.
-        if path.is_file() and not path.is_symlink() and is_utf8(relative):
+        if is_utf8(relative):
             yield path, target / relative
 
 
@@ -34,7 +34,7 @@ def link(source: Path, target: Path, ids: ClientIds) -> None:
     # A file that is gone meanwhile, or that the script still writes, is for the next time.
     with contextlib.suppress(OSError):
         if source.name == _MODEL:
-            text = source.read_text(encoding="utf-8", errors="surrogateescape")
+            text = plain_files.read_text(source, errors="surrogateescape")
             if (translated := ids.translate(text)) != text:
                 _write(target, translated)
                 return

@@ -49,13 +49,13 @@ class LoggedTraces:
     def files(self) -> Iterator[tuple[Path, PurePosixPath]]:
         """Yield the file of each trace's spans, and its path among the artifacts of the server's experiment."""
         for trace in logged_files.traces(self._directory.tracking):
-            if trace.id in self._told and trace.data.is_file() and not trace.data.is_symlink():
-                yield trace.data, PurePosixPath("traces", trace.id, "artifacts", trace.data.name)
+            if trace.id in self._told and (data := trace.data):
+                yield data, PurePosixPath("traces", trace.id, "artifacts", data.name)
 
     def _sync(self, trace: Trace) -> None:
         if trace.id not in self._told:
             about = trace.about
-            if not about or _state(about) == _UNFINISHED or not trace.data.is_file():
+            if not about or _state(about) == _UNFINISHED or trace.data is None:
                 return
             self._create(trace, about)
             return
