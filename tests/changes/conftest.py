@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import http.server
 import shutil
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,4 +63,6 @@ def stack(
     root = tmp_path / "project"
     shutil.copytree(finished.root, root, symlinks=True)
     monkeypatch.chdir(tmp_path)
+    # The provider takes the engine's address from there.
+    monkeypatch.setattr(sys, "argv", sys.argv)
     return Stack(Project(root, {"PULUMI_STACK": "test"}), website[0], host=host)
