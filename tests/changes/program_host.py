@@ -24,6 +24,8 @@ from google.protobuf.empty_pb2 import Empty
 from pulumi.automation._server import LanguageServer
 from pulumi.runtime.proto import ResourceProviderServicer, language_pb2_grpc
 
+from trainstack.provider import resource_log
+
 
 @contextmanager
 def program_host() -> Iterator[ProgramHost]:
@@ -74,6 +76,7 @@ def _start_provider() -> int:
     def attach(self: object, request: Any, context: object) -> Empty:
         # The engine tells a provider that it starts its address by the last argument.
         sys.argv = ["provider", request.address]
+        resource_log._engine.cache_clear()  # pyright: ignore[reportPrivateUsage]
         return Empty()
 
     ResourceProviderServicer.Attach = attach
