@@ -92,7 +92,7 @@ def test_a_model_of_the_workspace_has_its_name_alone(workspace, server, request_
     model.register(workspace, ModelSpec(name="shared", description="ours"), tmp_path / "weights")
     until(lambda: version(server, 1, "shared").get("description") == "ours")
     assert not version(server, 2, "shared")
-    assert version(server, 2, "shared (scripts)")["tags"]
+    until(lambda: version(server, 2, "shared (scripts)").get("tags"))
     submission.follow(submission.submit(workspace, request_for({"--seed": 3}), source, {}).directory)
     until(lambda: version(server, 3, "shared (scripts)"))
     assert not version(server, 2, "shared")

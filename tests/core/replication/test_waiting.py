@@ -29,7 +29,7 @@ def test_whoever_waits_sees_what_the_run_does_until_the_wait_is_over(bucket_addr
         assert not lines
         waits.show("ci-7, process 12")
         assert lines == ["waits for ci-7, process 12"]
-        until(lambda: any("Epoch 1/9 · driven by ci-7, process 12" in line for line in lines))
+        until(lambda: any("Epoch 1/9" in line and line.endswith("driven by ci-7, process 12") for line in lines))
         log.write_text("Epoch 1/9\nEpoch 2/9\n")
         store.upload(log, f"runs/{RUN}/logs/run.txt")
         until(lambda: any("Epoch 2/9" in line for line in lines))
