@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from trainstack.core.history.mlflow_run import RUN_TAG
-from trainstack.core.history.script_models import SCRIPTS_TAG, beside
+from trainstack.core.history.script_models import set_aside
 from trainstack.core.models import aliases, model
 from trainstack.core.models.model_record import ModelRecord
 from trainstack.core.workspace.workspace import Workspace
@@ -68,21 +68,10 @@ class MlflowModels:
         return True
 
     def _ensure(self, name: str) -> None:
-        """Make the registered model; one that scripts made goes aside, since its versions have other numbers."""
-        server = self._server
-        response = server.get_or_none("registered-models/get", name=name)
-        if response is not None and any(
-            tag["key"] == SCRIPTS_TAG for tag in response["registered_model"].get("tags", [])
-        ):
-            aside = beside(name)
-            if server.get_or_none("registered-models/get", name=aside) is None:
-                server.post("registered-models/rename", name=name, new_name=aside)
-            else:
-                # Its runs have its versions, and tell them anew when they are rebuilt.
-                server.call("DELETE", "registered-models/delete", name=name)
-            response = None
-        if response is None:
-            server.post("registered-models/create", name=name)
+        """Make the registered model; one that scripts made goes aside."""
+        set_aside(self._server, name)
+        if self._server.get_or_none("registered-models/get", name=name) is None:
+            self._server.post("registered-models/create", name=name)
 
     def _version_numbers(self, name: str) -> set[int]:
         """Return the numbers that the server has assigned, also those of removed versions."""

@@ -27,6 +27,23 @@ def beside(name: str) -> str:
     return f"{name} (scripts)"
 
 
+def set_aside(server: TrackingServer, name: str) -> None:
+    """Rename a registered model that scripts made, for the workspace's Model of that name: its versions differ.
+
+    Args:
+        server: The server.
+        name: The name of the Model.
+    """
+    response = server.get_or_none("registered-models/get", name=name)
+    if response is None or all(tag["key"] != SCRIPTS_TAG for tag in response["registered_model"].get("tags", [])):
+        return
+    if server.get_or_none("registered-models/get", name=beside(name)) is None:
+        server.post("registered-models/rename", name=name, new_name=beside(name))
+    else:
+        # Its runs have its versions, and tell them anew when they are rebuilt.
+        server.call("DELETE", "registered-models/delete", name=name)
+
+
 class ScriptModels:
     """Keeps a server's registry equal to the registries of a run's scripts."""
 
@@ -49,7 +66,11 @@ class ScriptModels:
             self.refused.update(dict.fromkeys(refused))
 
     def _sync(self, model: RegisteredModel) -> None:
-        name = beside(model.name) if (self._models / model.name).is_dir() else model.name
+        name = model.name
+        if (self._models / name).is_dir():
+            name = beside(name)
+            # Before the new name is there: what has it already would be deleted, with versions that only runs have.
+            self._once(f"{name} aside", True, lambda: set_aside(self._server, model.name))
         self._once(f"{name}", True, lambda: self._ensure(name))
         post, patch = self._server.post, "PATCH"
         if model.description:
