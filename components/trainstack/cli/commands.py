@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 import typer
@@ -34,31 +35,20 @@ _PLACES = {
 }
 
 
-class Commands(MutableMapping[str, TyperCommand | TyperGroup]):
+class Commands(Mapping[str, TyperCommand | TyperGroup]):
     """What the root group looks its commands up in."""
 
-    def __init__(self) -> None:
-        self._places = dict(_PLACES)
-        self._loaded: dict[str, TyperCommand | TyperGroup] = {}
-
     def __getitem__(self, name: str) -> TyperCommand | TyperGroup:
-        if name not in self._loaded:
-            self._loaded[name] = _load(name, self._places[name])
-        return self._loaded[name]
-
-    def __setitem__(self, name: str, command: TyperCommand | TyperGroup) -> None:
-        self._loaded[name] = command
-
-    def __delitem__(self, name: str) -> None:
-        del self._loaded[name]
+        return _load(name, _PLACES[name])
 
     def __iter__(self) -> Iterator[str]:
-        return iter(dict.fromkeys([*self._places, *self._loaded]))
+        return iter(_PLACES)
 
     def __len__(self) -> int:
-        return len({*self._places, *self._loaded})
+        return len(_PLACES)
 
 
+@functools.cache
 def _load(name: str, place: str) -> TyperCommand | TyperGroup:
     module, _, attribute = place.partition(":")
     found: Any = getattr(importlib.import_module(f"trainstack.cli.{module}"), attribute)
