@@ -82,11 +82,12 @@ def plot(
         raise typer.BadParameter(f"{to} is neither .png nor .svg")
     opened = open_workspace(workspace)
     directories = [resolve(opened, reference) for reference in (run, *(more or []))]
-    logged = sorted({name for directory in directories for name in _metrics(directory)})
+    runs = [(directory.id, _metrics(directory)) for directory in directories]
+    logged = sorted({name for _, by_name in runs for name in by_name})
     missing = [name for name in metrics or () if name not in logged]
     if missing or not logged:
         raise NotFoundError(f"no metric {', '.join(missing)} to plot: there is {', '.join(logged) or 'none'}")
-    series = _series(directories, metrics or logged)
+    series = _series(runs, metrics or logged)
     for name, points in series.items():
         if len(points) == 1:
             step, value = points[0]
@@ -223,10 +224,10 @@ def _metrics(run: RunDirectory) -> dict[str, Points]:
     }
 
 
-def _series(runs: list[RunDirectory], metrics: list[str]) -> dict[str, Points]:
+def _series(runs: list[tuple[str, dict[str, Points]]], metrics: list[str]) -> dict[str, Points]:
     series: dict[str, Points] = {}
-    for run in runs:
-        for name, points in _metrics(run).items():
+    for run_id, by_name in runs:
+        for name, points in by_name.items():
             if name in metrics:
-                series[name if len(runs) == 1 else f"{run.id[:8]} {name}"] = points
+                series[name if len(runs) == 1 else f"{run_id[:8]} {name}"] = points
     return series
