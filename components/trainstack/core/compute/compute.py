@@ -164,12 +164,15 @@ def check(spec: ComputeSpec) -> None:
 
 def has_gpus(spec: ComputeSpec) -> bool:
     """Whether a node of a compute has GPUs, by its size."""
-    size = _size(spec)
-    return size is not None and size.gpus > 0
+    return node_sizes.has_gpus(_declared_size(spec))
 
 
 def _size(spec: ComputeSpec) -> node_sizes.Size | None:
-    return node_sizes.of_compute({"vm_size": spec.vm_size, "node_size": spec.node_size})
+    return node_sizes.of_compute(_declared_size(spec))
+
+
+def _declared_size(spec: ComputeSpec) -> dict[str, Any]:
+    return {"vm_size": spec.vm_size, "node_size": spec.node_size}
 
 
 def _reserved(size: node_sizes.Size) -> float:

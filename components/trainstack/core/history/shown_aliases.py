@@ -9,7 +9,7 @@ from trainstack.core.tracking import tracking_server
 from trainstack.core.tracking.queue import MODEL_PREFIX, is_pending
 from trainstack.core.tracking.settings import read_settings
 from trainstack.core.workspace.workspace import Workspace
-from trainstack.errors import TrackingError, TrainstackError
+from trainstack.errors import TrainstackError
 
 _SECONDS = 5.0
 
@@ -29,7 +29,7 @@ def moved(workspace: Workspace, name: str, expected: Mapping[str, int]) -> list[
     if not expected or not served or is_pending(workspace, f"{MODEL_PREFIX}{name}"):
         return []
     with (
-        contextlib.suppress(TrackingError, TrainstackError),
+        contextlib.suppress(TrainstackError),
         contextlib.closing(tracking_server.connect(workspace, timeout=_SECONDS)) as server,
     ):
         response = server.get_or_none("registered-models/get", name=name)
