@@ -6,13 +6,14 @@ import contextlib
 from dataclasses import replace
 from pathlib import Path
 
-from trainstack.core.replication.marker import Marker, marker_in
+from trainstack.core.replication.marker import encoded, marker_in
 from trainstack.core.replication.replication import Progress, Replication, Report, Send, Side
 from trainstack.core.replication.workspace_folder import WorkspaceFolder
 from trainstack.core.runs.directory import RunDirectory
 from trainstack.core.runs.indexed_store import indexed
 from trainstack.core.workspace.journal import Journal
 from trainstack.core.workspace.layout import FOLDERS, ID, MARKER, RECORDS_LEASE
+from trainstack.core.workspace.marker import Marker
 from trainstack.core.workspace.workspace import Workspace
 from trainstack.errors import DigestMismatchError, NotFoundError, TrainstackError
 from trainstack.storage import digest as digests
@@ -52,7 +53,7 @@ def push(workspace: Workspace, store: Store, progress: Progress = lambda _done, 
         if relied_on and not isinstance(store, FolderStore):
             _send_collected(relied_on, folder, store)
     if name is None:
-        store.create(MARKER, Marker(workspace.name, workspace.quota).encoded())
+        store.create(MARKER, encoded(Marker(workspace.name, workspace.quota)))
     return report
 
 

@@ -7,11 +7,12 @@ import secrets
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from trainstack.core.workspace.layout import LAYOUT, MARKER
+from trainstack.core.workspace.layout import MARKER
+from trainstack.core.workspace.marker import Marker
 from trainstack.core.workspace.origin import blob_origin
 from trainstack.core.workspace.ownership import check_owner
 from trainstack.core.workspace.workspace_quota import quota_of
-from trainstack.errors import InvalidInputError, TrainstackError, WorkspaceNotFoundError
+from trainstack.errors import InvalidInputError, WorkspaceNotFoundError
 from trainstack.storage.atomic import read_json, write_bytes_once, write_json
 from trainstack.storage.blobs import BlobStore
 from trainstack.storage.digest import DigestCache
@@ -86,7 +87,7 @@ class Workspace:
             if not _ID.fullmatch(workspace_id):
                 raise InvalidInputError(f"{workspace_id!r} is no workspace's id: take 8 hexadecimal digits", field="id")
             write_bytes_once(root / "id", f"{workspace_id}\n".encode())
-        write_json(marker, {"layout": LAYOUT, "name": name})
+        write_json(marker, Marker(name).document)
         return cls(root, name)
 
     def require_name(self, name: str) -> Workspace:
@@ -104,8 +105,7 @@ class Workspace:
 
     def limited(self, quota: int | None) -> Workspace:
         """Return this workspace with its quota set, or lifted, for everyone who uses it."""
-        limit = {} if quota is None else {"quota": quota}
-        write_json(self.root / MARKER, {"layout": LAYOUT, "name": self.name, **limit})
+        write_json(self.root / MARKER, Marker(self.name, quota).document)
         return replace(self, quota=quota)
 
     @classmethod
@@ -119,20 +119,15 @@ class Workspace:
         """
         check_root(root)
         try:
-            marker = read_json(root / MARKER)
+            document = read_json(root / MARKER)
         except FileNotFoundError as exc:
             raise WorkspaceNotFoundError(
                 f"no workspace at {root}: run `pulumi up`, or name one with --workspace"
             ) from exc
         for owned in (root, root / MARKER):
             check_owner(owned, root)
-        try:
-            layout, name, quota = marker["layout"], str(marker["name"]), marker.get("quota")
-        except (KeyError, TypeError) as exc:
-            raise TrainstackError(f"{root / 'workspace.json'} says neither layout nor name: restore it") from exc
-        if layout != LAYOUT:
-            raise TrainstackError(f"{root} has layout {layout}, this Trainstack knows {LAYOUT}: upgrade it")
-        return cls(root, name, quota)
+        marker = Marker.parsed(document, root)
+        return cls(root, marker.name, marker.quota)
 
     @property
     def id(self) -> str:
