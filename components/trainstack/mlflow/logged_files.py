@@ -87,8 +87,8 @@ def dataset_inputs(run: LoggedRun) -> dict[str, dict[str, Any]]:
         dataset = _document(source) if source else {}
         if document.get("source_type") == "DATASET" and dataset:
             tags = [{"key": key, "value": value} for key, value in document["tags"].items()]
-            given = {name: value for name, value in dataset.items() if value is not None}
-            inputs[path.parent.name] = {"tags": tags, "dataset": given}
+            fields = {name: value for name, value in dataset.items() if value is not None}
+            inputs[path.parent.name] = {"tags": tags, "dataset": fields}
     return inputs
 
 

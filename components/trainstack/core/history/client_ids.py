@@ -25,4 +25,4 @@ class ClientIds:
         """Return a text in which each id and location of the client is the server's."""
         for location, known in self.locations.items():
             text = text.replace(f"{location}/", f"{known}/")
-        return _ID.sub(lambda found: self.runs.get(found[0]) or self.models.get(found[0]) or found[0], text)
+        return _ID.sub(lambda match: self.runs.get(match[0]) or self.models.get(match[0]) or match[0], text)

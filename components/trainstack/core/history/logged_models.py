@@ -7,9 +7,10 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from trainstack.core.history import artifact_links, refusals
+from trainstack.core.history import artifact_links
 from trainstack.core.history.client_ids import ClientIds
 from trainstack.core.history.logged_runs import LOGGED_TAG, OURS
+from trainstack.core.history.refusals import Refusals
 from trainstack.core.runs.directory import RunDirectory
 from trainstack.mlflow import logged_files
 from trainstack.mlflow.logged_files import LoggedModel
@@ -26,11 +27,11 @@ class LoggedModels:
     def __init__(self, server: TrackingServer, experiment: str, directory: RunDirectory, ids: ClientIds) -> None:
         self._server, self._experiment, self._directory, self._ids = server, experiment, directory, ids
         self._points: dict[str, NewPoints] = {}
-        self._told: dict[str, dict[str, str]] = {}
+        self._models: list[LoggedModel] = []
+        self._sent: dict[str, dict[str, str]] = {}
         self._finished: dict[str, str] = {}
         self._left: set[str] = set()
-        self.refused: dict[str, None] = {}
-        """A line for each value that the server refused, in order."""
+        self.refused = Refusals()
 
     def place(self) -> None:
         """Find the models on the server, or make them.
@@ -38,12 +39,12 @@ class LoggedModels:
         Raises:
             TrackingError: The server does not answer.
         """
-        for model in logged_files.logged_models(self._directory.tracking):
-            if model.id not in self._ids.models and model.id not in self._left and model.about and not model.deleted:
-                refused = refusals.attempt(_what(model), partial(self._find_or_create, model))
-                self.refused.update(dict.fromkeys(refused))
-                if refused:
-                    self._left.add(model.id)
+        self._models = logged_files.logged_models(self._directory.tracking)
+        for model in self._models:
+            if model.id in self._ids.models or model.id in self._left or not model.about or model.deleted:
+                continue
+            if not self.refused.attempt(_what(model), partial(self._find_or_create, model)):
+                self._left.add(model.id)
 
     def sync(self) -> None:
         """Mirror what is new of each.
@@ -51,13 +52,13 @@ class LoggedModels:
         Raises:
             TrackingError: The server does not answer.
         """
-        for model in logged_files.logged_models(self._directory.tracking):
+        for model in self._models:
             if model.id in self._ids.models and self._finished.get(model.id) != "deleted":
                 self._sync(model, self._ids.models[model.id])
 
     def files(self) -> Iterator[tuple[Path, PurePosixPath]]:
         """Yield each file of the models, and its path among the artifacts of the server's experiment."""
-        for model in logged_files.logged_models(self._directory.tracking):
+        for model in self._models:
             if (known := self._ids.models.get(model.id)) and not model.deleted:
                 yield from artifact_links.files(model.artifacts, PurePosixPath("models", known, "artifacts"))
 
@@ -66,9 +67,9 @@ class LoggedModels:
         response = self._server.post(
             "logged-models/search", experiment_ids=[self._experiment], filter=f"tags.`{LOGGED_TAG}` = '{value}'"
         )
-        found: list[dict[str, Any]] = response.get("models", [])
-        if found:
-            self._ids.models[model.id] = str(found[0]["info"]["model_id"])
+        models: list[dict[str, Any]] = response.get("models", [])
+        if models:
+            self._ids.models[model.id] = str(models[0]["info"]["model_id"])
             return
         about = {"name": model.about["name"], "model_type": model.about.get("model_type") or ""}
         if run := self._ids.runs.get(str(model.about.get("source_run_id"))):
@@ -78,19 +79,19 @@ class LoggedModels:
         self._ids.models[model.id] = str(made["model"]["info"]["model_id"])
 
     def _sync(self, model: LoggedModel, known: str) -> None:
-        told, address = self._told.setdefault(model.id, {}), f"logged-models/{known}"
+        sent, address = self._sent.get(model.id, {}), f"logged-models/{known}"
         tags = {name: self._ids.translate(text) for name, text in model.tags.items() if not name.startswith(OURS)}
         values = {f"tag {name}": text for name, text in tags.items()}
         values |= {f"param {name}": text for name, text in model.params.items()}
-        changed = {what: text for what, text in values.items() if told.get(what) != text}
+        changed = {what: text for what, text in values.items() if sent.get(what) != text}
         params, changed_tags = _pairs(changed, "param "), _pairs(changed, "tag ")
         for start in range(0, len(params), _PARAMS):
             self._tell(model, "POST", f"{address}/params", model_id=known, params=params[start : start + _PARAMS])
         if changed_tags:
             self._tell(model, "PATCH", f"{address}/tags", model_id=known, tags=changed_tags)
-        for name in [what.removeprefix("tag ") for what in told.keys() - values.keys() if what.startswith("tag ")]:
+        for name in [what.removeprefix("tag ") for what in sent.keys() - values.keys() if what.startswith("tag ")]:
             self._tell(model, "DELETE", f"{address}/tags/{name}")
-        self._told[model.id] = values
+        self._sent[model.id] = values
         self._sync_metrics(model, known)
         if model.deleted:
             self._tell(model, "DELETE", address)
@@ -106,12 +107,10 @@ class LoggedModels:
             if point.context and point.context[0] in self._ids.runs:
                 by_run.setdefault(self._ids.runs[point.context[0]], []).append((name, point))
         for run, part in by_run.items():
-            call = partial(self._server.log_model_metrics, run, known, part)
-            self.refused.update(dict.fromkeys(refusals.attempt(_what(model), call)))
+            self.refused.attempt(_what(model), partial(self._server.log_model_metrics, run, known, part))
 
     def _tell(self, model: LoggedModel, method: str, address: str, **body: Any) -> None:
-        call = partial(self._server.call, method, address, **body)
-        self.refused.update(dict.fromkeys(refusals.attempt(_what(model), call)))
+        self.refused.attempt(_what(model), partial(self._server.call, method, address, **body))
 
 
 def _what(model: LoggedModel) -> str:

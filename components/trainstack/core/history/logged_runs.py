@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from trainstack.core.history import artifact_links, refusals
 from trainstack.core.history.client_ids import ClientIds
+from trainstack.core.history.refusals import Refusals
 from trainstack.core.runs.attempts import PastAttempt
 from trainstack.core.runs.directory import RunDirectory
 from trainstack.mlflow import logged_files, metric_files
@@ -78,8 +79,7 @@ class LoggedRuns:
         self._logged: dict[str, dict[str, str]] = {}
         self._linked: dict[str, set[str]] = {}
         self._status: dict[str, tuple[str, bool]] = {}
-        self.refused: dict[str, None] = {}
-        """A line for each value that the server refused, in order."""
+        self.refused = Refusals()
         self.note = ""
         """The description that the script gave."""
 
@@ -163,16 +163,16 @@ class LoggedRuns:
         params = {name: value for name, value in logged.params.items() if not own or name not in self._arguments}
         values.update({f"param {name}": value for name, value in params.items()})
         changed = {name for name, value in values.items() if known.get(name) != value}
-        refused = refusals.log(
+        lines = refusals.log(
             self._server,
             run,
             params={name: value for name, value in params.items() if f"param {name}" in changed},
             tags={name: value for name, value in tags.items() if f"tag {name}" in changed},
             metrics=self._points[logged.id].points(),
         )
+        self.refused.add(lines)
         for tag in [what.removeprefix("tag ") for what in known.keys() - values.keys() if what.startswith("tag ")]:
-            refused += refusals.attempt(f"tag {tag}", lambda tag=tag: self._server.delete_tag(run, tag))
-        self.refused.update(dict.fromkeys(refused))
+            self.refused.attempt(f"tag {tag}", lambda tag=tag: self._server.delete_tag(run, tag))
         self._logged[logged.id] = values
 
     def _log_inputs(self, logged: LoggedRun) -> None:
@@ -190,15 +190,11 @@ class LoggedRuns:
             for each, step in made.items()
             if each in self._ids.models and f"from {each}" not in linked
         ]
-        refused: list[str] = []
         if any(inputs.values()):
-            refused += refusals.attempt("inputs", lambda: self._server.post("runs/log-inputs", run_id=run, **inputs))
+            self.refused.attempt("inputs", lambda: self._server.post("runs/log-inputs", run_id=run, **inputs))
         if outputs:
-            refused += refusals.attempt(
-                "outputs", lambda: self._server.post("runs/outputs", run_id=run, models=outputs)
-            )
+            self.refused.attempt("outputs", lambda: self._server.post("runs/outputs", run_id=run, models=outputs))
         linked.update(datasets, (f"to {each}" for each in taken), (f"from {each}" for each in made))
-        self.refused.update(dict.fromkeys(refused))
 
     def _set_status(self, logged: LoggedRun, status: str) -> None:
         if self._status.get(logged.id) == (status, logged.deleted):

@@ -10,6 +10,7 @@ from typing import Any
 from trainstack.core.history import refusals
 from trainstack.core.history.client_ids import ClientIds
 from trainstack.core.history.logged_runs import OURS
+from trainstack.core.history.refusals import Refusals
 from trainstack.core.runs.directory import RunDirectory
 from trainstack.mlflow import logged_files, spans
 from trainstack.mlflow.logged_files import Trace
@@ -27,10 +28,9 @@ class LoggedTraces:
 
     def __init__(self, server: TrackingServer, experiment: str, directory: RunDirectory, ids: ClientIds) -> None:
         self._server, self._experiment, self._directory, self._ids = server, experiment, directory, ids
-        self._told: dict[str, dict[str, str]] = {}
+        self._sent: dict[str, dict[str, str]] = {}
         self._left: set[str] = set()
-        self.refused: dict[str, None] = {}
-        """A line for each trace that the server refused, in order."""
+        self.refused = Refusals()
 
     def sync(self) -> None:
         """Mirror what is new.
@@ -41,29 +41,27 @@ class LoggedTraces:
         for trace in logged_files.traces(self._directory.tracking):
             if trace.id in self._left:
                 continue
-            refused = refusals.attempt(f"trace {trace.id}", lambda trace=trace: self._sync(trace))
-            if refused:
+            if not self.refused.attempt(f"trace {trace.id}", lambda trace=trace: self._sync(trace)):
                 self._left.add(trace.id)
-            self.refused.update(dict.fromkeys(refused))
 
     def files(self) -> Iterator[tuple[Path, PurePosixPath]]:
         """Yield the file of each trace's spans, and its path among the artifacts of the server's experiment."""
         for trace in logged_files.traces(self._directory.tracking):
-            if trace.id in self._told and (data := trace.data):
+            if trace.id in self._sent and (data := trace.data):
                 yield data, PurePosixPath("traces", trace.id, "artifacts", data.name)
 
     def _sync(self, trace: Trace) -> None:
-        if trace.id not in self._told:
+        if trace.id not in self._sent:
             about = trace.about
             if not about or _state(about) == _UNFINISHED or trace.data is None:
                 return
             self._create(trace, about)
             return
-        told = self._told[trace.id]
+        sent = self._sent[trace.id]
         for key, value in _tags(trace).items():
-            if told.get(key) != value:
+            if sent.get(key) != value:
                 self._server.call("PATCH", f"{_CALL}/{trace.id}/tags", key=key, value=value)
-                told[key] = value
+                sent[key] = value
 
     def _create(self, trace: Trace, about: dict[str, Any]) -> None:
         metadata = {name: self._ids.translate(text) for name, text in trace.metadata.items()}
@@ -84,7 +82,7 @@ class LoggedTraces:
         if document := spans.exported(trace.spans):
             # One before MLflow 3.4 reads the spans from the trace's file.
             refusals.attempt("spans", lambda: self._server.export_spans(self._experiment, document))
-        self._told[trace.id] = tags
+        self._sent[trace.id] = tags
 
 
 def _tags(trace: Trace) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from trainstack.errors import TrackingError
 from trainstack.mlflow.metric_files import Point
@@ -14,6 +14,34 @@ _FINAL = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS", "
 _NOT_THERE = ("ENDPOINT_NOT_FOUND", "RESOURCE_DOES_NOT_EXIST", "NOT_IMPLEMENTED", "404", "405", "415", "422", "501")
 
 Value = tuple[str, str | Point]
+
+
+class Refusals:
+    """What a server refused to take, a line each, in order and each once."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, None] = {}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._lines)
+
+    def add(self, lines: Iterable[str]) -> None:
+        """Keep lines."""
+        self._lines.update(dict.fromkeys(lines))
+
+    def attempt(self, what: str, call: Callable[[], object]) -> bool:
+        """Call the server, and return whether it took it.
+
+        Args:
+            what: What it is told.
+            call: The call.
+
+        Raises:
+            TrackingError: The server does not answer, or refuses for another reason than what it is told.
+        """
+        lines = attempt(what, call)
+        self.add(lines)
+        return not lines
 
 
 def log(

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from trainstack.core.history import refusals
 from trainstack.core.history.client_ids import ClientIds
 from trainstack.core.history.logged_runs import LOGGED_TAG, OURS
+from trainstack.core.history.refusals import Refusals
 from trainstack.core.runs.directory import RunDirectory
 from trainstack.mlflow import logged_files
 from trainstack.mlflow.logged_files import ModelVersion, RegisteredModel
@@ -50,10 +50,9 @@ class ScriptModels:
     def __init__(self, server: TrackingServer, directory: RunDirectory, ids: ClientIds) -> None:
         self._server, self._directory, self._ids = server, directory, ids
         self._models = directory.root.parents[1] / "models"
-        self._told: dict[str, Any] = {}
+        self._sent: dict[str, Any] = {}
         self._numbers: dict[tuple[str, int], str] = {}
-        self.refused: dict[str, None] = {}
-        """A line for each value that the server refused, in order."""
+        self.refused = Refusals()
 
     def sync(self) -> None:
         """Mirror what is new.
@@ -62,8 +61,7 @@ class ScriptModels:
             TrackingError: The server does not answer.
         """
         for model in logged_files.registered_models(self._directory.tracking):
-            refused = refusals.attempt(f"registered model {model.name}", lambda model=model: self._sync(model))
-            self.refused.update(dict.fromkeys(refused))
+            self.refused.attempt(f"registered model {model.name}", lambda model=model: self._sync(model))
 
     def _sync(self, model: RegisteredModel) -> None:
         name = model.name
@@ -142,33 +140,33 @@ class ScriptModels:
     def _find(self, name: str, version: ModelVersion) -> str | None:
         value = f"{self._directory.id}/{version.number}"
         response = self._server.get("model-versions/search", filter=f"name = '{name}'", max_results=10_000)
-        for found in response.get("model_versions", []):
-            if {"key": LOGGED_TAG, "value": value} in found.get("tags", []):
-                return str(found["version"])
+        for known in response.get("model_versions", []):
+            if {"key": LOGGED_TAG, "value": value} in known.get("tags", []):
+                return str(known["version"])
         return None
 
     def _create(self, name: str, version: ModelVersion) -> str:
         about = version.about
-        given = {"run_link": about["run_link"]} if about.get("run_link") else {}
+        origin = {"run_link": about["run_link"]} if about.get("run_link") else {}
         if run := self._ids.runs.get(str(about.get("run_id"))):
-            given["run_id"] = run
+            origin["run_id"] = run
         if model := self._ids.models.get(str(about.get("model_id"))):
-            given["model_id"] = model
+            origin["model_id"] = model
         response = self._server.post(
             "model-versions/create",
             name=name,
             source=self._ids.translate(str(about.get("source"))),
             tags=[{"key": LOGGED_TAG, "value": f"{self._directory.id}/{version.number}"}],
             description=about.get("description") or "",
-            **given,
+            **origin,
         )
         return str(response["model_version"]["version"])
 
     def _once(self, what: str, value: object, call: Callable[[], object], *, unless: object = None) -> None:
         """Call when a value is new; not when it is what a new entry has anyway."""
-        if self._told.get(what, unless) != value:
+        if self._sent.get(what, unless) != value:
             call()
-            self._told[what] = value
+            self._sent[what] = value
 
 
 def _scripted(tags: dict[str, str]) -> dict[str, str]:
